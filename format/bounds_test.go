@@ -1,0 +1,129 @@
+package format
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"io"
+	"runtime"
+	"strings"
+	"testing"
+)
+
+// allocated returns how many bytes f allocates.
+func allocated(f func()) uint64 {
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	f()
+	runtime.ReadMemStats(&after)
+	return after.TotalAlloc - before.TotalAlloc
+}
+
+// TestHostileSizes gives sizes that a reader must not believe. What it allocates
+// for them is bounded by the limits of the format, mostly by much less.
+func TestHostileSizes(t *testing.T) {
+	const kib, mib = 1 << 10, 1 << 20
+	at := func(p func(places) int, edit func([]byte) []byte) func(*rawPatch) {
+		return func(raw *rawPatch) {
+			raw.whole = func(b []byte, pl places) []byte { edit(b[p(pl):]); return b }
+		}
+	}
+	tests := map[string]struct {
+		edit func(*rawPatch)
+		max  uint64
+	}{
+		"nothing hostile":      {func(*rawPatch) {}, 1 * mib},
+		"header frame 4 GiB":   {at(atStart, put32(4, 1<<32-1)), 600 * kib},
+		"header JSON 4 GiB":    {at(atStart, put32(20, 1<<32-1)), 600 * kib},
+		"segment 4 GiB":        {func(p *rawPatch) { p.segments[0].frame = rawFrame(3<<6|1<<5|1<<2, 0, 0, 0, 0, 1, 0, 0, 0) }, 1 * mib},
+		"segment 4.3 MiB":      {frameEdit(put32(5, MaxSegmentContent)), 6 * mib},
+		"zstd block 2 MiB":     {frameEdit(func(b []byte) []byte { b[9], b[10], b[11] = 0xf9, 0xff, 0xff; return b }), 1 * mib},
+		"window 8 MiB":         {func(p *rawPatch) { p.segments[0].frame = rawFrame(2<<6|1<<2, 13<<3, 0x80, 4, 0, 0) }, 1 * mib},
+		"table of 2^32-1":      {contentEdit(put32(0, 1<<32-1)), 1 * mib},
+		"extent of 2^63-1":     {contentEdit(put64(16, 1<<63-1)), 1 * mib},
+		"index of 178 million": {func(p *rawPatch) { p.editIndex = hugeIndex }, 1 * mib},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			p := deltaPatch()
+			test.edit(p)
+			patch := p.bytes(t)
+			stream := allocated(func() { readStream(bytes.NewReader(patch)) })
+			file := allocated(func() { readFile(patch) })
+			if stream > test.max || file > test.max {
+				t.Errorf("Reader allocated %d KiB, File %d KiB, limit %d", stream/kib, file/kib, test.max/kib)
+			}
+		})
+	}
+}
+
+// hugeIndex makes the index claim as many entries as its frame could hold.
+func hugeIndex(b []byte) []byte {
+	const count = (maxSkippableSize - indexFixedSize - checksumSize) / indexEntrySize
+	return put32(4, indexFixedSize+count*indexEntrySize+checksumSize)(put64(16, count)(b))
+}
+
+// TestFrameTooLarge: a frame of empty blocks could go on for ever, and its
+// content still be small.
+func TestFrameTooLarge(t *testing.T) {
+	frame := append(le.AppendUint32(nil, zstdMagic), 2<<6|1<<5|1<<2, 0x80, 4, 0, 0)
+	endless := io.MultiReader(bytes.NewReader(frame), blocks{})
+	f, err := readFrame(bufio.NewReader(endless), nil)
+	if err == nil || !strings.Contains(err.Error(), "more than") {
+		t.Errorf("got %v", err)
+	}
+	if len(f.bytes) > MaxSegmentFrame || cap(f.bytes) > MaxSegmentFrame {
+		t.Errorf("read %d bytes into a buffer of %d", len(f.bytes), cap(f.bytes))
+	}
+}
+
+// blocks is an endless stream of empty blocks, none the last.
+type blocks struct{}
+
+func (blocks) Read(b []byte) (int, error) { clear(b); return len(b), nil }
+
+// TestIndexEntryBounds: sums of the places and ranges of an entry may wrap.
+func TestIndexEntryBounds(t *testing.T) {
+	order := extentOrder{volumeSize: 1 << 20}
+	for name, e := range map[string]IndexEntry{
+		"place before the header": {Offset: 99, Start: 0, End: 512},
+		"negative place":          {Offset: -1, Start: 0, End: 512},
+		"place in the index":      {Offset: 200, Start: 0, End: 512},
+		"empty":                   {Offset: 100, Start: 512, End: 512},
+		"backwards":               {Offset: 100, Start: 1024, End: 512},
+		"end wraps":               {Offset: 100, Start: 1<<63 - 512, End: -1 << 63},
+		"length wraps":            {Offset: 100, Start: -1 << 63, End: 1<<63 - 512},
+		"negative start":          {Offset: 100, Start: -512, End: 512},
+		"past the end":            {Offset: 100, Start: 1 << 20, End: 1<<20 + 512},
+	} {
+		if err := checkIndex([]IndexEntry{e}, 100, 200, order); err == nil {
+			t.Errorf("%s: %+v is accepted", name, e)
+		}
+	}
+	if err := checkIndex([]IndexEntry{{100, 0, 512}, {101, 512, 1 << 20}}, 100, 200, order); err != nil {
+		t.Error(err)
+	}
+	if err := checkIndex(nil, 100, 200, order); err == nil {
+		t.Error("segments without entries are accepted")
+	}
+}
+
+// Messages quote what the patch says, but not at any length.
+func TestMessagesAreShort(t *testing.T) {
+	long := strings.Repeat("long\n", 10_000)
+	for _, edit := range []func(*rawPatch){
+		func(p *rawPatch) { p.header.Kind = Kind(long) },
+		func(p *rawPatch) { p.header.RequiredFeatures = []string{long} },
+	} {
+		p := deltaPatch()
+		edit(p)
+		_, err := readStream(bytes.NewReader(p.bytes(t)))
+		if err == nil || len(err.Error()) > 300 || strings.Contains(err.Error(), "\n") {
+			t.Errorf("message: %v", err)
+		}
+		if !errors.Is(err, ErrCorrupt) && !errors.Is(err, ErrFeature) {
+			t.Errorf("error: %v", err)
+		}
+	}
+}

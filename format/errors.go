@@ -1,0 +1,118 @@
+package format
+
+import (
+	"errors"
+	"fmt"
+	"io"
+)
+
+// What a caller may have to tell apart, with errors.Is.
+var (
+	// ErrNotPatch: the input does not begin like a patch.
+	ErrNotPatch = errors.New("not an lvmsync patch")
+	// ErrVersion: the patch is of a newer format version.
+	ErrVersion = errors.New("unsupported patch format version")
+	// ErrFeature: the patch requires a feature that this package lacks.
+	ErrFeature = errors.New("unsupported required feature")
+	// ErrCorrupt: the patch breaks a rule of the format or a checksum.
+	ErrCorrupt = errors.New("patch is corrupt")
+	// ErrTruncated: the patch ends before its trailer. It is also ErrCorrupt.
+	ErrTruncated = errors.New("patch is truncated")
+	// ErrState: the caller used a Writer after Close or Abort.
+	ErrState = errors.New("patch writer is closed")
+)
+
+// A CorruptError says where a patch is broken, and how.
+type CorruptError struct {
+	Part   string // header, segment, index, trailer, or end: what follows it
+	Offset int64  // where the part begins, in bytes from the start of the patch
+	Err    error  // the rule that was broken
+}
+
+// Error names the part, its place and the broken rule.
+func (e *CorruptError) Error() string {
+	return fmt.Sprintf("patch is corrupt: %s at byte %d: %v", e.Part, e.Offset, e.Err)
+}
+
+// Unwrap makes the error match ErrCorrupt and the rule's own error.
+func (e *CorruptError) Unwrap() []error { return []error{ErrCorrupt, e.Err} }
+
+// A TruncatedError says where a patch ends too early.
+type TruncatedError struct {
+	Part   string // the part that is cut or missing: header, segment, index, trailer
+	Offset int64  // length of what there is, in bytes
+}
+
+// Error says how long the input is and what is missing.
+func (e *TruncatedError) Error() string {
+	return fmt.Sprintf("patch is truncated: it ends after %d bytes, %s missing or incomplete", e.Offset, e.Part)
+}
+
+// Unwrap makes the error match ErrTruncated, ErrCorrupt and io.ErrUnexpectedEOF.
+func (e *TruncatedError) Unwrap() []error {
+	return []error{ErrTruncated, ErrCorrupt, io.ErrUnexpectedEOF}
+}
+
+func corrupt(part string, offset int64, format string, args ...any) error {
+	return &CorruptError{Part: part, Offset: offset, Err: fmt.Errorf(format, args...)}
+}
+
+// An input hands on what a patch is read from, and marks its errors, so that a
+// failing input is never taken for a corrupt patch.
+type input struct{ r io.Reader }
+
+type inputError struct{ error }
+
+func (e inputError) Unwrap() error { return e.error }
+
+func (in input) Read(b []byte) (int, error) {
+	n, err := in.r.Read(b)
+	if err != nil && err != io.EOF {
+		err = inputError{err}
+	}
+	return n, err
+}
+
+// An inputAt does the same for a patch that is read at random. Bytes that it
+// should have and lacks are its failure too, for its size is known.
+type inputAt struct{ r io.ReaderAt }
+
+func (in inputAt) ReadAt(b []byte, off int64) (int, error) {
+	n, err := in.r.ReadAt(b, off)
+	switch {
+	case n == len(b):
+		return n, nil // at the end, an io.ReaderAt may add io.EOF
+	case err == nil, err == io.EOF:
+		err = io.ErrUnexpectedEOF
+	}
+	return n, inputError{err}
+}
+
+func isInputError(err error) bool {
+	var e inputError
+	return errors.As(err, &e)
+}
+
+// partError turns an error met in reading the part that begins at offset, when
+// n bytes of it had been read, into the one to report. An end of input means
+// that the patch is truncated: only the trailer ends a patch.
+func partError(part string, offset int64, n int, err error) error {
+	switch {
+	case isInputError(err):
+		return fmt.Errorf("read the patch at byte %d: %w", offset+int64(n), err)
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return &TruncatedError{Part: part, Offset: offset + int64(n)}
+	}
+	return corrupt(part, offset, "%w", err)
+}
+
+var errPlace = errors.New("it is longer than its place")
+
+// placeError does the same for a part that has its place in a File. What is too
+// long for it is corrupt.
+func placeError(part string, offset int64, err error) error {
+	if !isInputError(err) && (errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)) {
+		err = errPlace
+	}
+	return partError(part, offset, 0, err)
+}

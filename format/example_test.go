@@ -1,0 +1,102 @@
+package format_test
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"log"
+	"time"
+
+	"github.com/google/uuid"
+
+	"lvmsync/format"
+)
+
+// writePatch writes a delta of a volume of 1 MiB: five bytes at its end, and a
+// stretch that reads as zeros now.
+func writePatch(w io.Writer) error {
+	h := format.Header{
+		ID:          uuid.MustParse("6ba7b810-9dad-41d1-80b4-00c04fd430c8"),
+		Kind:        format.Delta,
+		Created:     time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC),
+		VolumeSize:  1<<20 + 5,
+		Granularity: 4096,
+	}
+	pw, err := format.NewWriter(w, h, format.WriterOptions{Level: 1})
+	if err != nil {
+		return err
+	}
+	defer pw.Abort() // does nothing after Close
+	s := pw.NewSegment()
+	s.Records = append(s.Records,
+		format.Record{Extent: format.Extent{Off: 8192, Len: 4096, Kind: format.Zero}},
+		format.Record{Extent: format.Extent{Off: 1 << 20, Len: 5, Kind: format.Data}})
+	s.Data = append(s.Data, "hello"...)
+	if err := pw.Write(s); err != nil {
+		return err
+	}
+	return pw.Close()
+}
+
+func ExampleWriter() {
+	var patch bytes.Buffer
+	if err := writePatch(&patch); err != nil {
+		log.Fatal(err)
+	}
+	header, totals, err := format.Verify(&patch)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Printf("%s of a volume of %d bytes\n", header.Kind, header.VolumeSize)
+	fmt.Printf("%d extents, %d bytes of data, %d of zeros\n", totals.Extents, totals.DataBytes, totals.ZeroBytes)
+	// Output:
+	// delta of a volume of 1048581 bytes
+	// 2 extents, 5 bytes of data, 4096 of zeros
+}
+
+func ExampleReader() {
+	var patch bytes.Buffer
+	if err := writePatch(&patch); err != nil {
+		log.Fatal(err)
+	}
+	r, err := format.NewReader(&patch, format.ReaderOptions{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer r.Close()
+	for {
+		s, err := r.Next()
+		if err == io.EOF {
+			break // only after a whole patch
+		}
+		if err != nil {
+			log.Fatal(err)
+		}
+		for record, data := range s.All() {
+			fmt.Printf("%v %q\n", record.Extent, data)
+		}
+		s.Release()
+	}
+	// Output:
+	// zero extent [8192, 12288) ""
+	// data extent [1048576, 1048581) "hello"
+}
+
+func ExampleFile() {
+	var patch bytes.Buffer
+	if err := writePatch(&patch); err != nil {
+		log.Fatal(err)
+	}
+	f, err := format.OpenFile(bytes.NewReader(patch.Bytes()), int64(patch.Len()))
+	if err != nil {
+		log.Fatal(err)
+	}
+	i := f.Find(1 << 20) // the segment that may hold the byte at 1 MiB
+	s, err := f.ReadSegment(i)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Printf("segment %d of %d holds %d extents\n", i, len(f.Index()), len(s.Records))
+	// Output:
+	// segment 0 of 1 holds 2 extents
+}

@@ -1,0 +1,130 @@
+package format
+
+import "fmt"
+
+// ExtentKind tells what an extent holds.
+type ExtentKind uint8
+
+const (
+	// Data extents carry their bytes in the patch.
+	Data ExtentKind = iota
+	// Zero extents read as zeros; the patch carries no bytes for them.
+	Zero
+)
+
+// String is the kind's name in messages.
+func (k ExtentKind) String() string {
+	if k == Zero {
+		return "zero"
+	}
+	return "data"
+}
+
+// An Extent is a byte range of the volume, [Off, Off+Len).
+type Extent struct {
+	Off  int64 // first byte
+	Len  int64 // length in bytes
+	Kind ExtentKind
+}
+
+// End is the first byte after the extent.
+func (e Extent) End() int64 { return e.Off + e.Len }
+
+// String shows the range in bytes, for messages.
+func (e Extent) String() string {
+	return fmt.Sprintf("%s extent [%d, %d)", e.Kind, e.Off, e.End())
+}
+
+// A Record is an extent as a segment's table has it.
+type Record struct {
+	Extent
+	// Hash is the xxh64 of the data, 0 for a zero extent. A Writer computes it.
+	Hash uint64
+	// BaseHash is the xxh64 of the bytes that the extent replaces, as they are
+	// in the base. It means something only if HasBase is set.
+	BaseHash uint64
+	HasBase  bool
+}
+
+// Flags of a table entry (docs/format.md, "Segment").
+const (
+	flagZero    = 1 << 0
+	flagHasBase = 1 << 1
+	knownFlags  = flagZero | flagHasBase
+)
+
+func appendRecord(b []byte, r Record) []byte {
+	var flags uint32
+	if r.Kind == Zero {
+		flags |= flagZero
+		r.Hash = 0
+	}
+	if r.HasBase {
+		flags |= flagHasBase
+	} else {
+		r.BaseHash = 0
+	}
+	b = le.AppendUint64(b, uint64(r.Off)) // 0: first byte in the volume
+	b = le.AppendUint64(b, uint64(r.Len)) // 8: length in bytes
+	b = le.AppendUint32(b, flags)         // 16: flags
+	b = le.AppendUint32(b, 0)             // 20: reserved
+	b = le.AppendUint64(b, r.Hash)        // 24: xxh64 of the data
+	return le.AppendUint64(b, r.BaseHash) // 32: xxh64 of the base
+}
+
+// parseRecord reads one table entry of extentSize bytes. The range is not
+// checked against the volume: that is extentOrder's work.
+func parseRecord(b []byte) (Record, error) {
+	flags := le.Uint32(b[16:])
+	r := Record{
+		Extent:   Extent{Off: int64(le.Uint64(b)), Len: int64(le.Uint64(b[8:]))},
+		Hash:     le.Uint64(b[24:]),
+		BaseHash: le.Uint64(b[32:]),
+		HasBase:  flags&flagHasBase != 0,
+	}
+	if flags&flagZero != 0 {
+		r.Kind = Zero
+	}
+	switch {
+	case flags&^knownFlags != 0:
+		return Record{}, fmt.Errorf("extent at offset %d has unknown flags %#x", r.Off, flags&^knownFlags)
+	case le.Uint32(b[20:]) != 0:
+		return Record{}, fmt.Errorf("extent at offset %d has a reserved field that is not 0", r.Off)
+	case r.Kind == Zero && r.Hash != 0:
+		return Record{}, fmt.Errorf("zero extent at offset %d has a data hash", r.Off)
+	case !r.HasBase && r.BaseHash != 0:
+		return Record{}, fmt.Errorf("extent at offset %d has a base hash without its flag", r.Off)
+	}
+	return r, nil
+}
+
+// extentOrder holds the rules that extents follow across a whole patch
+// (docs/format.md, "Order of extents").
+type extentOrder struct {
+	volumeSize int64
+	whole      bool  // a full patch leaves no gaps
+	end        int64 // of the last extent
+}
+
+func newExtentOrder(h *Header) extentOrder {
+	return extentOrder{volumeSize: h.VolumeSize, whole: h.Kind == Full}
+}
+
+// add checks the next extent.
+func (o *extentOrder) add(e Extent) error {
+	switch {
+	case e.Off < 0 || e.Len < 0 || e.Len > o.volumeSize || e.Off > o.volumeSize-e.Len:
+		return fmt.Errorf("extent of %d bytes at offset %d reaches past the end of the volume, %d bytes",
+			uint64(e.Len), uint64(e.Off), o.volumeSize)
+	case e.Len == 0:
+		return fmt.Errorf("extent at offset %d is empty", e.Off)
+	case e.Off%SectorSize != 0 || (e.Len%SectorSize != 0 && e.End() != o.volumeSize):
+		return fmt.Errorf("%v is not aligned to %d bytes", e, SectorSize)
+	case e.Off < o.end:
+		return fmt.Errorf("%v overlaps the extent before it or is out of order: that one ends at %d", e, o.end)
+	case o.whole && e.Off != o.end:
+		return fmt.Errorf("a full patch leaves out the bytes [%d, %d)", o.end, e.Off)
+	}
+	o.end = e.End()
+	return nil
+}

@@ -1,0 +1,147 @@
+package format
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"sort"
+
+	"github.com/klauspost/compress/zstd"
+)
+
+// A File is a patch that can be read at random. Header, trailer and index are
+// checked when it is opened, each segment when it is read; the checksum over
+// the whole patch isn't: that is [Verify]'s work. A File is safe for concurrent
+// use if its io.ReaderAt is.
+type File struct {
+	r       io.ReaderAt
+	header  Header
+	trailer trailer
+	index   []IndexEntry
+	dec     *zstd.Decoder
+}
+
+// OpenFile reads header, trailer and index of the patch in r, which is size
+// bytes long. The index takes 24 bytes of memory a segment.
+func OpenFile(r io.ReaderAt, size int64) (*File, error) {
+	f := &File{r: inputAt{r}}
+	h, head, err := readHeader(io.NewSectionReader(f.r, 0, size))
+	if err != nil {
+		return nil, err
+	}
+	f.header = *h
+	at := size - trailerSize
+	if at < int64(len(head)) {
+		return nil, &TruncatedError{Part: "trailer", Offset: size}
+	}
+	if err := f.readTrailer(at); err != nil {
+		return nil, err
+	}
+	if err := f.readIndex(int64(len(head)), at); err != nil {
+		return nil, err
+	}
+	if f.dec, err = newDecoder(0); err != nil {
+		return nil, err
+	}
+	return f, nil
+}
+
+// readTrailer reads and checks the trailer, which ends the file.
+func (f *File) readTrailer(at int64) error {
+	b := make([]byte, trailerSize)
+	if n, err := f.r.ReadAt(b, at); err != nil {
+		return partError("trailer", at, n, err)
+	}
+	if !isTrailer(b) {
+		return &TruncatedError{Part: "trailer", Offset: at + trailerSize}
+	}
+	var err error
+	if f.trailer, err = parseTrailer(b); err == nil {
+		err = f.trailer.check(&f.header)
+	}
+	if err != nil {
+		return corrupt("trailer", at, "%w", err)
+	}
+	return nil
+}
+
+// readIndex reads and checks the index, which must end at byte end; the
+// segments begin at byte begin.
+func (f *File) readIndex(begin, end int64) error {
+	at := f.trailer.index
+	if at < begin || at > end {
+		return corrupt("trailer", end, "it places the index at byte %d", at)
+	}
+	in := bufio.NewReader(io.NewSectionReader(f.r, at, end-at))
+	err := readIndex(in, func(e IndexEntry) { f.index = append(f.index, e) })
+	if err != nil {
+		return placeError("index", at, err)
+	}
+	if size := indexFrameSize(int64(len(f.index))); size != end-at {
+		return corrupt("index", at, "frame of %d bytes in a place of %d", size, end-at)
+	}
+	if err := checkIndex(f.index, begin, at, newExtentOrder(&f.header)); err != nil {
+		return corrupt("index", at, "%w", err)
+	}
+	if int64(len(f.index)) != f.trailer.Segments {
+		return corrupt("index", at, "%d entries for %d segments", len(f.index), f.trailer.Segments)
+	}
+	return nil
+}
+
+// Header is the patch's header.
+func (f *File) Header() Header { return f.header }
+
+// Totals is what the trailer says of the whole patch.
+func (f *File) Totals() Totals { return f.trailer.Totals }
+
+// Index returns the entries of the index, one a segment, in order. The caller
+// must not change it.
+func (f *File) Index() []IndexEntry { return f.index }
+
+// Find returns the number of the first segment whose part of the volume ends
+// after off; len(Index()) if there is none.
+func (f *File) Find(off int64) int {
+	return sort.Search(len(f.index), func(i int) bool { return f.index[i].End > off })
+}
+
+// ReadSegment reads and checks segment i of the index.
+func (f *File) ReadSegment(i int) (*Segment, error) {
+	e, next := f.index[i], f.trailer.index
+	if i+1 < len(f.index) {
+		next = f.index[i+1].Offset
+	}
+	place := next - e.Offset
+	fr, err := readFrame(bufio.NewReader(io.NewSectionReader(f.r, e.Offset, place)), nil)
+	if err != nil {
+		return nil, placeError("segment", e.Offset, err)
+	}
+	if int64(len(fr.bytes)) != place {
+		return nil, corrupt("segment", e.Offset, "frame of %d bytes in a place of %d", len(fr.bytes), place)
+	}
+	s := &Segment{Offset: e.Offset}
+	if err := fr.decode(f.dec, s); err != nil {
+		return nil, corrupt("segment", e.Offset, "%w", err)
+	}
+	if err := f.checkSegment(s, e); err != nil {
+		return nil, corrupt("segment", e.Offset, "%w", err)
+	}
+	return s, nil
+}
+
+// checkSegment checks the segment's extents, and that the index tells the truth
+// about it.
+func (f *File) checkSegment(s *Segment, e IndexEntry) error {
+	order := newExtentOrder(&f.header)
+	order.end = e.Start
+	for _, r := range s.Records {
+		if err := order.add(r.Extent); err != nil {
+			return err
+		}
+	}
+	if s.Records[0].Off != e.Start || order.end != e.End {
+		return fmt.Errorf("its extents fill [%d, %d), not [%d, %d) as the index says",
+			s.Records[0].Off, order.end, e.Start, e.End)
+	}
+	return nil
+}

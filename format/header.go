@@ -1,0 +1,207 @@
+package format
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/cespare/xxhash/v2"
+	"github.com/google/uuid"
+)
+
+// Kind tells what a patch is relative to.
+type Kind string
+
+const (
+	// Full patches hold the whole volume.
+	Full Kind = "full"
+	// Delta patches hold what changed since their base.
+	Delta Kind = "delta"
+	// Undo patches hold what a destination held before another patch was applied.
+	Undo Kind = "undo"
+)
+
+// A Header describes a patch. Its JSON names are the format's
+// (docs/format.md, "Header").
+type Header struct {
+	ID          uuid.UUID `json:"id"`           // of this patch
+	Kind        Kind      `json:"kind"`         // full, delta or undo
+	Created     time.Time `json:"created"`      // when the dump began
+	Tool        string    `json:"tool"`         // program that wrote the patch
+	ToolVersion string    `json:"tool_version"` // and its version
+	Host        string    `json:"host"`         // name of the machine it ran on
+	Source      Source    `json:"source"`       // where the data came from
+	VolumeSize  int64     `json:"volume_size"`  // size of the volume in bytes, at least 1
+	Granularity int64     `json:"granularity"`  // unit of change in bytes: chunk or block
+	Base        *Base     `json:"base,omitempty"`
+
+	// RequiredFeatures names what a reader must know beyond version 1 in order
+	// to apply the patch rightly. Nothing so far.
+	RequiredFeatures []string `json:"required_features,omitempty"`
+	// Planned is what the patch will hold, where that is known beforehand.
+	Planned *Planned `json:"planned,omitempty"`
+}
+
+// A Source says where a patch's data came from. Empty fields are unknown.
+type Source struct {
+	Type         string `json:"type"`                    // thick, cow, device or file
+	Path         string `json:"path,omitempty"`          // device or file that data was read from
+	DeviceUUID   string `json:"device_uuid,omitempty"`   // device-mapper UUID of that device
+	DeviceID     string `json:"device_id,omitempty"`     // its major:minor, or device:inode of a file
+	BootID       string `json:"boot_id,omitempty"`       // boot during which DeviceID is valid
+	VG           string `json:"vg,omitempty"`            // volume group
+	VGUUID       string `json:"vg_uuid,omitempty"`       // as LVM prints it
+	LV           string `json:"lv,omitempty"`            // logical volume that data was read from
+	LVUUID       string `json:"lv_uuid,omitempty"`       // as LVM prints it
+	Snapshot     string `json:"snapshot,omitempty"`      // snapshot that gave the changes
+	SnapshotUUID string `json:"snapshot_uuid,omitempty"` // as LVM prints it
+}
+
+// A Base says what a delta is relative to.
+type Base struct {
+	Exact    bool   `json:"exact"`              // the destination must hold it bit by bit
+	Snapshot string `json:"snapshot,omitempty"` // UUID of the snapshot that the delta follows
+}
+
+// Planned counts what a patch will hold, so that the far end of a pipe can show
+// a percentage. Extents may differ from what the patch turns out to hold, for
+// zero blocks split extents; Bytes may not.
+type Planned struct {
+	Extents int64 `json:"extents"` // changed extents, before zero blocks are looked for
+	Bytes   int64 `json:"bytes"`   // length of all extents, zero or not
+}
+
+// Validate checks what version 1 demands of a header.
+func (h *Header) Validate() error {
+	switch {
+	case h.ID == uuid.Nil:
+		return errors.New("id is missing")
+	case h.Kind != Full && h.Kind != Delta && h.Kind != Undo:
+		return fmt.Errorf("kind %.20q is none of full, delta, undo", h.Kind)
+	case h.VolumeSize < 1:
+		return fmt.Errorf("volume size of %d bytes is out of range", h.VolumeSize)
+	case h.Granularity < SectorSize || h.Granularity%SectorSize != 0:
+		return fmt.Errorf("granularity of %d bytes is not a multiple of %d", h.Granularity, SectorSize)
+	case h.Planned != nil && (h.Planned.Bytes < 0 || h.Planned.Bytes > h.VolumeSize || h.Planned.Extents < 0):
+		return fmt.Errorf("planned %d extents of %d bytes do not fit the volume", h.Planned.Extents, h.Planned.Bytes)
+	}
+	return nil
+}
+
+// knownFeatures lists the required features that this package understands.
+var knownFeatures []string
+
+func (h *Header) checkFeatures() error {
+	for _, f := range h.RequiredFeatures {
+		if !slices.Contains(knownFeatures, f) {
+			return fmt.Errorf("%w %.60q", ErrFeature, f)
+		}
+	}
+	return nil
+}
+
+// marshalHeader gives the whole header frame.
+func marshalHeader(h *Header) ([]byte, error) {
+	if err := h.Validate(); err != nil {
+		return nil, fmt.Errorf("patch header: %w", err)
+	}
+	if err := h.checkFeatures(); err != nil {
+		return nil, fmt.Errorf("patch header: %w", err)
+	}
+	text, err := json.Marshal(h)
+	if err != nil {
+		return nil, fmt.Errorf("patch header: %w", err)
+	}
+	if len(text) > MaxHeaderJSON {
+		return nil, fmt.Errorf("patch header: %d bytes of JSON, limit %d", len(text), MaxHeaderJSON)
+	}
+	b := appendFrameHeader(nil, uint32(headerFixedSize+len(text)+checksumSize))
+	b = append(b, headerMagic...)                   // 8: our magic
+	b = le.AppendUint32(b, Version)                 // 16: format version
+	b = le.AppendUint32(b, uint32(len(text)))       // 20: length of the JSON text
+	b = append(b, text...)                          // 24: the JSON text
+	return le.AppendUint64(b, xxhash.Sum64(b)), nil // xxh64 of the frame so far
+}
+
+// readHeader reads and checks the header frame and returns it with the frame's
+// bytes, which the trailer's checksum covers.
+func readHeader(r io.Reader) (*Header, []byte, error) {
+	fixed := make([]byte, frameHeaderSize+headerFixedSize)
+	n, err := io.ReadFull(r, fixed)
+	if isInputError(err) {
+		return nil, nil, partError("header", 0, n, err)
+	}
+	if err := checkHeaderMagic(fixed[:n]); err != nil {
+		return nil, nil, err
+	}
+	size, text := le.Uint32(fixed[4:]), le.Uint32(fixed[20:])
+	if text > MaxHeaderJSON {
+		return nil, nil, corrupt("header", 0, "%d bytes of JSON, limit %d", text, MaxHeaderJSON)
+	}
+	if size != headerFixedSize+text+checksumSize {
+		return nil, nil, corrupt("header", 0, "frame of %d bytes does not fit %d bytes of JSON", size, text)
+	}
+	b := slices.Grow(fixed, int(text+checksumSize))[:len(fixed)+int(text+checksumSize)]
+	if n, err := io.ReadFull(r, b[len(fixed):]); err != nil {
+		return nil, nil, partError("header", 0, len(fixed)+n, err)
+	}
+	h, err := parseHeader(b)
+	return h, b, err
+}
+
+// checkHeaderMagic looks at the first bytes of the input, fewer than wanted if
+// it ends there. Magic and version come before everything else, so that
+// something else is called by its name and a newer patch is never called corrupt.
+func checkHeaderMagic(b []byte) error {
+	want := le.AppendUint32(nil, skippableMagic)
+	switch {
+	case len(b) == 0:
+		return fmt.Errorf("%w: the input is empty", ErrNotPatch)
+	case len(b) >= 4 && le.Uint32(b) == zstdMagic:
+		return fmt.Errorf("%w: it is a zstd file without a patch header", ErrNotPatch)
+	case !strings.HasPrefix(string(want), string(b[:min(len(b), 4)])):
+		return fmt.Errorf("%w: it begins with %q", ErrNotPatch, b[:min(len(b), 8)])
+	case len(b) > 8 && !strings.HasPrefix(headerMagic, string(b[8:min(len(b), 16)])):
+		return fmt.Errorf("%w: a skippable zstd frame without the patch magic", ErrNotPatch)
+	case len(b) >= 20 && le.Uint32(b[16:]) != Version:
+		return versionError(le.Uint32(b[16:]))
+	case len(b) < frameHeaderSize+headerFixedSize:
+		return &TruncatedError{Part: "header", Offset: int64(len(b))}
+	}
+	return nil
+}
+
+func versionError(v uint32) error {
+	if v == 0 {
+		return corrupt("header", 0, "format version 0 does not exist")
+	}
+	return fmt.Errorf("%w %d: this program reads version %d", ErrVersion, v, Version)
+}
+
+// parseHeader reads the frame b, whose sizes have been checked.
+func parseHeader(b []byte) (*Header, error) {
+	sum := len(b) - checksumSize
+	if le.Uint64(b[sum:]) != xxhash.Sum64(b[:sum]) {
+		return nil, corrupt("header", 0, "checksum mismatch")
+	}
+	text := b[frameHeaderSize+headerFixedSize : sum]
+	if !utf8.Valid(text) {
+		return nil, corrupt("header", 0, "JSON: not UTF-8")
+	}
+	h := new(Header)
+	if err := json.Unmarshal(text, h); err != nil {
+		return nil, corrupt("header", 0, "JSON: %w", err)
+	}
+	if err := h.checkFeatures(); err != nil {
+		return nil, err
+	}
+	if err := h.Validate(); err != nil {
+		return nil, corrupt("header", 0, "%w", err)
+	}
+	return h, nil
+}

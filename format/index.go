@@ -1,0 +1,107 @@
+package format
+
+import (
+	"fmt"
+	"io"
+
+	"github.com/cespare/xxhash/v2"
+)
+
+// An IndexEntry says where one segment is and what part of the volume its
+// extents lie in.
+type IndexEntry struct {
+	Offset int64 // of the segment's frame, in bytes from the start of the patch
+	Start  int64 // first byte of its first extent in the volume
+	End    int64 // first byte after its last extent
+}
+
+func appendIndexEntry(b []byte, e IndexEntry) []byte {
+	b = le.AppendUint64(b, uint64(e.Offset)) // 0: place in the patch
+	b = le.AppendUint64(b, uint64(e.Start))  // 8: first byte covered
+	return le.AppendUint64(b, uint64(e.End)) // 16: first byte after
+}
+
+func parseIndexEntry(b []byte) IndexEntry {
+	return IndexEntry{
+		Offset: int64(le.Uint64(b)),
+		Start:  int64(le.Uint64(b[8:])),
+		End:    int64(le.Uint64(b[16:])),
+	}
+}
+
+// indexFrameSize is the size of a whole index frame in bytes.
+func indexFrameSize(entries int64) int64 {
+	return frameHeaderSize + indexFixedSize + entries*indexEntrySize + checksumSize
+}
+
+// appendIndexStart appends what comes before the entries of the index.
+func appendIndexStart(b []byte, entries int) ([]byte, error) {
+	size := indexFrameSize(int64(entries)) - frameHeaderSize
+	if size > maxSkippableSize {
+		return nil, fmt.Errorf("patch index: %d segments do not fit", entries)
+	}
+	b = appendFrameHeader(b, uint32(size))
+	b = append(b, indexMagic...)                    // 8: magic
+	return le.AppendUint64(b, uint64(entries)), nil // 16: number of entries
+}
+
+// indexCount checks the index frame's fixed part, the first
+// frameHeaderSize+indexFixedSize bytes, and returns the number of entries.
+func indexCount(b []byte) (int64, error) {
+	size, count := frameHeaderSize+int64(le.Uint32(b[4:])), le.Uint64(b[frameHeaderSize+8:])
+	switch {
+	case le.Uint32(b) != skippableMagic || string(b[frameHeaderSize:frameHeaderSize+8]) != indexMagic:
+		return 0, fmt.Errorf("not an index: it begins with %q", b[:frameHeaderSize+8])
+	case count > maxSkippableSize/indexEntrySize || size != indexFrameSize(int64(count)):
+		return 0, fmt.Errorf("frame of %d bytes does not fit %d entries", size, count)
+	}
+	return int64(count), nil
+}
+
+// readIndex reads the index frame and hands its entries to add. The frame's
+// checksum is known only at the end.
+func readIndex(in io.Reader, add func(IndexEntry)) error {
+	sum := xxhash.New()
+	in = io.TeeReader(in, sum)
+	var b [frameHeaderSize + indexFixedSize]byte
+	if _, err := io.ReadFull(in, b[:]); err != nil {
+		return err
+	}
+	count, err := indexCount(b[:])
+	if err != nil {
+		return err
+	}
+	for range count {
+		if _, err := io.ReadFull(in, b[:indexEntrySize]); err != nil {
+			return err
+		}
+		add(parseIndexEntry(b[:indexEntrySize]))
+	}
+	want := sum.Sum64()
+	if _, err := io.ReadFull(in, b[:checksumSize]); err != nil {
+		return err
+	}
+	if le.Uint64(b[:checksumSize]) != want {
+		return errChecksum
+	}
+	return nil
+}
+
+// checkIndex checks what an index says of the segments, which fill the bytes
+// [begin, end) of the patch, and of the volume.
+func checkIndex(index []IndexEntry, begin, end int64, order extentOrder) error {
+	next := begin // the first segment is here, any other behind it
+	for i, e := range index {
+		if e.Offset < next || e.Offset >= end || i == 0 && e.Offset != begin {
+			return fmt.Errorf("entry %d places a segment at byte %d", i, e.Offset)
+		}
+		if err := order.add(Extent{Off: e.Start, Len: e.End - e.Start}); err != nil {
+			return fmt.Errorf("entry %d: %w", i, err)
+		}
+		next = e.Offset + 1
+	}
+	if len(index) == 0 && begin != end {
+		return fmt.Errorf("no entries for the segments in the bytes [%d, %d)", begin, end)
+	}
+	return nil
+}

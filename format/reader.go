@@ -1,0 +1,184 @@
+package format
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+
+	"github.com/cespare/xxhash/v2"
+	"github.com/klauspost/compress/zstd"
+)
+
+// ReaderOptions tune a [Reader]; the zero value is good.
+type ReaderOptions struct {
+	// Concurrency is how many segments are decompressed at a time, 0 for one a core.
+	Concurrency int
+}
+
+// A Reader reads one patch from a stream. Segments are decompressed and checked
+// concurrently and returned in order. The methods are for one goroutine, but
+// for [Segment.Release].
+type Reader struct {
+	header Header
+	queue  chan *readJob // in order, the last one has err set
+	quit   chan struct{}
+	close  sync.Once
+
+	order   extentOrder
+	totals  Totals
+	entries *xxhash.Digest // of the index as it should be
+	err     error          // sticky
+}
+
+// A readJob is a segment on its way, or the end of the patch.
+type readJob struct {
+	seg   *Segment
+	err   error         // why there is no segment; io.EOF: the patch ends rightly
+	ready chan struct{} // closed when seg is checked or err is set
+	end   *patchEnd     // with io.EOF
+}
+
+// patchEnd is what index and trailer say.
+type patchEnd struct {
+	trailer
+	offset  int64          // of the trailer
+	count   int64          // entries of the index
+	entries *xxhash.Digest // of them
+}
+
+func (e *patchEnd) add(entry IndexEntry) {
+	e.count++
+	e.entries.Write(appendIndexEntry(nil, entry))
+}
+
+// NewReader reads and checks the header. The errors are those of [ErrNotPatch],
+// [ErrVersion], [ErrFeature], [ErrCorrupt], [ErrTruncated], or the input's own.
+// Close must be called at the end.
+func NewReader(r io.Reader, o ReaderOptions) (*Reader, error) {
+	in := bufio.NewReaderSize(input{r}, 256<<10)
+	h, b, err := readHeader(in)
+	if err != nil {
+		return nil, err
+	}
+	pr := &Reader{
+		header:  *h,
+		quit:    make(chan struct{}),
+		order:   newExtentOrder(h),
+		entries: xxhash.New(),
+	}
+	workers := concurrency(o.Concurrency)
+	pr.queue = make(chan *readJob, workers)
+	dec, err := newDecoder(workers)
+	if err != nil {
+		return nil, err
+	}
+	f := &fetcher{in: in, offset: int64(len(b)), sum: xxhash.New(), queue: pr.queue, quit: pr.quit, dec: dec}
+	f.sum.Write(b)
+	f.start(workers)
+	return pr, nil
+}
+
+// newDecoder limits the memory to the window: what a frame may decompress to is
+// checked beforehand, and the library limits the window to the memory.
+func newDecoder(workers int) (*zstd.Decoder, error) {
+	dec, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(workers), zstd.WithDecodeAllCapLimit(true),
+		zstd.WithDecoderMaxWindow(MaxSegmentWindow), zstd.WithDecoderMaxMemory(MaxSegmentWindow))
+	if err != nil {
+		return nil, fmt.Errorf("start zstd: %w", err)
+	}
+	return dec, nil
+}
+
+// Header is the patch's header. It is the patch's word: names in it may be
+// anything.
+func (r *Reader) Header() Header { return r.header }
+
+// Next returns the next segment. The data has been checked against its hashes,
+// the extents against the volume's size and those before.
+//
+// Release the segment when done with it. At most as many as
+// [ReaderOptions].Concurrency may be held at a time: Next waits for more.
+//
+// io.EOF comes after a whole patch, with index and trailer checked and nothing
+// behind it; a patch that ends early gives ErrTruncated. An error ends the
+// reading and is returned ever after.
+func (r *Reader) Next() (*Segment, error) {
+	if r.err != nil {
+		return nil, r.err
+	}
+	j := <-r.queue
+	<-j.ready
+	switch j.err {
+	case nil:
+		r.err = r.accept(j.seg)
+	case io.EOF:
+		r.err = r.finish(j.end)
+	default:
+		r.err = j.err
+	}
+	if r.err != nil {
+		return nil, r.err
+	}
+	return j.seg, nil
+}
+
+// accept checks what only the order of segments can tell.
+func (r *Reader) accept(s *Segment) error {
+	for _, x := range s.Records {
+		if err := r.order.add(x.Extent); err != nil {
+			return corrupt("segment", s.Offset, "%w", err)
+		}
+	}
+	r.totals.add(s.Records)
+	e := IndexEntry{Offset: s.Offset, Start: s.Records[0].Off, End: r.order.end}
+	r.entries.Write(appendIndexEntry(nil, e))
+	return nil
+}
+
+// finish compares index and trailer with what was read. If all is right it
+// returns io.EOF.
+func (r *Reader) finish(end *patchEnd) error {
+	if end.count != r.totals.Segments || end.entries.Sum64() != r.entries.Sum64() {
+		return corrupt("index", end.index, "it does not match the segments")
+	}
+	if end.Totals != r.totals {
+		return corrupt("trailer", end.offset, "its totals do not match the segments")
+	}
+	if err := r.totals.check(&r.header); err != nil {
+		return corrupt("trailer", end.offset, "%w", err)
+	}
+	return io.EOF
+}
+
+// Totals counts what Next has returned so far.
+func (r *Reader) Totals() Totals { return r.totals }
+
+// Close stops the reading. It doesn't close the io.Reader, nor wait for a Read
+// of it that is under way. It may be called more than once.
+func (r *Reader) Close() {
+	r.close.Do(func() { close(r.quit) })
+	if r.err == nil {
+		r.err = errors.New("patch reader is closed")
+	}
+}
+
+// Verify reads a patch to its end and checks everything in it.
+func Verify(r io.Reader) (Header, Totals, error) {
+	pr, err := NewReader(r, ReaderOptions{})
+	if err != nil {
+		return Header{}, Totals{}, err
+	}
+	defer pr.Close()
+	for {
+		s, err := pr.Next()
+		if err == io.EOF {
+			return pr.header, pr.totals, nil
+		}
+		if err != nil {
+			return Header{}, Totals{}, err
+		}
+		s.Release()
+	}
+}

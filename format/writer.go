@@ -1,0 +1,250 @@
+package format
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"runtime"
+	"sync"
+
+	"github.com/cespare/xxhash/v2"
+	"github.com/klauspost/compress/zstd"
+)
+
+// MaxLevel is the highest compression level.
+const MaxLevel = 19
+
+// WriterOptions tune a [Writer]; the zero value stores without compressing, on
+// all cores.
+type WriterOptions struct {
+	// Level is 0 to store without compressing, or 1 (fastest) to 19 as the zstd
+	// program counts them. The library knows four classes: 1-2, 3-5, 6-9, 10-19.
+	Level int
+	// Concurrency is how many segments are compressed at a time, 0 for one a core.
+	Concurrency int
+}
+
+// A Writer writes one patch: the header at once, then segments in ascending
+// order, then [Writer.Close] for index and trailer. Segments are hashed and
+// compressed concurrently and written in order by one goroutine.
+//
+// The first error sticks: every later call returns it and no trailer is ever
+// written, so that a torn patch never looks whole. The methods are for one
+// goroutine, but for [Writer.NewSegment] and [Segment.Release].
+type Writer struct {
+	header Header
+	order  extentOrder
+	totals Totals
+	closed bool
+
+	free  chan *Segment  // the segments of the pool that nobody uses
+	jobs  chan *writeJob // to be compressed, by any worker
+	queue chan *writeJob // the same, in order, to be written
+	done  sync.WaitGroup
+	out   output
+	enc   *zstd.Encoder // nil: store
+
+	mu  sync.Mutex
+	err error // the first one
+}
+
+type writeJob struct {
+	seg   *Segment
+	entry IndexEntry
+	ready chan struct{} // closed when the segment's frame is there
+}
+
+// NewWriter writes the header to w and returns a Writer for the rest, which
+// needs Close or Abort. The caller still owns w.
+func NewWriter(w io.Writer, h Header, o WriterOptions) (*Writer, error) {
+	if o.Level < 0 || o.Level > MaxLevel {
+		return nil, fmt.Errorf("compression level %d is not within 0 to %d", o.Level, MaxLevel)
+	}
+	b, err := marshalHeader(&h)
+	if err != nil {
+		return nil, err
+	}
+	workers := concurrency(o.Concurrency)
+	pw := &Writer{
+		header: h,
+		order:  newExtentOrder(&h),
+		free:   make(chan *Segment, workers+4),
+		jobs:   make(chan *writeJob, workers),
+		queue:  make(chan *writeJob, 2*workers),
+		out:    output{w: w, sum: xxhash.New()},
+	}
+	if o.Level > 0 {
+		pw.enc, err = zstd.NewWriter(nil, zstd.WithEncoderConcurrency(workers), zstd.WithEncoderCRC(true),
+			zstd.WithEncoderLevel(zstd.EncoderLevelFromZstd(o.Level)), zstd.WithWindowSize(MaxSegmentData),
+			zstd.WithSingleSegment(true)) // else small frames do not state their content size
+		if err != nil {
+			return nil, fmt.Errorf("start zstd: %w", err)
+		}
+	}
+	if err := pw.out.write(b); err != nil {
+		return nil, err
+	}
+	for range cap(pw.free) {
+		pw.free <- nil // allocated when first needed
+	}
+	for range workers {
+		pw.done.Go(pw.compress)
+	}
+	pw.done.Go(pw.writeFrames)
+	return pw, nil
+}
+
+func concurrency(n int) int {
+	if n > 0 {
+		return n
+	}
+	return runtime.GOMAXPROCS(0)
+}
+
+// NewSegment returns an empty segment to fill. It waits while all segments of
+// the pool are in use, which bounds the memory.
+func (w *Writer) NewSegment() *Segment {
+	s := <-w.free
+	if s == nil {
+		s = newWriteSegment()
+	}
+	s.pool = w.free
+	s.Records = s.Records[:0]
+	s.Data = s.buf[dataStart:dataStart]
+	return s
+}
+
+// Write hands over a segment from [Writer.NewSegment], filled with extents and
+// their data. The extents must follow those written before. Success means that
+// the segment is on its way; an error in compressing or writing it comes from a
+// later call.
+func (w *Writer) Write(s *Segment) error {
+	err := w.check(s)
+	if err != nil {
+		w.fail(err)
+		s.Release()
+		return err
+	}
+	s.pool = nil // now it's ours
+	w.totals.add(s.Records)
+	last := s.Records[len(s.Records)-1]
+	j := &writeJob{
+		seg:   s,
+		entry: IndexEntry{Start: s.Records[0].Off, End: last.End()},
+		ready: make(chan struct{}),
+	}
+	w.queue <- j
+	w.jobs <- j
+	return nil
+}
+
+func (w *Writer) check(s *Segment) error {
+	if err := w.firstError(); err != nil {
+		return err
+	}
+	if w.closed {
+		return ErrState
+	}
+	if err := s.checkCounts(); err != nil {
+		return fmt.Errorf("write a patch: %w", err)
+	}
+	if s.pool != w.free || len(s.Data) > 0 && &s.Data[0] != &s.buf[dataStart] {
+		return errors.New("write a patch: segment or its data are not from NewSegment")
+	}
+	for _, r := range s.Records {
+		if err := w.order.add(r.Extent); err != nil {
+			return fmt.Errorf("write a patch: %w", err)
+		}
+	}
+	return nil
+}
+
+// compress is a worker: it makes frames of segments.
+func (w *Writer) compress() {
+	for j := range w.jobs {
+		if w.firstError() == nil {
+			content := j.seg.marshal()
+			if w.enc == nil {
+				j.seg.frame = appendStored(j.seg.frame[:0], content)
+			} else {
+				j.seg.frame = w.enc.EncodeAll(content, j.seg.frame[:0])
+			}
+		}
+		close(j.ready)
+	}
+}
+
+// writeFrames writes the frames in the order of their segments.
+func (w *Writer) writeFrames() {
+	for j := range w.queue {
+		<-j.ready
+		if w.firstError() == nil {
+			j.entry.Offset = w.out.offset
+			w.out.index = append(w.out.index, j.entry)
+			if err := w.out.write(j.seg.frame); err != nil {
+				w.fail(err)
+			}
+		}
+		w.free <- j.seg
+	}
+}
+
+// Close waits until all segments are written, then writes index and trailer. It
+// does not close the io.Writer. After an error it writes nothing and returns
+// that error. A second Close returns ErrState.
+func (w *Writer) Close() error {
+	if w.closed {
+		return ErrState
+	}
+	w.stop()
+	if err := w.firstError(); err != nil {
+		return err
+	}
+	err := w.totals.check(&w.header)
+	if err != nil {
+		err = fmt.Errorf("write a patch: %w", err)
+	} else {
+		err = w.out.finish(w.totals)
+	}
+	w.fail(err)
+	return err
+}
+
+// Abort ends the Writer without index and trailer: what was written so far is a
+// truncated patch. It does nothing after Close.
+func (w *Writer) Abort() {
+	if !w.closed {
+		w.fail(ErrState)
+		w.stop()
+	}
+}
+
+func (w *Writer) stop() {
+	w.closed = true
+	close(w.jobs)
+	close(w.queue)
+	w.done.Wait()
+	if w.enc != nil {
+		w.enc.Close()
+	}
+}
+
+// Totals counts what has been handed over so far.
+func (w *Writer) Totals() Totals { return w.totals }
+
+// PatchBytes is the size of the finished patch in bytes. Call it after Close.
+func (w *Writer) PatchBytes() int64 { return w.out.offset }
+
+func (w *Writer) fail(err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.err == nil {
+		w.err = err
+	}
+}
+
+func (w *Writer) firstError() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.err
+}
