@@ -1,0 +1,74 @@
+package blockdev
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// dmDevice makes a device-mapper device from a table until the test ends, and gives its path and its name in sysfs.
+func dmDevice(t *testing.T, name, table string) (path, label string) {
+	t.Helper()
+	needRoot(t)
+	if devices, err := os.ReadFile("/proc/devices"); err != nil || !strings.Contains(string(devices), "device-mapper") {
+		t.Skip("this kernel has no device-mapper")
+	}
+	name = fmt.Sprintf("test-%s-%d", name, os.Getpid())
+	run(t, "dmsetup", "create", name, "--table", table)
+	t.Cleanup(func() { run(t, "dmsetup", "remove", "--retry", name) })
+	run(t, "dmsetup", "mknodes", name) // there may be no udev
+	path = "/dev/mapper/" + name
+	id, err := Identify(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path, fmt.Sprintf("dm-%d (%s)", id.Minor, name)
+}
+
+func TestDeviceMapperStack(t *testing.T) {
+	disk := image(t, fsSize)
+	dev := losetup(t, disk)
+	low, lowLabel := dmDevice(t, "low", fmt.Sprintf("0 %d linear %s 0", fsSize>>9, dev))
+	top, topLabel := dmDevice(t, "top", fmt.Sprintf("0 %d linear %s 0", fsSize>>9, low))
+	mkfs(t, top)
+	checkUsers(t, top)
+	checkUsers(t, low, "in use by "+topLabel)
+	dir := mount(t, top)
+	write(t, filepath.Join(dir, "file"), os.O_CREATE|os.O_WRONLY, marker())
+	checkFlush(t, low, disk)
+
+	mounted := "mounted on " + dir + " (ext4, rw)"
+	checkUsers(t, top, mounted)
+	checkUsers(t, dev, mounted+" through "+topLabel, "in use by "+topLabel, "in use by "+lowLabel)
+	hold(t, "<>", low)
+	checkUsers(t, dev, mounted+" through "+topLabel, "in use by "+topLabel, "in use by "+lowLabel,
+		"open for writing by sh (pid N) through "+lowLabel)
+}
+
+// What cannot be written shows when it is flushed, and nowhere else.
+func TestFlushReportsErrors(t *testing.T) {
+	dev, _ := dmDevice(t, "broken", "0 2048 error")
+	write(t, dev, os.O_WRONLY, marker())
+	err := open(t, dev).Flush()
+	if want := "flush " + dev + ": fsync: input/output error"; err == nil || err.Error() != want {
+		t.Errorf("error %v, want %s", err, want)
+	}
+}
+
+func TestReadAtReportsErrors(t *testing.T) {
+	dev := losetup(t, imageOf(t, noise(1, 1<<20)))
+	half, _ := dmDevice(t, "half", "0 1024 linear "+dev+" 0\n1024 1024 error")
+	f := open(t, half)
+	for _, p := range [][]byte{AlignedBuffer(1 << 20), AlignedBuffer(1<<20 + 1)[1:]} {
+		n, err := f.ReadAt(p, 0)
+		if err == nil || n > 512<<10 || !strings.HasPrefix(err.Error(), fmt.Sprintf("read %s at byte %d: ", half, n)) ||
+			!strings.HasSuffix(err.Error(), "input/output error") {
+			t.Errorf("ReadAt = %d, %v; want an error that names the device and byte %d", n, err, n)
+		}
+	}
+	if n, err := f.ReadAt(make([]byte, 1000), 1000); n != 1000 || err != nil {
+		t.Errorf("ReadAt before the bad half = %d, %v", n, err)
+	}
+}

@@ -1,0 +1,145 @@
+// Package blockdev reads block devices and image files as they really are, and tells who else uses them.
+//
+// A block device is always read with O_DIRECT. The kernel writes a snapshot's COW device beneath the block device's
+// page cache, and a mounted file system writes its device beneath it too, so a buffered read can return what was
+// there yesterday. Image files are read through the page cache, which is coherent for them.
+//
+// What somebody has written to the page cache of a device, of a file system on it, or of anything else above it is
+// not on the device yet: call [File.Flush] before believing a list of changes. [Users] finds those somebodies.
+//
+// The package reads /proc and /sys as the calling process sees them: mounts in another mount namespace are flushed,
+// where the kernel lets root do that through the device, but they are not listed as users.
+package blockdev
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// minAlign is the smallest alignment used for direct reads, in bytes. The kernel counts devices in sectors of 512.
+const minAlign = 512
+
+// File is a block device or a regular file, opened for reading. Its methods, except Close, may be called
+// concurrently.
+type File struct {
+	f     *os.File
+	name  string
+	id    ID
+	size  int64 // bytes, at the time it was opened
+	align int   // bytes; offset, length and memory of a direct read are multiples of it
+}
+
+// Open opens the block device or regular file at path for reading. A block device is opened with O_DIRECT; there is
+// no silent fall-back to buffered reads. Directories, character devices, sockets and pipes are refused, without
+// opening them. The caller closes the File.
+func Open(path string) (*File, error) {
+	id, err := Identify(path)
+	if err != nil {
+		return nil, err
+	}
+	f, err := openAs(id, path)
+	if err != nil {
+		return nil, err
+	}
+	b := &File{f: f, name: path, id: id, align: minAlign}
+	if err := b.measure(); err != nil {
+		f.Close()
+		return nil, err
+	}
+	return b, nil
+}
+
+// openAs opens path the way Open promises, and makes sure that it still leads to id: whatever has replaced it since
+// Identify has not been checked.
+func openAs(id ID, path string) (*os.File, error) {
+	what, flags := "open "+path, unix.O_RDONLY
+	if id.Device {
+		what, flags = what+" for direct reading", flags|unix.O_DIRECT
+	}
+	f, err := os.OpenFile(path, flags, 0)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", what, cause(err))
+	}
+	if now, err := IdentifyFile(f); err != nil || now != id {
+		f.Close()
+		return nil, fmt.Errorf("%s: it is not %s any more", what, id)
+	}
+	return f, nil
+}
+
+// measure finds size and alignment.
+func (b *File) measure() error {
+	size, err := b.f.Seek(0, unix.SEEK_END) // a block device's stat says 0
+	if err != nil {
+		return fmt.Errorf("size of %s: %w", b.name, cause(err))
+	}
+	b.size = size
+	if !b.id.Device {
+		return nil
+	}
+	block, err := ioctlInt(b.f, unix.BLKSSZGET)
+	if err != nil {
+		return fmt.Errorf("logical block size of %s: %w", b.name, err)
+	}
+	if block <= 0 || block&(block-1) != 0 || block > bounceSize {
+		return fmt.Errorf("logical block size of %s: %d bytes is not a size this program can read in", b.name, block)
+	}
+	b.align = max(block, minAlign)
+	return nil
+}
+
+// Close closes the file.
+func (b *File) Close() error { return b.f.Close() }
+
+// Size is the size in bytes that the device or file had when it was opened.
+func (b *File) Size() int64 { return b.size }
+
+// Name is the path given to Open.
+func (b *File) Name() string { return b.name }
+
+// IsDevice tells a block device from a regular file.
+func (b *File) IsDevice() bool { return b.id.Device }
+
+// ID is the identity of the device or file, whatever path it was opened by.
+func (b *File) ID() ID { return b.id }
+
+// LogicalBlockSize is the unit, in bytes, in which the device can be addressed, and at least 512. Reads whose offset,
+// length and memory are multiples of it need no copy. It is 512 for a regular file, where it means nothing.
+func (b *File) LogicalBlockSize() int { return b.align }
+
+// ioctlInt calls an ioctl that stores a C int, through the file's descriptor.
+func ioctlInt(f *os.File, request uint) (int, error) {
+	var value uint32
+	err := control(f, func(fd int) (err error) {
+		value, err = unix.IoctlGetUint32(fd, request)
+		return err
+	})
+	return int(value), err
+}
+
+// control calls fn with the file's descriptor, which stays open until fn returns. Unlike [os.File.Fd] it notices a
+// closed file, and concurrent calls do not wait for each other.
+func control(f *os.File, fn func(fd int) error) error {
+	conn, err := f.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var inner error
+	if err := conn.Control(func(fd uintptr) { inner = fn(int(fd)) }); err != nil {
+		return err
+	}
+	return inner
+}
+
+// cause strips the operation and path that the os package puts before the reason, for a message that has its own.
+func cause(err error) error {
+	var pathErr *fs.PathError
+	if errors.As(err, &pathErr) {
+		return pathErr.Err
+	}
+	return err
+}

@@ -1,0 +1,115 @@
+package blockdev
+
+import (
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+func TestOpenRefuses(t *testing.T) {
+	dir := t.TempDir()
+	pipe := filepath.Join(dir, "pipe")
+	if err := unix.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	socket := filepath.Join(dir, "socket")
+	l, err := net.Listen("unix", socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	for path, want := range map[string]string{
+		dir:                          dir + " is a directory, not a block device or regular file",
+		"/dev/null":                  "/dev/null is a character device, not a block device or regular file",
+		pipe:                         pipe + " is a pipe, not a block device or regular file",
+		socket:                       socket + " is a socket, not a block device or regular file",
+		filepath.Join(dir, "nosuch"): "nosuch: no such file or directory",
+	} {
+		f, err := Open(path)
+		if err == nil {
+			f.Close()
+			t.Errorf("Open(%s) succeeded", path)
+			continue
+		}
+		if !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "\n") {
+			t.Errorf("Open(%s): error %q, want one line with %q", path, err, want)
+		}
+	}
+}
+
+func TestOpenFile(t *testing.T) {
+	path := imageOf(t, noise(1, 1234))
+	f := open(t, path)
+	if f.Size() != 1234 || f.Name() != path || f.IsDevice() || f.LogicalBlockSize() != 512 {
+		t.Errorf("size %d, name %s, device %v, block size %d", f.Size(), f.Name(), f.IsDevice(), f.LogicalBlockSize())
+	}
+	if flags := statusFlags(t, f); flags&unix.O_DIRECT != 0 {
+		t.Error("a regular file is opened with O_DIRECT")
+	}
+}
+
+func TestOpenDevice(t *testing.T) {
+	dev := losetup(t, imageOf(t, noise(1, 512*2049)))
+	f := open(t, dev)
+	if f.Size() != 512*2049 || f.Name() != dev || !f.IsDevice() || f.LogicalBlockSize() != 512 {
+		t.Errorf("size %d, name %s, device %v, block size %d", f.Size(), f.Name(), f.IsDevice(), f.LogicalBlockSize())
+	}
+	if flags := statusFlags(t, f); flags&unix.O_DIRECT == 0 {
+		t.Error("a block device is opened without O_DIRECT")
+	}
+}
+
+func TestOpenDeviceOf4096ByteSectors(t *testing.T) {
+	f := open(t, losetup(t, image(t, 1<<20), "--sector-size", "4096"))
+	if got := f.LogicalBlockSize(); got != 4096 {
+		t.Errorf("LogicalBlockSize() = %d, want 4096", got)
+	}
+}
+
+func TestOpenNoticesReplacement(t *testing.T) {
+	path := image(t, 10)
+	other, err := Identify(image(t, 10))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if f, err := openAs(other, path); err == nil {
+		f.Close()
+		t.Error("another file was accepted")
+	}
+}
+
+func statusFlags(t *testing.T, f *File) int {
+	t.Helper()
+	var flags int
+	err := control(f.f, func(fd int) (err error) {
+		flags, err = unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return flags
+}
+
+func TestIdentity(t *testing.T) {
+	a, b := image(t, 1<<20), image(t, 1<<20)
+	link := filepath.Join(t.TempDir(), "link")
+	if err := os.Symlink(a, link); err != nil {
+		t.Fatal(err)
+	}
+	fa, fl, fb := open(t, a), open(t, link), open(t, b)
+	if fa.ID() != fl.ID() {
+		t.Errorf("a file and a link to it: %v, %v", fa.ID(), fl.ID())
+	}
+	if fa.ID() == fb.ID() {
+		t.Errorf("two files, both %v", fa.ID())
+	}
+	dev := losetup(t, a)
+	if id := open(t, dev).ID(); id == fa.ID() || !id.Device || id.Major != 7 || id.Inode != 0 {
+		t.Errorf("loop device: %+v", id)
+	}
+}

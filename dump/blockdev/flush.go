@@ -1,0 +1,164 @@
+package blockdev
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/moby/sys/mountinfo"
+	"golang.org/x/sys/unix"
+)
+
+// ramdiskMajor is the device number of brd, whose BLKFLSBUF threw the content away before Linux 4.14.
+const ramdiskMajor = 1
+
+// Flush writes everything that is still in memory above the device, or image file, down to it: the file systems
+// mounted from it and the page cache of its block device, and before them those of all devices stacked on it
+// (partitions, dm-crypt, volume groups, loop devices, ...), from the top down. Without it a list of changes misses
+// what was written but not yet flushed. Whatever is written while Flush runs may or may not be included.
+//
+// File systems that are mounted in another mount namespace only, or lazily unmounted, are flushed too if the caller is
+// root; except btrfs, which the kernel does not flush through its device.
+//
+// The error names the mount or device that could not be flushed. What it lies on is then unflushed, too.
+func (b *File) Flush() error {
+	layers, err := above(b.id)
+	if err != nil {
+		return fmt.Errorf("flush %s: %w", b.name, err)
+	}
+	mounts, err := readMounts()
+	if err != nil {
+		return fmt.Errorf("flush %s: %w", b.name, err)
+	}
+	for _, l := range layers {
+		if err := flushLayer(l, mounts); err != nil {
+			return fmt.Errorf("flush %s: %s, which is stacked on it: %w", b.name, l.label(), err)
+		}
+	}
+	if err := flushDevice(b.f, b.id, mounts); err != nil {
+		return fmt.Errorf("flush %s: %w", b.name, err)
+	}
+	return nil
+}
+
+func flushLayer(l layer, mounts []*mountinfo.Info) error {
+	f, err := openNode(l)
+	if errors.Is(err, unix.ENXIO) || errors.Is(err, unix.ENOMEDIUM) {
+		return nil // there is nothing behind the node any more
+	}
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return flushDevice(f, l.id, mounts)
+}
+
+// openNode opens the device node that the kernel gave to a layer. Reading suffices for fsync.
+func openNode(l layer) (*os.File, error) {
+	name := l.name
+	for line := range strings.Lines(readAttr(filepath.Join(sysDir(l.id), "uevent"))) {
+		if dev, ok := strings.CutPrefix(strings.TrimSpace(line), "DEVNAME="); ok {
+			name = dev
+		}
+	}
+	return openAs(l.id, filepath.Join(devRoot, name))
+}
+
+// flushDevice flushes the file systems on an open device, then the device's own page cache.
+func flushDevice(f *os.File, id ID, mounts []*mountinfo.Info) error {
+	hidden, err := syncMounts(mountsFrom(mounts, id))
+	if err != nil {
+		return err
+	}
+	if err := f.Sync(); err != nil {
+		return fmt.Errorf("fsync: %w", cause(err))
+	}
+	if !id.Device || id.Major == ramdiskMajor {
+		return nil
+	}
+	// fsync knows the device's own cache only. This flushes the file system, wherever that is mounted.
+	err = control(f, func(fd int) error { return unix.IoctlSetInt(fd, unix.BLKFLSBUF, 0) })
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, unix.EACCES) && hidden == nil: // not root: what is in sight has been flushed
+		return nil
+	case hidden != nil:
+		return fmt.Errorf("the file system on %s lies hidden below another mount: %w", hidden.Mountpoint, err)
+	}
+	return fmt.Errorf("flush its buffers: %w", err)
+}
+
+// syncMounts flushes the file system of each mount, once. It gives a mount whose file system could not be reached
+// because another mount hides it, and that has a device through which it can be flushed instead.
+func syncMounts(mounts []*mountinfo.Info) (hidden *mountinfo.Info, err error) {
+	synced := make(map[[2]int]bool)
+	for _, m := range mounts {
+		fsys := [2]int{m.Major, m.Minor}
+		if synced[fsys] {
+			continue
+		}
+		synced[fsys], err = syncMount(m)
+		if err != nil {
+			return nil, fmt.Errorf("sync the file system mounted on %s: %w", m.Mountpoint, err)
+		}
+	}
+	for _, m := range mounts {
+		switch {
+		case synced[[2]int{m.Major, m.Minor}]:
+		case m.Major == 0:
+			return nil, fmt.Errorf("the file system mounted on %s lies hidden below another mount", m.Mountpoint)
+		default:
+			hidden = m
+		}
+	}
+	return hidden, nil
+}
+
+// syncMount flushes the file system of a mount. It reports false if the mount cannot be reached by its path.
+func syncMount(m *mountinfo.Info) (bool, error) {
+	f, err := openMount(m)
+	if f == nil {
+		return false, err
+	}
+	defer f.Close()
+	return true, control(f, unix.Syncfs)
+}
+
+// openMount opens the directory or file on which m is mounted. It gives nil if something else is there by now.
+func openMount(m *mountinfo.Info) (*os.File, error) {
+	f, err := os.OpenFile(m.Mountpoint, unix.O_RDONLY|unix.O_DIRECTORY, 0)
+	if errors.Is(err, unix.ENOTDIR) { // a bind mount of a file; O_NONBLOCK for the pipe that has taken its place
+		f, err = os.OpenFile(m.Mountpoint, unix.O_RDONLY|unix.O_NONBLOCK, 0)
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, cause(err)
+	}
+	if !onMount(f, m.ID) {
+		return nil, f.Close()
+	}
+	return f, nil
+}
+
+// onMount tells whether an open file lies on the mount with that number in the mount table.
+func onMount(f *os.File, mountID int) bool {
+	want := strconv.Itoa(mountID)
+	var info []byte
+	_ = control(f, func(fd int) (err error) { // no info: not on the mount, as far as anybody can tell
+		info, err = os.ReadFile(filepath.Join("/proc/self/fdinfo", strconv.Itoa(fd)))
+		return err
+	})
+	for line := range strings.Lines(string(info)) {
+		if id, ok := strings.CutPrefix(line, "mnt_id:"); ok {
+			return strings.TrimSpace(id) == want
+		}
+	}
+	return false
+}

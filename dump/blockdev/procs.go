@@ -1,0 +1,99 @@
+package blockdev
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// processesWriting finds the processes, other than this one, that hold any of the given devices and files open for
+// writing. via says for each of them what User.Via is to be. unseen counts the processes that could not be looked at.
+func processesWriting(via map[ID]string) (writers []User, unseen int, err error) {
+	entries, err := os.ReadDir(procRoot)
+	if err != nil {
+		return nil, 0, fmt.Errorf("list the processes: %w", err)
+	}
+	for _, e := range entries {
+		pid, err := strconv.Atoi(e.Name())
+		if err != nil || pid == os.Getpid() {
+			continue
+		}
+		open, err := openForWriting(pid, via)
+		if errors.Is(err, fs.ErrPermission) {
+			unseen++
+		} else if err != nil && !gone(err) {
+			return nil, 0, fmt.Errorf("open files of process %d: %w", pid, err)
+		}
+		for _, id := range open {
+			name := printable(readAttr(filepath.Join(procRoot, e.Name(), "comm")))
+			writers = append(writers, User{Kind: OpenForWriting, Via: via[id], PID: pid, Process: name})
+		}
+	}
+	return writers, unseen, nil
+}
+
+// openForWriting lists which of the wanted devices and files a process holds open for writing, each once.
+func openForWriting[T any](pid int, wanted map[ID]T) ([]ID, error) {
+	dir := filepath.Join(procRoot, strconv.Itoa(pid))
+	fds, err := os.ReadDir(filepath.Join(dir, "fd"))
+	if err != nil {
+		return nil, err
+	}
+	var found []ID
+	seen := make(map[ID]bool)
+	for _, fd := range fds {
+		id, ok := identifyFD(filepath.Join(dir, "fd", fd.Name()))
+		if _, want := wanted[id]; !ok || !want || seen[id] {
+			continue
+		}
+		if writable(filepath.Join(dir, "fdinfo", fd.Name())) {
+			seen[id] = true
+			found = append(found, id)
+		}
+	}
+	return found, nil
+}
+
+// identifyFD identifies what a descriptor in /proc stands for. It asks for what the kernel has in memory: a plain stat
+// of a file on a dead network server would hang.
+func identifyFD(path string) (ID, bool) {
+	var st unix.Statx_t
+	err := unix.Statx(unix.AT_FDCWD, path, unix.AT_STATX_DONT_SYNC, unix.STATX_TYPE|unix.STATX_INO, &st)
+	if err != nil {
+		return ID{}, false
+	}
+	switch st.Mode & unix.S_IFMT {
+	case unix.S_IFBLK:
+		return ID{Device: true, Major: st.Rdev_major, Minor: st.Rdev_minor}, true
+	case unix.S_IFREG:
+		return ID{Major: st.Dev_major, Minor: st.Dev_minor, Inode: st.Ino}, true
+	}
+	return ID{}, false
+}
+
+// writable tells from an fdinfo file whether the descriptor was opened for writing.
+func writable(fdinfo string) bool {
+	data, err := os.ReadFile(fdinfo)
+	if err != nil {
+		return false // closed again
+	}
+	for line := range strings.Lines(string(data)) {
+		if octal, ok := strings.CutPrefix(line, "flags:"); ok {
+			flags, err := strconv.ParseUint(strings.TrimSpace(octal), 8, 64)
+			mode := flags & unix.O_ACCMODE
+			return err == nil && (mode == unix.O_WRONLY || mode == unix.O_RDWR)
+		}
+	}
+	return false
+}
+
+// gone tells whether the error means that the process has ended.
+func gone(err error) bool {
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ESRCH)
+}

@@ -1,0 +1,91 @@
+package blockdev
+
+import (
+	"fmt"
+	"io"
+
+	"golang.org/x/sys/unix"
+)
+
+// ReadAt implements [io.ReaderAt] for any offset and length. It returns io.EOF only at Size; a device or file that
+// ends before that is an error ([io.ErrUnexpectedEOF]), and so is a device that was replaced by a smaller one. Errors
+// name the device and the offset at which reading failed.
+//
+// Reads of a device whose offset, length and memory are multiples of LogicalBlockSize (see [AlignedBuffer]) go
+// straight into p; of others the aligned part does, if p's memory is aligned, and the rest is copied.
+func (b *File) ReadAt(p []byte, off int64) (int, error) {
+	if off < 0 {
+		return 0, fmt.Errorf("read %s at byte %d: negative offset", b.name, off)
+	}
+	if off >= b.size {
+		if len(p) == 0 {
+			return 0, nil
+		}
+		return 0, io.EOF
+	}
+	want := int(min(int64(len(p)), b.size-off))
+	n, err := b.readFull(p[:want], off)
+	if err != nil {
+		return n, fmt.Errorf("read %s at byte %d: %w", b.name, off+int64(n), err)
+	}
+	if want < len(p) {
+		return n, io.EOF
+	}
+	return n, nil
+}
+
+// readFull fills p, all of which lies inside the file.
+func (b *File) readFull(p []byte, off int64) (n int, err error) {
+	for n < len(p) {
+		var m int
+		if b.id.Device {
+			m, err = b.readDirect(p[n:], off+int64(n))
+		} else {
+			m, err = b.pread(p[n:], off+int64(n))
+		}
+		n += m
+		if err != nil {
+			return n, err
+		}
+		if m == 0 {
+			return n, io.ErrUnexpectedEOF
+		}
+	}
+	return n, nil
+}
+
+// readDirect reads at least one byte from the beginning of p's range, and 0 only at the end of the device.
+func (b *File) readDirect(p []byte, off int64) (int, error) {
+	aligned := off%int64(b.align) == 0 && len(p) >= b.align && misalignment(p, b.align) == 0
+	if aligned {
+		return b.pread(p[:len(p)-len(p)%b.align], off)
+	}
+	return b.readBounced(p, off)
+}
+
+// readBounced reads the aligned range around p's, or its beginning, into an aligned buffer and copies what is wanted.
+func (b *File) readBounced(p []byte, off int64) (int, error) {
+	buf := bouncePool.Get().(*[]byte)
+	defer bouncePool.Put(buf)
+	skip := int(off % int64(b.align))
+	want := min(len(p), bounceSize-skip) + skip
+	want += -want & (b.align - 1) // round up: at most bounceSize, itself a multiple
+	n, err := b.pread((*buf)[:want], off-int64(skip))
+	if err != nil || n <= skip {
+		return 0, err
+	}
+	return copy(p, (*buf)[skip:n]), nil
+}
+
+// pread is one pread(2), repeated only when a signal interrupted it.
+func (b *File) pread(p []byte, off int64) (n int, err error) {
+	err = control(b.f, func(fd int) (err error) {
+		for {
+			n, err = unix.Pread(fd, p, off)
+			if err != unix.EINTR {
+				return err
+			}
+		}
+	})
+	return max(n, 0), err
+}

@@ -1,0 +1,201 @@
+package blockdev
+
+import (
+	"bufio"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// usersOf lists the users of a path as text, process ids as "N".
+func usersOf(t *testing.T, path string) []string {
+	t.Helper()
+	id, err := Identify(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	usage, err := Users(id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if os.Geteuid() == 0 && usage.Unseen != 0 {
+		t.Logf("root, but %d processes could not be looked at", usage.Unseen)
+	}
+	list := []string{}
+	for _, u := range usage.Users {
+		list = append(list, strings.ReplaceAll(u.String(), fmt.Sprintf("pid %d", u.PID), "pid N"))
+	}
+	return list
+}
+
+func checkUsers(t *testing.T, path string, want ...string) {
+	t.Helper()
+	if diff := cmp.Diff(append([]string{}, want...), usersOf(t, path)); diff != "" {
+		t.Errorf("users of %s (-want +got):\n%s", path, diff)
+	}
+}
+
+// hold starts a process that opens path with a shell's redirection, twice, until the test ends. It gives its process id.
+func hold(t *testing.T, redirection, path string) int {
+	t.Helper()
+	cmd := exec.Command("sh", "-c", `exec 3`+redirection+`"$1" 4`+redirection+`"$1"; echo open; read end`, "sh", path)
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		stdin.Close()
+		_ = cmd.Wait() // read fails at the end of input
+	})
+	if line, err := bufio.NewReader(stdout).ReadString('\n'); line != "open\n" {
+		t.Fatalf("child said %q, %v", line, err)
+	}
+	return cmd.Process.Pid
+}
+
+func TestUsersMounts(t *testing.T) {
+	dev := losetup(t, image(t, fsSize))
+	mkfs(t, dev)
+	checkUsers(t, dev)
+	a := mount(t, dev)
+	b := mount(t, "--bind", a)
+	run(t, "mount", "-o", "remount,bind,ro", b)
+	checkUsers(t, dev, "mounted on "+a+" (ext4, rw)", "mounted on "+b+" (ext4, ro)")
+}
+
+func TestUsersReadOnlyMount(t *testing.T) {
+	dev := losetup(t, image(t, fsSize))
+	mkfs(t, dev)
+	dir := mount(t, "-o", "ro", dev)
+	id, err := Identify(dev)
+	if err != nil {
+		t.Fatal(err)
+	}
+	usage, err := Users(id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := Usage{Users: []User{{Kind: Mounted, ReadOnly: true, Mountpoint: dir, FSType: "ext4"}}, Unseen: usage.Unseen}
+	if diff := cmp.Diff(want, usage); diff != "" {
+		t.Errorf("usage (-want +got):\n%s", diff)
+	}
+}
+
+func TestUsersPartition(t *testing.T) {
+	dev := losetup(t, image(t, fsSize+1<<20))
+	part := addPartition(t, dev)
+	checkUsers(t, dev)
+	mkfs(t, part)
+	checkUsers(t, dev, "mounted on "+mount(t, part)+" (ext4, rw) through "+filepath.Base(part))
+}
+
+func TestUsersLoopDevices(t *testing.T) {
+	path := image(t, fsSize)
+	checkUsers(t, path)
+	low := losetup(t, path)
+	top := losetup(t, low, "--read-only")
+	checkUsers(t, path, "behind loop device "+top, "behind loop device "+low)
+	checkUsers(t, low, "behind loop device "+top)
+	checkUsers(t, top)
+}
+
+func TestUsersSwap(t *testing.T) {
+	path := image(t, 1<<20)
+	dev := losetup(t, path)
+	run(t, "mkswap", dev)
+	if out, err := exec.Command("swapon", dev).CombinedOutput(); err != nil {
+		t.Skipf("this kernel does not swap: %s", out)
+	}
+	t.Cleanup(func() { run(t, "swapoff", dev) })
+	checkUsers(t, dev, "used as swap")
+	name := filepath.Base(dev)
+	checkUsers(t, path, "behind loop device "+dev, "used as swap through "+name)
+}
+
+func TestUsersProcesses(t *testing.T) {
+	path := image(t, 1<<20)
+	hold(t, "<", path)
+	write(t, path, os.O_WRONLY, nil) // this process does not count
+	checkUsers(t, path)
+	hold(t, "<>", path)
+	hold(t, ">>", path)
+	checkUsers(t, path, "open for writing by sh (pid N)", "open for writing by sh (pid N)")
+}
+
+func TestUsersProcessesOfDevice(t *testing.T) {
+	path := image(t, 1<<20)
+	dev := losetup(t, path)
+	hold(t, "<", dev)
+	checkUsers(t, dev)
+	pid := hold(t, "<>", dev)
+	checkUsers(t, dev, "open for writing by sh (pid N)")
+	checkUsers(t, path, "behind loop device "+dev, "open for writing by sh (pid N) through "+filepath.Base(dev))
+	id, err := Identify(dev)
+	if err != nil {
+		t.Fatal(err)
+	}
+	usage, err := Users(id)
+	if err != nil || len(usage.Users) != 1 || usage.Users[0].PID != pid {
+		t.Errorf("Users = %+v, %v; want pid %d", usage, err, pid)
+	}
+}
+
+// A link to the device elsewhere, or another node for it, is the same device.
+func TestUsersByOtherNode(t *testing.T) {
+	dev := losetup(t, image(t, 1<<20))
+	id, err := Identify(dev)
+	if err != nil {
+		t.Fatal(err)
+	}
+	node := filepath.Join(t.TempDir(), "node")
+	run(t, "mknod", node, "b", strconv.Itoa(int(id.Major)), strconv.Itoa(int(id.Minor)))
+	hold(t, "<>", node)
+	checkUsers(t, dev, "open for writing by sh (pid N)")
+}
+
+// Without root, what other people's processes have open cannot be seen: the caller has to know.
+func TestUsersUnseen(t *testing.T) {
+	line := asNobody(t, func() {
+		_, unseen, err := processesWriting(map[ID]string{})
+		fmt.Printf("unseen %d, %v\n", unseen, err)
+	})
+	if !strings.HasSuffix(line, ", <nil>") || strings.HasPrefix(line, "unseen 0") {
+		t.Errorf("as nobody: %q, want more than 0 and no error", line)
+	}
+}
+
+func TestWritable(t *testing.T) {
+	for content, want := range map[string]bool{
+		"pos:\t0\nflags:\t0100000\nmnt_id:\t29\n":  false,
+		"pos:\t0\nflags:\t0100001\nmnt_id:\t29\n":  true,
+		"pos:\t0\nflags:\t02140002\nmnt_id:\t29\n": true,
+		"pos:\t0\nflags:\t0100003\n":               false,
+		"pos:\t0\nflags:\t01000a2\n":               false,
+		"pos:\t0\n":                                false,
+		"":                                         false,
+	} {
+		if got := writable(imageOf(t, []byte(content))); got != want {
+			t.Errorf("writable(%q) = %v", content, got)
+		}
+	}
+}
+
+func TestUserString(t *testing.T) {
+	u := User{Kind: OpenForWriting, PID: 4711, Process: printable("qemu\x1b[2J\n")}
+	if got, want := u.String(), "open for writing by qemu?[2J? (pid 4711)"; got != want {
+		t.Errorf("String() = %q, want %q", got, want)
+	}
+}
