@@ -1,0 +1,182 @@
+package devmapper
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// ErrNotDM means that a device number belongs to no device-mapper device.
+var ErrNotDM = errors.New("not a device-mapper device")
+
+// Where the kernel and udev keep what they know. Variables, so that tests can show what this machine does not have.
+var (
+	sysRoot = "/sys"
+	devRoot = "/dev"
+)
+
+// DevNum is the number of a block device.
+type DevNum struct{ Major, Minor uint32 }
+
+// String gives the number as tables have it: "253:1".
+func (n DevNum) String() string { return fmt.Sprintf("%d:%d", n.Major, n.Minor) }
+
+// Path is the path of the device's node by its kernel name, for example "/dev/dm-1". It exists wherever devtmpfs is
+// mounted on /dev.
+func (n DevNum) Path() string {
+	uevent, err := os.ReadFile(filepath.Join(n.sysDir(), "uevent"))
+	if err == nil {
+		for line := range strings.Lines(string(uevent)) {
+			if name, ok := strings.CutPrefix(strings.TrimSpace(line), "DEVNAME="); ok {
+				return filepath.Join(devRoot, name)
+			}
+		}
+	}
+	return filepath.Join(devRoot, "block", n.String())
+}
+
+func (n DevNum) sysDir() string { return filepath.Join(sysRoot, "dev", "block", n.String()) }
+
+// parseDevNum reads a number as tables have it.
+func parseDevNum(s string) (DevNum, error) {
+	major, minor, ok := strings.Cut(s, ":")
+	ma, err1 := strconv.ParseUint(major, 10, 32)
+	mi, err2 := strconv.ParseUint(minor, 10, 32)
+	if !ok || err1 != nil || err2 != nil {
+		return DevNum{}, fmt.Errorf("%q is not a device number", s)
+	}
+	return DevNum{uint32(ma), uint32(mi)}, nil
+}
+
+// Device is what device-mapper knows of a device.
+type Device struct {
+	// Name is device-mapper's own name, for example "my--vg-s--1".
+	Name string
+	// UUID is device-mapper's; LVM's begin with "LVM-". It may be empty.
+	UUID         string
+	Major, Minor uint32
+	// VG and LV are LVM's names, "my-vg" and "s-1"; empty for a device that is not LVM's.
+	VG, LV string
+	// Layer is LVM's name for a part of a volume that is not the volume itself, such as "real" or "cow".
+	Layer string
+}
+
+// Num is the device's number.
+func (d Device) Num() DevNum { return DevNum{d.Major, d.Minor} }
+
+// Path is a path of the device's node: by name under /dev/mapper if that is there, else by number.
+func (d Device) Path() string {
+	path := filepath.Join(devRoot, "mapper", d.Name)
+	if num, err := blockDeviceAt(path); err == nil && num == d.Num() {
+		return path
+	}
+	return d.Num().Path()
+}
+
+// Exists tells whether the device is still there, by its UUID and not by its number alone, which another may have now. It
+// asks the kernel, not dmsetup.
+func (d Device) Exists() bool {
+	uuid, err := os.ReadFile(filepath.Join(d.Num().sysDir(), "dm", "uuid"))
+	return err == nil && strings.TrimSpace(string(uuid)) == d.UUID
+}
+
+// errNotBlock means that a path leads to something that is no block device.
+var errNotBlock = errors.New("not a block device")
+
+func blockDeviceAt(path string) (DevNum, error) {
+	var st unix.Stat_t
+	if err := unix.Stat(path, &st); err != nil {
+		return DevNum{}, err
+	}
+	if st.Mode&unix.S_IFMT != unix.S_IFBLK {
+		return DevNum{}, errNotBlock
+	}
+	return DevNum{unix.Major(uint64(st.Rdev)), unix.Minor(uint64(st.Rdev))}, nil
+}
+
+// infoFields are the columns that parseDevices expects. No field but the last can have a slash in it, of which the
+// kernel says so for the name, and LVM for its own.
+const infoFields = "major,minor,vg_name,lv_name,lv_layer,name,uuid"
+
+var infoArgs = []string{"info", "-c", "--noheadings", "--separator", "/", "-o", infoFields}
+
+// Info asks for the device with that number; [ErrNotDM] if device-mapper has none.
+func Info(ctx context.Context, major, minor uint32) (Device, error) {
+	dev := DevNum{major, minor}
+	out, err := runOn(ctx, dev, infoArgs...)
+	if err != nil {
+		return Device{}, err
+	}
+	devices, err := parseDevices(out)
+	if err != nil {
+		return Device{}, fmt.Errorf("ask dmsetup for device %s: %w", dev, err)
+	}
+	if len(devices) != 1 || devices[0].Num() != dev {
+		return Device{}, fmt.Errorf("ask dmsetup for device %s: unexpected answer %q", dev, out)
+	}
+	return devices[0], nil
+}
+
+func allDevices(ctx context.Context) ([]Device, error) {
+	out, err := run(ctx, "dmsetup", infoArgs...)
+	if err != nil {
+		return nil, err
+	}
+	devices, err := parseDevices(out)
+	if err != nil {
+		return nil, fmt.Errorf("ask dmsetup for all devices: %w", err)
+	}
+	return devices, nil
+}
+
+// runOn runs a command of dmsetup on one device.
+func runOn(ctx context.Context, dev DevNum, args ...string) (string, error) {
+	// Ask the kernel first: its answer is no text that changes, and says so on a machine without dmsetup.
+	if _, err := os.Stat(dev.sysDir()); err == nil {
+		if _, err := os.Stat(filepath.Join(dev.sysDir(), "dm")); errors.Is(err, fs.ErrNotExist) {
+			return "", fmt.Errorf("device %s: %w", dev, ErrNotDM)
+		}
+	}
+	major, minor := strconv.FormatUint(uint64(dev.Major), 10), strconv.FormatUint(uint64(dev.Minor), 10)
+	out, err := run(ctx, "dmsetup", append(args[:len(args):len(args)], "-j", major, "-m", minor)...)
+	if failed := (*toolError)(nil); errors.As(err, &failed) && noDevice(failed.reason) {
+		return "", fmt.Errorf("device %s: %w", dev, ErrNotDM)
+	}
+	return out, err
+}
+
+// noDevice tells whether dmsetup says that there is no such device: one that was removed at this moment.
+func noDevice(reason string) bool {
+	return reason == "Device does not exist." || strings.HasSuffix(reason, " failed: No such device or address")
+}
+
+// noDevices is what dmsetup prints instead of an empty list.
+const noDevices = "No devices found"
+
+func parseDevices(out string) ([]Device, error) {
+	var devices []Device
+	for line := range strings.Lines(out) {
+		line = strings.TrimSuffix(line, "\n")
+		if strings.TrimSpace(line) == noDevices {
+			continue
+		}
+		f := strings.SplitN(line, "/", 7)
+		if len(f) != 7 || f[5] == "" {
+			return nil, fmt.Errorf("%q has not the fields %s", line, infoFields)
+		}
+		num, err := parseDevNum(f[0] + ":" + f[1])
+		if err != nil {
+			return nil, err
+		}
+		devices = append(devices, Device{Major: num.Major, Minor: num.Minor,
+			VG: f[2], LV: f[3], Layer: f[4], Name: f[5], UUID: f[6]})
+	}
+	return devices, nil
+}

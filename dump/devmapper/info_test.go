@@ -1,0 +1,183 @@
+package devmapper
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestParseDevices(t *testing.T) {
+	devices, err := parseDevices(captured(t, "all.info"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	byNum := make(map[uint32]Device)
+	for _, d := range devices {
+		byNum[d.Minor] = d
+	}
+	const lvm = "LVM-Q7C0tCxUujqUeev7aczS9Hq9ghzz61uv"
+	for minor, want := range map[uint32]Device{
+		0:  {Name: "my--vg-or--ig", UUID: lvm + "JwuXHxMctXGOGMoQ4w8asCWL7PTXSSkR", VG: "my-vg", LV: "or-ig"},
+		1:  {Name: "my--vg-or--ig-real", UUID: lvm + "JwuXHxMctXGOGMoQ4w8asCWL7PTXSSkR-real", VG: "my-vg", LV: "or-ig", Layer: "real"},
+		2:  {Name: "my--vg-s--1-cow", UUID: lvm + "TLlm0azj03WHUz8jbO126NmpB5xJah4Y-cow", VG: "my-vg", LV: "s-1", Layer: "cow"},
+		9:  {Name: "my--vg-st.snap+x_1", UUID: lvm + "t66W2Y5EcJxEOlU9nXavuNhC4JY6GLYu", VG: "my-vg", LV: "st.snap+x_1"},
+		24: {Name: "odd: name|1"},
+		25: {Name: "empty"},
+	} {
+		want.Major, want.Minor = 253, minor
+		if diff := cmp.Diff(want, byNum[minor]); diff != "" {
+			t.Errorf("253:%d (-want +got):\n%s", minor, diff)
+		}
+	}
+	if none, err := parseDevices(captured(t, "none.info")); len(none) != 0 || err != nil {
+		t.Errorf("with no devices: %+v, %v", none, err)
+	}
+}
+
+func TestParseDevicesRefuses(t *testing.T) {
+	for _, text := range []string{"\n", "253/0/my-vg/or-ig//my--vg-or--ig\n", "x/0/vg/lv//vg-lv/uuid\n", "253/-1/vg/lv//vg-lv/uuid\n", "253/0/vg/lv///uuid\n"} {
+		if devices, err := parseDevices(text); err == nil {
+			t.Errorf("%q: got %+v", text, devices)
+		}
+	}
+}
+
+func TestInfo(t *testing.T) {
+	noSys(t)
+	argsFile := fakeTool(t, "dmsetup", "253/3/my-vg/s-1//my--vg-s--1/LVM-abc\n", "", "0")
+	got, err := Info(context.Background(), 253, 3)
+	want := Device{Name: "my--vg-s--1", UUID: "LVM-abc", Major: 253, Minor: 3, VG: "my-vg", LV: "s-1"}
+	if got != want || err != nil {
+		t.Errorf("Info = %+v, %v", got, err)
+	}
+	args, err := os.ReadFile(argsFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := "C info -c --noheadings --separator / -o " + infoFields + " -j 253 -m 3\n"; string(args) != want {
+		t.Errorf("LC_ALL and arguments %q, want %q", args, want)
+	}
+	for _, out := range []string{"", "253/4/my-vg/s-1//my--vg-s--1/LVM-abc\n", "253/3////a/\n253/4////b/\n"} {
+		fakeTool(t, "dmsetup", out, "", "0")
+		if got, err := Info(context.Background(), 253, 3); err == nil {
+			t.Errorf("dmsetup says %q: got %+v", out, got)
+		}
+	}
+}
+
+func TestNotDM(t *testing.T) {
+	noSys(t)
+	for ask, said := range map[string]string{
+		"info":   "Device does not exist.\nCommand failed.\n",
+		"table":  "device-mapper: table ioctl on  (253:200) failed: No such device or address\nCommand failed.\n",
+		"status": "Device does not exist.\nCommand failed.\n",
+	} {
+		fakeTool(t, "dmsetup", "", said, "1")
+		var err error
+		switch ask {
+		case "info":
+			_, err = Info(context.Background(), 253, 200)
+		case "table":
+			_, err = TableOf(context.Background(), 253, 200)
+		case "status":
+			_, err = StatusOf(context.Background(), 253, 200)
+		}
+		if !errors.Is(err, ErrNotDM) {
+			t.Errorf("%s: error %v is not ErrNotDM", ask, err)
+		}
+		checkError(t, err, "device 253:200: not a device-mapper device")
+	}
+}
+
+// The kernel knows that without dmsetup.
+func TestNotDMWithoutTool(t *testing.T) {
+	noSys(t)
+	t.Setenv("PATH", t.TempDir())
+	if err := os.MkdirAll(filepath.Join(sysRoot, "dev", "block", "8:0"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := TableOf(context.Background(), 8, 0); !errors.Is(err, ErrNotDM) {
+		t.Errorf("error %v is not ErrNotDM", err)
+	}
+	if err := os.MkdirAll(filepath.Join(sysRoot, "dev", "block", "253:0", "dm"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := TableOf(context.Background(), 253, 0); !errors.Is(err, ErrNoTool) {
+		t.Errorf("error %v is not ErrNoTool", err)
+	}
+}
+
+func TestDeviceWithoutPrivileges(t *testing.T) {
+	noSys(t)
+	fakeTool(t, "dmsetup", "", captured(t, "not-root-dmsetup.err"), "1")
+	_, err := TableOf(context.Background(), 253, 0)
+	if errors.Is(err, ErrNotDM) {
+		t.Error("error is ErrNotDM")
+	}
+	checkError(t, err, "dmsetup table -j 253 -m 0: /dev/mapper/control: open failed: Permission denied")
+}
+
+func TestDevicePath(t *testing.T) {
+	node, num := blockNode(t)
+	noSys(t)
+	dev := fakeDev(t)
+	dir := filepath.Join(sysRoot, "dev", "block", num.String())
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	d := Device{Name: "my--vg-lv", Major: num.Major, Minor: num.Minor}
+	check := func(what, want string) {
+		t.Helper()
+		if got := d.Path(); got != want {
+			t.Errorf("%s: path %s, want %s", what, got, want)
+		}
+	}
+	check("nothing known", filepath.Join(dev, "block", num.String()))
+	if err := os.WriteFile(filepath.Join(dir, "uevent"), []byte("MAJOR=253\nDEVNAME=dm-7\nDEVTYPE=disk\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	check("kernel's name", filepath.Join(dev, "dm-7"))
+	link(t, "/dev/null", filepath.Join(dev, "mapper", "my--vg-lv"))
+	check("something else by that name", filepath.Join(dev, "dm-7"))
+	d.Name = "my--vg-other"
+	link(t, node, filepath.Join(dev, "mapper", "my--vg-other"))
+	check("device by that name", filepath.Join(dev, "mapper", "my--vg-other"))
+	d.Minor++
+	check("another device by that name", filepath.Join(dev, "block", d.Num().String()))
+}
+
+func TestDevNum(t *testing.T) {
+	for _, s := range []string{"", ":", "253", "253:", ":1", "253:1:1", "253:-1", "+253:1", "253:4294967296", " 253:1"} {
+		if n, err := parseDevNum(s); err == nil {
+			t.Errorf("parseDevNum(%q) = %v", s, n)
+		}
+	}
+	if n, err := parseDevNum("253:1048575"); err != nil || n.String() != "253:1048575" {
+		t.Errorf("parseDevNum = %v, %v", n, err)
+	}
+}
+
+// A device that has another's number is not it.
+func TestDeviceExists(t *testing.T) {
+	noSys(t)
+	d := Device{Name: "vg-snap", UUID: "LVM-abc", Major: 253, Minor: 3}
+	if d.Exists() {
+		t.Error("a device that was never made exists")
+	}
+	dir := filepath.Join(sysRoot, "dev", "block", "253:3", "dm")
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for uuid, want := range map[string]bool{"LVM-abc\n": true, "LVM-xyz\n": false, "\n": false} {
+		if err := os.WriteFile(filepath.Join(dir, "uuid"), []byte(uuid), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if got := d.Exists(); got != want {
+			t.Errorf("with UUID %q at its number, Exists = %v", uuid, got)
+		}
+	}
+}

@@ -1,0 +1,86 @@
+package devmapper
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// ErrNotFound means that a name leads to nothing: no logical volume, device or file.
+var ErrNotFound = errors.New("no such logical volume, device or file")
+
+// ErrInactive means that a logical volume exists, but has no device. The message tells how to activate it.
+var ErrInactive = errors.New("is not active")
+
+// Resolve finds the path of the block device or file that a user names in one of the ways LVM users do: "vg/lv",
+// "/dev/vg/lv", "/dev/mapper/vg-lv", "/dev/dm-7", or any other path. A name of the form "vg/lv" is the logical volume
+// if there is one with a device, else a relative path. What is at the path may be of any kind.
+//
+// lvs is asked only about a name that leads to nothing, to tell [ErrInactive] from [ErrNotFound].
+func Resolve(ctx context.Context, name string) (string, error) {
+	short := isVolumeName(name)
+	if short {
+		path := filepath.Join(devRoot, name)
+		if _, err := blockDeviceAt(path); err == nil {
+			return path, nil
+		}
+	}
+	_, err := os.Stat(name)
+	if err == nil {
+		return name, nil
+	}
+	if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, unix.ENOTDIR) {
+		return "", err
+	}
+	if !short && !strings.HasPrefix(name, devRoot+"/") {
+		return "", notFound(name)
+	}
+	return "", missing(ctx, name)
+}
+
+// isVolumeName tells whether a name has the form "vg/lv".
+func isVolumeName(name string) bool {
+	vg, lv, ok := strings.Cut(name, "/")
+	for _, part := range []string{vg, lv} {
+		ok = ok && part != "" && part != "." && part != ".." && !strings.Contains(part, "/")
+	}
+	return ok
+}
+
+// missing asks LVM why there is no device of that name.
+func missing(ctx context.Context, name string) error {
+	v, err := lookup(ctx, name)
+	switch {
+	case errors.Is(err, ErrNoLV):
+		return notFound(name)
+	case err != nil && ctx.Err() != nil:
+		return err
+	case err != nil:
+		return fmt.Errorf("%w (nor could LVM be asked: %w)", notFound(name), err)
+	case v.Active:
+		return fmt.Errorf(`logical volume %s/%s is active, but has no node in %s: try "vgmknodes %s"`,
+			v.VG, v.Name, devRoot, v.VG)
+	}
+	return fmt.Errorf(`logical volume %s/%s %w: activate it with "%s"`, v.VG, v.Name, ErrInactive, v.activation())
+}
+
+func notFound(name string) error { return fmt.Errorf("%w: %s", ErrNotFound, name) }
+
+// activation is the command that gives an inactive volume its device.
+func (v LogicalVolume) activation() string {
+	name := v.Name
+	if strings.IndexAny(v.Attr, "sS") == 0 && v.Pool == "" && v.Origin != "" {
+		name = v.Origin // a thick snapshot is activated with its origin: lvchange asks back if it is named itself
+	}
+	options := "-ay"
+	if len(v.Attr) > 9 && v.Attr[9] == 'k' { // lvs(8): skip activation
+		options += " -K"
+	}
+	return fmt.Sprintf("lvchange %s %s/%s", options, v.VG, name)
+}
