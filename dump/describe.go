@@ -1,0 +1,48 @@
+package dump
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"lvmsync/dump/blockdev"
+	"lvmsync/dump/devmapper"
+	"lvmsync/format"
+)
+
+// Describe tells what identifies the device or file id, which path leads to, as
+// a patch's header has it.
+func Describe(path string, id blockdev.ID) format.Source {
+	if abs, err := filepath.Abs(path); err == nil { // the patch is read elsewhere
+		path = abs
+	}
+	s := format.Source{Type: "file", Path: path, BootID: kernelText("/proc/sys/kernel/random/boot_id")}
+	if !id.Device {
+		s.DeviceID = fmt.Sprintf("%d:%d inode %d", id.Major, id.Minor, id.Inode)
+		return s
+	}
+	s.Type = "device"
+	s.DeviceID = fmt.Sprintf("%d:%d", id.Major, id.Minor)
+	s.DeviceUUID = kernelText(fmt.Sprintf("/sys/dev/block/%d:%d/dm/uuid", id.Major, id.Minor))
+	return s
+}
+
+// AddLV adds what LVM says of the volume: of a snapshot, its origin's name, too.
+func AddLV(s *format.Source, lv devmapper.LogicalVolume) {
+	s.VG, s.VGUUID = lv.VG, lv.VGUUID
+	s.LV, s.LVUUID = lv.Name, lv.UUID
+	if lv.Origin != "" {
+		s.LV, s.LVUUID = lv.Origin, lv.OriginUUID
+		s.Snapshot, s.SnapshotUUID = lv.Name, lv.UUID
+	}
+}
+
+// kernelText reads a one-line file of procfs or sysfs; what isn't there is empty.
+func kernelText(path string) string {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(string(text))
+}

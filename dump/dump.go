@@ -1,0 +1,126 @@
+// Package dump writes the changes of a block device as a patch.
+//
+// A [Source] says which extents to send and reads their data: the packages
+// below this one have one for each way of finding changes. [Run] does the rest,
+// the same for all: it batches the extents into segments, reads with several
+// requests in flight, finds blocks of zeros, and hands the segments to a
+// [format.Writer], which hashes and compresses them on all cores.
+package dump
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"os"
+	"time"
+
+	"github.com/google/uuid"
+
+	"lvmsync/format"
+)
+
+// ErrIncomplete means that the changes can't be told from what is there: the
+// snapshot has overflowed, or its list is not to be trusted. Nothing that was
+// dumped may be used.
+var ErrIncomplete = errors.New("the list of changes is incomplete")
+
+// A Source finds what a patch must hold.
+type Source interface {
+	// Header describes the patch: kind, source, volume size, granularity, base,
+	// and what is planned. Run fills in the rest.
+	Header() format.Header
+	// Extents yields the extents in ascending order, none touching the next of
+	// its kind. The first error ends it.
+	Extents() iter.Seq2[format.Extent, error]
+	// ReadAt reads the data. It is called from several goroutines.
+	io.ReaderAt
+	// Check is called when the last data has been read. An error means that
+	// list or data turned out not to be what they should, and that the patch
+	// must not be finished.
+	Check(ctx context.Context) error
+	// Close releases what the source holds.
+	Close() error
+}
+
+// Options tune [Run].
+type Options struct {
+	Level       int    // compression, see format.WriterOptions
+	Tool        string // name of the program, for the header
+	ToolVersion string // its version
+	// Progress, if set, is called with the number of bytes of the planned total
+	// that have been read and handed to the writer. The calls come one at a
+	// time, before Run returns.
+	Progress func(done int64)
+}
+
+// A Report says what was dumped.
+type Report struct {
+	Header     format.Header
+	Totals     format.Totals
+	PatchBytes int64 // size of the patch
+}
+
+// Run writes the patch of src to w and closes neither. Unless it returns nil, what
+// was written is no whole patch: it has no trailer, and every reader says so.
+//
+// Run returns soon after ctx ends, with an error that is context.Canceled or
+// context.DeadlineExceeded, unless a ReadAt or Write that is under way doesn't:
+// it waits for those. A w that may block for ever must therefore know ctx.
+func Run(ctx context.Context, src Source, w io.Writer, o Options) (Report, error) {
+	h := src.Header()
+	h.ID = uuid.New()
+	h.Created = time.Now().UTC().Truncate(time.Second)
+	h.Tool, h.ToolVersion = o.Tool, o.ToolVersion
+	h.Host, _ = os.Hostname() // only told to people: unknown is fine
+	pw, err := format.NewWriter(w, h, format.WriterOptions{Level: o.Level})
+	if err != nil {
+		return Report{}, err
+	}
+	defer pw.Abort()
+	if err := newPipeline(src, pw, o.Progress).run(ctx); err != nil {
+		return Report{}, err
+	}
+	if err := src.Check(ctx); err != nil {
+		return Report{}, err
+	}
+	if err := ctx.Err(); err != nil {
+		return Report{}, err
+	}
+	if err := pw.Close(); err != nil {
+		return Report{}, err
+	}
+	return Report{Header: h, Totals: pw.Totals(), PatchBytes: pw.PatchBytes()}, nil
+}
+
+// Plan counts what a patch of src would hold, without reading the data. Blocks
+// of zeros among the data are not looked for.
+func Plan(ctx context.Context, src Source) (format.Totals, error) {
+	var t format.Totals
+	for e, err := range src.Extents() {
+		if err == nil {
+			err = ctx.Err()
+		}
+		if err != nil {
+			return t, err
+		}
+		t.Extents++
+		if e.Kind == format.Zero {
+			t.ZeroBytes += e.Len
+		} else {
+			t.DataBytes += e.Len
+		}
+	}
+	return t, src.Check(ctx)
+}
+
+// readError says where reading the source failed.
+func readError(e format.Extent, err error) error {
+	if err == nil || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		err = cmp.Or(err, io.ErrUnexpectedEOF)
+		return fmt.Errorf("read the bytes [%d, %d): the source has become smaller: %w", e.Off, e.End(), err)
+	}
+	return fmt.Errorf("read the bytes [%d, %d): %w", e.Off, e.End(), err)
+}

@@ -1,0 +1,122 @@
+// Package full is the source of full patches: the whole of a block device or
+// image file.
+package full
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"strings"
+
+	"lvmsync/dump"
+	"lvmsync/dump/blockdev"
+	"lvmsync/dump/devmapper"
+	"lvmsync/format"
+)
+
+// ErrEmpty means that there is nothing to dump.
+var ErrEmpty = errors.New("the source is empty")
+
+// granularity is the unit in bytes to which the holes of a file are rounded: a
+// hole ends where a block of data begins.
+const granularity = 4096
+
+// A Source is a device or file of which everything is sent. It implements
+// [dump.Source].
+type Source struct {
+	*blockdev.File
+	info format.Source
+}
+
+var _ dump.Source = (*Source)(nil)
+
+// Open opens the block device or image file at path. What was written to it
+// before, and is still in memory above it, is flushed first. If it is a logical
+// volume, and LVM is there to ask, the header gets its names.
+func Open(ctx context.Context, path string) (*Source, error) {
+	f, err := blockdev.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	if f.Size() == 0 {
+		return nil, errors.Join(fmt.Errorf("%w: %s has 0 bytes", ErrEmpty, path), f.Close())
+	}
+	if err := f.Flush(); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	s := &Source{File: f, info: dump.Describe(path, f.ID())}
+	s.addLV(ctx)
+	return s, nil
+}
+
+// addLV asks LVM for names. They are told to people only: no answer will do.
+func (s *Source) addLV(ctx context.Context) {
+	if !strings.HasPrefix(s.info.DeviceUUID, "LVM-") {
+		return
+	}
+	device, err := devmapper.Info(ctx, s.ID().Major, s.ID().Minor)
+	if err != nil {
+		return
+	}
+	if lv, err := devmapper.LV(ctx, device.VG, device.LV); err == nil && lv.Num == device.Num() {
+		dump.AddLV(&s.info, lv)
+	}
+}
+
+// Header implements [dump.Source].
+func (s *Source) Header() format.Header {
+	return format.Header{
+		Kind:        format.Full,
+		Source:      s.info,
+		VolumeSize:  s.Size(),
+		Granularity: granularity,
+		Planned:     &format.Planned{Bytes: s.Size()},
+	}
+}
+
+// Extents implements [dump.Source]: holes of a file are zero extents, all else
+// is data.
+func (s *Source) Extents() iter.Seq2[format.Extent, error] {
+	return func(yield func(format.Extent, error) bool) {
+		off := int64(0) // what has been yielded
+		emit := func(end int64, kind format.ExtentKind) bool {
+			if end <= off {
+				return true
+			}
+			e := format.Extent{Off: off, Len: end - off, Kind: kind}
+			off = end
+			return yield(e, nil)
+		}
+		for r, err := range s.DataRanges() {
+			if err != nil {
+				yield(format.Extent{}, err)
+				return
+			}
+			if !r.Hole {
+				continue
+			}
+			// Between holes lies data; a hole counts in whole blocks only.
+			start, end := roundUp(r.Off), r.Off+r.Len
+			if end < s.Size() {
+				end = end / granularity * granularity
+			}
+			if start < end && (!emit(start, format.Data) || !emit(end, format.Zero)) {
+				return
+			}
+		}
+		emit(s.Size(), format.Data)
+	}
+}
+
+func roundUp(off int64) int64 { return (off + granularity - 1) / granularity * granularity }
+
+// Check implements [dump.Source]. A device that fails gives an error when it is
+// read, an overflowed snapshot too. But the end of a file that became smaller
+// looks like a hole, so make sure that the last byte is still there.
+func (s *Source) Check(context.Context) error {
+	if _, err := s.ReadAt(make([]byte, 1), s.Size()-1); err != nil {
+		return fmt.Errorf("read the last byte again: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,140 @@
+package dump
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"iter"
+	"math/rand/v2"
+	"sync"
+	"testing"
+
+	"lvmsync/format"
+)
+
+var errTest = errors.New("it went wrong")
+
+// A fakeSource is a volume and what has changed on it.
+type fakeSource struct {
+	volume  []byte
+	extents []format.Extent
+	listErr error // comes after the extents
+	check   func(context.Context) error
+	readAt  func(p []byte, off int64) (int, error) // nil: reads volume
+}
+
+func (s *fakeSource) Header() format.Header {
+	return format.Header{
+		Kind:        format.Delta,
+		Source:      format.Source{Type: "file", Path: "/volume"},
+		VolumeSize:  int64(len(s.volume)),
+		Granularity: 512,
+	}
+}
+
+func (s *fakeSource) Extents() iter.Seq2[format.Extent, error] {
+	return func(yield func(format.Extent, error) bool) {
+		for _, e := range s.extents {
+			if !yield(e, nil) {
+				return
+			}
+		}
+		if s.listErr != nil {
+			yield(format.Extent{}, s.listErr)
+		}
+	}
+}
+
+func (s *fakeSource) ReadAt(p []byte, off int64) (int, error) {
+	if s.readAt != nil {
+		return s.readAt(p, off)
+	}
+	return bytes.NewReader(s.volume).ReadAt(p, off)
+}
+
+func (s *fakeSource) Check(ctx context.Context) error {
+	if s.check != nil {
+		return s.check(ctx)
+	}
+	return nil
+}
+
+func (s *fakeSource) Close() error { return nil }
+
+// noise is a volume of size bytes, 20 MiB at most, with no zero in it.
+func noise(size int) []byte { return bytes.Clone(allNoise()[:size]) }
+
+var allNoise = sync.OnceValue(func() []byte {
+	b := make([]byte, 20*mib)
+	_, _ = rand.NewChaCha8([32]byte{}).Read(b) // never fails
+	for i := range b {
+		b[i] |= 1
+	}
+	return b
+})
+
+// data lists data extents: offset, length, offset, length...
+func data(numbers ...int64) []format.Extent {
+	var list []format.Extent
+	for i := 0; i < len(numbers); i += 2 {
+		list = append(list, format.Extent{Off: numbers[i], Len: numbers[i+1]})
+	}
+	return list
+}
+
+// every lists the data extents of n bytes at each step of a volume.
+func every(step, n, size int64) []format.Extent {
+	var list []format.Extent
+	for off := int64(0); off+n <= size; off += step {
+		list = append(list, format.Extent{Off: off, Len: n})
+	}
+	return list
+}
+
+// layOut applies a patch to a volume full of garbage and returns the extents of
+// each segment.
+func layOut(t testing.TB, patch, volume []byte) (segments [][]format.Extent) {
+	t.Helper()
+	r, err := format.NewReader(bytes.NewReader(patch), format.ReaderOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	for {
+		s, err := r.Next()
+		if err == io.EOF {
+			return segments
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		var list []format.Extent
+		for x, data := range s.All() {
+			list = append(list, x.Extent)
+			if x.Kind == format.Zero {
+				clear(volume[x.Off:x.End()])
+			} else {
+				copy(volume[x.Off:x.End()], data)
+			}
+		}
+		segments = append(segments, list)
+		s.Release()
+	}
+}
+
+// garbage is what a destination may hold beforehand.
+func garbage(size int) []byte { return bytes.Repeat([]byte{0xa5}, size) }
+
+// expected is what garbage becomes when the extents of a source are copied.
+func (s *fakeSource) expected() []byte {
+	volume := garbage(len(s.volume))
+	for _, e := range s.extents {
+		if e.Kind == format.Zero {
+			clear(volume[e.Off:e.End()])
+		} else {
+			copy(volume[e.Off:e.End()], s.volume[e.Off:e.End()])
+		}
+	}
+	return volume
+}

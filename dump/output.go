@@ -1,0 +1,138 @@
+package dump
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/google/renameio/v2"
+	"golang.org/x/sys/unix"
+)
+
+// An Output is a patch file that appears whole, under its name and durable, or
+// not at all. One that is killed, or whose machine stops, leaves a file behind
+// whose name begins with a dot and the patch's name.
+type Output struct {
+	file *renameio.PendingFile
+	path string // as given
+	dir  string // where the file really goes
+}
+
+// CreateOutput starts a file that Commit will put at path. A file that is there
+// is replaced then, and not touched before; its permissions are kept. A new file
+// is for its owner only, for it holds a volume's data. Where path is a symbolic
+// link, the file that it leads to is meant, and need not exist. What is no
+// regular file is refused: a device or pipe can't appear whole.
+func CreateOutput(path string) (*Output, error) {
+	o := &Output{path: path}
+	real, err := followLinks(path)
+	if err == nil {
+		err = checkReplaceable(real)
+	}
+	if err == nil {
+		o.dir = filepath.Dir(real)
+		o.file, err = renameio.NewPendingFile(real, renameio.WithTempDir(o.dir),
+			renameio.WithPermissions(0o600), renameio.WithExistingPermissions())
+	}
+	if err != nil {
+		return nil, fmt.Errorf("create the patch file %s: %w", path, cause(err))
+	}
+	return o, nil
+}
+
+// Write implements [io.Writer].
+func (o *Output) Write(b []byte) (int, error) {
+	n, err := o.file.Write(b)
+	if err != nil {
+		err = fmt.Errorf("write the patch file %s: %w", o.path, cause(err))
+	}
+	return n, err
+}
+
+// Commit makes the file durable and gives it its name. If that fails, the file
+// is removed.
+func (o *Output) Commit() error {
+	err := o.file.CloseAtomicallyReplace()
+	if err != nil {
+		return fmt.Errorf("finish the patch file %s: %w", o.path, errors.Join(cause(err), o.Cleanup()))
+	}
+	if err := syncFolder(o.dir); err != nil {
+		return fmt.Errorf("the patch file %s is whole, but may not outlive a crash: %w", o.path, err)
+	}
+	return nil
+}
+
+// Cleanup removes the unfinished file. After Commit it does nothing.
+func (o *Output) Cleanup() error {
+	if err := o.file.Cleanup(); err != nil {
+		return fmt.Errorf("remove the unfinished patch file: %w", err)
+	}
+	return nil
+}
+
+// followLinks returns the path of the file that path leads to through symbolic
+// links, without any in its folders, so that a name can be replaced by its
+// neighbour. The file need not exist; its folder must.
+func followLinks(path string) (string, error) {
+	for range 40 { // as the kernel has it
+		dir, name := filepath.Split(path)
+		dir, err := filepath.EvalSymlinks(cmp.Or(dir, "."))
+		if err != nil {
+			return "", err
+		}
+		path = filepath.Join(dir, name)
+		next, err := os.Readlink(path)
+		if err != nil { // no link, or nothing there
+			return path, nil
+		}
+		if path = next; !filepath.IsAbs(next) {
+			path = dir + "/" + next // not joined: ".." in it means what is above a link's end
+		}
+	}
+	return "", unix.ELOOP
+}
+
+func checkReplaceable(path string) error {
+	st, err := os.Lstat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return err
+	case st.IsDir():
+		return errors.New("it is a folder")
+	case !st.Mode().IsRegular():
+		return errors.New("it is a device, pipe or socket, not a file")
+	}
+	return nil
+}
+
+// syncFolder makes the names in a folder durable, where its file system can.
+func syncFolder(path string) error {
+	d, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	if err := d.Sync(); !errors.Is(err, unix.EINVAL) && !errors.Is(err, unix.ENOTSUP) {
+		return err
+	}
+	return nil
+}
+
+// cause strips operation and path from an error of package os, for a message
+// that names them in its own way.
+func cause(err error) error {
+	var pathErr *fs.PathError
+	var linkErr *os.LinkError
+	switch {
+	case errors.As(err, &pathErr):
+		return pathErr.Err
+	case errors.As(err, &linkErr):
+		return linkErr.Err
+	}
+	return err
+}

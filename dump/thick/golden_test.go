@@ -1,0 +1,205 @@
+package thick
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/klauspost/compress/zstd"
+
+	"lvmsync/dump"
+	"lvmsync/format"
+)
+
+// A captured is a snapshot of a real kernel (testdata/cow/README.md).
+type captured struct {
+	Name       string
+	ChunkBytes int64 `json:"chunk_bytes"`
+	Valid      bool
+	Expected   struct {
+		ChangedChunks [][2]int64 `json:"changed_chunks"` // first and count of each run
+		ResultSHA256  string     `json:"result_sha256"`
+	}
+	base, cow, origin string // unpacked files
+}
+
+func capturedSnapshots(t *testing.T) []captured {
+	t.Helper()
+	const dir = "../../testdata/cow"
+	b, err := os.ReadFile(filepath.Join(dir, "manifest.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var manifest struct{ Cases []captured }
+	if err := json.Unmarshal(b, &manifest); err != nil || len(manifest.Cases) == 0 {
+		t.Fatalf("%d captured snapshots: %v", len(manifest.Cases), err)
+	}
+	for i, c := range manifest.Cases {
+		out := t.TempDir()
+		manifest.Cases[i].base = unpack(t, filepath.Join(dir, c.Name), out, "base.img")
+		manifest.Cases[i].cow = unpack(t, filepath.Join(dir, c.Name), out, "cow.img")
+		manifest.Cases[i].origin = unpack(t, filepath.Join(dir, c.Name), out, "origin.img")
+	}
+	return manifest.Cases
+}
+
+func unpack(t *testing.T, from, to, name string) string {
+	t.Helper()
+	packed, err := os.Open(filepath.Join(from, name+".zst"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer packed.Close()
+	r, err := zstd.NewReader(packed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	b, err := io.ReadAll(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(to, name)
+	if err := os.WriteFile(path, b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// The patch of each captured snapshot turns the base into the origin, and holds
+// whole chunks: every one that the kernel listed and no other.
+func TestCapturedSnapshots(t *testing.T) {
+	for _, c := range capturedSnapshots(t) {
+		t.Run(c.Name, func(t *testing.T) {
+			ctx := context.Background()
+			src, err := OpenStore(ctx, c.cow, c.origin)
+			if !c.Valid {
+				if !errors.Is(err, dump.ErrIncomplete) {
+					t.Fatalf("an overflowed store gives %v", err)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer src.Close()
+			var patch bytes.Buffer
+			if _, err := dump.Run(ctx, src, &patch, dump.Options{Level: 1}); err != nil {
+				t.Fatal(err)
+			}
+			volume, err := os.ReadFile(c.base)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := layOver(t, volume, &patch)
+			if sum := fmt.Sprintf("%x", sha256.Sum256(volume)); sum != c.Expected.ResultSHA256 {
+				t.Errorf("the base becomes %s, want %s", sum, c.Expected.ResultSHA256)
+			}
+			var want []format.Extent
+			for _, run := range c.Expected.ChangedChunks {
+				off := run[0] * c.ChunkBytes
+				want = append(want, format.Extent{Off: off, Len: min(run[1]*c.ChunkBytes, int64(len(volume))-off)})
+			}
+			if d := cmp.Diff(want, got); d != "" {
+				t.Errorf("extents (-want +got):\n%s", d)
+			}
+		})
+	}
+}
+
+// layOver writes a patch's extents over a volume and returns them, joined where
+// they touch, as data.
+func layOver(t *testing.T, volume []byte, patch io.Reader) (extents []format.Extent) {
+	t.Helper()
+	r, err := format.NewReader(patch, format.ReaderOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	for {
+		s, err := r.Next()
+		if err == io.EOF {
+			return extents
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		for x, data := range s.All() {
+			clear(volume[x.Off:x.End()])
+			copy(volume[x.Off:x.End()], data)
+			if n := len(extents); n > 0 && extents[n-1].End() == x.Off {
+				extents[n-1].Len += x.Len
+			} else {
+				extents = append(extents, format.Extent{Off: x.Off, Len: x.Len})
+			}
+		}
+		s.Release()
+	}
+}
+
+// An origin that grew after the snapshot is sent whole past the old end, from
+// the chunk on that the old end lies in.
+func TestGrownOrigin(t *testing.T) {
+	const chunk, before = 65536, 4198400 // of the captured snapshot
+	for _, c := range capturedSnapshots(t) {
+		if c.Name != "c64k-partial" {
+			continue
+		}
+		src, err := OpenStore(context.Background(), c.cow, c.origin)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer src.Close()
+		src.plan(3*chunk + 512)
+		var last format.Extent
+		total := int64(0)
+		for e := range src.runs() {
+			last = e
+			total += e.Len
+		}
+		if last.Off > 3*chunk || last.End() != before {
+			t.Errorf("the last extent is %v, want one from chunk 3 or before to the end", last)
+		}
+		if h := src.Header(); h.Planned.Bytes != total {
+			t.Errorf("%d bytes planned, %d in the extents", h.Planned.Bytes, total)
+		}
+	}
+}
+
+// What can't be origin and store of each other is refused.
+func TestOpenStoreErrors(t *testing.T) {
+	var c captured
+	for _, c = range capturedSnapshots(t) {
+		if c.Name == "c4k-few" {
+			break
+		}
+	}
+	small := filepath.Join(t.TempDir(), "small.img")
+	if err := os.WriteFile(small, make([]byte, 8192), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, paths := range map[string][2]string{
+		"one and the same":    {c.cow, c.cow},
+		"no store":            {c.base, c.origin},
+		"origin too small":    {c.cow, small},
+		"missing store":       {c.cow + "x", c.origin},
+		"missing origin":      {c.cow, c.origin + "x"},
+		"store not written":   {small, c.origin},
+		"folder for a device": {filepath.Dir(c.cow), c.origin},
+	} {
+		if src, err := OpenStore(context.Background(), paths[0], paths[1]); err == nil {
+			src.Close()
+			t.Errorf("%s: no error", name)
+		} else {
+			t.Logf("%s: %v", name, err)
+		}
+	}
+}

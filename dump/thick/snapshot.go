@@ -1,0 +1,258 @@
+package thick
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"lvmsync/dump"
+	"lvmsync/dump/blockdev"
+	"lvmsync/dump/devmapper"
+	"lvmsync/format"
+)
+
+// ErrNotSnapshot means that what was named is no thick snapshot.
+var ErrNotSnapshot = errors.New("not a thick snapshot")
+
+// ErrMerging means that the snapshot is being merged into its origin.
+var ErrMerging = errors.New("the snapshot is being merged")
+
+// A snapshot is what device-mapper and LVM say of a thick snapshot.
+type snapshot struct {
+	name   string // as the user named it
+	device devmapper.Device
+	target devmapper.SnapshotTarget
+	size   int64                    // of the volume when the snapshot was made, in bytes
+	origin devmapper.Device         // the device that users of the origin write to
+	lv     *devmapper.LogicalVolume // nil if the snapshot isn't LVM's
+}
+
+// Open opens the snapshot that a user names, in any way that LVM users do, and
+// lists what has changed on its origin.
+func Open(ctx context.Context, name string) (*Source, error) {
+	snap, err := find(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	s := &Source{snapshot: snap}
+	err = s.open(snap.target.COW.Path(), snap.origin.Path())
+	if err == nil {
+		err = snap.compare(s)
+	}
+	if err == nil {
+		err = s.listLive(ctx)
+	}
+	if err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	s.plan(snap.size)
+	snap.describe(s)
+	return s, nil
+}
+
+// find resolves the name and refuses what has no complete list of changes.
+func find(ctx context.Context, name string) (*snapshot, error) {
+	path, err := devmapper.Resolve(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	id, err := blockdev.Identify(path)
+	if err != nil {
+		return nil, err
+	}
+	if !id.Device {
+		return nil, fmt.Errorf("%s: %w: it is a regular file", name, ErrNotSnapshot)
+	}
+	s := &snapshot{name: name}
+	s.device, err = devmapper.Info(ctx, id.Major, id.Minor)
+	if errors.Is(err, devmapper.ErrNotDM) {
+		return nil, fmt.Errorf("%s: %w: it is no device-mapper device", name, ErrNotSnapshot)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := s.readTable(ctx); err != nil {
+		return nil, err
+	}
+	if err := s.readLVM(ctx); err != nil {
+		return nil, err
+	}
+	return s, s.findOrigin(ctx)
+}
+
+// readTable finds out what kind of device this is.
+func (s *snapshot) readTable(ctx context.Context) error {
+	table, err := devmapper.TableOf(ctx, s.device.Major, s.device.Minor)
+	if err != nil {
+		return err
+	}
+	kind := "empty"
+	if len(table) > 0 {
+		kind = table[0].Type
+	}
+	switch kind {
+	case "snapshot":
+	case "snapshot-merge":
+		return fmt.Errorf("%s: %w", s.name, ErrMerging)
+	case "snapshot-origin":
+		return fmt.Errorf("%s: %w: it is the origin of one", s.name, ErrNotSnapshot)
+	case "thin":
+		return fmt.Errorf("%s: %w: it is a thin volume", s.name, ErrNotSnapshot)
+	default:
+		return fmt.Errorf("%s: %w: it is a volume of type %s", s.name, ErrNotSnapshot, kind)
+	}
+	s.target, err = devmapper.ParseSnapshotTarget(table[0])
+	if err != nil {
+		return fmt.Errorf("%s: %w", s.name, err)
+	}
+	s.size = int64(table[0].LengthSectors) * format.SectorSize
+	switch {
+	case s.target.Persistent == "N":
+		return fmt.Errorf("%s: a transient snapshot has its list of changes in memory only, where it can't be read", s.name)
+	case slices.Contains(s.target.Features, "discard_passdown_origin"):
+		return fmt.Errorf("%s: the snapshot passes discards down to its origin, which leaves no trace in its list of changes", s.name)
+	}
+	return nil
+}
+
+// findOrigin finds the device through which the origin is written: the one that
+// makes exceptions for writes to the same underlying device.
+func (s *snapshot) findOrigin(ctx context.Context) error {
+	tables, err := devmapper.Tables(ctx)
+	if err != nil {
+		return err
+	}
+	for _, d := range tables {
+		if len(d.Table) == 1 && d.Table[0].Type == "snapshot-origin" && slices.Equal(d.Table[0].Args, []string{s.target.Real.String()}) {
+			s.origin = d.Device
+			return nil
+		}
+	}
+	return fmt.Errorf("%s: no active origin found on device %s: it may be in the midst of a merge", s.name, s.target.Real)
+}
+
+// readLVM asks LVM what device-mapper doesn't know: a merge that waits for the
+// origin to be closed shows nowhere else.
+func (s *snapshot) readLVM(ctx context.Context) error {
+	if !strings.HasPrefix(s.device.UUID, "LVM-") {
+		return nil
+	}
+	lv, err := devmapper.LV(ctx, s.device.VG, s.device.LV)
+	if err != nil {
+		return err
+	}
+	s.lv = &lv
+	switch {
+	case lv.Merging:
+		return fmt.Errorf("%s: %w: that begins when its origin is closed", s.name, ErrMerging)
+	case lv.SnapshotInvalid:
+		return s.overflowed()
+	case lv.MergeFailed:
+		return fmt.Errorf("%s: merging it failed: origin and snapshot are in an unknown state", s.name)
+	}
+	return nil
+}
+
+// check makes sure that the snapshot is still there and its list complete.
+func (s *snapshot) check(ctx context.Context) error {
+	_, err := s.status(ctx)
+	return err
+}
+
+// status asks for the snapshot's state and refuses all that don't have a
+// complete list. An overflow that leaves the snapshot readable ("PO") has.
+func (s *snapshot) status(ctx context.Context) (devmapper.SnapshotStatus, error) {
+	var status devmapper.SnapshotStatus
+	if !s.device.Exists() {
+		return status, fmt.Errorf("%s: %w: the snapshot is no longer there", s.name, dump.ErrIncomplete)
+	}
+	status, err := devmapper.StatusOfSnapshot(ctx, s.device.Major, s.device.Minor)
+	if err != nil {
+		return status, fmt.Errorf("%s: find the snapshot's status: %w", s.name, err)
+	}
+	switch status.State {
+	case devmapper.Active, devmapper.Overflow:
+		return status, nil
+	case devmapper.Invalid:
+		return status, s.overflowed()
+	case devmapper.MergeFailed:
+		return status, fmt.Errorf("%s: merging it failed: origin and snapshot are in an unknown state", s.name)
+	}
+	return status, fmt.Errorf("%s: the kernel doesn't tell the snapshot's status", s.name)
+}
+
+func (s *snapshot) overflowed() error {
+	return fmt.Errorf("%s: %w: the snapshot has overflowed and is invalid", s.name, dump.ErrIncomplete)
+}
+
+// compare makes sure that origin and store fit the snapshot.
+func (s *snapshot) compare(src *Source) error {
+	if src.origin.Size() < s.size {
+		return fmt.Errorf("%s: the origin has %d bytes, fewer than the snapshot with %d", s.name, src.origin.Size(), s.size)
+	}
+	return nil
+}
+
+// Reading the list while exceptions are made: how often, and how long to wait,
+// until what the kernel counted before is on the device.
+const (
+	listTries = 100
+	listPause = 50 * time.Millisecond
+)
+
+// listLive reads the list and compares it with the kernel's own count. The
+// count before may include exceptions that were being made and were not on the
+// device yet; they are a moment later. The count after can't be smaller than
+// the list.
+func (s *Source) listLive(ctx context.Context) error {
+	snap := s.snapshot
+	before, err := snap.status(ctx)
+	if err != nil {
+		return err
+	}
+	chunkSectors := uint64(s.store.ChunkSize() / format.SectorSize)
+	// All areas up to the one being filled have been initialised.
+	initialised := int64(before.MetadataSectors/chunkSectors) - 1
+	for try := 1; ; try++ {
+		if err := s.list(ctx, snap.size, initialised); err != nil {
+			return err
+		}
+		after, err := snap.status(ctx)
+		if err != nil {
+			return err
+		}
+		if before.State != devmapper.Active || after.State != devmapper.Active {
+			return nil // an overflowed snapshot doesn't count
+		}
+		n := s.chunks.GetCardinality()
+		if n > after.Exceptions(chunkSectors) {
+			return fmt.Errorf("%s: %w: the COW store lists %d exceptions, the kernel counts %d",
+				snap.name, dump.ErrIncomplete, n, after.Exceptions(chunkSectors))
+		}
+		if n >= before.Exceptions(chunkSectors) {
+			return nil
+		}
+		if try == listTries {
+			return fmt.Errorf("%s: %w: the COW store lists %d exceptions, the kernel counts %d",
+				snap.name, dump.ErrIncomplete, n, before.Exceptions(chunkSectors))
+		}
+		select {
+		case <-time.After(listPause):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// describe fills in what the patch's header says of its source.
+func (s *snapshot) describe(src *Source) {
+	src.info = dump.Describe(s.origin.Path(), src.origin.ID())
+	src.info.Type = "thick"
+	if s.lv != nil {
+		dump.AddLV(&src.info, *s.lv)
+		src.base = &format.Base{Snapshot: s.lv.UUID}
+	}
+}
