@@ -1,0 +1,96 @@
+package apply
+
+import (
+	"fmt"
+	"os"
+	"strings"
+
+	"lvmsync/format"
+)
+
+// checkSize compares the sizes of destination and volume.
+func (d *destination) checkSize(h format.Header, o Options) error {
+	sizes := fmt.Sprintf("%s has %d bytes, the volume %d", d.path, d.size, h.VolumeSize)
+	switch {
+	case d.size > h.VolumeSize:
+		o.Warn(sizes + ": what lies beyond is left alone")
+	case d.size < h.VolumeSize && !o.AllowSmaller:
+		return fmt.Errorf("%w: %s", ErrTooSmall, sizes)
+	case d.size < h.VolumeSize:
+		o.Warn(fmt.Sprintf("%s: the last %d are cut off", sizes, h.VolumeSize-d.size))
+	}
+	return nil
+}
+
+// checkUsers refuses a destination that somebody else may write to, or that
+// can't be opened for our use alone because it is claimed.
+func checkUsers(path string, claimed bool, o Options) error {
+	users, unseen, err := o.System.Users(path)
+	if err != nil && !claimed && !o.Force {
+		return fmt.Errorf("find out who uses %s: %w", path, err)
+	}
+	if err != nil {
+		o.Warn(fmt.Sprintf("who uses %s is not known: %v", path, err))
+	}
+	if unseen > 0 {
+		o.Warn(fmt.Sprintf("%d processes could not be looked at: whether one has %s open is not known", unseen, path))
+	}
+	var texts []string
+	for _, u := range users {
+		if u.Writes || claimed {
+			texts = append(texts, u.Text)
+		}
+	}
+	text := strings.Join(texts, "; ")
+	switch {
+	case text == "" && !claimed:
+		return nil
+	case text == "":
+		text = "claimed by the kernel or another program"
+	}
+	if o.Force {
+		o.Warn(fmt.Sprintf("forced: %s is %s", path, text))
+		return nil
+	}
+	return fmt.Errorf("%w: %s is %s", ErrInUse, path, text)
+}
+
+// checkSource refuses to write to the device that the patch was read from, or
+// to its snapshot. With force a full patch may go back to where it came from:
+// that is how a backup is restored.
+func checkSource(path string, h format.Header, o Options) error {
+	dst, err := o.System.Describe(path)
+	if err != nil {
+		return fmt.Errorf("look at %s: %w", path, err)
+	}
+	if !sameSource(h, dst) {
+		return nil
+	}
+	if o.Force && h.Kind == format.Full {
+		o.Warn(fmt.Sprintf("forced: %s is where the patch came from", path))
+		return nil
+	}
+	return fmt.Errorf("%w: %s", ErrOwnSource, path)
+}
+
+// sameSource tells whether the patch came from dst. Device numbers count during
+// one boot, UUIDs on one machine: a disk may have been cloned to another one.
+func sameSource(h format.Header, dst format.Source) bool {
+	src := h.Source
+	sameBoot := src.BootID != "" && src.BootID == dst.BootID
+	if sameBoot && src.DeviceID != "" && src.DeviceID == dst.DeviceID {
+		return true
+	}
+	host, _ := os.Hostname() // unknown it is like that of another unknown: rather refuse too much
+	return dst.DeviceUUID != "" && (sameBoot || h.Host == host) &&
+		(dst.DeviceUUID == src.DeviceUUID || dst.DeviceUUID == snapshotDeviceUUID(src))
+}
+
+// snapshotDeviceUUID is the device-mapper UUID of the patch's snapshot: LVM's
+// prefix, then the UUIDs of VG and LV without their dashes.
+func snapshotDeviceUUID(s format.Source) string {
+	if s.VGUUID == "" || s.SnapshotUUID == "" {
+		return ""
+	}
+	return "LVM-" + strings.ReplaceAll(s.VGUUID+s.SnapshotUUID, "-", "")
+}

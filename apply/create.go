@@ -1,0 +1,71 @@
+package apply
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"lvmsync/format"
+)
+
+// createDestination makes a sparse image file of the volume's size.
+func createDestination(h format.Header, o Options) (*destination, error) {
+	d := &destination{path: o.Destination, size: h.VolumeSize, created: true}
+	if err := mayCreate(d.path, h, o); err != nil {
+		return nil, err
+	}
+	if o.DryRun {
+		if err := unix.Access(filepath.Dir(d.path), unix.W_OK|unix.X_OK); err != nil {
+			return nil, fmt.Errorf("create %s: write to its folder: %w", d.path, err)
+		}
+		return d, nil
+	}
+	f, err := os.OpenFile(d.path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("create %s: %w", d.path, cause(err))
+	}
+	d.f = f
+	o.Force = false // who was quicker to lock the new file shall have it
+	if err := d.lock(o); err != nil {
+		f.Close()
+		return nil, err
+	}
+	if err := f.Truncate(d.size); err != nil {
+		d.close(o)
+		return nil, fmt.Errorf("create %s with %d bytes: %w", d.path, d.size, cause(err))
+	}
+	return d, nil
+}
+
+// mayCreate tells whether a destination that is missing may be created.
+func mayCreate(path string, h format.Header, o Options) error {
+	if _, err := os.Lstat(path); err == nil {
+		return fmt.Errorf("%w: %s is a symbolic link that leads nowhere", ErrMissing, path)
+	}
+	switch {
+	case !o.Create:
+		return fmt.Errorf("%w: %s", ErrMissing, path)
+	case h.Kind != format.Full:
+		return fmt.Errorf("%w: %s does not exist, and only a full patch can create it", ErrWrongBase, path)
+	case amongDevices(path):
+		return fmt.Errorf("%w: %s, and a file created there would be kept in memory", ErrMissing, path)
+	}
+	return nil
+}
+
+// amongDevices tells whether path is a name for a device: that of one which is
+// mistyped or not active must not become a file.
+func amongDevices(path string) bool {
+	folder, err := filepath.Abs(filepath.Dir(path))
+	if err != nil {
+		return false
+	}
+	if real, err := filepath.EvalSymlinks(folder); err == nil {
+		folder = real
+	}
+	folder += "/"
+	return strings.HasPrefix(folder, "/dev/") && !strings.HasPrefix(folder, "/dev/shm/")
+}

@@ -1,0 +1,166 @@
+package apply
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+
+	"lvmsync/format"
+)
+
+// A destination is the device or file to write to. It's nobody else's as long
+// as it is open, unless that was forced.
+type destination struct {
+	path     string
+	f        *os.File // nil: a dry run of creating it
+	size     int64    // in bytes
+	isDevice bool
+	isThin   bool
+	created  bool
+	touched  bool // a write was tried
+	finished bool // it holds all that it shall
+
+	window window
+	failed error // the first error of writing or flushing
+}
+
+// openDestination opens the destination and makes sure that it may take the
+// patch. It changes nothing but, where that is asked for, to create a file.
+func openDestination(h format.Header, o Options) (*destination, error) {
+	st, err := os.Stat(o.Destination)
+	if errors.Is(err, fs.ErrNotExist) {
+		return createDestination(h, o)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("look at %s: %w", o.Destination, cause(err))
+	}
+	d := &destination{path: o.Destination}
+	switch st.Mode().Type() {
+	case fs.ModeDevice:
+		d.isDevice = true
+	case 0:
+	default:
+		return nil, fmt.Errorf("%s is neither a block device nor a regular file", d.path)
+	}
+	if err := checkSource(d.path, h, o); err != nil {
+		return nil, err
+	}
+	err = d.open(o)
+	if err == nil {
+		err = d.check(st, h, o)
+	}
+	if err != nil {
+		d.f.Close()
+		return nil, err
+	}
+	return d, nil
+}
+
+// open opens the destination for our use alone. O_EXCL keeps out what the kernel
+// knows of on a device: mounts, swap, other devices above this one, a second
+// apply.
+func (d *destination) open(o Options) (err error) {
+	flags := os.O_RDWR
+	if d.isDevice {
+		if isReadOnly(d.path) { // most drivers let it be opened all the same
+			return fmt.Errorf("open %s: the device is read-only", d.path)
+		}
+		flags |= unix.O_EXCL
+	}
+	d.f, err = os.OpenFile(d.path, flags, 0)
+	claimed := d.isDevice && errors.Is(err, unix.EBUSY)
+	if claimed && o.Force {
+		d.f, err = os.OpenFile(d.path, os.O_RDWR, 0)
+	}
+	switch {
+	case claimed && !o.Force:
+		return checkUsers(d.path, claimed, o)
+	case err != nil:
+		return fmt.Errorf("open %s: %w", d.path, cause(err))
+	}
+	if !d.isDevice {
+		if err := d.lock(o); err != nil {
+			return err
+		}
+	}
+	return checkUsers(d.path, claimed, o)
+}
+
+// check makes sure that the open destination is what st told of, that its name
+// still leads to it, and that it can hold the volume.
+func (d *destination) check(st fs.FileInfo, h format.Header, o Options) error {
+	opened, err := d.f.Stat()
+	if err != nil {
+		return fmt.Errorf("look at %s: %w", d.path, cause(err))
+	}
+	now, err := os.Stat(d.path)
+	if err != nil || !os.SameFile(st, opened) || !os.SameFile(opened, now) {
+		return fmt.Errorf("%s was replaced or removed while it was opened", d.path)
+	}
+	if d.size, err = d.f.Seek(0, io.SeekEnd); err != nil {
+		return fmt.Errorf("find the size of %s: %w", d.path, cause(err))
+	}
+	d.isThin = d.isDevice && o.System.IsThin(d.path)
+	return d.checkSize(h, o)
+}
+
+// isReadOnly tells whether the kernel refuses to write to a block device.
+func isReadOnly(path string) bool {
+	f, err := os.Open(path)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	ro, err := unix.IoctlGetInt(int(f.Fd()), unix.BLKROGET)
+	return err == nil && ro != 0
+}
+
+// close closes the destination, and removes it if it was created and nothing
+// came of it. It has no error to return: what matters was flushed before.
+func (d *destination) close(o Options) {
+	if d.f == nil {
+		return
+	}
+	if d.created && !d.touched && !d.finished {
+		// It's still locked: nobody can have begun to use it.
+		if err := os.Remove(d.path); err != nil {
+			o.Warn(fmt.Sprintf("%s was created and could not be removed again: %v", d.path, cause(err)))
+		}
+	}
+	d.f.Close()
+}
+
+// sync makes everything written durable, the name of a new file included. Once
+// something has failed it's refused: the kernel tells of a lost write once only,
+// so that a later success would say nothing.
+func (d *destination) sync() error {
+	if d.failed != nil {
+		return d.failed
+	}
+	if err := d.f.Sync(); err != nil {
+		return d.fail(fmt.Errorf("flush %s: %w", d.path, cause(err)))
+	}
+	if !d.created {
+		return nil
+	}
+	folder, err := os.Open(filepath.Dir(d.path))
+	if err != nil {
+		return d.fail(fmt.Errorf("flush the folder of %s: %w", d.path, cause(err)))
+	}
+	defer folder.Close()
+	if err := folder.Sync(); err != nil {
+		return d.fail(fmt.Errorf("flush the folder of %s: %w", d.path, cause(err)))
+	}
+	return nil
+}
+
+// fail remembers that the destination failed.
+func (d *destination) fail(err error) error {
+	d.failed = err
+	return err
+}

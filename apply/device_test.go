@@ -1,0 +1,152 @@
+package apply
+
+import (
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// needRoot skips the test where devices and mounts can't be made.
+func needRoot(t testing.TB, programs ...string) {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Skip("needs root")
+	}
+	for _, p := range programs {
+		if _, err := exec.LookPath(p); err != nil {
+			t.Skipf("needs %s", p)
+		}
+	}
+}
+
+func command(t testing.TB, name string, args ...string) string {
+	t.Helper()
+	var stderr strings.Builder
+	c := exec.Command(name, args...)
+	c.Stderr = &stderr
+	out, err := c.Output()
+	if err != nil {
+		t.Fatalf("%s %s: %v: %s", name, strings.Join(args, " "), err, stderr.String())
+	}
+	return strings.TrimSpace(string(out))
+}
+
+// loopDevice makes a loop device of a file; further arguments are for losetup.
+func loopDevice(t testing.TB, file string, args ...string) string {
+	t.Helper()
+	needRoot(t, "losetup")
+	dev := command(t, "losetup", append(args, "--find", "--show", file)...)
+	t.Cleanup(func() { command(t, "losetup", "--detach", dev) })
+	return dev
+}
+
+// mount mounts a file system at a new folder.
+func mount(t testing.TB, fsType, source, options string) string {
+	t.Helper()
+	needRoot(t, "mount", "umount")
+	dir := t.TempDir()
+	command(t, "mount", "-t", fsType, "-o", options, source, dir)
+	t.Cleanup(func() { command(t, "umount", dir) })
+	return dir
+}
+
+// ext4Device makes a loop device with an empty ext4.
+func ext4Device(t testing.TB, size int64) string {
+	t.Helper()
+	needRoot(t, "losetup", "mkfs.ext4")
+	dev := loopDevice(t, image(t, t.TempDir(), make([]byte, size)))
+	command(t, "mkfs.ext4", "-q", "-O", "^has_journal", "-m", "0", dev)
+	return dev
+}
+
+// A place is where a destination can be.
+type place struct {
+	name string
+	// make makes a destination with this content there.
+	make func(t *testing.T, content []byte) string
+}
+
+var places = []place{
+	{"file on disk", func(t *testing.T, content []byte) string { return image(t, t.TempDir(), content) }},
+	{"file on tmpfs", func(t *testing.T, content []byte) string {
+		return image(t, mount(t, "tmpfs", "none", "size=1g"), content)
+	}},
+	{"file without holes", func(t *testing.T, content []byte) string {
+		return image(t, mount(t, "ramfs", "none", "mode=0700"), content)
+	}},
+	{"loop device", func(t *testing.T, content []byte) string {
+		return loopDevice(t, image(t, t.TempDir(), content))
+	}},
+	{"loop device of 4096-byte sectors", func(t *testing.T, content []byte) string {
+		if len(content)%4096 != 0 {
+			t.Skip("no such device has this size")
+		}
+		return loopDevice(t, image(t, t.TempDir(), content), "--sector-size", "4096")
+	}},
+	{"loop device that can't zero", func(t *testing.T, content []byte) string {
+		return loopDevice(t, image(t, mount(t, "ramfs", "none", "mode=0700"), content))
+	}},
+}
+
+// readPastCache reads a file or device with O_DIRECT where that works.
+func readPastCache(t testing.TB, path string) []byte {
+	t.Helper()
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_DIRECT, 0)
+	if errors.Is(err, unix.EINVAL) {
+		f, err = os.Open(path)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	buf, err := unix.Mmap(-1, 0, 1<<20, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Munmap(buf)
+	size, err := f.Seek(0, io.SeekEnd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.Seek(0, io.SeekStart); err != nil {
+		t.Fatal(err)
+	}
+	all := make([]byte, 0, size)
+	for {
+		n, err := f.Read(buf)
+		all = append(all, buf[:n]...)
+		if err == io.EOF {
+			return all
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// allocated is how much of a file is on the disk, in bytes.
+func allocated(t testing.TB, path string) int64 {
+	t.Helper()
+	var st unix.Stat_t
+	if err := unix.Stat(path, &st); err != nil {
+		t.Fatal(err)
+	}
+	return st.Blocks * 512
+}
+
+// names lists what is in a folder.
+func names(t testing.TB, dir string) []string {
+	t.Helper()
+	paths, err := filepath.Glob(filepath.Join(dir, "*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	hidden, _ := filepath.Glob(filepath.Join(dir, ".*"))
+	return append(paths, hidden...)
+}

@@ -1,0 +1,56 @@
+package apply
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+)
+
+var (
+	// ErrWrongBase means that the destination doesn't hold what the patch is
+	// relative to. Nothing was written.
+	ErrWrongBase = errors.New("the destination does not hold the base of the patch")
+	// ErrMissing means that the destination doesn't exist.
+	ErrMissing = errors.New("the destination does not exist")
+	// ErrInUse means that somebody else uses the destination. Nothing was
+	// written.
+	ErrInUse = errors.New("the destination is in use")
+	// ErrOwnSource means that the destination is where the patch came from.
+	// Nothing was written.
+	ErrOwnSource = errors.New("the destination is the source of the patch")
+	// ErrTooSmall means that the destination can't hold the volume. Nothing was
+	// written.
+	ErrTooSmall = errors.New("the destination is too small")
+)
+
+// A PartialError means that the destination has been written to, but not to the
+// end: it is neither as it was nor as it shall be.
+type PartialError struct {
+	Destination string
+	Through     int64 // extents before this offset in the volume were written
+	Durable     bool  // and have reached the device
+	Err         error // why it went no further
+}
+
+// Error says what happened and how far the destination got.
+func (e *PartialError) Error() string {
+	state := "written"
+	if !e.Durable {
+		state = "written, but perhaps not all of them are on the device"
+	}
+	return fmt.Sprintf("%v; %s is part-way: the changes before byte %d of the volume are %s",
+		e.Err, e.Destination, e.Through, state)
+}
+
+// Unwrap gives the cause.
+func (e *PartialError) Unwrap() error { return e.Err }
+
+// cause strips what package os says of the operation and the path, which are
+// told already.
+func cause(err error) error {
+	var p *fs.PathError
+	if errors.As(err, &p) {
+		return p.Err
+	}
+	return err
+}

@@ -1,0 +1,130 @@
+package apply
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	// smallZero is the size in bytes below which zeros are simply written to a
+	// device: a request of its own costs more.
+	smallZero = 64 << 10
+	// zeroAlign is the alignment in bytes of what a device is told to zero. It
+	// suits nearly every device's logical blocks and most kernels' pages.
+	zeroAlign = 4096
+	// zeroBuffer is how many zeros are written or read back at a time, in bytes.
+	zeroBuffer = 1 << 20
+)
+
+var zeros [zeroBuffer]byte
+
+// zero makes [off, off+size) read as zeros. What isn't aligned for a device is
+// written.
+func (d *destination) zero(off, size int64) error {
+	end := off + size
+	from, to := off, end
+	if d.isDevice {
+		from, to = (off+zeroAlign-1)/zeroAlign*zeroAlign, end/zeroAlign*zeroAlign
+		if size < smallZero {
+			from, to = end, end
+		}
+	}
+	if err := d.writeZeros(off, from-off); err != nil {
+		return err
+	}
+	if err := d.zeroAligned(from, to-from); err != nil {
+		return err
+	}
+	return d.writeZeros(to, end-to)
+}
+
+// zeroAligned punches a hole where the system guarantees that it reads as zeros:
+// in files, and on devices that can zero blocks and free them at once. Where that
+// fails for whatever reason, a device is asked to zero the blocks and keep them,
+// which the kernel does with writes if need be; at last they are written here.
+// Only that last resort can fail, and if the device is broken, it does.
+func (d *destination) zeroAligned(off, size int64) error {
+	if size == 0 {
+		return nil
+	}
+	d.touched = true
+	fd := int(d.f.Fd())
+	switch {
+	case d.isThin:
+		return d.discard(off, size)
+	case unix.Fallocate(fd, unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE, off, size) == nil:
+		return nil
+	case d.isDevice && unix.Fallocate(fd, unix.FALLOC_FL_ZERO_RANGE|unix.FALLOC_FL_KEEP_SIZE, off, size) == nil:
+		return nil
+	}
+	return d.writeZeros(off, size)
+}
+
+// discard unmaps what it can of a range of a thin volume, which keeps it thin,
+// and writes zeros to what still holds something: the pool's blocks needn't lie
+// within the range, and the pool may be set to ignore discards. What came of the
+// discard is read back past the page cache, so its own error says nothing more.
+func (d *destination) discard(off, size int64) error {
+	arg := [2]uint64{uint64(off), uint64(size)}
+	_ = ioctlRange(d.f, unix.BLKDISCARD, &arg)
+	// This way it is the same device, whatever its name means by now.
+	direct, err := os.OpenFile(fmt.Sprintf("/proc/self/fd/%d", d.f.Fd()), os.O_RDONLY|unix.O_DIRECT, 0)
+	if err != nil {
+		return d.writeZeros(off, size)
+	}
+	defer direct.Close()
+	buf, err := unix.Mmap(-1, 0, zeroBuffer, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE)
+	if err != nil {
+		return d.writeZeros(off, size)
+	}
+	defer unix.Munmap(buf)
+	for end := off + size; off < end; {
+		n := min(zeroBuffer, end-off)
+		_, err := direct.ReadAt(buf[:n], off)
+		if err == nil {
+			err = d.clear(buf[:n], off)
+		} else {
+			err = d.writeZeros(off, n)
+		}
+		if err != nil {
+			return err
+		}
+		off += n
+	}
+	return nil
+}
+
+// clear writes zeros where was, which is what was read at off, holds anything
+// else: what is unmapped shall stay so.
+func (d *destination) clear(was []byte, off int64) error {
+	for len(was) > 0 {
+		n := 0
+		for n < len(was) && !bytes.Equal(was[n:n+zeroAlign], zeros[:zeroAlign]) {
+			n += zeroAlign
+		}
+		if err := d.writeZeros(off, int64(n)); err != nil {
+			return err
+		}
+		if n < len(was) {
+			n += zeroAlign // that one is zero
+		}
+		was, off = was[n:], off+int64(n)
+	}
+	return nil
+}
+
+// writeZeros writes zeros to [off, off+size).
+func (d *destination) writeZeros(off, size int64) error {
+	for size > 0 {
+		n := min(size, zeroBuffer)
+		if err := d.write(zeros[:n], off); err != nil {
+			return err
+		}
+		off += n
+		size -= n
+	}
+	return nil
+}
