@@ -1,0 +1,42 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// A UsageError is a command line that makes no sense.
+type UsageError struct{ Message string }
+
+// Error is the message.
+func (e *UsageError) Error() string { return e.Message }
+
+// Usagef makes a UsageError.
+func Usagef(format string, args ...any) error {
+	return &UsageError{Message: fmt.Sprintf(format, args...)}
+}
+
+// An interruptedError is one that came after a signal asked the program to end,
+// and most likely because of that.
+type interruptedError struct{ err error }
+
+// Error calls the end of the context by a name that users know.
+func (e *interruptedError) Error() string {
+	if !errors.Is(e.err, context.Canceled) {
+		return "interrupted: " + e.err.Error()
+	}
+	return strings.Replace(e.err.Error(), context.Canceled.Error(), "interrupted", 1)
+}
+
+func (e *interruptedError) Unwrap() error { return e.err }
+
+// explain turns an error into exit status, message and hint.
+func explain(err error, c *Command) (status int, message, hint string) {
+	var usage *UsageError
+	if errors.As(err, &usage) {
+		return StatusUsage, usage.Message, "see " + c.Name + " --help"
+	}
+	return c.Status(err), err.Error(), c.Hint(err)
+}

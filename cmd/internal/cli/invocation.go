@@ -1,0 +1,132 @@
+package cli
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+	"unicode"
+
+	"github.com/urfave/cli/v2"
+	"golang.org/x/term"
+)
+
+// An Invocation is one run of a command: its options and what it tells the user.
+// Warn, Note and the bar may be used by several goroutines.
+type Invocation struct {
+	*cli.Context // options and arguments
+
+	name    string
+	std     Streams
+	quiet   bool
+	verbose bool
+	json    bool
+	start   time.Time
+	closing string
+	summary any
+
+	mu       sync.Mutex // for what follows, and for writing to standard error
+	bar      *Bar
+	warnings []string
+}
+
+func newInvocation(name string, std Streams) *Invocation {
+	return &Invocation{name: name, std: std, start: time.Now()}
+}
+
+func (inv *Invocation) begin(cc *cli.Context) {
+	inv.Context = cc
+	inv.quiet, inv.verbose, inv.json = cc.Bool("quiet"), cc.Bool("verbose"), cc.Bool("json")
+}
+
+// Std returns the process's standard files.
+func (inv *Invocation) Std() Streams { return inv.std }
+
+// Elapsed is the time since the start.
+func (inv *Invocation) Elapsed() time.Duration { return time.Since(inv.start) }
+
+// Warn tells the user what stops nothing but should be known.
+func (inv *Invocation) Warn(message string) {
+	inv.mu.Lock()
+	defer inv.mu.Unlock()
+	inv.warnings = append(inv.warnings, message)
+	if !inv.json {
+		inv.print("warning: ", message)
+	}
+}
+
+// Note tells the user what is only of interest with --verbose.
+func (inv *Invocation) Note(format string, args ...any) {
+	inv.mu.Lock()
+	defer inv.mu.Unlock()
+	if inv.verbose && !inv.json {
+		inv.print("", fmt.Sprintf(format, args...))
+	}
+}
+
+// Close sets what is said when all has gone well: the closing line, and the
+// object that --json prints instead.
+func (inv *Invocation) Close(line string, summary any) {
+	inv.closing, inv.summary = line, summary
+}
+
+// report is what --json prints, in this order.
+type report struct {
+	Program    string   `json:"program"`
+	Version    string   `json:"version"`
+	ExitStatus int      `json:"exit_status"`
+	Error      string   `json:"error,omitempty"`
+	Hint       string   `json:"hint,omitempty"`
+	Warnings   []string `json:"warnings,omitempty"`
+	Seconds    float64  `json:"seconds"`
+	Summary    any      `json:"summary,omitempty"`
+}
+
+// finish says how it ended and returns the exit status.
+func (inv *Invocation) finish(err error, c *Command) int {
+	inv.mu.Lock()
+	defer inv.mu.Unlock()
+	inv.bar.clear()
+	r := report{Program: inv.name, Version: Version, Warnings: inv.warnings, Seconds: inv.Elapsed().Seconds(), Summary: inv.summary}
+	if err != nil {
+		r.ExitStatus, r.Error, r.Hint = explain(err, c)
+	}
+	switch {
+	case inv.json:
+		text, _ := json.Marshal(r) // of plain fields: can't fail
+		fmt.Fprintf(inv.std.Err, "%s\n", text)
+	case err != nil:
+		inv.print("error: ", r.Error)
+		if r.Hint != "" {
+			inv.print("hint: ", r.Hint)
+		}
+	case inv.closing != "" && !inv.quiet:
+		inv.print("", inv.closing)
+	}
+	return r.ExitStatus
+}
+
+// print writes one line. The caller holds the lock.
+func (inv *Invocation) print(kind, message string) {
+	inv.bar.clear()
+	fmt.Fprintf(inv.std.Err, "%s: %s%s\n", inv.name, kind, oneLine(message))
+}
+
+// oneLine makes a message fit for a terminal. What comes from a patch or the
+// system may hold anything: control characters, or such as turn the text around.
+func oneLine(message string) string {
+	message = strings.ReplaceAll(strings.TrimSpace(message), "\n", "; ")
+	return strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return '?'
+		}
+		return r
+	}, message)
+}
+
+// OutIsTerminal tells whether standard output is a terminal.
+func (inv *Invocation) OutIsTerminal() bool { return term.IsTerminal(int(inv.std.Out.Fd())) }
+
+// InIsTerminal tells whether standard input is a terminal.
+func (inv *Invocation) InIsTerminal() bool { return term.IsTerminal(int(inv.std.In.Fd())) }

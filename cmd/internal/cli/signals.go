@@ -1,0 +1,37 @@
+package cli
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+// catchSignals returns a context that the first signal to end the program ends.
+// The second kills it, should it hang. A signal that whoever started the program
+// has ignored, as nohup does, stays ignored.
+func catchSignals() (ctx context.Context, stop func()) {
+	// A closed pipe shall be an error like others, not a silent death.
+	signal.Ignore(syscall.SIGPIPE)
+	signals := []os.Signal{syscall.SIGTERM}
+	for _, s := range []os.Signal{syscall.SIGINT, syscall.SIGHUP} {
+		if !signal.Ignored(s) {
+			signals = append(signals, s)
+		}
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	caught := make(chan os.Signal, 1)
+	signal.Notify(caught, signals...)
+	go func() {
+		select {
+		case <-caught:
+			signal.Stop(caught) // first, so that whoever sees the context end can rely on it
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, func() {
+		signal.Stop(caught)
+		cancel()
+	}
+}

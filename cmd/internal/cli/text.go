@@ -1,0 +1,32 @@
+package cli
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/dustin/go-humanize"
+)
+
+// Bytes is a number of bytes for people to read, such as "1.2 GiB".
+func Bytes(n int64) string { return humanize.IBytes(uint64(max(n, 0))) }
+
+// Percent is part of whole, such as "1.2%". It never says that nothing or
+// everything is what isn't quite that.
+func Percent(part, whole int64) string {
+	if part <= 0 || whole <= 0 {
+		return "0%"
+	}
+	percent := 100 * float64(part) / float64(whole)
+	if percent < 0.1 {
+		return "<0.1%"
+	}
+	return humanize.FtoaWithDigits(percent, 1) + "%" // which cuts off, and doesn't round
+}
+
+// Seconds is a duration such as "4.1 s" or "1h2m3s".
+func Seconds(d time.Duration) string {
+	if d = d.Round(100 * time.Millisecond); d < time.Minute {
+		return fmt.Sprintf("%.1f s", d.Seconds())
+	}
+	return d.Round(time.Second).String()
+}

@@ -1,0 +1,203 @@
+// Package dumpcmd is the program lvmsync-dump.
+package dumpcmd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+
+	ucli "github.com/urfave/cli/v2"
+	"golang.org/x/sys/unix"
+
+	"lvmsync/cmd/internal/cli"
+	"lvmsync/dump"
+	"lvmsync/format"
+)
+
+// Main runs the program and returns its exit status.
+func Main(args []string, std cli.Streams) int { return command().Main(args, std) }
+
+func command() *cli.Command {
+	return &cli.Command{
+		Name:  "lvmsync-dump",
+		Usage: "write what changed on a logical volume since a snapshot as a patch",
+		UsageText: "lvmsync-dump [options] SNAPSHOT          what changed on its origin since\n" +
+			"lvmsync-dump [options] --full DEVICE     all of a device, image file or snapshot\n" +
+			"lvmsync-dump [options] --cow COW ORIGIN  what a COW store lists, without LVM",
+		Description: "The patch goes to standard output unless -o is given. SNAPSHOT and DEVICE are named\n" +
+			"as for LVM: vg/lv, /dev/vg/lv, /dev/mapper/vg-lv, /dev/dm-7.\n\n" +
+			"Exit status: 0 the patch is whole; 1 failed: what was written has no trailer, and\n" +
+			"lvmsync-apply refuses it; 2 wrong usage.",
+		Flags: []ucli.Flag{
+			&ucli.BoolFlag{Name: "full", Usage: "dump the whole of DEVICE", DisableDefaultText: true},
+			&ucli.StringFlag{Name: "cow", Usage: "read the changes from the COW store `COW`, a device or file"},
+			&ucli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "write the patch to `FILE`, which appears whole or not at all"},
+			&ucli.IntFlag{Name: "level", Value: 1, Usage: "compression `LEVEL`: 0 none, 1 fastest, to 19 as for zstd"},
+			&ucli.BoolFlag{Name: "dry-run", Aliases: []string{"n"}, Usage: "print how much would be sent, send nothing", DisableDefaultText: true},
+		},
+		Run:    run,
+		Status: func(error) int { return cli.StatusFailed },
+		Hint:   hint,
+	}
+}
+
+func run(ctx context.Context, inv *cli.Invocation) error {
+	if err := checkUsage(inv); err != nil {
+		return err
+	}
+	src, err := openSource(ctx, inv)
+	if err != nil {
+		return err
+	}
+	defer src.Close()
+	if inv.Bool("dry-run") {
+		return plan(ctx, inv, src)
+	}
+	report, err := write(ctx, inv, src)
+	if err != nil {
+		return err
+	}
+	conclude(inv, src, report)
+	return nil
+}
+
+func checkUsage(inv *cli.Invocation) error {
+	args, full, cow := inv.Args().Slice(), inv.Bool("full"), inv.IsSet("cow")
+	what := "snapshot"
+	switch {
+	case full && cow:
+		return cli.Usagef("--full and --cow exclude each other")
+	case full:
+		what = "device"
+	case cow:
+		what = "origin"
+	}
+	level := inv.Int("level")
+	switch {
+	case len(args) == 0:
+		return cli.Usagef("no %s given", what)
+	case len(args) > 1:
+		return cli.Usagef("one %s expected, not %d arguments", what, len(args))
+	case level < 0 || level > format.MaxLevel:
+		return cli.Usagef("--level %d is not within 0 to %d", level, format.MaxLevel)
+	case inv.IsSet("output") && inv.String("output") == "":
+		return cli.Usagef("--output needs the name of a file")
+	case toStdout(inv) && !inv.Bool("dry-run") && inv.OutIsTerminal():
+		return cli.Usagef("a patch is not written to a terminal: use -o FILE or a pipe")
+	}
+	return nil
+}
+
+func toStdout(inv *cli.Invocation) bool {
+	return !inv.IsSet("output") || inv.String("output") == "-"
+}
+
+// write dumps to where the patch shall go.
+func write(ctx context.Context, inv *cli.Invocation, src source) (dump.Report, error) {
+	if toStdout(inv) {
+		return pipe(ctx, inv, src, cli.InterruptibleWriter(ctx, inv.Std().Out))
+	}
+	path := inv.String("output")
+	if out, err := os.Stat(path); err == nil {
+		for _, p := range src.paths {
+			if st, err := os.Stat(p); err == nil && os.SameFile(st, out) {
+				return dump.Report{}, cli.Usagef("%s is source and patch file at once", path)
+			}
+		}
+	}
+	out, err := dump.CreateOutput(path)
+	if err != nil {
+		return dump.Report{}, err
+	}
+	report, err := pipe(ctx, inv, src, out)
+	if err != nil {
+		return report, errors.Join(err, out.Cleanup())
+	}
+	return report, out.Commit()
+}
+
+func pipe(ctx context.Context, inv *cli.Invocation, src source, w io.Writer) (dump.Report, error) {
+	bar, total := inv.NewBar(), src.Header().Planned.Bytes
+	defer bar.Clear()
+	return dump.Run(ctx, src, w, dump.Options{
+		Level:       inv.Int("level"),
+		Tool:        inv.App.Name,
+		ToolVersion: cli.Version,
+		Progress:    func(done int64) { bar.Set("dumping", done, total) },
+	})
+}
+
+// hint says what to do about an error.
+func hint(err error) string {
+	switch {
+	case errors.Is(err, unix.EPIPE):
+		return "the receiving program ended early: its message says why"
+	case errors.Is(err, dump.ErrIncomplete):
+		return "remove the snapshot, make a larger one, and copy the whole volume from it with --full"
+	case errors.Is(err, fs.ErrPermission) && os.Geteuid() != 0:
+		return "run as root"
+	case errors.Is(err, unix.ENOSPC):
+		return "free some space, or write the patch elsewhere; nothing is left of the unfinished one"
+	}
+	return sourceHint(err)
+}
+
+// summary is what --json prints.
+type summary struct {
+	Source     string      `json:"source"`
+	PatchID    string      `json:"patch_id,omitempty"`
+	DryRun     bool        `json:"dry_run"`
+	Kind       format.Kind `json:"kind"`
+	VolumeSize int64       `json:"volume_size"`
+	Extents    int64       `json:"extents"`
+	DataBytes  int64       `json:"data_bytes"`
+	ZeroBytes  int64       `json:"zero_bytes"`
+	PatchBytes int64       `json:"patch_bytes,omitempty"`
+}
+
+func summarise(src source, h format.Header, t format.Totals) summary {
+	return summary{
+		Source: src.name, Kind: h.Kind, VolumeSize: h.VolumeSize,
+		Extents: t.Extents, DataBytes: t.DataBytes, ZeroBytes: t.ZeroBytes,
+	}
+}
+
+// plan says what would be dumped. That was asked for, so it goes to standard
+// output.
+func plan(ctx context.Context, inv *cli.Invocation, src source) error {
+	t, err := dump.Plan(ctx, src)
+	if err != nil {
+		return err
+	}
+	s := summarise(src, src.Header(), t)
+	s.DryRun = true
+	inv.Close("", s)
+	if !inv.Bool("json") {
+		fmt.Fprintf(inv.Std().Out, "%s: %d extents, %d bytes (%s) of %s would be sent (%s)\n", src.name,
+			t.Extents, t.Bytes(), cli.Bytes(t.Bytes()), cli.Bytes(s.VolumeSize), cli.Percent(t.Bytes(), s.VolumeSize))
+	}
+	return nil
+}
+
+// conclude says what was dumped.
+func conclude(inv *cli.Invocation, src source, r dump.Report) {
+	s := summarise(src, r.Header, r.Totals)
+	s.PatchID, s.PatchBytes = r.Header.ID.String(), r.PatchBytes
+	size := cli.Bytes(s.VolumeSize)
+	line := fmt.Sprintf("%s: %s of %s changed (%s)", src.name, cli.Bytes(r.Totals.Bytes()), size,
+		cli.Percent(r.Totals.Bytes(), s.VolumeSize))
+	if s.Kind == format.Full {
+		line = fmt.Sprintf("%s: %s", src.name, size)
+		if s.ZeroBytes > 0 {
+			line += fmt.Sprintf(", %s of them zeros", cli.Bytes(s.ZeroBytes))
+		}
+	}
+	line += fmt.Sprintf("; %s patch in %s", cli.Bytes(s.PatchBytes), cli.Seconds(inv.Elapsed()))
+	if less := s.VolumeSize / max(s.PatchBytes, 1); less >= 2 {
+		line += fmt.Sprintf("; %d times less than a full copy", less)
+	}
+	inv.Close(line, s)
+}

@@ -1,0 +1,42 @@
+package e2e
+
+import (
+	"bytes"
+	"path/filepath"
+	"testing"
+)
+
+// Every bad patch of the specification is refused with one line, from a file
+// with exit status 4 and the destination untouched, from a pipe with 4 or, once
+// something was written, 3.
+func TestBadPatches(t *testing.T) {
+	patches, err := filepath.Glob(filepath.Join(testdata, "bad", "*.lvmpatch"))
+	if err != nil || len(patches) == 0 {
+		t.Fatalf("no bad patches found: %v", err)
+	}
+	before := bytes.Repeat([]byte("destination "), 1<<20)
+	for _, patch := range patches {
+		t.Run(filepath.Base(patch), func(t *testing.T) {
+			dest := filepath.Join(t.TempDir(), "disk.img")
+			mustWrite(t, dest, before)
+			status, messages := run(t, nil, "lvmsync-apply", "--allow-smaller", patch, dest)
+			if status != 4 || !bytes.Equal(mustRead(t, dest), before) {
+				t.Errorf("from a file: status %d, want 4 and the destination as it was: %s", status, messages)
+			}
+			wantOneError(t, "lvmsync-apply", messages)
+
+			status, messages = run(t, bytes.NewReader(mustRead(t, patch)), "lvmsync-apply", "--allow-smaller", dest)
+			unchanged := bytes.Equal(mustRead(t, dest), before)
+			if status != 3 && status != 4 || (status == 4 && !unchanged) {
+				t.Errorf("from a pipe: status %d, destination unchanged: %v: %s", status, unchanged, messages)
+			}
+			wantOneError(t, "lvmsync-apply", messages)
+
+			mustWrite(t, dest, before)
+			status, messages = run(t, bytes.NewReader(mustRead(t, patch)), "lvmsync-apply", "--allow-smaller", "--spool", t.TempDir(), dest)
+			if status != 4 || !bytes.Equal(mustRead(t, dest), before) {
+				t.Errorf("spooled: status %d, want 4 and the destination as it was: %s", status, messages)
+			}
+		})
+	}
+}

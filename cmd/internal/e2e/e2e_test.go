@@ -1,0 +1,144 @@
+package e2e
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/klauspost/compress/zstd"
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"lvmsync/cmd/internal/applycmd"
+	"lvmsync/cmd/internal/cli"
+	"lvmsync/cmd/internal/dumpcmd"
+)
+
+// testdata of the whole project.
+const testdata = "../../../testdata"
+
+// TestMain makes the programs available under their names: the test binary runs
+// itself again, so that the race detector sees them, too.
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){
+		"lvmsync-dump":  func() { os.Exit(dumpcmd.Main(os.Args, cli.StdStreams())) },
+		"lvmsync-apply": func() { os.Exit(applycmd.Main(os.Args, cli.StdStreams())) },
+	})
+}
+
+// TestScripts runs the scripts. Each starts with the captured data of a real
+// snapshot: cow.img, the origin as it was (base.img) and as it is (origin.img).
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata/script",
+		Setup: func(env *testscript.Env) error {
+			return unpackSnapshot("c64k-partial", env.WorkDir)
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"status": status,
+			"cut":    cut,
+		},
+	})
+}
+
+// status N COMMAND... runs a command that must end with exit status N.
+func status(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: status N command...")
+	}
+	got := 0
+	err := ts.Exec(args[1], args[2:]...)
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		got = exit.ExitCode()
+	} else {
+		ts.Check(err)
+	}
+	if strconv.Itoa(got) != args[0] {
+		ts.Fatalf("status %d, want %s:\n%s", got, args[0], ts.ReadFile("stderr"))
+	}
+}
+
+// cut FROM TO N makes TO of the first N bytes of FROM; of all but the last -N if
+// N is negative.
+func cut(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 3 {
+		ts.Fatalf("usage: cut from to n")
+	}
+	b := []byte(ts.ReadFile(args[0]))
+	n, err := strconv.Atoi(args[2])
+	ts.Check(err)
+	if n < 0 {
+		n += len(b)
+	}
+	ts.Check(os.WriteFile(ts.MkAbs(args[1]), b[:n], 0o600))
+}
+
+// unpackSnapshot unpacks captured data into a folder.
+func unpackSnapshot(name, dir string) error {
+	for _, f := range []string{"cow.img", "base.img", "origin.img"} {
+		packed, err := os.Open(filepath.Join(testdata, "cow", name, f+".zst"))
+		if err != nil {
+			return err
+		}
+		defer packed.Close()
+		dec, err := zstd.NewReader(packed)
+		if err != nil {
+			return err
+		}
+		defer dec.Close()
+		out, err := os.Create(filepath.Join(dir, f))
+		if err != nil {
+			return err
+		}
+		_, err = io.Copy(out, dec)
+		if err = errors.Join(err, out.Close()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// run runs a program and returns its exit status and its messages.
+func run(t *testing.T, stdin io.Reader, name string, args ...string) (int, string) {
+	t.Helper()
+	cmd := exec.Command(name, args...)
+	var errs bytes.Buffer
+	cmd.Stdin, cmd.Stderr = stdin, &errs
+	err := cmd.Run()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		t.Fatalf("%s: %v", name, err)
+	}
+	return cmd.ProcessState.ExitCode(), errs.String()
+}
+
+// wantOneError checks that messages hold one error line and no sign of a panic.
+func wantOneError(t *testing.T, program, messages string) {
+	t.Helper()
+	if n := strings.Count(messages, fmt.Sprintf("%s: error: ", program)); n != 1 || strings.Contains(messages, "goroutine ") {
+		t.Errorf("want one error line, got:\n%s", messages)
+	}
+}
+
+func mustRead(t *testing.T, path string) []byte {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func mustWrite(t testing.TB, path string, b []byte) {
+	t.Helper()
+	if err := os.WriteFile(path, b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -1,0 +1,197 @@
+package e2e
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// signalled ends a program with a signal and checks status and message.
+func signalled(t *testing.T, cmd *exec.Cmd, messages *bytes.Buffer, status int, texts ...string) {
+	t.Helper()
+	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	cmd.Wait()
+	if got := cmd.ProcessState.ExitCode(); got != status {
+		t.Errorf("status %d, want %d", got, status)
+	}
+	for _, text := range texts {
+		if !strings.Contains(messages.String(), text) {
+			t.Errorf("no %q in the message:\n%s", text, messages)
+		}
+	}
+	wantOneError(t, filepath.Base(cmd.Path), messages.String())
+}
+
+// A dump whose receiver takes nothing any more still ends when it is told to.
+func TestDumpStopped(t *testing.T) {
+	cow, origin := makeStore(t, t.TempDir(), 4096)
+	cmd := exec.Command("lvmsync-dump", "--cow", cow, origin)
+	var messages bytes.Buffer
+	cmd.Stderr = &messages
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.ReadFull(out, make([]byte, 1<<20)); err != nil {
+		t.Fatal(err)
+	}
+	signalled(t, cmd, &messages, 1, "interrupted")
+}
+
+// A dump into a file that is broken off leaves what was there, and nothing else.
+func TestDumpFileStopped(t *testing.T) {
+	dir := t.TempDir()
+	source, patch := filepath.Join(dir, "disk.img"), filepath.Join(dir, "disk.lvmpatch")
+	mustWrite(t, source, bytes.Repeat([]byte("what takes long to compress at the highest level; "), 4<<20))
+	mustWrite(t, patch, []byte("old"))
+	cmd := exec.Command("lvmsync-dump", "--level", "19", "--full", source, "-o", patch)
+	var messages bytes.Buffer
+	cmd.Stderr = &messages
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	names := func() int {
+		entries, err := os.ReadDir(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(entries)
+	}
+	for names() == 2 { // until the unfinished file is there
+		if err := cmd.Process.Signal(syscall.Signal(0)); err != nil {
+			t.Fatalf("the dump has ended: %v\n%s", err, &messages)
+		}
+	}
+	signalled(t, cmd, &messages, 1, "interrupted")
+	if n := names(); n != 2 || string(mustRead(t, patch)) != "old" {
+		t.Errorf("%d files in the folder, want 2, with the old patch untouched", n)
+	}
+}
+
+// An apply that waits for its sender ends when it is told to, and tells what
+// the destination is like.
+func TestApplyStopped(t *testing.T) {
+	dir := t.TempDir()
+	cow, origin := makeStore(t, dir, 4096)
+	patch, err := exec.Command("lvmsync-dump", "--level", "0", "--cow", cow, origin).Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dest := filepath.Join(dir, "disk.img")
+	before := make([]byte, 4096*4096)
+	for _, test := range []struct {
+		name   string
+		sent   int
+		status int
+		texts  []string
+	}{
+		{"before a whole segment", 1 << 20, 1, []string{"interrupted"}},
+		{"half-way", len(patch) / 2, 3, []string{"interrupted", "is part-way: the changes before byte ", "hint: "}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			mustWrite(t, dest, before)
+			cmd := exec.Command("lvmsync-apply", "-v", dest)
+			var messages bytes.Buffer
+			cmd.Stderr = &messages
+			in, err := cmd.StdinPipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := in.Write(patch[:test.sent]); err != nil {
+				t.Fatal(err)
+			}
+			// All but what a pipe holds has been read; wait for the first write
+			// where there is one.
+			for test.status == 3 && bytes.Equal(mustRead(t, dest), before) {
+			}
+			signalled(t, cmd, &messages, test.status, test.texts...)
+			if test.status == 1 && !bytes.Equal(mustRead(t, dest), before) {
+				t.Error("the destination has changed")
+			}
+		})
+	}
+}
+
+// What the system refuses comes as one line with a hint, and leaves nothing behind.
+func TestSystemErrors(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root to mount a small file system and to become somebody else")
+	}
+	dir := t.TempDir()
+	if err := os.Chmod(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	source := filepath.Join(dir, "disk.img")
+	_, origin := makeStore(t, dir, 4096)
+	if err := os.Rename(origin, source); err != nil {
+		t.Fatal(err)
+	}
+
+	t.Run("full disk", func(t *testing.T) {
+		small := t.TempDir()
+		if out, err := exec.Command("mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", small).CombinedOutput(); err != nil {
+			t.Fatalf("mount: %v: %s", err, out)
+		}
+		t.Cleanup(func() { exec.Command("umount", small).Run() })
+		status, messages := run(t, nil, "lvmsync-dump", "--full", source, "-o", filepath.Join(small, "x.lvmpatch"))
+		if status != 1 || !strings.Contains(messages, "no space left on device") || !strings.Contains(messages, "hint: free some space") {
+			t.Errorf("status %d: %s", status, messages)
+		}
+		wantOneError(t, "lvmsync-dump", messages)
+		if left, err := os.ReadDir(small); err != nil || len(left) > 0 {
+			t.Errorf("left behind: %v, %v", left, err)
+		}
+	})
+
+	t.Run("no permission", func(t *testing.T) {
+		for _, args := range [][]string{
+			{"lvmsync-dump", "--full", source},
+			{"lvmsync-apply", source, source + "x"},
+		} {
+			path, err := exec.LookPath(args[0])
+			if err != nil {
+				t.Fatal(err)
+			}
+			cmd := exec.Command("setpriv", append([]string{"--reuid=65534", "--regid=65534", "--clear-groups", copyProgram(t, path)}, args[1:]...)...)
+			var messages bytes.Buffer
+			cmd.Stderr = &messages
+			err = cmd.Run()
+			var exit *exec.ExitError
+			if !errors.As(err, &exit) || exit.ExitCode() != 1 || !strings.Contains(messages.String(), "permission denied") ||
+				!strings.Contains(messages.String(), "hint: run as root") {
+				t.Errorf("%v: %v: %s", args, err, &messages)
+			}
+			wantOneError(t, args[0], messages.String())
+		}
+	})
+}
+
+// copyProgram copies a program, which is in a folder of root's, to where all
+// may run it.
+func copyProgram(t *testing.T, path string) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("/tmp", "lvmsync-e2e")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	to := filepath.Join(dir, filepath.Base(path))
+	if err := errors.Join(os.Chmod(dir, 0o755), os.WriteFile(to, mustRead(t, path), 0o755)); err != nil {
+		t.Fatal(err)
+	}
+	return to
+}

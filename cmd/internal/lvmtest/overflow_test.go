@@ -1,0 +1,143 @@
+//go:build lvm
+
+package lvmtest
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"lvmsync/format"
+)
+
+// newOverflowing makes an origin with a snapshot that has room for half of it.
+func newOverflowing(t *testing.T, vg string, originSize int64) (origin, snap string) {
+	t.Helper()
+	newVG(t, vg, 1)
+	sh(t, "lvcreate", "-qq", "-y", "-Wn", "-L", fmt.Sprintf("%db", originSize), "-n", "origin", vg)
+	fill(t, "/dev/"+vg+"/origin", 1)
+	sh(t, "lvcreate", "-qq", "-y", "-s", "-c", "64k", "-L", fmt.Sprintf("%db", originSize/2), "-n", "snap", vg+"/origin")
+	return "/dev/" + vg + "/origin", vg + "/snap"
+}
+
+// wantNoPatch checks that what a failed dump wrote is no whole patch.
+func wantNoPatch(t *testing.T, patch string) {
+	t.Helper()
+	if _, _, err := format.Verify(strings.NewReader(patch)); err == nil {
+		t.Error("the dump failed, but its patch is whole")
+	}
+}
+
+func TestOverflowedBefore(t *testing.T) {
+	origin, snap := newOverflowing(t, "before", 4*mib)
+	poke(t, origin, 2, 0)
+	overflow(t, origin)
+	d := run(t, nil, "lvmsync-dump", snap)
+	d.want(t, 1, "the snapshot has overflowed and is invalid")
+	if d.stdout != "" {
+		t.Errorf("%d bytes on standard output", len(d.stdout))
+	}
+	out := filepath.Join(t.TempDir(), "x.lvmpatch")
+	run(t, nil, "lvmsync-dump", "-o", out, snap).want(t, 1, "overflowed")
+	if _, err := os.Stat(out); err == nil {
+		t.Error("a patch file was made")
+	}
+	// The store alone says so, too.
+	store := dmDevice(t, "before-snap-cow")
+	run(t, nil, "lvmsync-dump", "--cow", store, origin).want(t, 1, "incomplete")
+}
+
+// dmDevice is the path of a device-mapper device that LVM makes no name for.
+func dmDevice(t *testing.T, name string) string {
+	t.Helper()
+	minor := strings.TrimSpace(sh(t, "dmsetup", "info", "-c", "--noheadings", "-o", "minor", name))
+	return "/dev/dm-" + minor
+}
+
+// The snapshot overflows between the first look at its status and the second.
+// The programs' dmsetup is replaced by one that lets it happen behind its n-th
+// answer to "status".
+func TestOverflowDuringList(t *testing.T) {
+	for n := 1; n <= 2; n++ {
+		t.Run(fmt.Sprintf("after status %d", n), func(t *testing.T) {
+			origin, snap := newOverflowing(t, "list", 4*mib)
+			poke(t, origin, 2, 0, 1*mib)
+			real, err := exec.LookPath("dmsetup")
+			if err != nil {
+				t.Fatal(err)
+			}
+			bin := t.TempDir()
+			script := fmt.Sprintf(`#!/bin/bash
+case " $* " in *" status "*) ;; *) exec %[1]s "$@" ;; esac
+%[1]s "$@"; status=$?
+echo >>%[2]s/count
+[ "$(wc -l <%[2]s/count)" != %[3]d ] || dd if=/dev/urandom of=%[4]s bs=1M count=4 conv=fsync status=none
+exit $status
+`, real, bin, n, origin)
+			if err := os.WriteFile(filepath.Join(bin, "dmsetup"), []byte(script), 0o700); err != nil {
+				t.Fatal(err)
+			}
+			cmd := exec.Command("lvmsync-dump", snap)
+			cmd.Env = append(os.Environ(), "PATH="+bin+":"+os.Getenv("PATH"))
+			d := runCommand(t, nil, cmd)
+			d.want(t, 1, "incomplete")
+			wantNoPatch(t, d.stdout)
+		})
+	}
+}
+
+// The snapshot overflows while data are read: nobody takes the patch, and there
+// is more to read than the dump holds in memory, so it can't go on until that
+// has happened.
+func TestOverflowDuringData(t *testing.T) {
+	origin, snap := newOverflowing(t, "data", 128*mib)
+	var offsets []int64
+	for i := range int64(800) {
+		offsets = append(offsets, i*64*kib)
+	}
+	poke(t, origin, 2, offsets...)
+	cmd := exec.Command("lvmsync-dump", "--level", "0", snap)
+	var errs bytes.Buffer
+	cmd.Stderr = &errs
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	head := make([]byte, 1*mib) // more than a pipe holds: data are being read
+	if _, err := io.ReadFull(out, head); err != nil {
+		t.Fatal(err)
+	}
+	overflow(t, origin)
+	rest, err := io.ReadAll(out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd.Wait()
+	result{status: cmd.ProcessState.ExitCode(), stderr: errs.String()}.want(t, 1, "overflowed")
+	wantNoPatch(t, string(head)+string(rest))
+}
+
+// A snapshot that is being merged, or will be as soon as its origin is closed,
+// has no list that lasts.
+func TestMerging(t *testing.T) {
+	vg := newVG(t, "merge", 1)
+	origin := "/dev/merge/origin"
+	sh(t, "lvcreate", "-qq", "-y", "-Wn", "-L", "16m", "-n", "origin", vg)
+	sh(t, "mkfs.ext4", "-q", origin)
+	sh(t, "lvcreate", "-qq", "-y", "-s", "-c", "4k", "-L", "8m", "-n", "snap", vg+"/origin")
+	mnt := mount(t, origin)
+	node := dmDevice(t, "merge-snap")
+	sh(t, "lvconvert", "-qq", "-y", "--merge", vg+"/snap")
+	for _, name := range []string{"merge/snap", node} {
+		run(t, nil, "lvmsync-dump", name).want(t, 1, "being merged")
+	}
+	sh(t, "umount", mnt)
+}

@@ -1,0 +1,169 @@
+//go:build lvm
+
+package lvmtest
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+)
+
+// What is no thick snapshot is refused with a reason.
+func TestNoSnapshot(t *testing.T) {
+	vg := newVG(t, "refuse", 1)
+	sh(t, "lvcreate", "-qq", "-y", "-Wn", "-L", "2m", "-n", "origin", vg)
+	sh(t, "lvcreate", "-qq", "-y", "-Wn", "-L", "2m", "-n", "plain", vg)
+	sh(t, "lvcreate", "-qq", "-y", "-s", "-c", "4k", "-L", "1m", "-n", "snap", vg+"/origin")
+	sh(t, "lvcreate", "-qq", "-y", "-c", "64k", "-L", "8m", "-T", "refuse/pool")
+	sh(t, "lvcreate", "-qq", "-y", "-V", "2m", "-T", "refuse/pool", "-n", "thin")
+	sh(t, "lvcreate", "-qq", "-y", "-Wn", "-L", "2m", "-n", "inactive", vg)
+	sh(t, "lvchange", "-qq", "-an", "refuse/inactive")
+	for name, message := range map[string]string{
+		"refuse/plain":                 "refuse/plain: not a thick snapshot: it is a volume of type linear",
+		"refuse/origin":                "refuse/origin: not a thick snapshot: it is the origin of one",
+		"refuse/thin":                  "refuse/thin: not a thick snapshot: it is a thin volume",
+		"refuse/missing":               "no such logical volume, device or file: refuse/missing",
+		"refuse/inactive":              "lvchange -ay refuse/inactive",
+		disks(t, 1)[0]:                 "it is no device-mapper device",
+		file(t, "x", []byte("text")):   "it is a regular file",
+		"/dev/null":                    "/dev/null",
+		dmDevice(t, "refuse-snap-cow"): "it is a volume of type linear",
+	} {
+		r := run(t, nil, "lvmsync-dump", name)
+		r.want(t, 1, message)
+		if r.stdout != "" {
+			t.Errorf("%s: %d bytes on standard output", name, len(r.stdout))
+		}
+	}
+
+	// Without dmsetup nothing can be said of a snapshot.
+	cmd := exec.Command("lvmsync-dump", "/dev/refuse/snap")
+	cmd.Env = []string{"PATH=/nowhere"}
+	r := runCommand(t, nil, cmd)
+	r.want(t, 1, "dmsetup")
+	if !strings.Contains(r.stderr, "hint: install") {
+		t.Errorf("no hint what to install:\n%s", r.stderr)
+	}
+}
+
+// A destination that must not be written is left as it is.
+func TestRefusedDestinations(t *testing.T) {
+	vg := newVG(t, "dests", 1)
+	origin := "/dev/dests/origin"
+	sh(t, "lvcreate", "-qq", "-y", "-Wn", "-L", "4m", "-n", "origin", vg)
+	sh(t, "mkfs.ext4", "-q", origin)
+	sh(t, "lvcreate", "-qq", "-y", "-s", "-c", "4k", "-L", "2m", "-n", "snap", vg+"/origin")
+	poke(t, origin, 2, 3*mib)
+	full := file(t, "full.lvmpatch", []byte(run(t, nil, "lvmsync-dump", "--full", "dests/snap").stdout))
+	delta := file(t, "delta.lvmpatch", []byte(run(t, nil, "lvmsync-dump", "dests/snap").stdout))
+
+	volume := func(name, size string) string {
+		sh(t, "lvcreate", "-qq", "-y", "-Wn", "-L", size, "-n", name, vg)
+		dev := "/dev/dests/" + name
+		transferred := run(t, nil, "lvmsync-apply", "--allow-smaller", full, dev)
+		transferred.want(t, 0, "")
+		return dev
+	}
+	mounted, small, large, readOnly := volume("mounted", "4m"), volume("small", "2m"), volume("large", "6m"), volume("readonly", "4m")
+	held := volume("held", "4m")
+	mnt := mount(t, mounted, "-o", "ro,noload") // it shall stay as it is
+	sh(t, "blockdev", "--setro", readOnly)
+	holder, err := os.OpenFile(held, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer holder.Close()
+
+	for _, test := range []struct{ dest, message string }{
+		{mounted, "is mounted on " + mnt},
+		{small, fmt.Sprintf("too small: %s has %d bytes, the volume %d", small, 2*mib, 4*mib)},
+		{readOnly, readOnly},
+		{held, "open for writing by lvmtest.test (pid "},
+		{origin, "is the source of the patch"},
+		{"/dev/dests/snap", "is the source of the patch"},
+		{dmDevice(t, "dests-snap-cow"), "in use"},
+		{disks(t, 1)[0], "in use"},
+	} {
+		before := sum(t, test.dest, 0)
+		for _, patch := range []string{full, delta} {
+			if patch == full && test.dest == origin {
+				continue // a backup may go back to the origin: it was read from the snapshot
+			}
+			run(t, nil, "lvmsync-apply", patch, test.dest).want(t, 1, test.message)
+			stdin, err := os.Open(patch)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer stdin.Close()
+			run(t, stdin, "lvmsync-apply", test.dest).want(t, 1, test.message)
+		}
+		if sum(t, test.dest, 0) != before {
+			t.Errorf("%s has changed", test.dest)
+		}
+	}
+	// Force doesn't make a delta's source its destination.
+	run(t, nil, "lvmsync-apply", "--force", delta, origin).want(t, 1, "is the source of the patch")
+
+	run(t, nil, "lvmsync-apply", delta, large).want(t, 0, "what lies beyond is left alone")
+	wantSame(t, origin, large)
+	run(t, nil, "lvmsync-apply", "--force", delta, held).want(t, 0, "forced: "+held+" is open for writing by lvmtest.test")
+	wantSame(t, origin, held)
+	sh(t, "umount", mnt)
+	run(t, nil, "lvmsync-apply", delta, mounted).want(t, 0, "")
+	wantSame(t, origin, mounted)
+}
+
+// A destination that fails half-way is told to be part-way; when it works
+// again, applying the patch again completes it.
+func TestFailingDestination(t *testing.T) {
+	vg := newVG(t, "failing", 1)
+	origin := "/dev/failing/origin"
+	const sectors = 64 << 20 / 512
+	sh(t, "lvcreate", "-qq", "-y", "-Wn", "-L", "64m", "-n", "origin", vg)
+	sh(t, "lvcreate", "-qq", "-y", "-Wn", "-L", "64m", "-n", "under", vg)
+	fill(t, origin, 1)
+	sh(t, "lvcreate", "-qq", "-y", "-s", "-c", "4k", "-L", "4m", "-n", "snap", vg+"/origin")
+	poke(t, origin, 2, 4*mib, 63*mib)
+	under := dmDevice(t, "failing-under")
+	good := fmt.Sprintf("0 %d linear %s 0", sectors, under)
+	for name, bad := range map[string]string{
+		"error": fmt.Sprintf("0 %d linear %s 0\n%d %d error", sectors/2, under, sectors/2, sectors/2),
+		// Up for no second, down for a day, fails writes.
+		"flakey": fmt.Sprintf("0 %d flakey %s 0 0 86400 1 error_writes", sectors, under),
+	} {
+		t.Run(name, func(t *testing.T) {
+			dm := "failing-" + name
+			table := func(command, table string) {
+				cmd := exec.Command("dmsetup", command, dm)
+				cmd.Stdin = strings.NewReader(table)
+				runCommand(t, cmd.Stdin, cmd).want(t, 0, "")
+			}
+			table("create", good)
+			sh(t, "dmsetup", "mknodes", dm)
+			t.Cleanup(func() { sh(t, "dmsetup", "remove", "--retry", dm) })
+			dest := "/dev/mapper/" + dm
+			full := file(t, "full.lvmpatch", []byte(run(t, nil, "lvmsync-dump", "--full", "failing/snap").stdout))
+			reload := func(to string) {
+				table("reload", to)
+				sh(t, "dmsetup", "resume", dm)
+			}
+			reload(bad)
+			r := run(t, nil, "lvmsync-apply", full, dest)
+			r.want(t, 3, "input/output error")
+			r.want(t, 3, dest+" is part-way")
+			reload(good)
+			run(t, nil, "lvmsync-apply", full, dest).want(t, 0, "")
+			wantSame(t, "/dev/failing/snap", dest)
+
+			reload(bad)
+			run(t, nil, "lvmsync-dump", "failing/snap").want(t, 0, "")
+			delta := run(t, nil, "lvmsync-dump", "failing/snap").stdout
+			run(t, strings.NewReader(delta), "lvmsync-apply", dest).want(t, 3, "part-way")
+			reload(good)
+			run(t, strings.NewReader(delta), "lvmsync-apply", dest).want(t, 0, "")
+			wantSame(t, origin, dest)
+		})
+	}
+}
