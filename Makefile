@@ -1,0 +1,50 @@
+# make          build the programs into ./bin
+# make install  install them and their manual pages below PREFIX
+# make demo     show the main job on a real snapshot (root; Debian, or a kernel with device-mapper)
+# make test     run everything; installs what it needs (root, Debian)
+
+PREFIX  ?= /usr/local
+DESTDIR ?=
+PROGRAMS = lvmsync-dump lvmsync-apply
+FUZZTIME ?= 10s
+
+.PHONY: all install demo test check unit guest lvm fuzz bench clean
+
+all:
+	go build -trimpath -o bin/ $(PROGRAMS:%=./cmd/%)
+
+install: all
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man/man8
+	install -m 755 $(PROGRAMS:%=bin/%) $(DESTDIR)$(PREFIX)/bin
+	install -m 644 $(PROGRAMS:%=docs/%.8) $(DESTDIR)$(PREFIX)/share/man/man8
+
+demo: all
+	testdata/demo/run
+
+test: check unit guest lvm fuzz
+
+# What a machine can see in the sources.
+check:
+	testdata/prepare
+	testdata/check
+
+unit: all
+	testdata/prepare
+	go test -race ./...
+
+# The guest itself, then LVM in it, or on this machine where the kernel can.
+guest:
+	testdata/guest/selftest
+
+lvm:
+	LVMSYNC_GUEST_TIMEOUT=1500 go test -tags lvm -count 1 -p 1 -timeout 25m -exec $(CURDIR)/testdata/guest/run \
+		./dump/blockdev ./dump/devmapper ./cmd/internal/lvmtest
+
+fuzz:
+	testdata/fuzz $(FUZZTIME)
+
+bench:
+	go test -run '^$$' -bench . ./...
+
+clean:
+	rm -rf bin
