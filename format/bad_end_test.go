@@ -85,6 +85,10 @@ var endVectors = []vector{
 		edit: func(p *rawPatch) { p.editEnd = func(t *trailer) { t.patchSum = xxhash.Sum64String("another patch") } }},
 	{name: "planned-bytes", expect: "corrupt trailer", why: "the extents hold fewer bytes than the header announces",
 		edit: func(p *rawPatch) { p.header.Planned = &Planned{Extents: 4, Bytes: 4096} }},
+	{name: "planned-bytes-exact", expect: "corrupt trailer", why: "the extents hold more bytes than an exact delta has at most",
+		edit: func(p *rawPatch) {
+			p.header.Base, p.header.Planned = &Base{Exact: true}, &Planned{Extents: 4, Bytes: 2048}
+		}},
 	{name: "full-stops-early", expect: "corrupt trailer", why: "a full patch without the last 952 bytes of the volume",
 		make: func(t testing.TB) []byte {
 			p := fullPatch()

@@ -2,6 +2,7 @@ package format
 
 import (
 	"bytes"
+	"fmt"
 	"strings"
 	"testing"
 )
@@ -120,6 +121,20 @@ var headerVectors = []vector{
 	{name: "header-granularity", expect: "corrupt header", why: "granularity of 1000 bytes", edit: jsonText("4096", "1000")},
 	{name: "header-planned", expect: "corrupt header", why: "more bytes planned than the volume has",
 		edit: jsonText(`"volume`, `"planned":{"extents":4,"bytes":65537},"volume`)},
+	{name: "fingerprint-hash", expect: "corrupt header", why: "hash of a sample has 15 digits",
+		edit: jsonText(`"volume`, `"base":{"fingerprint":[{"offset":0,"hash":"0123456789abcde"}]},"volume`)},
+	{name: "fingerprint-order", expect: "corrupt header", why: "the second sample begins within the first",
+		edit: jsonText(`"volume`, `"base":{"fingerprint":[{"offset":0,"hash":"0123456789abcdef"},{"offset":3584,"hash":"0123456789abcdef"}]},"volume`)},
+	{name: "fingerprint-past-end", expect: "corrupt header", why: "a sample reaches past the end of the volume",
+		edit: jsonText(`"volume`, `"base":{"fingerprint":[{"offset":61952,"hash":"0123456789abcdef"}]},"volume`)},
+	{name: "fingerprint-too-long", expect: "corrupt header", why: "257 samples, limit 256",
+		edit: func(p *rawPatch) {
+			var samples []string
+			for i := range MaxSamples + 1 {
+				samples = append(samples, fmt.Sprintf(`{"offset":%d,"hash":"0123456789abcdef"}`, i*SampleSize))
+			}
+			jsonText(`"volume_size":65536`, `"base":{"fingerprint":[`+strings.Join(samples, ",")+`]},"volume_size":1073741824`)(p)
+		}},
 	{name: "feature-unknown", expect: "unsupported feature", why: "requires the feature time-travel",
 		edit: jsonText(`"volume`, `"required_features":["time-travel"],"volume`)},
 	{name: "feature-unknown-kind", expect: "unsupported feature", why: "requires an unknown feature, which explains the unknown kind",

@@ -28,9 +28,9 @@ type fetchedJob struct {
 	frame frame
 }
 
-func (f *fetcher) start(workers int) {
+func (f *fetcher) start(workers, held int) {
 	f.work = make(chan *fetchedJob, workers)
-	f.free = make(chan *Segment, workers+4)
+	f.free = make(chan *Segment, held+4)
 	for range cap(f.free) {
 		f.free <- new(Segment)
 	}

@@ -9,9 +9,11 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/cespare/xxhash/v2"
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/uuid"
 )
 
 // goldenPatches made the files of testdata/golden, once: they pin version 1 and
@@ -39,6 +41,22 @@ var goldenPatches = map[string]func(testing.TB) []byte{
 	"delta-base-hashes": func(t testing.TB) []byte {
 		p := deltaPatch()
 		p.header.Base = &Base{Exact: true, Snapshot: "b8LkVD-31Kd-lWW3-OAhG-CmhY-LOdX-4eIXQd"}
+		for i := range p.segments[0].records {
+			r := &p.segments[0].records[i]
+			r.HasBase, r.BaseHash = true, xxhash.Sum64(make([]byte, r.Len))
+		}
+		return p.bytes(t)
+	},
+	"delta-exact": func(t testing.TB) []byte {
+		p := deltaPatch()
+		p.header.Base = &Base{
+			Exact: true, Snapshot: "b8LkVD-31Kd-lWW3-OAhG-CmhY-LOdX-4eIXQd",
+			SnapshotCreated: time.Date(2026, 1, 2, 3, 0, 0, 0, time.UTC),
+			Patch:           uuid.MustParse("5f2d8f3e-9d0c-4a7b-8a5e-3c1b2a495867"),
+			Fingerprint:     Fingerprint{{Offset: 4096 * 12, Hash: 0xfedcba9876543210}},
+		}
+		p.header.State = &State{Snapshot: "C9MlWE-42Le-mXX4-PBiH-DniZ-MPeY-5fJYRe"}
+		p.header.Planned = &Planned{Extents: 9, Bytes: 60000}
 		for i := range p.segments[0].records {
 			r := &p.segments[0].records[i]
 			r.HasBase, r.BaseHash = true, xxhash.Sum64(make([]byte, r.Len))

@@ -39,6 +39,7 @@ type Header struct {
 	VolumeSize  int64     `json:"volume_size"`  // size of the volume in bytes, at least 1
 	Granularity int64     `json:"granularity"`  // unit of change in bytes: chunk or block
 	Base        *Base     `json:"base,omitempty"`
+	State       *State    `json:"state,omitempty"`
 
 	// RequiredFeatures names what a reader must know beyond version 1 in order
 	// to apply the patch rightly. Nothing so far.
@@ -64,17 +65,43 @@ type Source struct {
 
 // A Base says what a delta is relative to.
 type Base struct {
-	Exact    bool   `json:"exact"`              // the destination must hold it bit by bit
-	Snapshot string `json:"snapshot,omitempty"` // UUID of the snapshot that the delta follows
+	// Exact means that the patch leaves out what is equal in the base: the
+	// destination must hold the base bit by bit.
+	Exact bool `json:"exact"`
+	// Snapshot is the UUID of the snapshot that is the base.
+	Snapshot string `json:"snapshot,omitempty"`
+	// SnapshotCreated is when that was made, to the second.
+	SnapshotCreated time.Time `json:"snapshot_created,omitzero"`
+	// Patch is the patch that leads to the base, where one is known: of an undo
+	// patch, the one that it takes back.
+	Patch uuid.UUID `json:"patch,omitzero"`
+	// Fingerprint is a sample of the base outside the patch's extents.
+	Fingerprint Fingerprint `json:"fingerprint,omitempty"`
+}
+
+// A State names what the volume is after a patch, where it is something that
+// other patches know by name. After every patch it also is "what that patch
+// leads to".
+type State struct {
+	// Snapshot is the UUID of the snapshot that the volume equals.
+	Snapshot string `json:"snapshot,omitempty"`
+	// SnapshotCreated is when that was made, to the second.
+	SnapshotCreated time.Time `json:"snapshot_created,omitzero"`
+	// Patch is an earlier patch that led to the same state.
+	Patch uuid.UUID `json:"patch,omitzero"`
 }
 
 // Planned counts what a patch will hold, so that the far end of a pipe can show
 // a percentage. Extents may differ from what the patch turns out to hold, for
-// zero blocks split extents; Bytes may not.
+// zero blocks split extents. Bytes may not, but for an exact base: then it is the
+// most that it can be.
 type Planned struct {
 	Extents int64 `json:"extents"` // changed extents, before zero blocks are looked for
 	Bytes   int64 `json:"bytes"`   // length of all extents, zero or not
 }
+
+// exact tells whether the patch leaves out what equals its base.
+func (h *Header) exact() bool { return h.Base != nil && h.Base.Exact }
 
 // Validate checks what version 1 demands of a header.
 func (h *Header) Validate() error {
@@ -89,6 +116,9 @@ func (h *Header) Validate() error {
 		return fmt.Errorf("granularity of %d bytes is not a multiple of %d", h.Granularity, SectorSize)
 	case h.Planned != nil && (h.Planned.Bytes < 0 || h.Planned.Bytes > h.VolumeSize || h.Planned.Extents < 0):
 		return fmt.Errorf("planned %d extents of %d bytes do not fit the volume", h.Planned.Extents, h.Planned.Bytes)
+	}
+	if h.Base != nil {
+		return h.Base.Fingerprint.validate(h.VolumeSize)
 	}
 	return nil
 }

@@ -163,7 +163,7 @@ func (p *rawPatch) bytes(t testing.TB) []byte {
 		b = append(b, s.between...)
 		at.segments = append(at.segments, len(b))
 		entries = append(entries, s.entry(len(b)))
-		end.add(s.records)
+		end.Add(s.records)
 		b = append(b, s.bytes()...)
 	}
 	at.index = len(b)

@@ -15,6 +15,9 @@ import (
 type ReaderOptions struct {
 	// Concurrency is how many segments are decompressed at a time, 0 for one a core.
 	Concurrency int
+	// Held is how many segments the caller keeps while it asks for more, 0 for
+	// as many as Concurrency.
+	Held int
 }
 
 // A Reader reads one patch from a stream. Segments are decompressed and checked
@@ -76,7 +79,7 @@ func NewReader(r io.Reader, o ReaderOptions) (*Reader, error) {
 	}
 	f := &fetcher{in: in, offset: int64(len(b)), sum: xxhash.New(), queue: pr.queue, quit: pr.quit, dec: dec}
 	f.sum.Write(b)
-	f.start(workers)
+	f.start(workers, max(o.Held, workers))
 	return pr, nil
 }
 
@@ -99,7 +102,7 @@ func (r *Reader) Header() Header { return r.header }
 // the extents against the volume's size and those before.
 //
 // Release the segment when done with it. At most as many as
-// [ReaderOptions].Concurrency may be held at a time: Next waits for more.
+// [ReaderOptions].Held may be held at a time: Next waits for more.
 //
 // io.EOF comes after a whole patch, with index and trailer checked and nothing
 // behind it; a patch that ends early gives ErrTruncated. An error ends the
@@ -131,7 +134,7 @@ func (r *Reader) accept(s *Segment) error {
 			return corrupt("segment", s.Offset, "%w", err)
 		}
 	}
-	r.totals.add(s.Records)
+	r.totals.Add(s.Records)
 	e := IndexEntry{Offset: s.Offset, Start: s.Records[0].Off, End: r.order.end}
 	r.entries.Write(appendIndexEntry(nil, e))
 	return nil

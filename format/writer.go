@@ -1,6 +1,7 @@
 package format
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -49,9 +50,10 @@ type Writer struct {
 }
 
 type writeJob struct {
-	seg   *Segment
-	entry IndexEntry
-	ready chan struct{} // closed when the segment's frame is there
+	seg     *Segment // nil: a Flush, which has nothing to write
+	entry   IndexEntry
+	ready   chan struct{} // closed when the segment's frame is there
+	written chan struct{} // of a Flush: closed when all before it is written
 }
 
 // NewWriter writes the header to w and returns a Writer for the rest, which
@@ -126,7 +128,7 @@ func (w *Writer) Write(s *Segment) error {
 		return err
 	}
 	s.pool = nil // now it's ours
-	w.totals.add(s.Records)
+	w.totals.Add(s.Records)
 	last := s.Records[len(s.Records)-1]
 	j := &writeJob{
 		seg:   s,
@@ -177,6 +179,10 @@ func (w *Writer) compress() {
 // writeFrames writes the frames in the order of their segments.
 func (w *Writer) writeFrames() {
 	for j := range w.queue {
+		if j.seg == nil {
+			close(j.written)
+			continue
+		}
 		<-j.ready
 		if w.firstError() == nil {
 			j.entry.Offset = w.out.offset
@@ -187,6 +193,19 @@ func (w *Writer) writeFrames() {
 		}
 		w.free <- j.seg
 	}
+}
+
+// Flush waits until all segments handed over have been written to the io.Writer,
+// and returns the first error so far. What was written then is complete up to
+// the last of them, and can be read to there.
+func (w *Writer) Flush() error {
+	if w.closed {
+		return cmp.Or(w.firstError(), ErrState)
+	}
+	j := &writeJob{written: make(chan struct{})}
+	w.queue <- j
+	<-j.written
+	return w.firstError()
 }
 
 // Close waits until all segments are written, then writes index and trailer. It

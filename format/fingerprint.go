@@ -1,0 +1,63 @@
+package format
+
+import (
+	"fmt"
+	"strconv"
+
+	"github.com/cespare/xxhash/v2"
+)
+
+const (
+	// SampleSize is the length of a fingerprint's samples in bytes.
+	SampleSize = 4096
+	// MaxSamples is the largest number of samples in a fingerprint.
+	MaxSamples = 256
+)
+
+// A Fingerprint is a sample of what a delta leaves as it is: blocks of the base
+// outside the delta's extents. A destination that does not hold them is no copy
+// of the base.
+type Fingerprint []Sample
+
+// A Sample is the hash of SampleSize bytes of the base.
+type Sample struct {
+	Offset int64 `json:"offset"` // first byte in the volume
+	Hash   Hash  `json:"hash"`
+}
+
+// Holds tells whether block, which is SampleSize bytes long, is what was sampled.
+func (s Sample) Holds(block []byte) bool { return xxhash.Sum64(block) == uint64(s.Hash) }
+
+// A Hash is an xxh64. In JSON it is a string of 16 hexadecimal digits, for most
+// programs read numbers of JSON to 53 bits only.
+type Hash uint64
+
+// MarshalText implements [encoding.TextMarshaler].
+func (h Hash) MarshalText() ([]byte, error) { return fmt.Appendf(nil, "%016x", uint64(h)), nil }
+
+// UnmarshalText implements [encoding.TextUnmarshaler].
+func (h *Hash) UnmarshalText(text []byte) error {
+	n, err := strconv.ParseUint(string(text), 16, 64)
+	if err != nil || len(text) != 16 {
+		return fmt.Errorf("hash %.20q is not 16 hexadecimal digits", text)
+	}
+	*h = Hash(n)
+	return nil
+}
+
+func (f Fingerprint) validate(volumeSize int64) error {
+	if len(f) > MaxSamples {
+		return fmt.Errorf("fingerprint of %d samples, limit %d", len(f), MaxSamples)
+	}
+	end := int64(0)
+	for _, s := range f {
+		switch {
+		case s.Offset < end || s.Offset%SectorSize != 0:
+			return fmt.Errorf("sample at offset %d is unaligned, overlaps the one before or is out of order", s.Offset)
+		case s.Offset > volumeSize-SampleSize:
+			return fmt.Errorf("sample at offset %d reaches past the end of the volume, %d bytes", s.Offset, volumeSize)
+		}
+		end = s.Offset + SampleSize
+	}
+	return nil
+}

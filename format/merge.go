@@ -1,0 +1,202 @@
+package format
+
+import (
+	"io"
+
+	"github.com/cespare/xxhash/v2"
+)
+
+// A Merge reads several patches of one volume as if they were one: each part of
+// the volume comes from the last patch that has it, and only once. It holds one
+// segment of each patch in memory, and is for one goroutine.
+type Merge struct {
+	cursors []*cursor
+	err     error
+}
+
+// NewMerge returns a Merge of files, the later of which prevail.
+func NewMerge(files ...*File) *Merge {
+	m := new(Merge)
+	for _, f := range files {
+		m.cursors = append(m.cursors, &cursor{file: f})
+	}
+	return m
+}
+
+// Next returns the next segment, or io.EOF at the end of all patches. Extents
+// ascend and have hashes, but no base hashes.
+func (m *Merge) Next() (*Segment, error) {
+	if m.err != nil {
+		return nil, m.err
+	}
+	s := &Segment{Data: make([]byte, 0, MaxSegmentData)}
+	for len(s.Records) < MaxSegmentExtents && len(s.Data) < MaxSegmentData {
+		if m.err = m.add(s); m.err != nil {
+			break
+		}
+	}
+	if m.err != nil && (m.err != io.EOF || len(s.Records) == 0) {
+		return nil, m.err
+	}
+	return s, nil
+}
+
+// add adds one extent to s, as much of it as there is room for.
+func (m *Merge) add(s *Segment) error {
+	r, data, err := m.first()
+	if err != nil {
+		return err
+	}
+	if r.Kind == Data {
+		whole := r.Len
+		r.Len = min(r.Len, int64(MaxSegmentData-len(s.Data)))
+		if data = data[:r.Len]; r.Len < whole || r.Hash == 0 {
+			r.Hash = xxhash.Sum64(data)
+		}
+	}
+	s.Records = append(s.Records, r)
+	s.Data = append(s.Data, data...)
+	for _, c := range m.cursors {
+		if err := c.skip(r.End()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// first finds the extent that comes first, as far as it comes from one patch. Its
+// hash is 0 if it is only a part of what the patch has it for.
+func (m *Merge) first() (r Record, data []byte, err error) {
+	winner := -1
+	for i, c := range m.cursors {
+		if err := c.load(); err == io.EOF {
+			continue
+		} else if err != nil {
+			return Record{}, nil, err
+		}
+		if winner < 0 || c.rest.Off <= m.cursors[winner].rest.Off {
+			winner = i
+		}
+	}
+	if winner < 0 {
+		return Record{}, nil, io.EOF
+	}
+	r, data = m.cursors[winner].rest, m.cursors[winner].data
+	for _, c := range m.cursors[winner+1:] {
+		if c.rest.Len > 0 && c.rest.Off < r.End() {
+			r.Len, r.Hash = c.rest.Off-r.Off, 0
+		}
+	}
+	r.BaseHash, r.HasBase = 0, false
+	return r, data, nil
+}
+
+// A cursor walks through the extents of a patch.
+type cursor struct {
+	file    *File
+	segment int      // the next to be read
+	current *Segment // may be nil
+	record  int      // the next of current
+
+	rest Record // what is left of the extent at the cursor; empty: nothing is loaded
+	data []byte // its data
+	left []byte // the data of current behind it
+}
+
+// load makes sure that there is an extent at the cursor; io.EOF if there are no more.
+func (c *cursor) load() error {
+	for c.rest.Len == 0 {
+		if c.current == nil || c.record == len(c.current.Records) {
+			if c.segment == len(c.file.Index()) {
+				return io.EOF
+			}
+			s, err := c.file.ReadSegment(c.segment)
+			if err != nil {
+				return err
+			}
+			c.segment++
+			c.current, c.record, c.left = s, 0, s.Data
+		}
+		c.rest = c.current.Records[c.record]
+		c.record++
+		c.data = nil
+		if c.rest.Kind == Data {
+			c.data, c.left = c.left[:c.rest.Len], c.left[c.rest.Len:]
+		}
+	}
+	return nil
+}
+
+// skip drops what lies before off.
+func (c *cursor) skip(off int64) error {
+	for {
+		if err := c.load(); err == io.EOF {
+			return nil
+		} else if err != nil {
+			return err
+		}
+		if c.rest.Off >= off {
+			return nil
+		}
+		n := min(c.rest.Len, off-c.rest.Off)
+		c.rest.Off, c.rest.Len, c.rest.Hash = c.rest.Off+n, c.rest.Len-n, 0
+		if c.rest.Kind == Data {
+			c.data = c.data[n:]
+		}
+	}
+}
+
+// An Overlay is a volume as it will be once a patch has been applied to it. It is
+// for one goroutine.
+type Overlay struct {
+	below   io.ReaderAt
+	file    *File
+	number  int      // of current in the index
+	current *Segment // the segment read last, for what is asked for next is mostly near
+}
+
+// NewOverlay returns below as it will be with the patch applied.
+func NewOverlay(below io.ReaderAt, patch *File) *Overlay {
+	return &Overlay{below: below, file: patch}
+}
+
+// ReadAt implements [io.ReaderAt].
+func (o *Overlay) ReadAt(p []byte, off int64) (int, error) {
+	n, err := o.below.ReadAt(p, off)
+	if n < len(p) && err != io.EOF {
+		return n, err
+	}
+	covered := off + int64(n)
+	end := off + int64(len(p))
+	for i := o.file.Find(off); i < len(o.file.Index()) && o.file.Index()[i].Start < end; i++ {
+		if err := o.load(i); err != nil {
+			return 0, err
+		}
+		for r, data := range o.current.All() {
+			from, to := max(r.Off, off), min(r.End(), end)
+			if from >= to {
+				continue
+			}
+			if from <= covered { // below may end before the volume does
+				covered = max(covered, to)
+			}
+			if r.Kind == Zero {
+				clear(p[from-off : to-off])
+			} else {
+				copy(p[from-off:to-off], data[from-r.Off:])
+			}
+		}
+	}
+	if covered < end {
+		return int(covered - off), io.EOF
+	}
+	return len(p), nil
+}
+
+func (o *Overlay) load(i int) (err error) {
+	if o.current == nil || o.number != i {
+		o.number = i
+		o.current, err = o.file.ReadSegment(i)
+	}
+	return err
+}
