@@ -12,9 +12,9 @@ const (
 	// segments, which the index lists.
 	batchData = 2 << 20
 	// batchExtents bounds the extents of a batch, so that its segment keeps to
-	// format.MaxSegmentExtents however many blocks of zeros split them: an
-	// extent of n bytes touches n/blockSize + 2 blocks at most, so there are no
-	// more than 2*batchExtents + batchData/blockSize afterwards.
+	// format.MaxSegmentExtents however format.Refine splits them: an extent of n
+	// bytes touches n/format.RefineSize + 2 blocks at most, so there are no more
+	// than 2*batchExtents + batchData/format.RefineSize afterwards.
 	batchExtents = 2048
 	// readSize is how much is read at a time, in bytes, in one or more extents.
 	readSize = 256 << 10
@@ -24,6 +24,8 @@ const (
 // ready.
 type batch struct {
 	seg     *format.Segment
+	base    *[]byte       // what the base holds in the extents; nil: not compared
+	bytes   int64         // length of the extents as planned
 	pending atomic.Int32  // reads under way
 	ready   chan struct{} // closed when all are done
 }
@@ -33,6 +35,7 @@ type read struct {
 	*batch
 	records []format.Record
 	data    []byte
+	base    []byte // where the base's go, if the batch has one
 }
 
 // take puts as much of e into the batch as fits and returns the rest.
@@ -43,6 +46,7 @@ func (b *batch) take(e format.Extent) (rest format.Extent) {
 		b.seg.Data = b.seg.Data[:len(b.seg.Data)+int(part.Len)]
 	}
 	b.seg.Records = append(b.seg.Records, format.Record{Extent: part})
+	b.bytes += part.Len
 	e.Off += part.Len
 	e.Len -= part.Len
 	return e
@@ -52,12 +56,21 @@ func (b *batch) full() bool {
 	return len(b.seg.Data) == batchData || len(b.seg.Records) == batchExtents
 }
 
+// baseData is where the base's data go, as long as the segment's; nil if there is
+// no base.
+func (b *batch) baseData() []byte {
+	if b.base == nil {
+		return nil
+	}
+	return (*b.base)[:len(b.seg.Data)]
+}
+
 // reads cuts the data extents of the batch into reads of readSize bytes, or
 // one extent if that is larger.
 func (b *batch) reads() []read {
 	var reads []read
 	var cur read
-	data := b.seg.Data
+	data, base := b.seg.Data, b.baseData()
 	flush := func() {
 		if len(cur.records) > 0 {
 			reads = append(reads, cur)
@@ -70,11 +83,14 @@ func (b *batch) reads() []read {
 			continue
 		}
 		if cur.batch == nil {
-			cur = read{batch: b, records: b.seg.Records[i:i], data: data[:0]}
+			cur = read{batch: b, records: b.seg.Records[i:i], data: data[:0], base: base}
 		}
 		cur.records = cur.records[:len(cur.records)+1]
 		cur.data = cur.data[:len(cur.data)+int(r.Len)]
 		data = data[r.Len:]
+		if base != nil {
+			base = base[r.Len:]
+		}
 		if len(cur.data) >= readSize {
 			flush()
 		}

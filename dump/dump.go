@@ -37,6 +37,11 @@ type Source interface {
 	Extents() iter.Seq2[format.Extent, error]
 	// ReadAt reads the data. It is called from several goroutines.
 	io.ReaderAt
+	// Base reads the base of a delta; nil if it can't be read.
+	Base() Base
+	// Unchanged reads what lies outside the extents of a delta, best from
+	// something that stands still; nil for a full patch.
+	Unchanged() io.ReaderAt
 	// Check is called when the last data has been read. An error means that
 	// list or data turned out not to be what they should, and that the patch
 	// must not be finished.
@@ -45,8 +50,18 @@ type Source interface {
 	Close() error
 }
 
+// A Base is what the volume held before the changes. It may be shorter than the
+// volume, which has grown then. ReadAt is called from several goroutines.
+type Base interface {
+	io.ReaderAt
+	Size() int64 // in bytes
+}
+
 // Options tune [Run].
 type Options struct {
+	// ExactBase is the user's word that the destination holds the base bit by
+	// bit. Only then may blocks that equal the base be left out.
+	ExactBase   bool
 	Level       int    // compression, see format.WriterOptions
 	Tool        string // name of the program, for the header
 	ToolVersion string // its version
@@ -72,16 +87,25 @@ type Report struct {
 func Run(ctx context.Context, src Source, w io.Writer, o Options) (Report, error) {
 	h := src.Header()
 	h.ID = uuid.New()
-	h.Created = time.Now().UTC().Truncate(time.Second)
+	h.Created = time.Now().UTC().Truncate(time.Millisecond)
 	h.Tool, h.ToolVersion = o.Tool, o.ToolVersion
 	h.Host, _ = os.Hostname() // only told to people: unknown is fine
+	if h.Kind == format.Delta {
+		if err := describeBase(ctx, src, &h, o.ExactBase); err != nil {
+			return Report{}, failed(ctx, src, err)
+		}
+	}
+	var base Base
+	if o.ExactBase {
+		base = src.Base()
+	}
 	pw, err := format.NewWriter(w, h, format.WriterOptions{Level: o.Level})
 	if err != nil {
 		return Report{}, err
 	}
 	defer pw.Abort()
-	if err := newPipeline(src, pw, o.Progress).run(ctx); err != nil {
-		return Report{}, err
+	if err := newPipeline(src, base, pw, o.Progress).run(ctx); err != nil {
+		return Report{}, failed(ctx, src, err)
 	}
 	if err := src.Check(ctx); err != nil {
 		return Report{}, err
@@ -93,6 +117,40 @@ func Run(ctx context.Context, src Source, w io.Writer, o Options) (Report, error
 		return Report{}, err
 	}
 	return Report{Header: h, Totals: pw.Totals(), PatchBytes: pw.PatchBytes()}, nil
+}
+
+// ErrNoBase means that blocks can't be compared with the base, for it can't be
+// read.
+var ErrNoBase = errors.New("the base can't be read here")
+
+// describeBase says in the header of a delta what the destination must hold.
+func describeBase(ctx context.Context, src Source, h *format.Header, exact bool) error {
+	base := format.Base{}
+	if h.Base != nil {
+		base = *h.Base
+	}
+	base.Exact = exact
+	if exact && src.Base() == nil {
+		return ErrNoBase
+	}
+	var err error
+	if base.Fingerprint, err = fingerprint(ctx, src, h.VolumeSize); err != nil {
+		return fmt.Errorf("take a sample of what has not changed: %w", err)
+	}
+	h.Base = &base
+	return nil
+}
+
+// failed is the error to report for err, which came while the source was read.
+// If the source says that it is worth nothing any more, that is the reason: the
+// snapshot that it was read from gives errors once it has overflowed.
+func failed(ctx context.Context, src Source, err error) error {
+	if ctx.Err() == nil {
+		if checkErr := src.Check(ctx); errors.Is(checkErr, ErrIncomplete) {
+			return checkErr
+		}
+	}
+	return err
 }
 
 // Plan counts what a patch of src would hold, without reading the data. Blocks

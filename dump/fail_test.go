@@ -166,7 +166,7 @@ func endless() (*fakeSource, *atomic.Int64) {
 	src := &fakeSource{extents: data(0, endlessSize)}
 	src.readAt = func(p []byte, _ int64) (int, error) {
 		n.Add(int64(len(p)))
-		for i := 0; i < len(p); i += blockSize {
+		for i := 0; i < len(p); i += format.RefineSize {
 			p[i] = 1
 		}
 		return len(p), nil
@@ -224,11 +224,11 @@ func TestWriterFails(t *testing.T) {
 // A writer that fails only at the end of the patch.
 func TestWriterFailsAtEnd(t *testing.T) {
 	src := runTests["one block"].source()
-	var whole bytes.Buffer
-	if _, err := Run(t.Context(), src, &whole, Options{}); err != nil {
-		t.Fatal(err)
-	}
 	onProcs(t, func(t *testing.T) {
+		var whole bytes.Buffer
+		if _, err := Run(t.Context(), src, &whole, Options{}); err != nil {
+			t.Fatal(err)
+		}
 		for cut := 1; cut < 300; cut += 7 {
 			w := &limitedWriter{left: whole.Len() - cut, err: errTest}
 			if _, err := Run(t.Context(), src, w, Options{}); !errors.Is(err, errTest) {

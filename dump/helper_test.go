@@ -22,6 +22,7 @@ type fakeSource struct {
 	listErr error // comes after the extents
 	check   func(context.Context) error
 	readAt  func(p []byte, off int64) (int, error) // nil: reads volume
+	base    []byte                                 // nil: it can't be read, and nothing is sampled
 }
 
 func (s *fakeSource) Header() format.Header {
@@ -51,6 +52,20 @@ func (s *fakeSource) ReadAt(p []byte, off int64) (int, error) {
 		return s.readAt(p, off)
 	}
 	return bytes.NewReader(s.volume).ReadAt(p, off)
+}
+
+func (s *fakeSource) Base() Base {
+	if s.base == nil {
+		return nil
+	}
+	return bytes.NewReader(s.base)
+}
+
+func (s *fakeSource) Unchanged() io.ReaderAt {
+	if s.base == nil {
+		return nil
+	}
+	return bytes.NewReader(s.base)
 }
 
 func (s *fakeSource) Check(ctx context.Context) error {

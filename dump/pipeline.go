@@ -18,6 +18,7 @@ const readers = 16
 // passed on, so that no stage waits for another.
 type pipeline struct {
 	src      Source
+	base     Base // compared with, if not nil
 	w        *format.Writer
 	progress func(int64)
 	fail     context.CancelCauseFunc
@@ -25,12 +26,13 @@ type pipeline struct {
 	reads    chan read   // from plan to the readers
 }
 
-func newPipeline(src Source, w *format.Writer, progress func(int64)) *pipeline {
+func newPipeline(src Source, base Base, w *format.Writer, progress func(int64)) *pipeline {
 	if progress == nil {
 		progress = func(int64) {}
 	}
 	return &pipeline{
 		src:      src,
+		base:     base,
 		w:        w,
 		progress: progress,
 		batches:  make(chan *batch, 64), // the writer's pool is what bounds them
@@ -66,14 +68,22 @@ func (p *pipeline) plan(ctx context.Context) error {
 		if e.Len <= 0 {
 			return fmt.Errorf("the source has a %v", e)
 		}
+		if p.base != nil {
+			e.Kind = format.Data // to be compared like everything else
+		}
 		for e.Len > 0 {
 			if ctx.Err() != nil {
 				return nil // run knows why
 			}
 			if b == nil {
-				b = &batch{seg: p.w.NewSegment(), ready: make(chan struct{})}
+				b = p.newBatch()
 			}
-			e = b.take(e)
+			part := e
+			if p.base != nil && e.Off < p.base.Size() {
+				part.Len = min(e.Len, p.base.Size()-e.Off) // what lies beyond has no base
+			}
+			rest := b.take(part)
+			e.Off, e.Len = rest.Off, e.End()-rest.Off
 			if b.full() {
 				p.dispatch(b)
 				b = nil
@@ -84,6 +94,14 @@ func (p *pipeline) plan(ctx context.Context) error {
 		p.dispatch(b)
 	}
 	return nil
+}
+
+func (p *pipeline) newBatch() *batch {
+	b := &batch{seg: p.w.NewSegment(), ready: make(chan struct{})}
+	if p.base != nil {
+		b.base = basePool.Get().(*[]byte)
+	}
+	return b
 }
 
 // dispatch sends the batch on its way.
@@ -100,7 +118,7 @@ func (p *pipeline) dispatch(b *batch) {
 }
 
 // read is a reader: it does reads until there are no more. The one that does
-// the last of a batch also looks for zeros in it.
+// the last of a batch also looks for zeros in it, and compares with the base.
 func (p *pipeline) read(ctx context.Context) {
 	for r := range p.reads {
 		if ctx.Err() == nil {
@@ -109,7 +127,7 @@ func (p *pipeline) read(ctx context.Context) {
 			}
 		}
 		if r.pending.Add(-1) == 0 {
-			splitZeros(r.seg)
+			r.refine(p.base)
 			close(r.ready)
 		}
 	}
@@ -122,6 +140,16 @@ func (p *pipeline) readRecords(r read) error {
 			return readError(x.Extent, err)
 		}
 		r.data = r.data[x.Len:]
+		if r.base == nil {
+			continue
+		}
+		if x.Off < p.base.Size() {
+			n, err = p.base.ReadAt(r.base[:x.Len], x.Off)
+			if int64(n) < x.Len {
+				return fmt.Errorf("compare with the base: %w", readError(x.Extent, err))
+			}
+		}
+		r.base = r.base[x.Len:]
 	}
 	return nil
 }
@@ -135,8 +163,11 @@ func (p *pipeline) send(ctx context.Context) {
 			b.seg.Release()
 			continue
 		}
-		for _, r := range b.seg.Records {
-			done += r.Len
+		done += b.bytes
+		if len(b.seg.Records) == 0 { // all of it equals the base
+			b.seg.Release()
+			p.progress(done)
+			continue
 		}
 		if err := p.w.Write(b.seg); err != nil {
 			p.fail(err)

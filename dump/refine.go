@@ -1,19 +1,58 @@
 package dump
 
 import (
-	"bytes"
+	"sync"
 
+	"github.com/cespare/xxhash/v2"
+
+	"lvmsync/dump/blockdev"
 	"lvmsync/format"
 )
 
-// blockSize is the unit in which zeros are looked for, in bytes.
-const blockSize = 4096
+var basePool = sync.Pool{New: func() any {
+	b := blockdev.AlignedBuffer(batchData)
+	return &b
+}}
 
-var zeroBlock [blockSize]byte
+// refine leaves in the batch what is worth sending, once all of it has been read.
+func (b *batch) refine(base Base) {
+	if b.base == nil {
+		splitZeros(b.seg)
+		return
+	}
+	dropEqual(b.seg, b.baseData(), base.Size())
+	basePool.Put(b.base)
+	b.base = nil
+}
+
+// dropEqual leaves of the segment's data extents, with which base lies in step,
+// the blocks that differ from the base, records the base's hash for each extent
+// that is left, and splits zeros like splitZeros. All extents are of the kind
+// Data. Those at baseSize and beyond replace nothing and stay whole.
+func dropEqual(s *format.Segment, base []byte, baseSize int64) {
+	planned := len(s.Records)
+	kept := 0
+	for r, data := range s.All() {
+		old := base[:r.Len]
+		base = base[r.Len:]
+		if r.Off >= baseSize {
+			old = nil
+		}
+		for e, d := range format.Refine(r.Off, data, old) {
+			kept += copy(s.Data[kept:], d)
+			x := format.Record{Extent: e}
+			if old != nil {
+				x.HasBase, x.BaseHash = true, xxhash.Sum64(old[e.Off-r.Off:e.End()-r.Off])
+			}
+			s.Records = append(s.Records, x)
+		}
+	}
+	s.Records = s.Records[:copy(s.Records, s.Records[planned:])]
+	s.Data = s.Data[:kept]
+}
 
 // splitZeros turns the blocks of zeros in the segment's data extents into zero
-// extents and closes the gaps that they leave in the data. Blocks lie on a grid
-// of the volume.
+// extents and closes the gaps that they leave in the data.
 func splitZeros(s *format.Segment) {
 	if !hasZeroBlock(s) {
 		return
@@ -25,16 +64,9 @@ func splitZeros(s *format.Segment) {
 			s.Records = appendExtent(s.Records, r.Extent)
 			continue
 		}
-		for off := r.Off; len(data) > 0; {
-			n := blockAt(off, len(data))
-			e := format.Extent{Off: off, Len: int64(n), Kind: format.Zero}
-			if !bytes.Equal(data[:n], zeroBlock[:n]) {
-				e.Kind = format.Data
-				kept += copy(s.Data[kept:], data[:n])
-			}
+		for e, d := range format.Refine(r.Off, data, nil) {
+			kept += copy(s.Data[kept:], d)
 			s.Records = appendExtent(s.Records, e)
-			off += int64(n)
-			data = data[n:]
 		}
 	}
 	s.Records = s.Records[:copy(s.Records, s.Records[planned:])]
@@ -44,21 +76,15 @@ func splitZeros(s *format.Segment) {
 // hasZeroBlock spares a segment without zeros the copying.
 func hasZeroBlock(s *format.Segment) bool {
 	for r, data := range s.All() {
-		for off := r.Off; len(data) > 0; {
-			n := blockAt(off, len(data))
-			if bytes.Equal(data[:n], zeroBlock[:n]) {
-				return true
+		if r.Kind == format.Data {
+			for e := range format.Refine(r.Off, data, nil) {
+				if e.Kind == format.Zero {
+					return true
+				}
 			}
-			off += int64(n)
-			data = data[n:]
 		}
 	}
 	return false
-}
-
-// blockAt is the length of the block, or the rest of one, that begins at off.
-func blockAt(off int64, limit int) int {
-	return min(limit, blockSize-int(off%blockSize))
 }
 
 // appendExtent appends e, joined with the last one if they touch and are of one

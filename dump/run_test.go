@@ -147,7 +147,7 @@ func checkSplit(t testing.TB, volume []byte, extents []format.Extent) {
 			t.Fatalf("%v and %v are not joined", extents[i-1], e)
 		}
 		for off := e.Off; e.Kind == format.Data && off < e.End(); {
-			n := int64(blockAt(off, int(e.End()-off)))
+			n := min(e.End()-off, format.RefineSize-off%format.RefineSize)
 			if bytes.Count(volume[off:off+n], []byte{0}) == int(n) {
 				t.Fatalf("%v holds zeros at %d", e, off)
 			}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // ErrNoLV means that LVM knows no such logical volume.
@@ -37,6 +38,8 @@ type LogicalVolume struct {
 	OriginSize int64
 	// ChunkSize is that of a thick snapshot or thin pool in bytes, 0 for other volumes.
 	ChunkSize int64
+	// Created is when the volume was made, to the second.
+	Created time.Time
 	// Pool is the thin pool of a thin volume.
 	Pool string
 }
@@ -67,10 +70,11 @@ type lvRow struct {
 	PoolLV          string `json:"pool_lv"`
 	KernelMajor     string `json:"lv_kernel_major"`
 	KernelMinor     string `json:"lv_kernel_minor"`
+	Time            string `json:"lv_time"`
 }
 
 const lvFields = "vg_name,lv_name,vg_uuid,lv_uuid,lv_attr,origin,origin_uuid,lv_merging,lv_snapshot_invalid," +
-	"lv_merge_failed,segtype,chunk_size,origin_size,lv_size,pool_lv,lv_kernel_major,lv_kernel_minor"
+	"lv_merge_failed,segtype,chunk_size,origin_size,lv_size,pool_lv,lv_kernel_major,lv_kernel_minor,lv_time"
 
 // LV asks lvs for a logical volume, hidden ones included (a snapshot that is being merged is); [ErrNoLV] if there is
 // none of that name. It is one call of lvs, which may take a second.
@@ -81,7 +85,7 @@ func LV(ctx context.Context, vg, lv string) (LogicalVolume, error) {
 // lookup is LV for a name in any form that lvs takes.
 func lookup(ctx context.Context, name string) (LogicalVolume, error) {
 	out, err := run(ctx, "lvs", "-a", "--reportformat", "json", "--units", "b", "--nosuffix", "--binary",
-		"-o", lvFields, "--", name)
+		"--config", `report/time_format="%s"`, "-o", lvFields, "--", name)
 	if failed := (*toolError)(nil); errors.As(err, &failed) {
 		if noLV(failed.reason) {
 			return LogicalVolume{}, fmt.Errorf("%w: %s", ErrNoLV, name)
@@ -141,6 +145,7 @@ func (r lvRow) volume() (LogicalVolume, error) {
 		Size:            p.size("lv_size", r.LVSize),
 		OriginSize:      p.size("origin_size", r.OriginSize),
 		ChunkSize:       p.size("chunk_size", r.ChunkSize),
+		Created:         p.time("lv_time", r.Time),
 	}
 	v.Active, v.Num = p.number(r.KernelMajor, r.KernelMinor)
 	if p.err == nil && (v.VG == "" || v.Name == "" || v.UUID == "") {
@@ -183,6 +188,14 @@ func (p *fieldParser) size(name, text string) int64 {
 	n, err := strconv.ParseInt(text, 10, 64)
 	p.check(err == nil && n >= 0, name, text)
 	return max(n, 0)
+}
+
+// time reads a number of seconds since 1970; what is not known is empty.
+func (p *fieldParser) time(name, text string) time.Time {
+	if n := p.size(name, text); n > 0 {
+		return time.Unix(n, 0).UTC()
+	}
+	return time.Time{}
 }
 
 // number reads a device number; without a device both parts are -1.

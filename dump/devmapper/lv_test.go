@@ -174,7 +174,7 @@ func TestLVAsksOnce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := "C -a --reportformat json --units b --nosuffix --binary -o " + lvFields + " -- my-vg/s-1\n"
+	want := "C -a --reportformat json --units b --nosuffix --binary --config report/time_format=\"%s\" -o " + lvFields + " -- my-vg/s-1\n"
 	if diff := cmp.Diff(want, string(args)); diff != "" {
 		t.Errorf("LC_ALL and arguments (-want +got):\n%s", diff)
 	}

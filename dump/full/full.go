@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"iter"
 	"strings"
 
@@ -26,7 +27,8 @@ const granularity = 4096
 // [dump.Source].
 type Source struct {
 	*blockdev.File
-	info format.Source
+	info  format.Source
+	state *format.State // a snapshot has a name that deltas know it by
 }
 
 var _ dump.Source = (*Source)(nil)
@@ -50,7 +52,8 @@ func Open(ctx context.Context, path string) (*Source, error) {
 	return s, nil
 }
 
-// addLV asks LVM for names. They are told to people only: no answer will do.
+// addLV asks LVM for names. Without an answer the patch is as good, but
+// chains know less of it.
 func (s *Source) addLV(ctx context.Context) {
 	if !strings.HasPrefix(s.info.DeviceUUID, "LVM-") {
 		return
@@ -61,6 +64,9 @@ func (s *Source) addLV(ctx context.Context) {
 	}
 	if lv, err := devmapper.LV(ctx, device.VG, device.LV); err == nil && lv.Num == device.Num() {
 		dump.AddLV(&s.info, lv)
+		if lv.Origin != "" {
+			s.state = &format.State{Snapshot: lv.UUID, SnapshotCreated: lv.Created}
+		}
 	}
 }
 
@@ -72,8 +78,15 @@ func (s *Source) Header() format.Header {
 		VolumeSize:  s.Size(),
 		Granularity: granularity,
 		Planned:     &format.Planned{Bytes: s.Size()},
+		State:       s.state,
 	}
 }
+
+// Base implements [dump.Source]: a full patch has none.
+func (s *Source) Base() dump.Base { return nil }
+
+// Unchanged implements [dump.Source]: nothing lies outside a full patch.
+func (s *Source) Unchanged() io.ReaderAt { return nil }
 
 // Extents implements [dump.Source]: holes of a file are zero extents, all else
 // is data.

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/cespare/xxhash/v2"
 	"github.com/google/go-cmp/cmp"
 	"github.com/klauspost/compress/zstd"
 
@@ -24,6 +25,7 @@ type captured struct {
 	Name       string
 	ChunkBytes int64 `json:"chunk_bytes"`
 	Valid      bool
+	Snapshot   string `json:"snapshot_sha256"`
 	Expected   struct {
 		ChangedChunks [][2]int64 `json:"changed_chunks"` // first and count of each run
 		ResultSHA256  string     `json:"result_sha256"`
@@ -80,7 +82,7 @@ func TestCapturedSnapshots(t *testing.T) {
 	for _, c := range capturedSnapshots(t) {
 		t.Run(c.Name, func(t *testing.T) {
 			ctx := context.Background()
-			src, err := OpenStore(ctx, c.cow, c.origin)
+			src, err := OpenStore(ctx, c.cow, c.origin, false)
 			if !c.Valid {
 				if !errors.Is(err, dump.ErrIncomplete) {
 					t.Fatalf("an overflowed store gives %v", err)
@@ -112,6 +114,81 @@ func TestCapturedSnapshots(t *testing.T) {
 				t.Errorf("extents (-want +got):\n%s", d)
 			}
 		})
+	}
+}
+
+// Store and origin tell what the snapshot holds. An exact delta holds what differs
+// between that and the origin, nothing else, and says what it replaces.
+func TestCapturedExact(t *testing.T) {
+	for _, c := range capturedSnapshots(t) {
+		if !c.Valid {
+			continue
+		}
+		t.Run(c.Name, func(t *testing.T) {
+			src, err := OpenStore(t.Context(), c.cow, c.origin, true)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer src.Close()
+			origin := read(t, c.origin)
+			base := make([]byte, len(origin))
+			_, err = src.Base().ReadAt(base, 0)
+			if sum := fmt.Sprintf("%x", sha256.Sum256(base)); err != nil || sum != c.Snapshot {
+				t.Fatalf("the snapshot has %s, want %s (%v)", sum, c.Snapshot, err)
+			}
+			var patch bytes.Buffer
+			report, err := dump.Run(t.Context(), src, &patch, dump.Options{ExactBase: true})
+			if err != nil {
+				t.Fatal(err)
+			}
+			differ := int64(0)
+			for e := range format.Refine(0, origin, base) {
+				differ += e.Len
+			}
+			if got := report.Totals.Bytes(); got != differ {
+				t.Errorf("%d bytes in the patch, %d differ", got, differ)
+			}
+			checkBaseHashes(t, bytes.NewReader(patch.Bytes()), base)
+			if layOver(t, base, &patch); !bytes.Equal(base, origin) {
+				t.Error("the base does not become the origin")
+			}
+		})
+	}
+}
+
+func read(t *testing.T, path string) []byte {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func checkBaseHashes(t *testing.T, patch io.Reader, base []byte) {
+	t.Helper()
+	r, err := format.NewReader(patch, format.ReaderOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	if !r.Header().Base.Exact {
+		t.Error("the header does not say that the base is exact")
+	}
+	for {
+		s, err := r.Next()
+		if err == io.EOF {
+			return
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, x := range s.Records {
+			if !x.HasBase || x.BaseHash != xxhash.Sum64(base[x.Off:x.End()]) {
+				t.Fatalf("%v: wrong base hash", x)
+			}
+		}
+		s.Release()
 	}
 }
 
@@ -153,7 +230,7 @@ func TestGrownOrigin(t *testing.T) {
 		if c.Name != "c64k-partial" {
 			continue
 		}
-		src, err := OpenStore(context.Background(), c.cow, c.origin)
+		src, err := OpenStore(context.Background(), c.cow, c.origin, false)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -195,7 +272,7 @@ func TestOpenStoreErrors(t *testing.T) {
 		"store not written":   {small, c.origin},
 		"folder for a device": {filepath.Dir(c.cow), c.origin},
 	} {
-		if src, err := OpenStore(context.Background(), paths[0], paths[1]); err == nil {
+		if src, err := OpenStore(context.Background(), paths[0], paths[1], false); err == nil {
 			src.Close()
 			t.Errorf("%s: no error", name)
 		} else {

@@ -40,6 +40,9 @@ func Open(ctx context.Context, name string) (*Source, error) {
 	s := &Source{snapshot: snap}
 	err = s.open(snap.target.COW.Path(), snap.origin.Path())
 	if err == nil {
+		s.base, err = blockdev.Open(snap.device.Path())
+	}
+	if err == nil {
 		err = snap.compare(s)
 	}
 	if err == nil {
@@ -253,6 +256,5 @@ func (s *snapshot) describe(src *Source) {
 	src.info.Type = "thick"
 	if s.lv != nil {
 		dump.AddLV(&src.info, *s.lv)
-		src.base = &format.Base{Snapshot: s.lv.UUID}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"iter"
 
 	"github.com/RoaringBitmap/roaring/v2/roaring64"
@@ -22,12 +23,13 @@ import (
 type Source struct {
 	origin  *blockdev.File
 	cow     *blockdev.File
+	base    *blockdev.File // the snapshot; nil for a store that is read without it
+	before  *cow.Before    // the snapshot as origin and store tell it; instead of base
 	store   *cow.Store
 	chunks  *roaring64.Bitmap // changed, and past the end of the snapshot
 	extents int64             // number of them
 	bytes   int64             // length of them
 	info    format.Source
-	base    *format.Base
 	// snapshot is what the kernel says of the snapshot; nil for a store that is
 	// read without it.
 	snapshot *snapshot
@@ -37,8 +39,9 @@ var _ dump.Source = (*Source)(nil)
 
 // OpenStore opens a COW store and the origin that it belongs to by their own
 // paths, without asking LVM or device-mapper. Both may be devices or files. The
-// store must be that of this very origin: nothing in it tells.
-func OpenStore(ctx context.Context, cowPath, originPath string) (*Source, error) {
+// store must be that of this very origin: nothing in it tells. With exactBase, Base
+// is there, at the cost of 8 bytes of memory an exception.
+func OpenStore(ctx context.Context, cowPath, originPath string, exactBase bool) (*Source, error) {
 	s := new(Source)
 	if err := s.open(cowPath, originPath); err != nil {
 		return nil, errors.Join(err, s.Close())
@@ -56,6 +59,12 @@ func OpenStore(ctx context.Context, cowPath, originPath string) (*Source, error)
 	}
 	if err != nil {
 		return nil, errors.Join(err, s.Close())
+	}
+	if exactBase {
+		if s.before, err = s.store.Before(ctx, s.origin, s.origin.Size(), s.chunks); err != nil {
+			err = fmt.Errorf("find the old chunks in %s: %w", cowPath, err)
+			return nil, errors.Join(err, s.Close())
+		}
 	}
 	s.plan(s.origin.Size())
 	return s, nil
@@ -128,14 +137,17 @@ func (e *overflowError) Unwrap() []error { return []error{dump.ErrIncomplete, e.
 
 // Header implements [dump.Source].
 func (s *Source) Header() format.Header {
-	return format.Header{
+	h := format.Header{
 		Kind:        format.Delta,
 		Source:      s.info,
 		VolumeSize:  s.origin.Size(),
 		Granularity: s.store.ChunkSize(),
-		Base:        s.base,
 		Planned:     &format.Planned{Extents: s.extents, Bytes: s.bytes},
 	}
+	if s.snapshot != nil && s.snapshot.lv != nil {
+		h.Base = &format.Base{Snapshot: s.snapshot.lv.UUID, SnapshotCreated: s.snapshot.lv.Created}
+	}
+	return h
 }
 
 // Extents implements [dump.Source].
@@ -175,6 +187,26 @@ func (s *Source) runs() iter.Seq[format.Extent] {
 // ReadAt implements [dump.Source]: it reads the origin.
 func (s *Source) ReadAt(p []byte, off int64) (int, error) { return s.origin.ReadAt(p, off) }
 
+// Base implements [dump.Source]: it is the snapshot.
+func (s *Source) Base() dump.Base {
+	switch {
+	case s.base != nil:
+		return s.base
+	case s.before != nil:
+		return s.before
+	}
+	return nil
+}
+
+// Unchanged implements [dump.Source]: it reads the snapshot, which stands still,
+// or the origin of a store that is read without one.
+func (s *Source) Unchanged() io.ReaderAt {
+	if s.base == nil {
+		return s.origin
+	}
+	return s.base
+}
+
 // Check implements [dump.Source]: reading the origin goes on as if nothing had
 // happened when the snapshot overflows.
 func (s *Source) Check(ctx context.Context) error {
@@ -195,7 +227,7 @@ func (s *Source) Origin() *blockdev.File { return s.origin }
 // Close implements [dump.Source].
 func (s *Source) Close() error {
 	var err error
-	for _, f := range []*blockdev.File{s.origin, s.cow} {
+	for _, f := range []*blockdev.File{s.origin, s.cow, s.base} {
 		if f != nil {
 			err = errors.Join(err, f.Close())
 		}

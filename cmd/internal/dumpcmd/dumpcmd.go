@@ -34,6 +34,7 @@ func command() *cli.Command {
 		Flags: []ucli.Flag{
 			&ucli.BoolFlag{Name: "full", Usage: "dump the whole of DEVICE", DisableDefaultText: true},
 			&ucli.StringFlag{Name: "cow", Usage: "read the changes from the COW store `COW`, a device or file"},
+			&ucli.BoolFlag{Name: "exact-base", Usage: "leave out blocks that equal the snapshot: the destination is a bit-exact copy of it", DisableDefaultText: true},
 			&ucli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "write the patch to `FILE`, which appears whole or not at all"},
 			&ucli.IntFlag{Name: "level", Value: 1, Usage: "compression `LEVEL`: 0 none, 1 fastest, to 19 as for zstd"},
 			&ucli.BoolFlag{Name: "dry-run", Aliases: []string{"n"}, Usage: "print how much would be sent, send nothing", DisableDefaultText: true},
@@ -83,6 +84,8 @@ func checkUsage(inv *cli.Invocation) error {
 		return cli.Usagef("one %s expected, not %d arguments", what, len(args))
 	case level < 0 || level > format.MaxLevel:
 		return cli.Usagef("--level %d is not within 0 to %d", level, format.MaxLevel)
+	case full && inv.Bool("exact-base"):
+		return cli.Usagef("--full and --exact-base exclude each other: a full patch has no base")
 	case inv.IsSet("output") && inv.String("output") == "":
 		return cli.Usagef("--output needs the name of a file")
 	case toStdout(inv) && !inv.Bool("dry-run") && inv.OutIsTerminal():
@@ -124,6 +127,7 @@ func pipe(ctx context.Context, inv *cli.Invocation, src source, w io.Writer) (du
 	defer bar.Clear()
 	return dump.Run(ctx, src, w, dump.Options{
 		Level:       inv.Int("level"),
+		ExactBase:   inv.Bool("exact-base"),
 		Tool:        inv.App.Name,
 		ToolVersion: cli.Version,
 		Progress:    func(done int64) { bar.Set("dumping", done, total) },
@@ -176,8 +180,12 @@ func plan(ctx context.Context, inv *cli.Invocation, src source) error {
 	s.DryRun = true
 	inv.Close("", s)
 	if !inv.Bool("json") {
-		fmt.Fprintf(inv.Std().Out, "%s: %d extents, %d bytes (%s) of %s would be sent (%s)\n", src.name,
-			t.Extents, t.Bytes(), cli.Bytes(t.Bytes()), cli.Bytes(s.VolumeSize), cli.Percent(t.Bytes(), s.VolumeSize))
+		atMost := ""
+		if inv.Bool("exact-base") {
+			atMost = ", less what equals the snapshot"
+		}
+		fmt.Fprintf(inv.Std().Out, "%s: %d extents, %d bytes (%s) of %s would be sent (%s%s)\n", src.name,
+			t.Extents, t.Bytes(), cli.Bytes(t.Bytes()), cli.Bytes(s.VolumeSize), cli.Percent(t.Bytes(), s.VolumeSize), atMost)
 	}
 	return nil
 }

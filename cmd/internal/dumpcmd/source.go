@@ -60,7 +60,7 @@ func openStore(ctx context.Context, inv *cli.Invocation, cow, name string) (sour
 	if err != nil {
 		return source{}, err
 	}
-	s, err := thick.OpenStore(ctx, cowPath, path)
+	s, err := thick.OpenStore(ctx, cowPath, path, inv.Bool("exact-base"))
 	if err != nil {
 		return source{}, err
 	}
