@@ -1,9 +1,10 @@
-// Package apply replays a patch onto a block device or an image file.
+// Package apply replays patches onto a block device or an image file.
 //
 // Nothing is written that has not been checked: a patch that can be read twice
 // is verified whole before the first write, one from a pipe segment by segment,
-// unless it is spooled first. Applying a patch again is always safe, for it says
-// what the destination shall hold, not what to do with what is there.
+// unless it is spooled first; and the destination must hold the base, as far as
+// the patch tells what that is. Applying a patch again is always safe, for it
+// says what the destination shall hold, not what to do with what is there.
 package apply
 
 import (
@@ -13,22 +14,34 @@ import (
 	"lvmsync/format"
 )
 
-// Options say where a patch goes and what is allowed.
+// A Patch is one to apply.
+type Patch struct {
+	Name   string // for messages
+	Reader io.Reader
+}
+
+// Options say where patches go and what is allowed.
 type Options struct {
 	Destination  string // block device or image file
 	Create       bool   // create the image file, sparse, if it's missing
 	AllowSmaller bool   // cut what lies past the end of the destination
 	Force        bool   // write though the destination is in use, or the source of a full patch
+	NoCheckBase  bool   // write whatever the destination holds
 	DryRun       bool   // check everything, write nothing
+	Verify       bool   // read back what was written, past the cache
 	SpoolDir     string // first receive and verify a patch from a pipe in this folder
+	Undo         string // new file for an undo patch of what is overwritten
+
+	Tool        string // name of the program, for the header of the undo patch
+	ToolVersion string // its version
 
 	// System looks at the destination from outside. Required.
 	System System
 	// Warn is told what the user should know though it stops nothing. Required.
 	Warn func(message string)
-	// Started, if set, is told the header when the destination has passed its
-	// checks.
-	Started func(format.Header)
+	// Started, if set, is told the headers when the destination has passed its
+	// first checks.
+	Started func([]format.Header)
 	// Progress, if set, is called with the number of bytes of the volume that
 	// are done.
 	Progress func(stage Stage, done int64)
@@ -43,49 +56,65 @@ const (
 	Applying  Stage = "applying"
 )
 
-// A Report says what was done.
+// A Report says what was done; in a dry run, what would be.
 type Report struct {
-	Header          format.Header
-	Totals          format.Totals
-	DestinationSize int64 // in bytes
-	Cut             int64 // bytes of extents past the destination's end, left out
-	Created         bool  // the destination was created; in a dry run, it would be
+	Header          format.Header // of the last patch
+	Patches         int           // how many
+	DestinationSize int64         // in bytes
+	Created         bool          // the destination was created
+	Undo            bool          // there is an undo patch
+	Totals          format.Totals // of the extents that were dealt with
+	Written         int64         // bytes of data written
+	Zeroed          int64         // bytes made zeros
+	Right           int64         // bytes not written: they were already there
+	Cut             int64         // bytes of extents past the destination's end, left out
 }
 
-// Run applies a patch. One that can be read at random, as a regular file can,
-// is verified to its end before the first write. A *[PartialError] means that
-// the destination is part-way; any other error, that it is as it was. The end of
-// ctx ends the run between two writes; it does not interrupt a Read of the patch.
-func Run(ctx context.Context, patch io.Reader, o Options) (report Report, err error) {
+// Run applies patches, each of which follows the one before. One alone may come
+// from a pipe; several must be readable at random, as regular files are. A
+// *[PartialError] means that the destination is part-way; any other error, that it
+// is as it was. The end of ctx ends the run between two writes; it does not
+// interrupt a Read of a patch.
+func Run(ctx context.Context, patches []Patch, o Options) (report Report, err error) {
 	if o.Progress == nil {
 		o.Progress = func(Stage, int64) {}
 	}
-	in, err := openInput(patch, o)
+	if o.Started == nil {
+		o.Started = func([]format.Header) {}
+	}
+	in, err := openChain(patches, o)
 	if err != nil {
 		return Report{}, err
 	}
 	defer in.close()
-	r, err := in.open()
-	if err != nil {
-		return Report{}, err
+	report.Header, report.Patches = in.last().header, len(in.patches)
+	if err := in.checkOrder(o); err != nil {
+		return report, err
 	}
-	defer func() { r.Close() }()
-	report.Header = r.Header()
-	dest, err := openDestination(r.Header(), o)
+	dest, err := openDestination(in.headers(), o)
 	if err != nil {
 		return report, err
 	}
 	defer dest.close(o)
 	report.DestinationSize = dest.size
-	if o.Started != nil {
-		o.Started(report.Header)
-	}
-	if r, err = in.verified(ctx, r, o); err != nil {
+	o.Started(in.headers())
+	undo, err := createUndo(in.headers(), dest, o)
+	if err != nil {
 		return report, err
 	}
-	p := &replay{patch: r, dest: dest, dryRun: o.DryRun, progress: o.Progress}
+	defer func() {
+		if undoErr := undo.close(dest.touched || err == nil); undoErr != nil && err == nil {
+			o.Warn(undoErr.Error())
+		}
+	}()
+	segments, err := in.verified(ctx, dest, o)
+	if err != nil {
+		return report, err
+	}
+	p := newReplay(in, segments, dest, undo, o)
 	err = p.run(ctx)
-	report.Totals, report.Cut = r.Totals(), p.cut
+	p.fill(&report)
 	report.Created = dest.created && (err == nil || dest.touched)
+	report.Undo = undo != nil && (err == nil || dest.touched)
 	return report, err
 }

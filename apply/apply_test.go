@@ -99,7 +99,7 @@ func TestReport(t *testing.T) {
 	patch, _ := vol.patch(t)
 	var started format.Header
 	r := apply(t, image(t, t.TempDir(), garbage(3*mib)), pipe(patch), func(o *Options) {
-		o.Started = func(h format.Header) { started = h }
+		o.Started = func(h []format.Header) { started = h[0] }
 	})
 	var dataBytes, zeroBytes int64
 	for _, s := range vol.segments {

@@ -9,15 +9,15 @@ import (
 )
 
 // checkSize compares the sizes of destination and volume.
-func (d *destination) checkSize(h format.Header, o Options) error {
-	sizes := fmt.Sprintf("%s has %d bytes, the volume %d", d.path, d.size, h.VolumeSize)
+func (d *destination) checkSize(volumeSize int64, o Options) error {
+	sizes := fmt.Sprintf("%s has %d bytes, the volume %d", d.path, d.size, volumeSize)
 	switch {
-	case d.size > h.VolumeSize:
+	case d.size > volumeSize:
 		o.Warn(sizes + ": what lies beyond is left alone")
-	case d.size < h.VolumeSize && !o.AllowSmaller:
+	case d.size < volumeSize && !o.AllowSmaller:
 		return fmt.Errorf("%w: %s", ErrTooSmall, sizes)
-	case d.size < h.VolumeSize:
-		o.Warn(fmt.Sprintf("%s: the last %d are cut off", sizes, h.VolumeSize-d.size))
+	case d.size < volumeSize:
+		o.Warn(fmt.Sprintf("%s: the last %d are cut off", sizes, volumeSize-d.size))
 	}
 	return nil
 }
@@ -59,6 +59,9 @@ func checkUsers(path string, claimed bool, o Options) error {
 // to its snapshot. With force a full patch may go back to where it came from:
 // that is how a backup is restored.
 func checkSource(path string, h format.Header, o Options) error {
+	if h.Kind == format.Undo {
+		return nil // it was made from the destination
+	}
 	dst, err := o.System.Describe(path)
 	if err != nil {
 		return fmt.Errorf("look at %s: %w", path, err)

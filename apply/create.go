@@ -12,9 +12,9 @@ import (
 )
 
 // createDestination makes a sparse image file of the volume's size.
-func createDestination(h format.Header, o Options) (*destination, error) {
-	d := &destination{path: o.Destination, size: h.VolumeSize, created: true}
-	if err := mayCreate(d.path, h, o); err != nil {
+func createDestination(patches []format.Header, o Options) (*destination, error) {
+	d := &destination{path: o.Destination, size: volumeSize(patches), created: true}
+	if err := mayCreate(d.path, patches[0], o); err != nil {
 		return nil, err
 	}
 	if o.DryRun {
@@ -49,7 +49,7 @@ func mayCreate(path string, h format.Header, o Options) error {
 	case !o.Create:
 		return fmt.Errorf("%w: %s", ErrMissing, path)
 	case h.Kind != format.Full:
-		return fmt.Errorf("%w: %s does not exist, and only a full patch can create it", ErrWrongBase, path)
+		return fmt.Errorf("%w: %s does not exist, and only a full patch can create it", ErrNeedsFull, path)
 	case amongDevices(path):
 		return fmt.Errorf("%w: %s, and a file created there would be kept in memory", ErrMissing, path)
 	}

@@ -6,7 +6,6 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
 
 	"golang.org/x/sys/unix"
 
@@ -31,10 +30,10 @@ type destination struct {
 
 // openDestination opens the destination and makes sure that it may take the
 // patch. It changes nothing but, where that is asked for, to create a file.
-func openDestination(h format.Header, o Options) (*destination, error) {
+func openDestination(patches []format.Header, o Options) (*destination, error) {
 	st, err := os.Stat(o.Destination)
 	if errors.Is(err, fs.ErrNotExist) {
-		return createDestination(h, o)
+		return createDestination(patches, o)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("look at %s: %w", o.Destination, cause(err))
@@ -47,18 +46,30 @@ func openDestination(h format.Header, o Options) (*destination, error) {
 	default:
 		return nil, fmt.Errorf("%s is neither a block device nor a regular file", d.path)
 	}
-	if err := checkSource(d.path, h, o); err != nil {
-		return nil, err
+	for _, h := range patches {
+		if err := checkSource(d.path, h, o); err != nil {
+			return nil, err
+		}
 	}
 	err = d.open(o)
 	if err == nil {
-		err = d.check(st, h, o)
+		err = d.check(st, volumeSize(patches), o)
 	}
 	if err != nil {
 		d.f.Close()
 		return nil, err
 	}
 	return d, nil
+}
+
+// volumeSize is the size of the volume, in bytes, that the patches are about. It
+// may have grown from one to the next.
+func volumeSize(patches []format.Header) int64 {
+	size := int64(0)
+	for _, h := range patches {
+		size = max(size, h.VolumeSize)
+	}
+	return size
 }
 
 // open opens the destination for our use alone. O_EXCL keeps out what the kernel
@@ -93,7 +104,7 @@ func (d *destination) open(o Options) (err error) {
 
 // check makes sure that the open destination is what st told of, that its name
 // still leads to it, and that it can hold the volume.
-func (d *destination) check(st fs.FileInfo, h format.Header, o Options) error {
+func (d *destination) check(st fs.FileInfo, volumeSize int64, o Options) error {
 	opened, err := d.f.Stat()
 	if err != nil {
 		return fmt.Errorf("look at %s: %w", d.path, cause(err))
@@ -105,8 +116,13 @@ func (d *destination) check(st fs.FileInfo, h format.Header, o Options) error {
 	if d.size, err = d.f.Seek(0, io.SeekEnd); err != nil {
 		return fmt.Errorf("find the size of %s: %w", d.path, cause(err))
 	}
+	if d.isDevice {
+		// What the cache holds of before is compared with the base: nothing in it
+		// shall be older than the device. Without the right to, there is none.
+		_ = unix.IoctlSetInt(int(d.f.Fd()), unix.BLKFLSBUF, 0)
+	}
 	d.isThin = d.isDevice && o.System.IsThin(d.path)
-	return d.checkSize(h, o)
+	return d.checkSize(volumeSize, o)
 }
 
 // isReadOnly tells whether the kernel refuses to write to a block device.
@@ -148,13 +164,8 @@ func (d *destination) sync() error {
 	if !d.created {
 		return nil
 	}
-	folder, err := os.Open(filepath.Dir(d.path))
-	if err != nil {
-		return d.fail(fmt.Errorf("flush the folder of %s: %w", d.path, cause(err)))
-	}
-	defer folder.Close()
-	if err := folder.Sync(); err != nil {
-		return d.fail(fmt.Errorf("flush the folder of %s: %w", d.path, cause(err)))
+	if err := syncFolder(d.path); err != nil {
+		return d.fail(fmt.Errorf("flush the folder of %s: %w", d.path, err))
 	}
 	return nil
 }

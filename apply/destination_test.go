@@ -144,7 +144,7 @@ func TestReplacedWhileOpened(t *testing.T) {
 	}
 	h := smallVolume().header
 	for range 2 { // first it's gone, then it's another one
-		if err := d.check(st, h, r.Options); err == nil {
+		if err := d.check(st, h.VolumeSize, r.Options); err == nil {
 			t.Error("not noticed")
 		}
 		image(t, dir, garbage(16384))

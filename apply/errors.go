@@ -10,6 +10,11 @@ var (
 	// ErrWrongBase means that the destination doesn't hold what the patch is
 	// relative to. Nothing was written.
 	ErrWrongBase = errors.New("the destination does not hold the base of the patch")
+	// ErrNeedsFull means the same of a destination that doesn't exist yet.
+	ErrNeedsFull = fmt.Errorf("%w", ErrWrongBase)
+	// ErrUndoExists means that the file for the undo patch is there already. Nothing
+	// was written.
+	ErrUndoExists = errors.New("the undo patch exists and is not overwritten")
 	// ErrMissing means that the destination doesn't exist.
 	ErrMissing = errors.New("the destination does not exist")
 	// ErrInUse means that somebody else uses the destination. Nothing was
@@ -27,9 +32,10 @@ var (
 // end: it is neither as it was nor as it shall be.
 type PartialError struct {
 	Destination string
-	Through     int64 // extents before this offset in the volume were written
-	Durable     bool  // and have reached the device
-	Err         error // why it went no further
+	Through     int64  // extents before this offset in the volume were written
+	Durable     bool   // and have reached the device
+	Undo        string // file with an undo patch of them; empty: there is none
+	Err         error  // why it went no further
 }
 
 // Error says what happened and how far the destination got.

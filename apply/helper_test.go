@@ -186,7 +186,7 @@ func (r *run) do(ctx context.Context, patch io.Reader) *run {
 			}
 		}
 	}
-	r.report, r.err = Run(ctx, patch, o)
+	r.report, r.err = Run(ctx, []Patch{{Name: "patch", Reader: patch}}, o)
 	return r
 }
 

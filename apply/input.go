@@ -3,6 +3,7 @@ package apply
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"math"
 	"os"
@@ -11,30 +12,49 @@ import (
 	"lvmsync/format"
 )
 
-// input is where a patch is read from.
-type input struct {
-	first io.Reader        // the patch
-	again func() io.Reader // the patch from its beginning once more; nil: it can be read once
-	spool *os.File
+// segments are what a patch, or several that are read as one, consist of.
+type segments interface {
+	// Next returns the next segment, or io.EOF when it is certain that there are
+	// no more.
+	Next() (*format.Segment, error)
 }
 
-// openInput prepares reading the patch, and spooling it if that is wanted.
-func openInput(patch io.Reader, o Options) (*input, error) {
-	if s := section(patch); s != nil {
-		return &input{first: s, again: func() io.Reader { return io.NewSectionReader(s, 0, s.Size()) }}, nil
+// An input is a patch that is being read.
+type input struct {
+	name   string
+	header format.Header
+	size   int64 // in bytes; that of a pipe isn't known and is as large as can be
+	reader *format.Reader
+	again  func() io.Reader // the patch from its beginning once more; nil: it can be read once
+	at     io.ReaderAt      // the patch, if it can be read at random
+	spool  *os.File
+	warn   func(string)
+	told   bool // that it has no end
+}
+
+// openInput begins to read a patch, and to spool it if that is wanted.
+func openInput(patch Patch, held int, o Options) (*input, error) {
+	in := &input{name: patch.Name, size: math.MaxInt64, warn: o.Warn}
+	first := patch.Reader
+	if s := section(patch.Reader); s != nil {
+		in.size, in.at, first = s.Size(), s, s
+		in.again = func() io.Reader { return io.NewSectionReader(s, 0, s.Size()) }
+	} else if o.SpoolDir != "" {
+		spool, err := newSpool(o.SpoolDir)
+		if err != nil {
+			return nil, err
+		}
+		in.spool = spool
+		in.again = func() io.Reader { return io.NewSectionReader(spool, 0, math.MaxInt64) }
+		first = io.TeeReader(patch.Reader, spoolWriter{spool, o.SpoolDir})
 	}
-	if o.SpoolDir == "" {
-		return &input{first: patch}, nil
+	var err error
+	if in.reader, err = format.NewReader(first, format.ReaderOptions{Held: held}); err != nil {
+		in.close()
+		return nil, spoolError(err)
 	}
-	spool, err := newSpool(o.SpoolDir)
-	if err != nil {
-		return nil, err
-	}
-	return &input{
-		first: io.TeeReader(patch, spoolWriter{spool, o.SpoolDir}),
-		again: func() io.Reader { return io.NewSectionReader(spool, 0, math.MaxInt64) },
-		spool: spool,
-	}, nil
+	in.header = in.reader.Header()
+	return in, nil
 }
 
 // section is the rest of a patch that can be read as often as one likes, or nil.
@@ -58,36 +78,63 @@ func section(patch io.Reader) *io.SectionReader {
 	return io.NewSectionReader(f, start, end-start)
 }
 
-// open begins to read the patch.
-func (in *input) open() (*format.Reader, error) {
-	r, err := format.NewReader(in.first, format.ReaderOptions{})
-	return r, spoolError(err)
-}
-
-// verified reads the patch to its end and returns a Reader that begins again. A
-// patch that can't be read twice, or need not be because nothing will be
-// written, is returned as it is. With an error, too, there is a Reader to close.
-func (in *input) verified(ctx context.Context, r *format.Reader, o Options) (*format.Reader, error) {
-	if in.again == nil || o.DryRun {
-		return r, nil
-	}
-	if err := readAll(ctx, r, o); err != nil {
-		return r, spoolError(err)
-	}
-	again, err := format.NewReader(in.again(), format.ReaderOptions{})
+// rewind begins to read the patch once more.
+func (in *input) rewind(held int) error {
+	r, err := format.NewReader(in.again(), format.ReaderOptions{Held: held})
 	if err != nil {
-		return r, err
+		return err
 	}
-	if !reflect.DeepEqual(again.Header(), r.Header()) { // the destination was checked against that one
-		return again, errors.New("the patch has changed while it was read")
+	in.reader.Close()
+	in.reader = r
+	if in.spool != nil {
+		st, err := in.spool.Stat()
+		if err != nil {
+			return fmt.Errorf("look at the spool file: %w", cause(err))
+		}
+		in.size = st.Size()
 	}
-	return again, nil
+	if !reflect.DeepEqual(r.Header(), in.header) { // the destination was checked against that one
+		return fmt.Errorf("%s: the patch has changed while it was read", in.name)
+	}
+	return nil
 }
 
-// readAll reads a patch to its end, for the checks.
-func readAll(ctx context.Context, r *format.Reader, o Options) error {
+// Next implements segments. An undo patch may lack its end: the machine may have
+// died before that was written, and what is missing was not needed yet.
+func (in *input) Next() (*format.Segment, error) {
+	s, err := in.reader.Next()
+	if err != nil && err != io.EOF {
+		err = spoolError(err)
+		if in.unfinished(err) {
+			if !in.told {
+				in.told = true
+				in.warn(fmt.Sprintf("%s has no end, as is left behind by a crash, and takes back as much as it holds: %v", in.name, err))
+			}
+			err = io.EOF
+		}
+	}
+	return s, err
+}
+
+// maxUndoTail is how much of an undo patch can be torn at its end, in bytes: what
+// is written before it is made durable, twice for good measure.
+const maxUndoTail = 2 * (undoBatch + format.MaxSegmentFrame)
+
+// unfinished tells whether err is only the missing end of an undo patch. A file
+// whose last part was not durable when the machine died may have anything there.
+func (in *input) unfinished(err error) bool {
+	if in.header.Kind != format.Undo {
+		return false
+	}
+	var torn *format.CorruptError
+	return errors.Is(err, format.ErrTruncated) ||
+		errors.As(err, &torn) && torn.Part == "segment" && in.size-torn.Offset <= maxUndoTail
+}
+
+// readAll reads a patch to its end, for the checks, and hands on its segments.
+func (in *input) readAll(ctx context.Context, o Options, look func(*format.Segment) error) error {
 	for {
-		s, err := r.Next()
+		s, err := in.Next()
 		if err == io.EOF {
 			return nil
 		}
@@ -97,12 +144,19 @@ func readAll(ctx context.Context, r *format.Reader, o Options) error {
 		if err != nil {
 			return err
 		}
+		err = look(s)
 		s.Release()
-		o.Progress(Verifying, r.Totals().Bytes())
+		if err != nil {
+			return err
+		}
+		o.Progress(Verifying, in.reader.Totals().Bytes())
 	}
 }
 
 func (in *input) close() {
+	if in.reader != nil {
+		in.reader.Close()
+	}
 	if in.spool != nil {
 		in.spool.Close()
 	}

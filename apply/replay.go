@@ -9,25 +9,74 @@ import (
 	"lvmsync/format"
 )
 
-// A replay writes the extents of a patch to its destination.
+// heldSegments is how many segments wait for their undo patch to be durable, at
+// the most.
+const heldSegments = 8
+
+// A replay writes the extents of patches to their destination.
 type replay struct {
-	patch    *format.Reader
+	segments segments
 	dest     *destination
 	dryRun   bool
 	progress func(Stage, int64)
-	done     int64 // length of the extents dealt with, in bytes
-	through  int64 // extents before this offset have been written
-	cut      int64 // bytes left out past the end of the destination
+
+	compare  bool       // leave alone what is right already
+	base     *baseCheck // nil: checked before
+	undo     *undo      // nil: not wanted
+	readBack *readBack  // nil: not wanted
+	old      []byte     // what the destination holds in a segment's data extents
+	piece    []byte     // and in a piece of a zero extent
+
+	changes []change          // to be written once the undo patch is durable
+	held    []*format.Segment // that they come from
+	totals  format.Totals
+	report  Report // the numbers in it
+	done    int64  // length of the extents dealt with, in bytes
+	through int64  // extents before this offset have been written
 }
 
-// run replays the whole patch and makes it durable.
+// A change is a part of an extent that is to be written, or made zeros if data is nil.
+type change struct {
+	format.Extent
+	data []byte
+}
+
+func newReplay(c *chain, s segments, d *destination, u *undo, o Options) *replay {
+	p := &replay{
+		segments: s,
+		dest:     d,
+		dryRun:   o.DryRun,
+		progress: o.Progress,
+		compare:  c.exact() || u != nil,
+		undo:     u,
+		piece:    make([]byte, pieceSize),
+	}
+	if len(c.patches) == 1 {
+		p.base = &baseCheck{dest: d, skip: o.NoCheckBase}
+	}
+	if o.Verify && !o.DryRun {
+		p.readBack = &readBack{dest: d}
+	}
+	return p
+}
+
+// fill adds to a report what was done.
+func (p *replay) fill(r *Report) {
+	r.Totals, r.Written, r.Zeroed, r.Right, r.Cut =
+		p.totals, p.report.Written, p.report.Zeroed, p.report.Right, p.report.Cut
+}
+
+// run replays everything and makes it durable.
 func (p *replay) run(ctx context.Context) error {
-	err := p.segments(ctx)
+	err := p.all(ctx)
 	if p.dryRun {
 		return err
 	}
 	if err == nil {
-		if err = p.dest.sync(); err == nil {
+		if err = p.dest.sync(); err == nil && p.readBack != nil {
+			err = p.readBack.compare(ctx)
+		}
+		if err == nil {
 			p.dest.finished = true
 			return nil
 		}
@@ -36,6 +85,9 @@ func (p *replay) run(ctx context.Context) error {
 		return err
 	}
 	partial := &PartialError{Destination: p.dest.path, Through: p.through, Err: err}
+	if p.undo != nil {
+		partial.Undo = p.undo.path
+	}
 	if p.dest.failed == nil {
 		// The patch ended early or the user did: what was written may last.
 		if syncErr := p.dest.sync(); syncErr == nil {
@@ -47,23 +99,229 @@ func (p *replay) run(ctx context.Context) error {
 	return partial
 }
 
-func (p *replay) segments(ctx context.Context) error {
+func (p *replay) all(ctx context.Context) error {
 	for {
-		s, err := p.patch.Next()
+		s, err := p.segments.Next()
 		if err == io.EOF {
-			return nil
+			break
 		}
 		if err != nil {
 			return err
 		}
-		for e, data := range runs(s) {
-			if err := p.extent(ctx, e, data); err != nil {
+		p.totals.Add(s.Records)
+		if p.compare {
+			err = p.plan(ctx, s)
+		} else {
+			err = p.write(ctx, s)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if err := p.commit(ctx); err != nil {
+		return err
+	}
+	if p.dryRun && p.base != nil {
+		return p.base.result()
+	}
+	return nil
+}
+
+// write writes a segment whatever the destination holds.
+func (p *replay) write(ctx context.Context, s *format.Segment) error {
+	for e, data := range runs(s) {
+		c := change{e, data}
+		if c.Len = p.room(e); data != nil {
+			c.data = data[:c.Len]
+		}
+		if err := p.do(ctx, c); err != nil {
+			return err
+		}
+		p.done += e.Len
+	}
+	return p.finish(ctx, s)
+}
+
+// room is how much of an extent the destination has room for. The rest is cut off.
+func (p *replay) room(e format.Extent) int64 {
+	room := max(0, min(e.Len, p.dest.size-e.Off))
+	p.report.Cut += e.Len - room
+	return room
+}
+
+// finish ends the work on a segment, all of which has been written.
+func (p *replay) finish(ctx context.Context, s *format.Segment) error {
+	p.through = max(p.through, s.Records[len(s.Records)-1].End())
+	p.progress(Applying, p.done)
+	var err error
+	if p.readBack != nil {
+		err = p.readBack.add(ctx, s)
+	}
+	s.Release()
+	return err
+}
+
+// plan finds out what a segment changes, and checks its base. Without an undo patch
+// it's written at once.
+func (p *replay) plan(ctx context.Context, s *format.Segment) error {
+	if cap(p.old) < len(s.Data) {
+		p.old = make([]byte, format.MaxSegmentData)
+	}
+	old, err := p.dest.readData(ctx, s, p.old[:len(s.Data)])
+	if err != nil {
+		return err
+	}
+	if p.base != nil {
+		if err := p.base.compare(ctx, s, old); err != nil {
+			return err
+		}
+		if err := p.base.result(); err != nil && !p.dryRun { // which counts all of them
+			return err
+		}
+	}
+	for r, data := range s.All() {
+		room := p.room(r.Extent)
+		if r.Kind == format.Zero {
+			err = p.planZero(ctx, format.Extent{Off: r.Off, Len: room, Kind: format.Zero})
+		} else {
+			err = p.planData(r.Off, data[:room], old[:room])
+			old = old[r.Len:]
+		}
+		if err != nil {
+			return err
+		}
+	}
+	p.held = append(p.held, s)
+	if p.undo != nil && len(p.held) < heldSegments && p.undo.pending < undoBatch {
+		return nil
+	}
+	return p.commit(ctx)
+}
+
+// planData plans to write those blocks of data that differ from what is there.
+func (p *replay) planData(off int64, data, old []byte) error {
+	p.report.Right += int64(len(data))
+	for e, d := range format.Refine(off, data, old) {
+		p.report.Right -= e.Len
+		p.changes = append(p.changes, change{e, d})
+	}
+	if p.undo == nil {
+		return nil
+	}
+	return p.undo.add(off, old, data)
+}
+
+// planZero plans to make an extent zeros, as a whole unless it is zeros: the part
+// of a thin volume that can be freed may be larger than any block.
+func (p *replay) planZero(ctx context.Context, e format.Extent) error {
+	for e.Len > 0 {
+		part := e
+		part.Len = min(e.Len, undoBatch-e.Off%undoBatch)
+		e.Off, e.Len = part.End(), e.Len-part.Len
+		differs := false
+		err := pieces(part, func(off, n int64) error {
+			if differs && p.undo == nil {
+				return nil // that's enough to know
+			}
+			old := p.piece[:n]
+			if err := readFull(ctx, p.dest, old, off); err != nil {
+				return err
+			}
+			for range format.Refine(off, zeros[:n], old) {
+				differs = true
+				break
+			}
+			if !differs || p.undo == nil {
+				return nil
+			}
+			return p.undo.add(off, old, zeros[:n])
+		})
+		if err != nil {
+			return err
+		}
+		if !differs {
+			p.report.Right += part.Len
+			continue
+		}
+		p.changes = append(p.changes, change{part, nil})
+		if p.undo != nil && p.undo.pending >= undoBatch {
+			if err := p.commit(ctx); err != nil {
 				return err
 			}
 		}
-		s.Release()
-		p.progress(Applying, p.done)
 	}
+	return nil
+}
+
+// commit makes the undo patch durable as far as it goes, then writes the changes.
+func (p *replay) commit(ctx context.Context) error {
+	if p.undo != nil {
+		if err := p.undo.sync(); err != nil {
+			return err
+		}
+	}
+	for _, c := range p.changes {
+		if err := p.do(ctx, c); err != nil {
+			return err
+		}
+	}
+	p.changes = p.changes[:0]
+	for _, s := range p.held {
+		for _, r := range s.Records {
+			p.done += r.Len
+		}
+		if err := p.finish(ctx, s); err != nil {
+			return err
+		}
+	}
+	p.held = p.held[:0]
+	return nil
+}
+
+// do writes one change.
+func (p *replay) do(ctx context.Context, c change) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if c.Kind == format.Data {
+		p.report.Written += c.Len
+		if p.dryRun {
+			return nil
+		}
+		if err := p.dest.write(c.data, c.Off); err != nil {
+			return err
+		}
+		p.through = c.End()
+		return nil
+	}
+	p.report.Zeroed += c.Len
+	if p.dryRun || p.dest.created {
+		return nil // a new file reads as zeros where nothing was written
+	}
+	return p.zero(ctx, c.Off, c.Len)
+}
+
+// zeroStep is how much is zeroed at a time, in bytes, so that neither an
+// interruption nor the progress waits for a large volume.
+const zeroStep = 256 << 20
+
+// zero makes [off, off+size) read as zeros, step by step.
+func (p *replay) zero(ctx context.Context, off, size int64) error {
+	for done := int64(0); done < size; {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		n := min(size-done, zeroStep-(off+done)%zeroStep)
+		if err := p.dest.zero(off+done, n); err != nil {
+			return err
+		}
+		done += n
+		p.through = off + done
+		if !p.compare {
+			p.progress(Applying, p.done+done)
+		}
+	}
+	return nil
 }
 
 // runs yields the extents of a segment with their data. Those that touch and
@@ -89,51 +347,4 @@ func runs(s *format.Segment) iter.Seq2[format.Extent, []byte] {
 			}
 		}
 	}
-}
-
-// extent writes what the destination has room for of one extent.
-func (p *replay) extent(ctx context.Context, e format.Extent, data []byte) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	room := max(0, min(e.Len, p.dest.size-e.Off))
-	p.cut += e.Len - room
-	var err error
-	switch {
-	case p.dryRun || room == 0:
-	case e.Kind == format.Data:
-		err = p.dest.write(data[:room], e.Off)
-	default:
-		err = p.zero(ctx, e.Off, room)
-	}
-	if err != nil {
-		return err
-	}
-	p.through = e.End()
-	p.done += e.Len
-	return nil
-}
-
-// zeroStep is how much is zeroed at a time, in bytes, so that neither an
-// interruption nor the progress waits for a large volume.
-const zeroStep = 256 << 20
-
-// zero makes [off, off+size) read as zeros, step by step.
-func (p *replay) zero(ctx context.Context, off, size int64) error {
-	if p.dest.created {
-		return nil // a new file reads as zeros where nothing was written
-	}
-	for done := int64(0); done < size; {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		n := min(size-done, zeroStep-(off+done)%zeroStep)
-		if err := p.dest.zero(off+done, n); err != nil {
-			return err
-		}
-		done += n
-		p.through = off + done
-		p.progress(Applying, p.done+done)
-	}
-	return nil
 }

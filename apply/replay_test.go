@@ -56,14 +56,13 @@ func TestExtentsAtTheLimit(t *testing.T) {
 		cut  int64
 	}{{0, 1023}, {512, 1023}, {end - 512, 512}, {end, 0}}
 	for _, tt := range tests {
-		p := &replay{dest: &destination{size: tt.size}, dryRun: true}
-		for _, e := range []format.Extent{data(end-1023, 511), zero(end-512, 512)} {
-			if err := p.extent(t.Context(), e, make([]byte, 511)); err != nil {
-				t.Fatal(err)
-			}
+		p := &replay{dest: &destination{size: tt.size}, dryRun: true, progress: func(Stage, int64) {}}
+		s := &format.Segment{Records: []format.Record{{Extent: data(end-1023, 511)}, {Extent: zero(end-512, 512)}}, Data: make([]byte, 511)}
+		if err := p.write(t.Context(), s); err != nil {
+			t.Fatal(err)
 		}
-		if p.cut != tt.cut || p.through != end {
-			t.Errorf("destination of %d bytes: %d cut, through %d", tt.size, p.cut, p.through)
+		if p.report.Cut != tt.cut || p.through != end {
+			t.Errorf("destination of %d bytes: %d cut, through %d", tt.size, p.report.Cut, p.through)
 		}
 	}
 }

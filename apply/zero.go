@@ -2,8 +2,7 @@ package apply
 
 import (
 	"bytes"
-	"fmt"
-	"os"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -70,17 +69,12 @@ func (d *destination) zeroAligned(off, size int64) error {
 func (d *destination) discard(off, size int64) error {
 	arg := [2]uint64{uint64(off), uint64(size)}
 	_ = ioctlRange(d.f, unix.BLKDISCARD, &arg)
-	// This way it is the same device, whatever its name means by now.
-	direct, err := os.OpenFile(fmt.Sprintf("/proc/self/fd/%d", d.f.Fd()), os.O_RDONLY|unix.O_DIRECT, 0)
+	direct, err := openDirect(d)
 	if err != nil {
 		return d.writeZeros(off, size)
 	}
 	defer direct.Close()
-	buf, err := unix.Mmap(-1, 0, zeroBuffer, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE)
-	if err != nil {
-		return d.writeZeros(off, size)
-	}
-	defer unix.Munmap(buf)
+	buf := alignedBuffer(zeroBuffer)
 	for end := off + size; off < end; {
 		n := min(zeroBuffer, end-off)
 		_, err := direct.ReadAt(buf[:n], off)
@@ -127,4 +121,11 @@ func (d *destination) writeZeros(off, size int64) error {
 		size -= n
 	}
 	return nil
+}
+
+// alignedBuffer makes a buffer of n bytes for direct reads.
+func alignedBuffer(n int) []byte {
+	b := make([]byte, n+zeroAlign)
+	skip := -int(uintptr(unsafe.Pointer(unsafe.SliceData(b)))) & (zeroAlign - 1)
+	return b[skip : skip+n : skip+n]
 }

@@ -2,12 +2,14 @@
 package applycmd
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
+	"slices"
 
 	ucli "github.com/urfave/cli/v2"
 	"golang.org/x/sys/unix"
@@ -24,11 +26,12 @@ func command() *cli.Command {
 	return &cli.Command{
 		Name:  "lvmsync-apply",
 		Usage: "check a patch and replay it onto a block device or image file",
-		UsageText: "lvmsync-apply [options] PATCH DESTINATION\n" +
+		UsageText: "lvmsync-apply [options] PATCH... DESTINATION\n" +
 			"... | lvmsync-apply [options] [-] DESTINATION",
 		Description: "Without PATCH, or with -, the patch is read from standard input. A patch in a file\n" +
 			"is verified whole before the first write; one from a pipe segment by segment.\n" +
-			"To apply a patch again is always safe.\n\n" +
+			"Several patches must follow one another, the oldest first: nothing is written\n" +
+			"unless they do. To apply a patch again is always safe.\n\n" +
 			"Exit status: 0 done and durable; 1 failed, 4 bad patch, 5 wrong base: the\n" +
 			"destination is as it was; 2 wrong usage; 3 failed, the destination is part-way.",
 		Flags: []ucli.Flag{
@@ -36,6 +39,9 @@ func command() *cli.Command {
 			&ucli.BoolFlag{Name: "allow-smaller", Usage: "cut off what DESTINATION has no room for", DisableDefaultText: true},
 			&ucli.BoolFlag{Name: "force", Usage: "write though DESTINATION is in use, or a full patch's own source", DisableDefaultText: true},
 			&ucli.BoolFlag{Name: "dry-run", Aliases: []string{"n"}, Usage: "check patch and destination, write nothing", DisableDefaultText: true},
+			&ucli.StringFlag{Name: "undo", Usage: "save what is overwritten as an undo patch in the new file `FILE`"},
+			&ucli.BoolFlag{Name: "verify", Usage: "read everything back from the device and compare", DisableDefaultText: true},
+			&ucli.BoolFlag{Name: "no-check-base", Usage: "write whatever DESTINATION holds now", DisableDefaultText: true},
 			&ucli.StringFlag{Name: "spool", Usage: "receive and verify a patch from a pipe in `DIR` before the first write"},
 		},
 		Run:    run,
@@ -45,13 +51,17 @@ func command() *cli.Command {
 }
 
 func run(ctx context.Context, inv *cli.Invocation) error {
-	patch, destination, err := arguments(inv)
+	names, destination, err := arguments(inv)
 	if err != nil {
 		return err
 	}
-	in, err := openPatch(ctx, inv, patch, destination)
-	if err != nil {
-		return err
+	var patches []apply.Patch
+	for _, name := range names {
+		in, err := openPatch(ctx, inv, name, destination)
+		if err != nil {
+			return err
+		}
+		patches = append(patches, apply.Patch{Name: name, Reader: in})
 	}
 	bar, total := inv.NewBar(), int64(-1)
 	o := apply.Options{
@@ -59,34 +69,48 @@ func run(ctx context.Context, inv *cli.Invocation) error {
 		Create:       inv.Bool("create"),
 		AllowSmaller: inv.Bool("allow-smaller"),
 		Force:        inv.Bool("force"),
+		NoCheckBase:  inv.Bool("no-check-base"),
 		DryRun:       inv.Bool("dry-run"),
+		Verify:       inv.Bool("verify"),
 		SpoolDir:     inv.String("spool"),
+		Undo:         inv.String("undo"),
+		Tool:         inv.App.Name,
+		ToolVersion:  cli.Version,
 		System:       system{},
 		Warn:         inv.Warn,
-		Started: func(h format.Header) {
-			inv.Note("%s", describe(h))
-			if h.Planned != nil {
+		Started: func(headers []format.Header) {
+			for _, h := range headers {
+				inv.Note("%s", describe(h))
+			}
+			if h := headers[0]; len(headers) == 1 && h.Planned != nil {
 				total = h.Planned.Bytes
 			}
 		},
 		Progress: func(stage apply.Stage, done int64) { bar.Set(string(stage), done, total) },
 	}
-	report, err := apply.Run(ctx, in, o)
+	report, err := apply.Run(ctx, patches, o)
 	conclude(inv, o, report)
 	return err
 }
 
-func arguments(inv *cli.Invocation) (patch, destination string, err error) {
-	switch args := inv.Args().Slice(); len(args) {
-	case 0:
-		return "", "", cli.Usagef("no destination given")
-	case 1:
-		return "-", args[0], nil
-	case 2:
-		return args[0], args[1], nil
-	default:
-		return "", "", cli.Usagef("one patch and one destination expected, not %d arguments", len(args))
+func arguments(inv *cli.Invocation) (patches []string, destination string, err error) {
+	args := inv.Args().Slice()
+	if len(args) == 0 {
+		return nil, "", cli.Usagef("no destination given")
 	}
+	patches, destination = args[:len(args)-1], args[len(args)-1]
+	if len(patches) == 0 {
+		patches = []string{"-"}
+	}
+	if len(patches) > 1 && slices.Contains(patches, "-") {
+		return nil, "", cli.Usagef("of several patches none can come from standard input")
+	}
+	for _, name := range []string{"undo", "spool"} {
+		if inv.IsSet(name) && inv.String(name) == "" {
+			return nil, "", cli.Usagef("--%s needs a name", name)
+		}
+	}
+	return patches, destination, nil
 }
 
 // openPatch opens the patch. Only a regular file can be read twice; everything
@@ -96,17 +120,17 @@ func openPatch(ctx context.Context, inv *cli.Invocation, path, destination strin
 	if path != "-" {
 		var err error
 		if f, err = os.Open(path); err != nil {
-			return nil, fmt.Errorf("open the patch: %w", err)
+			return nil, fmt.Errorf("read the patch: %w", err)
 		}
 	} else if inv.InIsTerminal() {
 		return nil, cli.Usagef("no patch given: standard input is a terminal")
 	}
 	st, err := f.Stat()
 	if err != nil {
-		return nil, fmt.Errorf("open the patch: %w", err)
+		return nil, fmt.Errorf("read the patch: %w", err)
 	}
 	if st.IsDir() {
-		return nil, fmt.Errorf("open the patch: %s is a folder", path)
+		return nil, fmt.Errorf("read the patch: %s is a folder", path)
 	}
 	if dst, err := os.Stat(destination); err == nil && os.SameFile(st, dst) {
 		return nil, cli.Usagef("%s is patch and destination at once", destination)
@@ -134,13 +158,18 @@ type summary struct {
 	DestinationSize int64       `json:"destination_size"`
 	DryRun          bool        `json:"dry_run"`
 	Created         bool        `json:"created"`
+	Patches         int         `json:"patches"`
 	PatchID         string      `json:"patch_id"`
 	Kind            format.Kind `json:"kind"`
 	VolumeSize      int64       `json:"volume_size"`
 	Extents         int64       `json:"extents"`
 	DataBytes       int64       `json:"data_bytes"`
 	ZeroBytes       int64       `json:"zero_bytes"`
+	WrittenBytes    int64       `json:"written_bytes"`
+	ZeroedBytes     int64       `json:"zeroed_bytes"`
+	RightBytes      int64       `json:"already_right_bytes"`
 	CutBytes        int64       `json:"cut_bytes"`
+	Undo            string      `json:"undo,omitempty"`
 }
 
 // conclude says what was done.
@@ -148,31 +177,52 @@ func conclude(inv *cli.Invocation, o apply.Options, r apply.Report) {
 	if r.Header.VolumeSize == 0 {
 		return // nothing is known of the patch
 	}
-	verb := "written"
-	if o.DryRun {
-		verb = "would be written"
-	}
-	line := fmt.Sprintf("%s: %s %s", o.Destination, cli.Bytes(r.Totals.Bytes()), verb)
-	if r.Totals.ZeroBytes > 0 {
-		line += fmt.Sprintf(", %s of them zeros,", cli.Bytes(r.Totals.ZeroBytes))
-	}
-	line += " in " + cli.Seconds(inv.Elapsed())
-	if r.Cut > 0 {
-		line += fmt.Sprintf("; %s cut off", cli.Bytes(r.Cut))
-	}
-	inv.Close(line, summary{
+	s := summary{
 		Destination:     o.Destination,
 		DestinationSize: r.DestinationSize,
 		DryRun:          o.DryRun,
 		Created:         r.Created,
+		Patches:         r.Patches,
 		PatchID:         r.Header.ID.String(),
 		Kind:            r.Header.Kind,
 		VolumeSize:      r.Header.VolumeSize,
 		Extents:         r.Totals.Extents,
 		DataBytes:       r.Totals.DataBytes,
 		ZeroBytes:       r.Totals.ZeroBytes,
+		WrittenBytes:    r.Written,
+		ZeroedBytes:     r.Zeroed,
+		RightBytes:      r.Right,
 		CutBytes:        r.Cut,
-	})
+	}
+	if r.Undo {
+		s.Undo = o.Undo
+	}
+	inv.Close(closingLine(inv, o, r), s)
+}
+
+func closingLine(inv *cli.Invocation, o apply.Options, r apply.Report) string {
+	would := ""
+	if o.DryRun {
+		would = "would be "
+	}
+	line := fmt.Sprintf("%s: %s %swritten", o.Destination, cli.Bytes(r.Written), would)
+	if r.Zeroed > 0 {
+		line += fmt.Sprintf(", %s %szeroed", cli.Bytes(r.Zeroed), would)
+	}
+	if r.Right > 0 {
+		line += fmt.Sprintf(", %s already right", cli.Bytes(r.Right))
+	}
+	if r.Cut > 0 {
+		line += fmt.Sprintf(", %s cut off", cli.Bytes(r.Cut))
+	}
+	if o.Verify && !o.DryRun {
+		line += ", all of it read back"
+	}
+	line += " in " + cli.Seconds(inv.Elapsed())
+	if r.Undo {
+		line += "; " + o.Undo + " takes it back"
+	}
+	return line
 }
 
 // status is the exit status for an error.
@@ -193,9 +243,17 @@ func status(err error) int {
 // hint says what to do about an error.
 func hint(err error) string {
 	var partial *apply.PartialError
+	var order *apply.OrderError
 	switch {
+	case errors.As(err, &partial) && partial.Undo != "":
+		return fmt.Sprintf("mend the cause and apply again from the beginning, which is always safe, or go back: lvmsync-apply %s %s",
+			partial.Undo, partial.Destination)
 	case errors.As(err, &partial):
 		return "mend the cause and apply the patch again from its beginning: that is always safe"
+	case errors.As(err, &order):
+		return cmp.Or(order.Hint(), "add the patches that are missing, the oldest first; --no-check-base overrules this")
+	case errors.Is(err, apply.ErrUndoExists):
+		return "choose another name, or keep this one safe elsewhere: it may be the only way back"
 	case errors.Is(err, apply.ErrInUse):
 		return "end what uses it; --force overrules this and destroys what others write there"
 	case errors.Is(err, apply.ErrOwnSource):
@@ -204,8 +262,10 @@ func hint(err error) string {
 		return "make it larger (lvextend, truncate), or cut off the volume's end with --allow-smaller"
 	case errors.Is(err, apply.ErrMissing):
 		return "check the name; --create makes an image file of a full patch"
-	case errors.Is(err, apply.ErrWrongBase):
+	case errors.Is(err, apply.ErrNeedsFull):
 		return "apply a full patch first"
+	case errors.Is(err, apply.ErrWrongBase):
+		return "apply the patches in between first, or a full one; --no-check-base overrules this"
 	case errors.Is(err, format.ErrNotPatch):
 		return "patches are made by lvmsync-dump; if it failed on the other side, its message says why"
 	case errors.Is(err, format.ErrTruncated):

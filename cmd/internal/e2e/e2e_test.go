@@ -2,12 +2,14 @@ package e2e
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -18,6 +20,7 @@ import (
 	"lvmsync/cmd/internal/applycmd"
 	"lvmsync/cmd/internal/cli"
 	"lvmsync/cmd/internal/dumpcmd"
+	"lvmsync/dump/thick"
 )
 
 // testdata of the whole project.
@@ -33,16 +36,22 @@ func TestMain(m *testing.M) {
 }
 
 // TestScripts runs the scripts. Each starts with the captured data of a real
-// snapshot: cow.img, the origin as it was (base.img) and as it is (origin.img).
+// snapshot: cow.img, the origin as it was (base.img) and as it is (origin.img), and
+// what the snapshot holds (snapshot.img), to which a chunk was written.
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script",
 		Setup: func(env *testscript.Env) error {
-			return unpackSnapshot("c64k-partial", env.WorkDir)
+			if err := unpackSnapshot("c64k-partial", env.WorkDir); err != nil {
+				return err
+			}
+			return makeSnapshot(env.WorkDir)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"status": status,
-			"cut":    cut,
+			"status":  status,
+			"cut":     cut,
+			"flip":    flip,
+			"reverse": reverse,
 		},
 	})
 }
@@ -78,6 +87,42 @@ func cut(ts *testscript.TestScript, neg bool, args []string) {
 		n += len(b)
 	}
 	ts.Check(os.WriteFile(ts.MkAbs(args[1]), b[:n], 0o600))
+}
+
+// flip FILE OFFSET changes a byte.
+func flip(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: flip file offset")
+	}
+	b := []byte(ts.ReadFile(args[0]))
+	n, err := strconv.Atoi(args[1])
+	ts.Check(err)
+	b[n] ^= 0x10
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), b, 0o600))
+}
+
+// reverse TO FROM writes FROM backwards.
+func reverse(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: reverse to from")
+	}
+	b := []byte(ts.ReadFile(args[1]))
+	slices.Reverse(b)
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), b, 0o600))
+}
+
+// makeSnapshot makes what the snapshot holds, out of its store and the origin.
+func makeSnapshot(dir string) error {
+	src, err := thick.OpenStore(context.Background(), filepath.Join(dir, "cow.img"), filepath.Join(dir, "origin.img"), true)
+	if err != nil {
+		return err
+	}
+	defer src.Close()
+	b := make([]byte, src.Base().Size())
+	if _, err := src.Base().ReadAt(b, 0); err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(dir, "snapshot.img"), b, 0o600)
 }
 
 // unpackSnapshot unpacks captured data into a folder.

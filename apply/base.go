@@ -1,0 +1,243 @@
+package apply
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+
+	"github.com/cespare/xxhash/v2"
+	"golang.org/x/sync/errgroup"
+
+	"lvmsync/format"
+)
+
+const (
+	// parallelReads is how many reads of the destination are in flight.
+	parallelReads = 16
+	// maxTorn is how much an interrupted run can have left half-written, in bytes:
+	// what it had on its way to the device, and a segment.
+	maxTorn = 2*windowSize + undoBatch + format.MaxSegmentData
+	// shownExtents is how many extents a BaseError names.
+	shownExtents = 3
+)
+
+// A baseCheck compares the destination with the base of a patch.
+type baseCheck struct {
+	dest *destination
+	name string // of the patch, if there are several
+	skip bool
+
+	wrong []format.Extent // the first that hold something else
+	count int64           // of them
+	torn  int64           // bytes of extents that hold parts of the new data
+	buf   [3][]byte
+}
+
+// A BaseError says where the destination does not hold the base of a patch.
+type BaseError struct {
+	Patch   string          // its name, if there are several
+	Extents []format.Extent // the first that differ
+	Count   int64           // how many do
+	Samples int             // how many samples of the fingerprint differ
+	Of      int             // of how many
+}
+
+// Error says what differs.
+func (e *BaseError) Error() string {
+	text := ErrWrongBase.Error()
+	if e.Patch != "" {
+		text = fmt.Sprintf("what comes before %s is not its base", e.Patch)
+	}
+	if e.Of > 0 {
+		return fmt.Sprintf("%s: %d of %d samples of what the patch leaves unchanged differ", text, e.Samples, e.Of)
+	}
+	var where []string
+	for _, x := range e.Extents {
+		where = append(where, fmt.Sprintf("[%d, %d)", x.Off, x.End()))
+	}
+	if int64(len(where)) < e.Count {
+		where = append(where, "...")
+	}
+	return fmt.Sprintf("%s: %d extents hold something else, at bytes %s", text, e.Count, strings.Join(where, ", "))
+}
+
+// Unwrap makes the error match ErrWrongBase.
+func (e *BaseError) Unwrap() error { return ErrWrongBase }
+
+// samples compares the fingerprint of a patch with before, which is what the
+// destination will hold when the patch's turn comes. Where later patches write,
+// an interrupted run may have been already: what they cover says nothing.
+func (c *baseCheck) samples(ctx context.Context, h format.Header, before io.ReaderAt, later []*format.File) error {
+	if c.skip || h.Base == nil {
+		return nil
+	}
+	var mu sync.Mutex
+	e := &BaseError{Patch: c.name}
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(1)
+	if before == io.ReaderAt(c.dest) {
+		g.SetLimit(parallelReads)
+	}
+	for _, s := range h.Base.Fingerprint {
+		if s.Offset+format.SampleSize > c.dest.size {
+			continue // cut off
+		}
+		g.Go(func() error {
+			b := make([]byte, format.SampleSize)
+			if err := readFull(ctx, before, b, s.Offset); err != nil {
+				return err
+			}
+			covered := false
+			if !s.Holds(b) {
+				for _, f := range later {
+					hit, err := f.Covers(s.Offset, format.SampleSize)
+					if err != nil {
+						return err
+					}
+					covered = covered || hit
+				}
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			if !covered {
+				e.Of++
+				if !s.Holds(b) {
+					e.Samples++
+				}
+			}
+			return nil
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	if e.Samples > 0 {
+		return e
+	}
+	return nil
+}
+
+// segment compares the destination with the base hashes of a segment.
+func (c *baseCheck) segment(ctx context.Context, s *format.Segment) error {
+	if c.skip || !hasBase(s) {
+		return nil
+	}
+	old, err := c.dest.readData(ctx, s, c.buffer(2, int64(len(s.Data))))
+	if err != nil {
+		return err
+	}
+	return c.compare(ctx, s, old)
+}
+
+// compare does the same if old, which lies in step with the data of the segment, is
+// what the destination holds.
+func (c *baseCheck) compare(ctx context.Context, s *format.Segment, old []byte) error {
+	for r, data := range s.All() {
+		if r.Kind == format.Zero {
+			if err := c.record(ctx, r, c.dest, c.dest, zeroReader{}); err != nil {
+				return err
+			}
+			continue
+		}
+		is, shall := inMemory{old[:r.Len], r.Off}, inMemory{data, r.Off}
+		old = old[r.Len:]
+		if err := c.record(ctx, r, is, is, shall); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// records compares before, which is what the destination will hold when the
+// patch's turn comes, with the base hashes of a segment. In the end the
+// destination will hold final.
+func (c *baseCheck) records(ctx context.Context, s *format.Segment, before, final io.ReaderAt) error {
+	for _, r := range s.Records {
+		if err := c.record(ctx, r, before, c.dest, final); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func hasBase(s *format.Segment) bool {
+	for _, r := range s.Records {
+		if r.HasBase {
+			return true
+		}
+	}
+	return false
+}
+
+// record compares before with the base hash of one extent. If that differs, it may
+// be because some or all of what the destination shall hold in the end is there
+// already: an earlier run was interrupted.
+func (c *baseCheck) record(ctx context.Context, r format.Record, before, dest, final io.ReaderAt) error {
+	if c.skip || !r.HasBase || r.End() > c.dest.size {
+		return nil
+	}
+	sum := xxhash.New()
+	err := pieces(r.Extent, func(off, n int64) error {
+		b := c.buffer(0, n)
+		err := readFull(ctx, before, b, off)
+		sum.Write(b)
+		return err
+	})
+	if err != nil || sum.Sum64() == r.BaseHash {
+		return err
+	}
+	some, all, err := c.alike(ctx, r.Extent, dest, final)
+	if err != nil || all {
+		return err
+	}
+	if some {
+		c.torn += r.Len
+	}
+	if !some || c.torn > maxTorn {
+		c.count++
+		if len(c.wrong) < shownExtents {
+			c.wrong = append(c.wrong, r.Extent)
+		}
+	}
+	return nil
+}
+
+// alike tells whether some blocks, or all, of an extent are the same in both.
+func (c *baseCheck) alike(ctx context.Context, e format.Extent, a, b io.ReaderAt) (some, all bool, err error) {
+	all = true
+	err = pieces(e, func(off, n int64) error {
+		x, y := c.buffer(0, n), c.buffer(1, n)
+		if err := readFull(ctx, a, x, off); err != nil {
+			return err
+		}
+		if err := readFull(ctx, b, y, off); err != nil {
+			return err
+		}
+		differ := int64(0)
+		for d := range format.Refine(off, x, y) {
+			differ += d.Len
+		}
+		some = some || differ < n
+		all = all && differ == 0
+		return nil
+	})
+	return some, all, err
+}
+
+// result is the error to report, if anything differed.
+func (c *baseCheck) result() error {
+	if c.count == 0 {
+		return nil
+	}
+	return &BaseError{Patch: c.name, Extents: c.wrong, Count: c.count}
+}
+
+// buffer is one of the check's buffers with room for n bytes.
+func (c *baseCheck) buffer(i int, n int64) []byte {
+	if int64(cap(c.buf[i])) < n {
+		c.buf[i] = make([]byte, max(n, pieceSize))
+	}
+	return c.buf[i][:n]
+}

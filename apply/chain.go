@@ -1,0 +1,141 @@
+package apply
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"lvmsync/format"
+)
+
+// A chain is the patches to apply, mostly one.
+type chain struct {
+	patches []*input
+	files   []*format.File // the same, read at random; only if there are several
+}
+
+// openChain opens the patches and reads their headers.
+func openChain(patches []Patch, o Options) (*chain, error) {
+	c := new(chain)
+	for _, p := range patches {
+		in, err := openInput(p, heldSegments, o)
+		if err == nil && len(patches) > 1 && in.at == nil {
+			in.close()
+			err = errors.New("only files can be applied one after another, not a pipe")
+		}
+		if err != nil {
+			c.close()
+			if len(patches) > 1 {
+				err = fmt.Errorf("%s: %w", p.Name, err)
+			}
+			return nil, err
+		}
+		c.patches = append(c.patches, in)
+	}
+	return c, nil
+}
+
+func (c *chain) close() {
+	for _, in := range c.patches {
+		in.close()
+	}
+}
+
+func (c *chain) last() *input { return c.patches[len(c.patches)-1] }
+
+func (c *chain) headers() []format.Header {
+	var h []format.Header
+	for _, in := range c.patches {
+		h = append(h, in.header)
+	}
+	return h
+}
+
+// exact tells whether the patches say what the destination must hold before.
+func (c *chain) exact() bool {
+	for _, in := range c.patches {
+		if in.header.Base != nil && in.header.Base.Exact {
+			return true
+		}
+	}
+	return false
+}
+
+// verified checks all that can be checked before the first write, and returns the
+// segments to apply. Patches that can be read twice are read to their end. One
+// from a pipe is checked while it is applied.
+func (c *chain) verified(ctx context.Context, d *destination, o Options) (segments, error) {
+	if len(c.patches) > 1 {
+		return c.verifiedMerge(ctx, d, o)
+	}
+	in := c.patches[0]
+	check := &baseCheck{dest: d, skip: o.NoCheckBase}
+	if err := check.samples(ctx, in.header, d, nil); err != nil {
+		return nil, err
+	}
+	if in.again == nil || o.DryRun { // a dry run's replay reads and checks the same
+		return in, nil
+	}
+	if err := in.readAll(ctx, o, func(s *format.Segment) error { return check.segment(ctx, s) }); err != nil {
+		return nil, err
+	}
+	if err := check.result(); err != nil {
+		return nil, err
+	}
+	return in, in.rewind(heldSegments)
+}
+
+// verifiedMerge does the same for several patches: each is compared with what the
+// ones before it will leave.
+func (c *chain) verifiedMerge(ctx context.Context, d *destination, o Options) (segments, error) {
+	for _, in := range c.patches {
+		f, err := format.OpenFile(in.at, in.size)
+		if err == nil {
+			err = in.readAll(ctx, o, func(*format.Segment) error { return nil })
+		}
+		if err == nil && f.Totals() != in.reader.Totals() {
+			err = errors.New("the patch has changed while it was read")
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", in.name, err)
+		}
+		c.files = append(c.files, f)
+	}
+	if err := c.checkBases(ctx, d, o); err != nil {
+		return nil, err
+	}
+	return format.NewMerge(c.files...), nil
+}
+
+// checkBases compares each patch's base with what the patches before it leave.
+func (c *chain) checkBases(ctx context.Context, d *destination, o Options) error {
+	if o.NoCheckBase {
+		return nil
+	}
+	var final io.ReaderAt = d
+	for _, f := range c.files {
+		final = format.NewOverlay(final, f)
+	}
+	var before io.ReaderAt = d
+	for i, f := range c.files {
+		check := &baseCheck{dest: d, name: c.patches[i].name}
+		if err := check.samples(ctx, c.patches[i].header, before, c.files[i+1:]); err != nil {
+			return err
+		}
+		for n := range f.Index() {
+			s, err := f.ReadSegment(n)
+			if err == nil {
+				err = check.records(ctx, s, before, final)
+			}
+			if err != nil {
+				return fmt.Errorf("%s: %w", c.patches[i].name, err)
+			}
+		}
+		if err := check.result(); err != nil {
+			return err
+		}
+		before = format.NewOverlay(before, f)
+	}
+	return nil
+}

@@ -1,0 +1,94 @@
+package apply
+
+import (
+	"context"
+	"fmt"
+	"io"
+
+	"golang.org/x/sync/errgroup"
+
+	"lvmsync/format"
+)
+
+// pieceSize is how much of a long extent is looked at at a time, in bytes.
+const pieceSize = 1 << 20
+
+// pieces cuts an extent into pieces on a grid of pieceSize.
+func pieces(e format.Extent, do func(off, n int64) error) error {
+	for off := e.Off; off < e.End(); {
+		n := min(e.End()-off, pieceSize-off%pieceSize)
+		if err := do(off, n); err != nil {
+			return err
+		}
+		off += n
+	}
+	return nil
+}
+
+// ReadAt implements [io.ReaderAt]. Past its end a destination that doesn't exist
+// yet reads as zeros, as it will.
+func (d *destination) ReadAt(b []byte, off int64) (int, error) {
+	if d.f == nil {
+		clear(b)
+		return len(b), nil
+	}
+	n, err := d.f.ReadAt(b, off)
+	if err != nil && err != io.EOF {
+		err = fmt.Errorf("read %s at byte %d: %w", d.path, off+int64(n), cause(err))
+	}
+	return n, err
+}
+
+// readData reads what the destination holds in the data extents of a segment, one
+// after another, into buf, which is as long as the segment's data. Where the
+// destination has ended, it stays as it is.
+func (d *destination) readData(ctx context.Context, s *format.Segment, buf []byte) ([]byte, error) {
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(parallelReads)
+	rest := buf
+	for e, data := range runs(s) {
+		if e.Kind == format.Zero {
+			continue
+		}
+		b := rest[:max(0, min(e.Len, d.size-e.Off))]
+		rest = rest[len(data):]
+		g.Go(func() error { return readFull(ctx, d, b, e.Off) })
+	}
+	return buf, g.Wait()
+}
+
+// readFull fills b.
+func readFull(ctx context.Context, r io.ReaderAt, b []byte, off int64) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	n, err := r.ReadAt(b, off)
+	if n == len(b) {
+		return nil
+	}
+	if err == nil || err == io.EOF {
+		err = fmt.Errorf("read the destination at byte %d: %w", off+int64(n), io.ErrUnexpectedEOF)
+	}
+	return err
+}
+
+// inMemory is a part of the volume that has been read, and where it begins.
+type inMemory struct {
+	data []byte
+	off  int64
+}
+
+func (m inMemory) ReadAt(b []byte, off int64) (int, error) {
+	if n := copy(b, m.data[min(off-m.off, int64(len(m.data))):]); n < len(b) {
+		return n, io.EOF
+	}
+	return len(b), nil
+}
+
+// zeroReader is a volume of zeros.
+type zeroReader struct{}
+
+func (zeroReader) ReadAt(b []byte, _ int64) (int, error) {
+	clear(b)
+	return len(b), nil
+}

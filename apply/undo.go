@@ -1,0 +1,207 @@
+package apply
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/cespare/xxhash/v2"
+	"github.com/google/uuid"
+
+	"lvmsync/format"
+)
+
+// undoBatch is how much is saved before it is made durable and then overwritten,
+// in bytes: enough that the disk sets the pace, not the number of flushes.
+const undoBatch = 16 << 20
+
+// An undo is the undo patch of a run: what the destination held before, written
+// ahead. Nothing is overwritten before what it held is durable in the patch.
+type undo struct {
+	path    string
+	f       *os.File
+	w       *format.Writer
+	segment *format.Segment // being filled; may be nil
+	pending int64           // length of what was saved and may not be durable, in bytes
+	named   bool            // the file's name is durable
+}
+
+// createUndo creates the undo patch that the options ask for. In a dry run it only
+// checks that it could be, as far as that can be told.
+func createUndo(patches []format.Header, d *destination, o Options) (*undo, error) {
+	if o.Undo == "" {
+		return nil, nil
+	}
+	if o.DryRun {
+		if _, err := os.Lstat(o.Undo); err == nil {
+			return nil, fmt.Errorf("%w: %s", ErrUndoExists, o.Undo)
+		}
+		return nil, nil
+	}
+	f, err := os.OpenFile(o.Undo, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if errors.Is(err, os.ErrExist) {
+		return nil, fmt.Errorf("%w: %s", ErrUndoExists, o.Undo)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("create the undo patch %s: %w", o.Undo, cause(err))
+	}
+	u := &undo{path: o.Undo, f: f}
+	u.w, err = format.NewWriter(undoFile{u}, undoHeader(patches, d, o), format.WriterOptions{Level: 1})
+	if err != nil {
+		return nil, errors.Join(err, u.remove())
+	}
+	return u, nil
+}
+
+// undoHeader describes the undo patch of patches.
+func undoHeader(patches []format.Header, d *destination, o Options) format.Header {
+	first, last := patches[0], patches[len(patches)-1]
+	h := format.Header{
+		ID:          uuid.New(),
+		Kind:        format.Undo,
+		Created:     time.Now().UTC().Truncate(time.Millisecond),
+		Tool:        o.Tool,
+		ToolVersion: o.ToolVersion,
+		VolumeSize:  min(d.size, volumeSize(patches)),
+		Granularity: format.RefineSize,
+		Base:        &format.Base{Exact: true, Patch: last.ID},
+	}
+	h.Host, _ = os.Hostname()                      // only told to people: unknown is fine
+	h.Source, _ = o.System.Describe(o.Destination) // the same
+	if b := first.Base; b != nil {
+		h.State = &format.State{Snapshot: b.Snapshot, SnapshotCreated: b.SnapshotCreated, Patch: b.Patch}
+	}
+	return h
+}
+
+// add saves those blocks of old, which is what the destination holds from off on,
+// that differ from what it shall hold.
+func (u *undo) add(off int64, old, shall []byte) error {
+	for e, data := range format.Refine(off, old, shall) {
+		for e.Len > 0 {
+			s, err := u.room()
+			if err != nil {
+				return err
+			}
+			part := e
+			if e.Kind == format.Data {
+				part.Len = min(e.Len, int64(format.MaxSegmentData-len(s.Data)))
+				s.Data = append(s.Data, data[:part.Len]...)
+				data = data[part.Len:]
+			}
+			s.Records = append(s.Records, format.Record{Extent: part, HasBase: true,
+				BaseHash: xxhash.Sum64(shall[part.Off-off : part.End()-off])})
+			u.pending += part.Len
+			e.Off, e.Len = part.End(), e.Len-part.Len
+		}
+	}
+	return nil
+}
+
+// room returns a segment with room for an extent.
+func (u *undo) room() (*format.Segment, error) {
+	if s := u.segment; s != nil && (len(s.Records) == format.MaxSegmentExtents || len(s.Data) == format.MaxSegmentData) {
+		if err := u.write(); err != nil {
+			return nil, err
+		}
+	}
+	if u.segment == nil {
+		u.segment = u.w.NewSegment()
+	}
+	return u.segment, nil
+}
+
+// write hands over the segment that is being filled.
+func (u *undo) write() error {
+	s := u.segment
+	if s == nil {
+		return nil
+	}
+	u.segment = nil
+	return u.w.Write(s)
+}
+
+// sync makes all that was saved durable.
+func (u *undo) sync() error {
+	if u.pending == 0 {
+		return nil
+	}
+	if err := u.write(); err != nil {
+		return err
+	}
+	if err := u.w.Flush(); err != nil {
+		return err
+	}
+	if err := u.f.Sync(); err != nil {
+		return fmt.Errorf("flush the undo patch %s: %w", u.path, cause(err))
+	}
+	if !u.named {
+		if err := syncFolder(u.path); err != nil {
+			return fmt.Errorf("flush the folder of the undo patch %s: %w", u.path, err)
+		}
+		u.named = true
+	}
+	u.pending = 0
+	return nil
+}
+
+// close ends the undo patch. Unless it is to be kept, because the destination was
+// never touched, it's removed.
+func (u *undo) close(keep bool) error {
+	if u == nil {
+		return nil
+	}
+	if !keep {
+		if u.segment != nil {
+			u.segment.Release()
+		}
+		u.w.Abort()
+		return u.remove()
+	}
+	err := u.write()
+	if closeErr := u.w.Close(); err == nil {
+		err = closeErr
+	}
+	if err == nil {
+		err = cause(u.f.Sync())
+	}
+	if err == nil {
+		err = syncFolder(u.path)
+	}
+	u.f.Close()
+	if err != nil {
+		return fmt.Errorf("end the undo patch %s, which can be applied without its end: %w", u.path, err)
+	}
+	return nil
+}
+
+func (u *undo) remove() error {
+	u.f.Close()
+	if err := os.Remove(u.path); err != nil {
+		return fmt.Errorf("remove the undo patch %s, which isn't needed: %w", u.path, cause(err))
+	}
+	return nil
+}
+
+// undoFile says of errors which file they are about.
+type undoFile struct{ *undo }
+
+func (u undoFile) Write(b []byte) (int, error) {
+	n, err := u.f.Write(b)
+	if err != nil {
+		err = fmt.Errorf("write the undo patch %s: %w", u.path, cause(err))
+	}
+	return n, err
+}
+
+// syncFolder makes the name of a file durable.
+func syncFolder(path string) error {
+	folder, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return cause(err)
+	}
+	defer folder.Close()
+	return cause(folder.Sync())
+}
