@@ -19,12 +19,12 @@ func TestParseDevices(t *testing.T) {
 	for _, d := range devices {
 		byNum[d.Minor] = d
 	}
-	const lvm = "LVM-Q7C0tCxUujqUeev7aczS9Hq9ghzz61uv"
+	const lvm = "LVM-KZSzrxD1CRD4IDMwG9WkUCnj2nZrP1CB"
 	for minor, want := range map[uint32]Device{
-		0:  {Name: "my--vg-or--ig", UUID: lvm + "JwuXHxMctXGOGMoQ4w8asCWL7PTXSSkR", VG: "my-vg", LV: "or-ig"},
-		1:  {Name: "my--vg-or--ig-real", UUID: lvm + "JwuXHxMctXGOGMoQ4w8asCWL7PTXSSkR-real", VG: "my-vg", LV: "or-ig", Layer: "real"},
-		2:  {Name: "my--vg-s--1-cow", UUID: lvm + "TLlm0azj03WHUz8jbO126NmpB5xJah4Y-cow", VG: "my-vg", LV: "s-1", Layer: "cow"},
-		9:  {Name: "my--vg-st.snap+x_1", UUID: lvm + "t66W2Y5EcJxEOlU9nXavuNhC4JY6GLYu", VG: "my-vg", LV: "st.snap+x_1"},
+		0:  {Name: "my--vg-or--ig", UUID: lvm + "h4qWfDFitCglgyhfGwNJ1c9zoEktkG0K", VG: "my-vg", LV: "or-ig"},
+		1:  {Name: "my--vg-or--ig-real", UUID: lvm + "h4qWfDFitCglgyhfGwNJ1c9zoEktkG0K-real", VG: "my-vg", LV: "or-ig", Layer: "real"},
+		2:  {Name: "my--vg-s--1-cow", UUID: lvm + "2QuqP91MPhdObDhkjEEJkCrgmMUiht7P-cow", VG: "my-vg", LV: "s-1", Layer: "cow"},
+		9:  {Name: "my--vg-st.snap+x_1", UUID: lvm + "ZRagPx91HW2ktzrmA6Eu0rbUpnDLPTh0", VG: "my-vg", LV: "st.snap+x_1"},
 		24: {Name: "odd: name|1"},
 		25: {Name: "empty"},
 	} {

@@ -6,20 +6,22 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
 
 const (
-	vgUUID       = "Q7C0tC-xUuj-qUee-v7ac-zS9H-q9gh-zz61uv"
-	reverted     = "y3PUkb-1s9J-mXMw-RVgr-0nhL-zIr1-h5NmP5"
-	revertedSnap = "aSnOS4-moA1-pxob-gN81-y1sl-3dT2-ezBRni"
+	vgUUID       = "KZSzrx-D1CR-D4ID-MwG9-WkUC-nj2n-ZrP1CB"
+	reverted     = "3piAHa-ldd2-7Ox2-yvEP-nEol-j6rE-6KeKY9"
+	revertedSnap = "dIkMad-qMIU-E3Ml-fTNy-PAUO-Pawd-1oZU1h"
 )
 
 func TestParseLV(t *testing.T) {
 	merge := LogicalVolume{VG: "my-vg", Name: "mrg", VGUUID: vgUUID, UUID: revertedSnap, Attr: "Swi-a-s---",
 		Origin: "reverted", OriginUUID: reverted, Merging: true, Active: true, SegType: "linear",
-		Size: 61685760, OriginSize: 61440000, ChunkSize: 4096}
+		Size: 61685760, OriginSize: 61440000, ChunkSize: 4096, Created: time.Unix(1795666004, 0).UTC()}
+	originCreated := time.Unix(1795666003, 0).UTC()
 	delayed, running := merge, merge
 	delayed.Num = DevNum{253, 18}
 	running.Num = DevNum{253, 17} // the origin's
@@ -27,9 +29,9 @@ func TestParseLV(t *testing.T) {
 		"delayed-merge": delayed,
 		"merging":       running,
 		"delayed-merge-origin": {VG: "my-vg", Name: "reverted", VGUUID: vgUUID, UUID: reverted, Attr: "Owi-aos---",
-			Merging: true, Active: true, Num: DevNum{253, 15}, SegType: "linear", Size: 61440000, OriginSize: 61440000},
+			Merging: true, Active: true, Num: DevNum{253, 15}, SegType: "linear", Size: 61440000, OriginSize: 61440000, Created: originCreated},
 		"merging-origin": {VG: "my-vg", Name: "reverted", VGUUID: vgUUID, UUID: reverted, Attr: "Owi-a-s---",
-			Merging: true, Active: true, Num: DevNum{253, 17}, SegType: "linear", Size: 61440000, OriginSize: 61440000},
+			Merging: true, Active: true, Num: DevNum{253, 17}, SegType: "linear", Size: 61440000, OriginSize: 61440000, Created: originCreated},
 	} {
 		t.Run(name, func(t *testing.T) { checkLV(t, name, want) })
 	}
@@ -64,7 +66,11 @@ func TestParseLVKinds(t *testing.T) {
 			if got.Active != (got.Num.Major == 253) || got.VGUUID != vgUUID || len(got.UUID) != 38 || (got.Origin != "") != (got.OriginUUID != "") {
 				t.Errorf("number or identifiers: %+v", got)
 			}
-			want.VG, want.VGUUID, want.UUID, want.OriginUUID, want.Num = "my-vg", got.VGUUID, got.UUID, got.OriginUUID, got.Num
+			if got.Created.Year() != 2026 {
+				t.Errorf("created %v", got.Created)
+			}
+			want.VG, want.VGUUID, want.UUID, want.OriginUUID, want.Num, want.Created =
+				"my-vg", got.VGUUID, got.UUID, got.OriginUUID, got.Num, got.Created
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Errorf("volume (-want +got):\n%s", diff)
 			}

@@ -9,7 +9,7 @@ fields=$(sed -n '/^const lvFields/,/^$/p' "$(dirname "$0")/../lv.go" | grep -o '
 
 # lv NAME VOLUME: what lvs says of VOLUME, to NAME.json and NAME.err
 lv() {
-  lvs -a --reportformat json --units b --nosuffix --binary -o "$fields" -- "$2" > "$out/$1.json" 2> "$out/$1.err" || true
+  lvs -a --reportformat json --units b --nosuffix --binary --config 'report/time_format="%s"' -o "$fields" -- "$2" > "$out/$1.json" 2> "$out/$1.err" || true
   [ -s "$out/$1.err" ] || rm "$out/$1.err"
 }
 # dm NAME: what dmsetup says of all devices, to NAME.info, NAME.table and NAME.status
@@ -83,5 +83,5 @@ dm merging
 
 # setpriv rather than su: there may be no such user.
 setpriv --reuid 1000 --clear-groups dmsetup table > /dev/null 2> "$out/not-root-dmsetup.err" || true
-setpriv --reuid 1000 --clear-groups lvs -a --reportformat json --units b --nosuffix --binary -o "$fields" \
-  -- my-vg/s-1 > "$out/not-root.json" 2> "$out/not-root.err" || true
+setpriv --reuid 1000 --clear-groups lvs -a --reportformat json --units b --nosuffix --binary \
+  --config 'report/time_format="%s"' -o "$fields" -- my-vg/s-1 > "$out/not-root.json" 2> "$out/not-root.err" || true
