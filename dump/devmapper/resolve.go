@@ -67,20 +67,44 @@ func missing(ctx context.Context, name string) error {
 		return fmt.Errorf(`logical volume %s/%s is active, but has no node in %s: try "vgmknodes %s"`,
 			v.VG, v.Name, devRoot, v.VG)
 	}
-	return fmt.Errorf(`logical volume %s/%s %w: activate it with "%s"`, v.VG, v.Name, ErrInactive, v.activation())
+	return &InactiveError{v}
 }
+
+// An InactiveError is about a logical volume without a device. It wraps [ErrInactive].
+type InactiveError struct{ LV LogicalVolume }
+
+func (e *InactiveError) Error() string {
+	return fmt.Sprintf("logical volume %s/%s %v: activate it with %q", e.LV.VG, e.LV.Name, ErrInactive,
+		"lvchange "+strings.Join(e.LV.activation(), " "))
+}
+
+// Unwrap makes errors.Is find ErrInactive.
+func (e *InactiveError) Unwrap() error { return ErrInactive }
 
 func notFound(name string) error { return fmt.Errorf("%w: %s", ErrNotFound, name) }
 
-// activation is the command that gives an inactive volume its device.
-func (v LogicalVolume) activation() string {
+// Activate gives an inactive volume its device, and returns what takes it away again.
+func (v LogicalVolume) Activate(ctx context.Context) (deactivate func(context.Context) error, err error) {
+	if _, err := run(ctx, "lvchange", v.activation()...); err != nil {
+		return nil, fmt.Errorf("activate %s/%s: %w", v.VG, v.Name, err)
+	}
+	return func(ctx context.Context) error {
+		if _, err := run(ctx, "lvchange", "-an", v.VG+"/"+v.Name); err != nil {
+			return fmt.Errorf("deactivate %s/%s again: %w", v.VG, v.Name, err)
+		}
+		return nil
+	}, nil
+}
+
+// activation is what lvchange has to be told to give an inactive volume its device.
+func (v LogicalVolume) activation() []string {
 	name := v.Name
 	if strings.IndexAny(v.Attr, "sS") == 0 && v.Pool == "" && v.Origin != "" {
 		name = v.Origin // a thick snapshot is activated with its origin: lvchange asks back if it is named itself
 	}
-	options := "-ay"
+	args := []string{"-ay"}
 	if len(v.Attr) > 9 && v.Attr[9] == 'k' { // lvs(8): skip activation
-		options += " -K"
+		args = append(args, "-K")
 	}
-	return fmt.Sprintf("lvchange %s %s/%s", options, v.VG, name)
+	return append(args, v.VG+"/"+name)
 }

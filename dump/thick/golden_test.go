@@ -82,7 +82,7 @@ func TestCapturedSnapshots(t *testing.T) {
 	for _, c := range capturedSnapshots(t) {
 		t.Run(c.Name, func(t *testing.T) {
 			ctx := context.Background()
-			src, err := OpenStore(ctx, c.cow, c.origin, false)
+			src, err := OpenStore(ctx, c.cow, c.origin, false, false)
 			if !c.Valid {
 				if !errors.Is(err, dump.ErrIncomplete) {
 					t.Fatalf("an overflowed store gives %v", err)
@@ -125,7 +125,7 @@ func TestCapturedExact(t *testing.T) {
 			continue
 		}
 		t.Run(c.Name, func(t *testing.T) {
-			src, err := OpenStore(t.Context(), c.cow, c.origin, true)
+			src, err := OpenStore(t.Context(), c.cow, c.origin, true, false)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -230,7 +230,7 @@ func TestGrownOrigin(t *testing.T) {
 		if c.Name != "c64k-partial" {
 			continue
 		}
-		src, err := OpenStore(context.Background(), c.cow, c.origin, false)
+		src, err := OpenStore(context.Background(), c.cow, c.origin, false, false)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -272,7 +272,7 @@ func TestOpenStoreErrors(t *testing.T) {
 		"store not written":   {small, c.origin},
 		"folder for a device": {filepath.Dir(c.cow), c.origin},
 	} {
-		if src, err := OpenStore(context.Background(), paths[0], paths[1], false); err == nil {
+		if src, err := OpenStore(context.Background(), paths[0], paths[1], false, false); err == nil {
 			src.Close()
 			t.Errorf("%s: no error", name)
 		} else {

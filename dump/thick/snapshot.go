@@ -17,6 +17,12 @@ import (
 // ErrNotSnapshot means that what was named is no thick snapshot.
 var ErrNotSnapshot = errors.New("not a thick snapshot")
 
+// ErrOtherOrigin means that two snapshots have nothing in common.
+var ErrOtherOrigin = errors.New("they are snapshots of different origins")
+
+// ErrOrder means that a later snapshot is needed.
+var ErrOrder = errors.New("a delta leads from a snapshot to a later one")
+
 // ErrMerging means that the snapshot is being merged into its origin.
 var ErrMerging = errors.New("the snapshot is being merged")
 
@@ -30,9 +36,8 @@ type snapshot struct {
 	lv     *devmapper.LogicalVolume // nil if the snapshot isn't LVM's
 }
 
-// Open opens the snapshot that a user names, in any way that LVM users do, and
-// lists what has changed on its origin.
-func Open(ctx context.Context, name string) (*Source, error) {
+// openLive opens a snapshot that is active, and lists its exceptions.
+func openLive(ctx context.Context, name string) (*Source, error) {
 	snap, err := find(ctx, name)
 	if err != nil {
 		return nil, err
@@ -40,7 +45,7 @@ func Open(ctx context.Context, name string) (*Source, error) {
 	s := &Source{snapshot: snap}
 	err = s.open(snap.target.COW.Path(), snap.origin.Path())
 	if err == nil {
-		s.base, err = blockdev.Open(snap.device.Path())
+		s.old, err = blockdev.Open(snap.device.Path())
 	}
 	if err == nil {
 		err = snap.compare(s)
@@ -51,8 +56,6 @@ func Open(ctx context.Context, name string) (*Source, error) {
 	if err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
-	s.plan(snap.size)
-	snap.describe(s)
 	return s, nil
 }
 
@@ -250,11 +253,32 @@ func (s *Source) listLive(ctx context.Context) error {
 	}
 }
 
-// describe fills in what the patch's header says of its source.
-func (s *snapshot) describe(src *Source) {
-	src.info = dump.Describe(s.origin.Path(), src.origin.ID())
-	src.info.Type = "thick"
-	if s.lv != nil {
-		dump.AddLV(&src.info, *s.lv)
+// checkOrder refuses a snapshot that is none of the same origin, or is older.
+func (s *snapshot) checkOrder(later *snapshot) error {
+	switch {
+	case s.target.Real != later.target.Real:
+		return fmt.Errorf("%s and %s: %w", s.name, later.name, ErrOtherOrigin)
+	case s.device.Num() == later.device.Num():
+		return fmt.Errorf("%s and %s are the same snapshot", s.name, later.name)
+	case s.lv != nil && later.lv != nil && later.lv.Created.Before(s.lv.Created):
+		return fmt.Errorf("%s is older than %s: %w", later.name, s.name, ErrOrder)
+	}
+	return nil
+}
+
+// state names what the volume is after a patch that leads to the snapshot.
+func (s *snapshot) state() *format.State {
+	if s.lv == nil {
+		return nil
+	}
+	return &format.State{Snapshot: s.lv.UUID, SnapshotCreated: s.lv.Created}
+}
+
+// describe fills in what the patch's header says of its source; data are read from volume.
+func (s *Source) describe(volume *blockdev.File) {
+	s.info = dump.Describe(volume.Name(), volume.ID())
+	s.info.Type = "thick"
+	if s.snapshot.lv != nil {
+		dump.AddLV(&s.info, *s.snapshot.lv)
 	}
 }

@@ -1,5 +1,5 @@
-// Package thick is the source of deltas since a thick (classic) snapshot: what
-// changed is listed in the snapshot's COW store, the data are the origin's.
+// Package thick is the source of patches that a thick (classic) snapshot tells: what has changed is listed in the snapshot's COW
+// store.
 package thick
 
 import (
@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"math"
 
 	"github.com/RoaringBitmap/roaring/v2/roaring64"
 
@@ -17,72 +18,129 @@ import (
 	"lvmsync/format"
 )
 
-// A Source is what changed on an origin since a snapshot. It implements
-// [dump.Source]. The list of changes is a superset of what changed: the kernel
-// makes an exception durable before it lets a write reach the origin.
+// A Source is what differs between a snapshot and its origin, or a later snapshot of it. It implements [dump.Source]. The list of
+// changes is a superset of what changed: the kernel makes an exception durable before it lets a write reach the origin.
 type Source struct {
-	origin  *blockdev.File
-	cow     *blockdev.File
-	base    *blockdev.File // the snapshot; nil for a store that is read without it
-	before  *cow.Before    // the snapshot as origin and store tell it; instead of base
-	store   *cow.Store
-	chunks  *roaring64.Bitmap // changed, and past the end of the snapshot
-	extents int64             // number of them
-	bytes   int64             // length of them
-	info    format.Source
-	// snapshot is what the kernel says of the snapshot; nil for a store that is
-	// read without it.
+	origin *blockdev.File // nil if it's gone
+	cow    *blockdev.File
+	store  *cow.Store
+	// old is the snapshot's device; nil for a store that is read without it.
+	old *blockdev.File
+	// before is the snapshot as origin and store tell it, where old is nil.
+	before *cow.Before
+
+	volume dump.Base   // what is sent
+	base   dump.Base   // what it replaces; nil if that can't be read
+	still  io.ReaderAt // what stands still of both; nil if neither does
+
+	chunks     *roaring64.Bitmap // changed, and past the end of the snapshot
+	chunkBytes int64             // size of a chunk in them
+	extents    int64             // number of them
+	bytes      int64             // length of them
+	info       format.Source
+	named      *snapshot // the base, if that is a snapshot
+	state      *format.State
+
+	// snapshot is what the kernel says of the snapshot; nil for a store that is read without it.
 	snapshot *snapshot
+	to       *Source // the later snapshot that is sent; nil: none
 }
 
 var _ dump.Source = (*Source)(nil)
 
-// OpenStore opens a COW store and the origin that it belongs to by their own
-// paths, without asking LVM or device-mapper. Both may be devices or files. The
-// store must be that of this very origin: nothing in it tells. With exactBase, Base
-// is there, at the cost of 8 bytes of memory an exception.
-func OpenStore(ctx context.Context, cowPath, originPath string, exactBase bool) (*Source, error) {
-	s := new(Source)
-	if err := s.open(cowPath, originPath); err != nil {
-		return nil, errors.Join(err, s.Close())
+// Open opens what has changed on its origin since a snapshot was made. The snapshot is named in any way that LVM users do.
+func Open(ctx context.Context, name string) (*Source, error) {
+	s, err := openLive(ctx, name)
+	if err != nil {
+		return nil, err
 	}
-	s.info = dump.Describe(originPath, s.origin.ID())
-	s.info.Type = "cow"
-	// The kernel may write to a store that a device is stacked on.
-	usage, err := blockdev.Users(s.cow.ID())
-	ahead := int64(cow.AllAreas)
-	if err == nil && len(usage.Users) > 0 {
-		ahead = 0
+	s.volume, s.base, s.still, s.named = s.origin, s.old, s.old, s.snapshot
+	s.plan(s.snapshot.size)
+	s.describe(s.origin)
+	return s, nil
+}
+
+// OpenReverse opens what takes the origin of a snapshot back to it.
+func OpenReverse(ctx context.Context, name string) (*Source, error) {
+	s, err := openLive(ctx, name)
+	if err != nil {
+		return nil, err
 	}
-	if err == nil {
-		err = s.list(ctx, s.origin.Size(), ahead)
+	s.volume, s.base, s.still, s.state = s.old, s.origin, s.old, s.snapshot.state()
+	s.plan(s.snapshot.size)
+	s.describe(s.old)
+	return s, nil
+}
+
+// OpenTo opens what has changed from one snapshot of an origin to a later one. The origin may be in use.
+func OpenTo(ctx context.Context, from, to string) (*Source, error) {
+	s, err := openLive(ctx, from)
+	if err != nil {
+		return nil, err
+	}
+	if s.to, err = openLive(ctx, to); err == nil {
+		err = s.snapshot.checkOrder(s.to.snapshot)
 	}
 	if err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
-	if exactBase {
-		if s.before, err = s.store.Before(ctx, s.origin, s.origin.Size(), s.chunks); err != nil {
-			err = fmt.Errorf("find the old chunks in %s: %w", cowPath, err)
-			return nil, errors.Join(err, s.Close())
-		}
-	}
-	s.plan(s.origin.Size())
+	s.volume, s.base, s.still = s.to.old, s.old, s.to.old
+	s.named, s.state = s.snapshot, s.to.snapshot.state()
+	s.addChunks(s.to)
+	s.plan(s.snapshot.size)
+	s.describe(s.to.old)
 	return s, nil
 }
 
-// open opens both devices and the store.
+// OpenStore opens a COW store and the origin that it belongs to by their own paths, without asking LVM or device-mapper: what has
+// changed on the origin, or what takes it back. Both may be devices or files. The store must be that of this very origin: nothing
+// in it tells. For the way back, originPath may be empty: the store holds the old content.
+func OpenStore(ctx context.Context, cowPath, originPath string, exactBase, reverse bool) (*Source, error) {
+	s := new(Source)
+	err := s.open(cowPath, originPath)
+	if err == nil {
+		err = s.listStore(ctx, exactBase || reverse)
+	}
+	if err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	switch {
+	case reverse && s.origin == nil:
+		s.volume = s.before
+		s.info = dump.Describe(cowPath, s.cow.ID())
+	case reverse:
+		s.volume, s.base, s.still = s.before, s.origin, s.origin
+		s.info = dump.Describe(cowPath, s.cow.ID())
+	default:
+		s.volume, s.still = s.origin, s.origin
+		if exactBase {
+			s.base = s.before
+		}
+		s.info = dump.Describe(originPath, s.origin.ID())
+	}
+	s.info.Type = "cow"
+	if s.volume.Size() == 0 {
+		return nil, errors.Join(fmt.Errorf("%s lists no changes: there is nothing to take back", cowPath), s.Close())
+	}
+	s.plan(s.volume.Size())
+	return s, nil
+}
+
+// open opens the devices and the store.
 func (s *Source) open(cowPath, originPath string) (err error) {
-	if s.origin, err = blockdev.Open(originPath); err != nil {
-		return fmt.Errorf("open the origin: %w", err)
+	if originPath != "" {
+		if s.origin, err = blockdev.Open(originPath); err != nil {
+			return fmt.Errorf("open the origin: %w", err)
+		}
 	}
 	if s.cow, err = blockdev.Open(cowPath); err != nil {
 		return fmt.Errorf("open the COW store: %w", err)
 	}
-	if s.origin.ID() == s.cow.ID() {
+	if s.origin != nil && s.origin.ID() == s.cow.ID() {
 		return fmt.Errorf("%s and %s are one and the same: origin and COW store can't be", cowPath, originPath)
 	}
 	// A write that is still in memory above the origin has no exception yet.
-	if s.origin.IsDevice() {
+	if s.origin != nil && s.origin.IsDevice() {
 		if err := s.origin.Flush(); err != nil {
 			return err
 		}
@@ -90,11 +148,44 @@ func (s *Source) open(cowPath, originPath string) (err error) {
 	if s.store, err = cow.Open(s.cow, s.cow.Size()); err != nil {
 		return fmt.Errorf("read the COW store %s: %w", cowPath, storeError(err))
 	}
+	s.chunkBytes = s.store.ChunkSize()
 	return nil
 }
 
-// list reads the exceptions of a snapshot of snapshotSize bytes. The areas
-// below initialised may be read ahead.
+// listStore reads the list of a store that is named directly, and where the old content is, if that is needed.
+func (s *Source) listStore(ctx context.Context, before bool) error {
+	// The kernel may write to a store that a device is stacked on.
+	usage, err := blockdev.Users(s.cow.ID())
+	if err != nil {
+		return err
+	}
+	ahead := int64(cow.AllAreas)
+	if len(usage.Users) > 0 {
+		ahead = 0
+		if before {
+			return fmt.Errorf("the COW store %s is %s and may grow: name the snapshot instead", s.cow.Name(), usage.Users[0])
+		}
+	}
+	size := int64(math.MaxInt64)
+	if s.origin != nil {
+		size = s.origin.Size()
+	}
+	if err := s.list(ctx, size, ahead); err != nil || !before {
+		return err
+	}
+	var origin io.ReaderAt // nothing outside the list is read without one
+	if s.origin != nil {
+		origin = s.origin
+	} else if size = 0; !s.chunks.IsEmpty() {
+		size = int64(s.chunks.Maximum()+1) * s.chunkBytes
+	}
+	if s.before, err = s.store.Before(ctx, origin, size, s.chunks); err != nil {
+		return fmt.Errorf("find the old chunks in %s: %w", s.cow.Name(), err)
+	}
+	return nil
+}
+
+// list reads the exceptions of a snapshot of snapshotSize bytes. The areas below initialised may be read ahead.
 func (s *Source) list(ctx context.Context, snapshotSize, initialised int64) error {
 	chunks, err := s.store.Exceptions(ctx, snapshotSize, initialised)
 	if err != nil {
@@ -107,12 +198,32 @@ func (s *Source) list(ctx context.Context, snapshotSize, initialised int64) erro
 	return nil
 }
 
-// plan adds what lies past the snapshot's end, where the origin grew and writes
-// leave no exception, and counts.
-func (s *Source) plan(snapshotSize int64) {
-	chunk := s.store.ChunkSize()
-	if size := s.origin.Size(); size > snapshotSize {
-		s.chunks.AddRange(uint64(snapshotSize/chunk), uint64((size+chunk-1)/chunk))
+// addChunks adds the exceptions of another snapshot of the origin. What neither has is the origin's in both, so that what both have
+// together is a superset of what differs between them: also if something was written to one of them.
+func (s *Source) addChunks(other *Source) {
+	unit := min(s.chunkBytes, other.chunkBytes)
+	s.chunks = inUnits(s.chunks, s.chunkBytes/unit)
+	s.chunks.Or(inUnits(other.chunks, other.chunkBytes/unit))
+	s.chunkBytes = unit
+}
+
+// inUnits gives the same set in chunks that are so many times smaller.
+func inUnits(chunks *roaring64.Bitmap, times int64) *roaring64.Bitmap {
+	if times == 1 {
+		return chunks
+	}
+	small := roaring64.New()
+	for it := chunks.Iterator(); it.HasNext(); {
+		c := it.Next()
+		small.AddRange(c*uint64(times), (c+1)*uint64(times))
+	}
+	return small
+}
+
+// plan adds what lies past the old end of a volume that has grown, where writes leave no exception, and counts.
+func (s *Source) plan(oldSize int64) {
+	if size := s.volume.Size(); size > oldSize {
+		s.chunks.AddRange(uint64(oldSize/s.chunkBytes), uint64((size+s.chunkBytes-1)/s.chunkBytes))
 	}
 	s.extents, s.bytes = 0, 0
 	for e := range s.runs() {
@@ -121,8 +232,7 @@ func (s *Source) plan(snapshotSize int64) {
 	}
 }
 
-// storeError makes an overflowed snapshot's store known as what it is to the
-// user, which the store's own error says in its words.
+// storeError makes an overflowed snapshot's store known as what it is to the user, which the store's own error says in its words.
 func storeError(err error) error {
 	if errors.Is(err, cow.ErrInvalid) {
 		return &overflowError{err}
@@ -140,12 +250,13 @@ func (s *Source) Header() format.Header {
 	h := format.Header{
 		Kind:        format.Delta,
 		Source:      s.info,
-		VolumeSize:  s.origin.Size(),
-		Granularity: s.store.ChunkSize(),
+		VolumeSize:  s.volume.Size(),
+		Granularity: s.chunkBytes,
+		State:       s.state,
 		Planned:     &format.Planned{Extents: s.extents, Bytes: s.bytes},
 	}
-	if s.snapshot != nil && s.snapshot.lv != nil {
-		h.Base = &format.Base{Snapshot: s.snapshot.lv.UUID, SnapshotCreated: s.snapshot.lv.Created}
+	if s.named != nil && s.named.lv != nil {
+		h.Base = &format.Base{Snapshot: s.named.lv.UUID, SnapshotCreated: s.named.lv.Created}
 	}
 	return h
 }
@@ -164,11 +275,14 @@ func (s *Source) Extents() iter.Seq2[format.Extent, error] {
 // runs yields the runs of changed chunks. The last chunk may be partial.
 func (s *Source) runs() iter.Seq[format.Extent] {
 	return func(yield func(format.Extent) bool) {
-		chunk, size := s.store.ChunkSize(), s.origin.Size()
+		size := s.volume.Size()
 		var run format.Extent
 		for it := s.chunks.Iterator(); it.HasNext(); {
-			off := int64(it.Next()) * chunk
-			n := min(chunk, size-off)
+			off := int64(it.Next()) * s.chunkBytes
+			n := min(s.chunkBytes, size-off)
+			if n <= 0 {
+				break // the origin has it, and the snapshot that is sent has not
+			}
 			if run.Len > 0 && run.End() == off {
 				run.Len += n
 				continue
@@ -184,31 +298,16 @@ func (s *Source) runs() iter.Seq[format.Extent] {
 	}
 }
 
-// ReadAt implements [dump.Source]: it reads the origin.
-func (s *Source) ReadAt(p []byte, off int64) (int, error) { return s.origin.ReadAt(p, off) }
+// ReadAt implements [dump.Source].
+func (s *Source) ReadAt(p []byte, off int64) (int, error) { return s.volume.ReadAt(p, off) }
 
-// Base implements [dump.Source]: it is the snapshot.
-func (s *Source) Base() dump.Base {
-	switch {
-	case s.base != nil:
-		return s.base
-	case s.before != nil:
-		return s.before
-	}
-	return nil
-}
+// Base implements [dump.Source].
+func (s *Source) Base() dump.Base { return s.base }
 
-// Unchanged implements [dump.Source]: it reads the snapshot, which stands still,
-// or the origin of a store that is read without one.
-func (s *Source) Unchanged() io.ReaderAt {
-	if s.base == nil {
-		return s.origin
-	}
-	return s.base
-}
+// Unchanged implements [dump.Source].
+func (s *Source) Unchanged() io.ReaderAt { return s.still }
 
-// Check implements [dump.Source]: reading the origin goes on as if nothing had
-// happened when the snapshot overflows.
+// Check implements [dump.Source]: reading the origin goes on as if nothing had happened when the snapshot overflows.
 func (s *Source) Check(ctx context.Context) error {
 	if s.snapshot != nil {
 		if err := s.snapshot.check(ctx); err != nil {
@@ -218,19 +317,25 @@ func (s *Source) Check(ctx context.Context) error {
 	if err := s.store.CheckValid(); err != nil {
 		return fmt.Errorf("read the COW store %s again: %w", s.cow.Name(), storeError(err))
 	}
+	if s.to != nil {
+		return s.to.Check(ctx)
+	}
 	return nil
 }
 
-// Origin is the device that the data are read from.
+// Origin is the volume that the snapshot was made of; nil if it's gone.
 func (s *Source) Origin() *blockdev.File { return s.origin }
 
 // Close implements [dump.Source].
 func (s *Source) Close() error {
 	var err error
-	for _, f := range []*blockdev.File{s.origin, s.cow, s.base} {
+	for _, f := range []*blockdev.File{s.origin, s.cow, s.old} {
 		if f != nil {
 			err = errors.Join(err, f.Close())
 		}
+	}
+	if s.to != nil {
+		err = errors.Join(err, s.to.Close())
 	}
 	return err
 }

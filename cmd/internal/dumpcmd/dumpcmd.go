@@ -24,15 +24,19 @@ func command() *cli.Command {
 	return &cli.Command{
 		Name:  "lvmsync-dump",
 		Usage: "write what changed on a logical volume since a snapshot as a patch",
-		UsageText: "lvmsync-dump [options] SNAPSHOT          what changed on its origin since\n" +
-			"lvmsync-dump [options] --full DEVICE     all of a device, image file or snapshot\n" +
-			"lvmsync-dump [options] --cow COW ORIGIN  what a COW store lists, without LVM",
+		UsageText: "lvmsync-dump [options] SNAPSHOT             what changed on its origin since\n" +
+			"lvmsync-dump [options] --to NEWER SNAPSHOT  what changed from one snapshot to another\n" +
+			"lvmsync-dump [options] --reverse SNAPSHOT   what takes its origin back to it\n" +
+			"lvmsync-dump [options] --full DEVICE        all of a device, image file or snapshot\n" +
+			"lvmsync-dump [options] --cow COW ORIGIN     what a COW store lists, without LVM",
 		Description: "The patch goes to standard output unless -o is given. SNAPSHOT and DEVICE are named\n" +
 			"as for LVM: vg/lv, /dev/vg/lv, /dev/mapper/vg-lv, /dev/dm-7.\n\n" +
 			"Exit status: 0 the patch is whole; 1 failed: what was written has no trailer, and\n" +
 			"lvmsync-apply refuses it; 2 wrong usage.",
 		Flags: []ucli.Flag{
 			&ucli.BoolFlag{Name: "full", Usage: "dump the whole of DEVICE", DisableDefaultText: true},
+			&ucli.StringFlag{Name: "to", Usage: "send what the snapshot `NEWER` holds instead of the origin, which may be in use"},
+			&ucli.BoolFlag{Name: "reverse", Usage: "send what SNAPSHOT holds: a patch that takes its origin back", DisableDefaultText: true},
 			&ucli.StringFlag{Name: "cow", Usage: "read the changes from the COW store `COW`, a device or file"},
 			&ucli.BoolFlag{Name: "exact-base", Usage: "leave out blocks that equal the snapshot: the destination is a bit-exact copy of it", DisableDefaultText: true},
 			&ucli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "write the patch to `FILE`, which appears whole or not at all"},
@@ -66,30 +70,42 @@ func run(ctx context.Context, inv *cli.Invocation) error {
 }
 
 func checkUsage(inv *cli.Invocation) error {
-	args, full, cow := inv.Args().Slice(), inv.Bool("full"), inv.IsSet("cow")
-	what := "snapshot"
+	if err := checkModes(inv); err != nil {
+		return err
+	}
+	args, what := inv.Args().Slice(), "snapshot"
 	switch {
-	case full && cow:
-		return cli.Usagef("--full and --cow exclude each other")
-	case full:
+	case inv.Bool("full"):
 		what = "device"
-	case cow:
+	case inv.IsSet("cow"):
 		what = "origin"
 	}
 	level := inv.Int("level")
 	switch {
-	case len(args) == 0:
+	case len(args) == 0 && !(inv.IsSet("cow") && inv.Bool("reverse")):
 		return cli.Usagef("no %s given", what)
 	case len(args) > 1:
 		return cli.Usagef("one %s expected, not %d arguments", what, len(args))
 	case level < 0 || level > format.MaxLevel:
 		return cli.Usagef("--level %d is not within 0 to %d", level, format.MaxLevel)
-	case full && inv.Bool("exact-base"):
-		return cli.Usagef("--full and --exact-base exclude each other: a full patch has no base")
 	case inv.IsSet("output") && inv.String("output") == "":
 		return cli.Usagef("--output needs the name of a file")
 	case toStdout(inv) && !inv.Bool("dry-run") && inv.OutIsTerminal():
 		return cli.Usagef("a patch is not written to a terminal: use -o FILE or a pipe")
+	}
+	return nil
+}
+
+// checkModes refuses options that say different things of what to dump.
+func checkModes(inv *cli.Invocation) error {
+	for _, pair := range [][2]string{{"full", "cow"}, {"full", "to"}, {"full", "reverse"}, {"full", "exact-base"},
+		{"to", "cow"}, {"to", "reverse"}} {
+		if inv.IsSet(pair[0]) && inv.IsSet(pair[1]) {
+			return cli.Usagef("--%s and --%s exclude each other", pair[0], pair[1])
+		}
+	}
+	if inv.Bool("exact-base") && inv.IsSet("cow") && inv.Bool("reverse") && inv.NArg() == 0 {
+		return cli.Usagef("--exact-base needs the origin, too")
 	}
 	return nil
 }

@@ -11,6 +11,7 @@ import (
 	"lvmsync/dump/devmapper"
 	"lvmsync/dump/full"
 	"lvmsync/dump/thick"
+	"lvmsync/dump/thin"
 )
 
 // source is a dump.Source as the user named it.
@@ -23,22 +24,87 @@ type source struct {
 // openSource opens what the options and arguments name.
 func openSource(ctx context.Context, inv *cli.Invocation) (source, error) {
 	name := inv.Args().First()
-	switch {
-	case inv.Bool("full"):
-		return openFull(ctx, inv, name)
-	case inv.IsSet("cow"):
+	if inv.IsSet("cow") {
 		return openStore(ctx, inv, inv.String("cow"), name)
 	}
-	s, err := thick.Open(ctx, name)
+	isThin := isThin(ctx, name)
+	switch {
+	case inv.Bool("full"):
+		return openFull(ctx, inv, name, isThin)
+	case isThin:
+		return openThin(ctx, inv, name)
+	}
+	return openThick(ctx, inv, name)
+}
+
+// isThin tells whether a thin volume is named, active or not. What is wrong with a name is found when it's opened.
+func isThin(ctx context.Context, name string) bool {
+	path, err := devmapper.Resolve(ctx, name)
+	var inactive *devmapper.InactiveError
+	if errors.As(err, &inactive) {
+		return inactive.LV.SegType == "thin"
+	}
+	if err != nil {
+		return false
+	}
+	id, err := blockdev.Identify(path)
+	return err == nil && thin.Is(ctx, id)
+}
+
+func openThick(ctx context.Context, inv *cli.Invocation, name string) (source, error) {
+	var s *thick.Source
+	var err error
+	switch {
+	case inv.IsSet("to"):
+		s, err = thick.OpenTo(ctx, name, inv.String("to"))
+	case inv.Bool("reverse"):
+		s, err = thick.OpenReverse(ctx, name)
+	default:
+		s, err = thick.Open(ctx, name)
+	}
 	if err != nil {
 		return source{}, err
 	}
 	noteChanges(inv, s)
-	warnUsers(inv, "the origin", s.Origin())
+	if !inv.IsSet("to") {
+		warnUsers(inv, "the origin", s.Origin())
+	}
 	return source{s, name, []string{s.Origin().Name()}}, nil
 }
 
-func openFull(ctx context.Context, inv *cli.Invocation, name string) (source, error) {
+func openThin(ctx context.Context, inv *cli.Invocation, name string) (source, error) {
+	var s *thin.Source
+	var err error
+	switch {
+	case inv.IsSet("to"):
+		s, err = thin.OpenTo(ctx, name, inv.String("to"))
+	case inv.Bool("reverse"):
+		s, err = thin.OpenReverse(ctx, name)
+	default:
+		s, err = thin.Open(ctx, name)
+	}
+	if err != nil {
+		return source{}, err
+	}
+	noteChanges(inv, s)
+	warnUsers(inv, "the volume", s.Volume())
+	warnZeroing(inv, s)
+	return source{s, name, []string{s.Volume().Name()}}, nil
+}
+
+func openFull(ctx context.Context, inv *cli.Invocation, name string, isThin bool) (source, error) {
+	if isThin {
+		s, err := thin.OpenFull(ctx, name)
+		if err == nil {
+			warnUsers(inv, "the volume", s.Volume())
+			warnZeroing(inv, s)
+			return source{s, name, []string{s.Volume().Name()}}, nil
+		}
+		if !errors.Is(err, thin.ErrHeld) && !errors.Is(err, thin.ErrPool) {
+			return source{}, err
+		}
+		inv.Warn(fmt.Sprintf("all of %s is read, mapped or not: %v", name, err))
+	}
 	path, err := devmapper.Resolve(ctx, name)
 	if err != nil {
 		return source{}, err
@@ -51,29 +117,36 @@ func openFull(ctx context.Context, inv *cli.Invocation, name string) (source, er
 	return source{s, name, []string{path}}, nil
 }
 
-func openStore(ctx context.Context, inv *cli.Invocation, cow, name string) (source, error) {
-	cowPath, err := devmapper.Resolve(ctx, cow)
+func openStore(ctx context.Context, inv *cli.Invocation, store, name string) (source, error) {
+	cowPath, err := devmapper.Resolve(ctx, store)
 	if err != nil {
 		return source{}, err
 	}
-	path, err := devmapper.Resolve(ctx, name)
-	if err != nil {
-		return source{}, err
+	paths := []string{cowPath}
+	path := ""
+	if name != "" {
+		if path, err = devmapper.Resolve(ctx, name); err != nil {
+			return source{}, err
+		}
+		paths = append(paths, path)
 	}
-	s, err := thick.OpenStore(ctx, cowPath, path, inv.Bool("exact-base"))
+	s, err := thick.OpenStore(ctx, cowPath, path, inv.Bool("exact-base"), inv.Bool("reverse"))
 	if err != nil {
 		return source{}, err
 	}
 	noteChanges(inv, s)
+	if s.Origin() == nil {
+		return source{s, store, paths}, nil
+	}
 	warnUsers(inv, "the origin", s.Origin())
-	return source{s, name, []string{path, cowPath}}, nil
+	return source{s, name, paths}, nil
 }
 
 // noteChanges tells what the list of changes holds.
-func noteChanges(inv *cli.Invocation, s *thick.Source) {
+func noteChanges(inv *cli.Invocation, s dump.Source) {
 	h := s.Header()
-	inv.Note("%d bytes in %d extents have changed on %s, which has %d bytes; chunks of %s",
-		h.Planned.Bytes, h.Planned.Extents, s.Origin().Name(), h.VolumeSize, cli.Bytes(h.Granularity))
+	inv.Note("%d bytes in %d extents have changed of %d; chunks of %s",
+		h.Planned.Bytes, h.Planned.Extents, h.VolumeSize, cli.Bytes(h.Granularity))
 }
 
 // warnUsers tells who may change the data while they are dumped.
@@ -90,11 +163,24 @@ func warnUsers(inv *cli.Invocation, what string, f *blockdev.File) {
 	}
 }
 
+// warnZeroing tells that parts of the volume may hold what others left in the pool.
+func warnZeroing(inv *cli.Invocation, s *thin.Source) {
+	if !s.ZeroesBlocks() {
+		inv.Warn("the pool does not zero its blocks: what was never written may hold data of other volumes, and is sent, too")
+	}
+}
+
 // sourceHint says what to do about an error in opening the source.
 func sourceHint(err error) string {
 	switch {
-	case errors.Is(err, thick.ErrNotSnapshot):
+	case errors.Is(err, thick.ErrNotSnapshot), errors.Is(err, thin.ErrNoOrigin):
 		return "name a snapshot, or dump everything with --full"
+	case errors.Is(err, thick.ErrOrder):
+		return "name the older one first, or use --reverse to go back"
+	case errors.Is(err, thin.ErrHeld):
+		return "wait for the other program, or free what it left behind as told"
+	case errors.Is(err, thin.ErrNotThin):
+		return "with --to, both must be thin volumes of one pool, or thick snapshots of one origin"
 	case errors.Is(err, devmapper.ErrNoTool):
 		return "install the package that has it: dmsetup, lvm2"
 	}

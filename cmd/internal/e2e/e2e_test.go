@@ -113,7 +113,7 @@ func reverse(ts *testscript.TestScript, neg bool, args []string) {
 
 // makeSnapshot makes what the snapshot holds, out of its store and the origin.
 func makeSnapshot(dir string) error {
-	src, err := thick.OpenStore(context.Background(), filepath.Join(dir, "cow.img"), filepath.Join(dir, "origin.img"), true)
+	src, err := thick.OpenStore(context.Background(), filepath.Join(dir, "cow.img"), filepath.Join(dir, "origin.img"), true, false)
 	if err != nil {
 		return err
 	}

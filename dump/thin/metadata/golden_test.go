@@ -84,7 +84,7 @@ func (v view) open(image []byte) (*Metadata, error) {
 	if err != nil || !v.HeldRoot {
 		return m, err
 	}
-	return m.Held(m.HeldRoot())
+	return OpenSnapshot(bytes.NewReader(image), int64(len(image)), m.HeldRoot(), m.super.dataBlocks)
 }
 
 // blocks is the set that the manifest lists.

@@ -25,22 +25,20 @@ type Metadata struct {
 }
 
 // Open reads the superblock of a metadata device, or copy, of size bytes. Of an active pool's device, only what a
-// metadata snapshot has may be read: see [Metadata.Held].
+// metadata snapshot has may be read: see [OpenSnapshot].
 func Open(r io.ReaderAt, size int64) (*Metadata, error) {
 	m := &Metadata{r: r, blocks: uint64(size / BlockSize)}
 	return m, m.readSuperblock(0)
 }
 
-// Held gives the metadata as the metadata snapshot in the given block tells them, which the status of an active pool
-// names. What it leads to stands still until it is released.
-func (m *Metadata) Held(block uint64) (*Metadata, error) {
-	held := &Metadata{r: m.r, blocks: m.blocks}
-	if err := held.readSuperblock(block); err != nil {
-		return nil, err
-	}
-	// The kernel wipes what is about space from the copy.
-	held.super.dataBlocks = m.super.dataBlocks
-	return held, nil
+// OpenSnapshot reads the superblock of the metadata snapshot in the given block, which the status of an active pool tells,
+// like the number of the pool's data blocks, which the kernel wipes from the copy. What it leads to stands still until it
+// is released.
+func OpenSnapshot(r io.ReaderAt, size int64, block, dataBlocks uint64) (*Metadata, error) {
+	m := &Metadata{r: r, blocks: uint64(size / BlockSize)}
+	err := m.readSuperblock(block)
+	m.super.dataBlocks = dataBlocks
+	return m, err
 }
 
 func (m *Metadata) readSuperblock(block uint64) error {

@@ -1,0 +1,340 @@
+// Package thin is the source of patches of thin volumes: what changed between two of them, or what one of them maps, is told by
+// the pool's metadata, the data are read from the volumes.
+package thin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+
+	"github.com/RoaringBitmap/roaring/v2/roaring64"
+
+	"lvmsync/dump"
+	"lvmsync/dump/blockdev"
+	"lvmsync/dump/devmapper"
+	"lvmsync/dump/thin/metadata"
+	"lvmsync/format"
+)
+
+var (
+	// ErrNotThin means that what was named is no thin volume.
+	ErrNotThin = errors.New("not a thin volume")
+	// ErrNoOrigin means that a thin volume is no snapshot of another one, or that one has been removed.
+	ErrNoOrigin = errors.New("not a snapshot of a thin volume, or its origin has been removed")
+	// ErrOtherPool means that two volumes have nothing in common to compare.
+	ErrOtherPool = errors.New("the volumes are in different pools")
+)
+
+// A Source is what a patch of a thin volume holds. It implements [dump.Source].
+type Source struct {
+	pool  *pool
+	old   *volume // the base; nil for a full patch
+	new   *volume // what data are read from
+	still *volume // the one of both that stands still: a snapshot
+	named *volume // the base, if it is a snapshot, which others know by name
+
+	data  *roaring64.Bitmap // blocks to send
+	zero  *roaring64.Bitmap // blocks that read as zeros now
+	bytes int64             // length of all of them
+	runs  int64             // extents
+
+	info  format.Source
+	base  *format.Base
+	state *format.State
+}
+
+var _ dump.Source = (*Source)(nil)
+
+// Open opens what has changed on the origin of a thin snapshot since that was made.
+func Open(ctx context.Context, name string) (*Source, error) {
+	return open(ctx, func(s *Source) (err error) {
+		if s.old, s.new, err = openPair(ctx, name); err != nil {
+			return err
+		}
+		s.still, s.named = s.old, s.old
+		return s.new.file.Flush()
+	})
+}
+
+// OpenTo opens what has changed from one volume to another one of the same pool. Neither needs to be older, nor stem from the
+// other.
+func OpenTo(ctx context.Context, from, to string) (*Source, error) {
+	return open(ctx, func(s *Source) (err error) {
+		if s.old, err = openVolume(ctx, from); err != nil {
+			return err
+		}
+		if s.new, err = openVolume(ctx, to); err != nil {
+			return err
+		}
+		s.still = s.new
+		s.state = state(s.new)
+		if s.old.lv != nil && s.old.lv.Origin != "" {
+			s.named = s.old
+		}
+		return s.new.file.Flush()
+	})
+}
+
+// OpenReverse opens what takes the origin of a thin snapshot back to it.
+func OpenReverse(ctx context.Context, name string) (*Source, error) {
+	return open(ctx, func(s *Source) (err error) {
+		if s.new, s.old, err = openPair(ctx, name); err != nil {
+			return err
+		}
+		s.still = s.new
+		s.state = state(s.new)
+		return s.old.file.Flush()
+	})
+}
+
+// OpenFull opens what a thin volume maps; the rest of it are zeros.
+func OpenFull(ctx context.Context, name string) (*Source, error) {
+	return open(ctx, func(s *Source) (err error) {
+		if s.new, err = openVolume(ctx, name); err != nil {
+			return err
+		}
+		if s.new.lv != nil && s.new.lv.Origin != "" {
+			s.state = state(s.new)
+		}
+		return s.new.file.Flush()
+	})
+}
+
+// openPair opens a thin snapshot and its origin.
+func openPair(ctx context.Context, name string) (snapshot, origin *volume, err error) {
+	if snapshot, err = openVolume(ctx, name); err != nil {
+		return nil, nil, err
+	}
+	if snapshot.lv == nil || snapshot.lv.Origin == "" {
+		return snapshot, nil, fmt.Errorf("%s: %w", name, ErrNoOrigin)
+	}
+	origin, err = openVolume(ctx, snapshot.lv.VG+"/"+snapshot.lv.Origin)
+	if errors.Is(err, ErrNotThin) {
+		err = fmt.Errorf("%s: %w: its origin lies outside the pool", name, ErrNoOrigin)
+	}
+	return snapshot, origin, err
+}
+
+// state names what the volume is after a patch that leads to v.
+func state(v *volume) *format.State {
+	if v.lv == nil {
+		return nil
+	}
+	return &format.State{Snapshot: v.lv.UUID, SnapshotCreated: v.lv.Created}
+}
+
+// open opens the volumes, then finds out what to send.
+func open(ctx context.Context, volumes func(*Source) error) (*Source, error) {
+	s := new(Source)
+	err := volumes(s)
+	if err == nil {
+		err = s.list(ctx)
+	}
+	if err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	s.describe()
+	return s, nil
+}
+
+// list asks the pool what to send.
+func (s *Source) list(ctx context.Context) (err error) {
+	if s.old != nil && s.old.target.Pool != s.new.target.Pool {
+		return fmt.Errorf("%s and %s: %w", s.old.name, s.new.name, ErrOtherPool)
+	}
+	if s.pool, err = openPool(ctx, s.new.target.Pool); err != nil {
+		return err
+	}
+	return s.pool.read(ctx, func(m *metadata.Metadata) error {
+		if s.old == nil {
+			return s.listAll(ctx, m)
+		}
+		return s.listChanges(ctx, m)
+	})
+}
+
+// listAll lists what the volume maps. The rest reads as zeros, or from outside the pool.
+func (s *Source) listAll(ctx context.Context, m *metadata.Metadata) error {
+	mapped, err := m.Mapped(ctx, s.new.target.ID)
+	if err != nil {
+		return err
+	}
+	unmapped := roaring64.New()
+	unmapped.AddRange(0, s.blocks(s.new.file.Size()))
+	unmapped.AndNot(mapped)
+	s.plan(mapped, unmapped)
+	return nil
+}
+
+// listChanges lists what the volumes map differently. What the new one has past the end of the old one is sent whatever it is:
+// the destination may hold anything there.
+func (s *Source) listChanges(ctx context.Context, m *metadata.Metadata) error {
+	d, err := m.Diff(ctx, s.old.target.ID, s.new.target.ID)
+	if err != nil {
+		return err
+	}
+	if from, to := s.old.file.Size(), s.new.file.Size(); from < to {
+		mapped, err := m.Mapped(ctx, s.new.target.ID)
+		if err != nil {
+			return err
+		}
+		grown := roaring64.New()
+		grown.AddRange(uint64(from/s.pool.blockSize()), s.blocks(to))
+		d.Mapped.Or(roaring64.And(mapped, grown))
+		d.Unmapped.Or(roaring64.AndNot(grown, mapped))
+	}
+	s.plan(d.Mapped, d.Unmapped)
+	return nil
+}
+
+// blocks is how many of the pool's blocks a size in bytes takes.
+func (s *Source) blocks(size int64) uint64 {
+	return uint64((size + s.pool.blockSize() - 1) / s.pool.blockSize())
+}
+
+// plan clips what to send to the volume and counts it.
+func (s *Source) plan(data, zero *roaring64.Bitmap) {
+	inside := s.blocks(s.new.file.Size())
+	for _, set := range []*roaring64.Bitmap{data, zero} {
+		if !set.IsEmpty() && set.Maximum() >= inside {
+			set.RemoveRange(inside, set.Maximum()+1)
+		}
+	}
+	s.data, s.zero = data, zero
+	if s.new.target.HasExternal { // what isn't mapped is read from elsewhere
+		s.data.Or(zero)
+		s.zero = roaring64.New()
+	}
+	for e := range s.extents() {
+		s.runs++
+		s.bytes += e.Len
+	}
+}
+
+// describe fills in what the patch's header says of its source.
+func (s *Source) describe() {
+	s.info = dump.Describe(s.new.file.Name(), s.new.file.ID())
+	s.info.Type = "thin"
+	if s.new.lv != nil {
+		dump.AddLV(&s.info, *s.new.lv)
+	}
+	if s.old == nil {
+		return
+	}
+	s.base = &format.Base{}
+	if s.named != nil && s.named.lv != nil {
+		lv := s.named.lv
+		s.info.Snapshot, s.info.SnapshotUUID = lv.Name, lv.UUID
+		s.base.Snapshot, s.base.SnapshotCreated = lv.UUID, lv.Created
+	}
+}
+
+// Header implements [dump.Source].
+func (s *Source) Header() format.Header {
+	h := format.Header{
+		Kind:        format.Full,
+		Source:      s.info,
+		VolumeSize:  s.new.file.Size(),
+		Granularity: s.pool.blockSize(),
+		Base:        s.base,
+		State:       s.state,
+		Planned:     &format.Planned{Extents: s.runs, Bytes: s.bytes},
+	}
+	if s.old != nil {
+		h.Kind = format.Delta
+	}
+	return h
+}
+
+// Extents implements [dump.Source].
+func (s *Source) Extents() iter.Seq2[format.Extent, error] {
+	return func(yield func(format.Extent, error) bool) {
+		for e := range s.extents() {
+			if !yield(e, nil) {
+				return
+			}
+		}
+	}
+}
+
+// extents yields runs of blocks of one kind. The last block may be partial.
+func (s *Source) extents() iter.Seq[format.Extent] {
+	return func(yield func(format.Extent) bool) {
+		block, size := s.pool.blockSize(), s.new.file.Size()
+		data, zero := s.data.Iterator(), s.zero.Iterator()
+		var run format.Extent
+		for data.HasNext() || zero.HasNext() {
+			e := format.Extent{Kind: format.Data}
+			if !data.HasNext() || zero.HasNext() && zero.PeekNext() < data.PeekNext() {
+				e.Kind = format.Zero
+				e.Off = int64(zero.Next()) * block
+			} else {
+				e.Off = int64(data.Next()) * block
+			}
+			e.Len = min(block, size-e.Off)
+			if run.Len > 0 && run.End() == e.Off && run.Kind == e.Kind {
+				run.Len += e.Len
+				continue
+			}
+			if run.Len > 0 && !yield(run) {
+				return
+			}
+			run = e
+		}
+		if run.Len > 0 {
+			yield(run)
+		}
+	}
+}
+
+// ReadAt implements [dump.Source].
+func (s *Source) ReadAt(p []byte, off int64) (int, error) { return s.new.file.ReadAt(p, off) }
+
+// Base implements [dump.Source].
+func (s *Source) Base() dump.Base {
+	if s.old == nil {
+		return nil
+	}
+	return s.old.file
+}
+
+// Unchanged implements [dump.Source]: it reads the volume that stands still.
+func (s *Source) Unchanged() io.ReaderAt {
+	if s.still == nil {
+		return nil
+	}
+	return s.still.file
+}
+
+// Check implements [dump.Source].
+func (s *Source) Check(ctx context.Context) error {
+	status, err := devmapper.StatusOfPool(ctx, s.pool.device.Num())
+	if err == nil && status.Failed {
+		err = fmt.Errorf("the pool %s has failed", s.pool.device.Name)
+	}
+	for _, v := range []*volume{s.old, s.new} {
+		if v != nil && err == nil {
+			err = v.check()
+		}
+	}
+	return err
+}
+
+// Volume is the device that the data are read from.
+func (s *Source) Volume() *blockdev.File { return s.new.file }
+
+// ZeroesBlocks tells whether the pool zeroes a block before a volume gets it.
+func (s *Source) ZeroesBlocks() bool { return s.pool.zeroes() }
+
+// Close implements [dump.Source].
+func (s *Source) Close() error {
+	var err error
+	for _, v := range []*volume{s.old, s.new} {
+		if v != nil {
+			err = errors.Join(err, v.close(context.Background()))
+		}
+	}
+	return err
+}

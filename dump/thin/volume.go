@@ -1,0 +1,113 @@
+package thin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"lvmsync/dump/blockdev"
+	"lvmsync/dump/devmapper"
+)
+
+// A volume is a thin volume, and the device to read it from.
+type volume struct {
+	name       string // as the user named it
+	device     devmapper.Device
+	target     devmapper.ThinTarget
+	lv         *devmapper.LogicalVolume // nil if the volume isn't LVM's
+	file       *blockdev.File
+	deactivate func(context.Context) error // nil: it was active
+}
+
+// openVolume opens the thin volume that a user names. One that is not active, as thin snapshots mostly are, is activated
+// until close.
+func openVolume(ctx context.Context, name string) (v *volume, err error) {
+	v = &volume{name: name}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, v.close(ctx))
+			v = nil
+		}
+	}()
+	path, err := v.resolve(ctx)
+	if err != nil {
+		return v, err
+	}
+	id, err := blockdev.Identify(path)
+	if err != nil {
+		return v, err
+	}
+	if v.device, v.target, err = identify(ctx, id); err != nil {
+		return v, fmt.Errorf("%s: %w", name, err)
+	}
+	if v.device.VG != "" && v.lv == nil {
+		lv, err := devmapper.LV(ctx, v.device.VG, v.device.LV)
+		if err != nil {
+			return v, err
+		}
+		v.lv = &lv
+	}
+	v.file, err = blockdev.Open(path)
+	return v, err
+}
+
+// resolve finds the volume's device, and activates the volume if that takes it.
+func (v *volume) resolve(ctx context.Context) (string, error) {
+	path, err := devmapper.Resolve(ctx, v.name)
+	var inactive *devmapper.InactiveError
+	if !errors.As(err, &inactive) || inactive.LV.SegType != "thin" {
+		return path, err
+	}
+	if v.deactivate, err = inactive.LV.Activate(ctx); err != nil {
+		return "", err
+	}
+	v.lv = &inactive.LV
+	return devmapper.Resolve(ctx, v.name)
+}
+
+// Is tells whether a block device is a thin volume.
+func Is(ctx context.Context, id blockdev.ID) bool {
+	_, _, err := identify(ctx, id)
+	return err == nil
+}
+
+// identify finds out which thin volume a device is.
+func identify(ctx context.Context, id blockdev.ID) (devmapper.Device, devmapper.ThinTarget, error) {
+	var target devmapper.ThinTarget
+	if !id.Device {
+		return devmapper.Device{}, target, fmt.Errorf("%w: it is a regular file", ErrNotThin)
+	}
+	device, err := devmapper.Info(ctx, id.Major, id.Minor)
+	if err != nil {
+		return device, target, err
+	}
+	table, err := devmapper.TableOf(ctx, id.Major, id.Minor)
+	if err != nil {
+		return device, target, err
+	}
+	if len(table) != 1 || table[0].Type != "thin" {
+		return device, target, ErrNotThin
+	}
+	target, err = devmapper.ParseThinTarget(table[0])
+	return device, target, err
+}
+
+// check makes sure that the volume is still there.
+func (v *volume) check() error {
+	if !v.device.Exists() {
+		return fmt.Errorf("%s: the volume is no longer there", v.name)
+	}
+	return nil
+}
+
+// close closes the device and deactivates the volume if it was activated, whatever has become of ctx.
+func (v *volume) close(ctx context.Context) error {
+	var err error
+	if v.file != nil {
+		err = v.file.Close()
+	}
+	if v.deactivate != nil {
+		err = errors.Join(err, v.deactivate(context.WithoutCancel(ctx)))
+	}
+	return err
+}
