@@ -111,7 +111,8 @@ func openPair(ctx context.Context, name string) (snapshot, origin *volume, err e
 		return snapshot, nil, fmt.Errorf("%s: %w", name, ErrNoOrigin)
 	}
 	origin, err = openVolume(ctx, snapshot.lv.VG+"/"+snapshot.lv.Origin)
-	if errors.Is(err, ErrNotThin) {
+	var inactive *devmapper.InactiveError
+	if errors.Is(err, ErrNotThin) || errors.As(err, &inactive) && inactive.LV.SegType != "thin" {
 		err = fmt.Errorf("%s: %w: its origin lies outside the pool", name, ErrNoOrigin)
 	}
 	return snapshot, origin, err

@@ -241,3 +241,25 @@ func file(t *testing.T, name string, content []byte) string {
 	}
 	return path
 }
+
+// wrapDmsetup makes a folder with a dmsetup that is the given script. The true one is in $real, the folder is ${0%/*}.
+func wrapDmsetup(t *testing.T, script string) string {
+	t.Helper()
+	real, err := exec.LookPath("dmsetup")
+	if err != nil {
+		t.Fatal(err)
+	}
+	bin := t.TempDir()
+	script = fmt.Sprintf("#!/bin/bash\nreal=%s\n%s\n", real, script)
+	if err := os.WriteFile(filepath.Join(bin, "dmsetup"), []byte(script), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	return bin
+}
+
+// withPath is a command that finds what is in a folder first.
+func withPath(bin, name string, args ...string) *exec.Cmd {
+	cmd := exec.Command(name, args...)
+	cmd.Env = append(os.Environ(), "PATH="+bin+":"+os.Getenv("PATH"))
+	return cmd
+}

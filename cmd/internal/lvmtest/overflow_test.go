@@ -67,23 +67,12 @@ func TestOverflowDuringList(t *testing.T) {
 		t.Run(fmt.Sprintf("after status %d", n), func(t *testing.T) {
 			origin, snap := newOverflowing(t, "list", 4*mib)
 			poke(t, origin, 2, 0, 1*mib)
-			real, err := exec.LookPath("dmsetup")
-			if err != nil {
-				t.Fatal(err)
-			}
-			bin := t.TempDir()
-			script := fmt.Sprintf(`#!/bin/bash
-case " $* " in *" status "*) ;; *) exec %[1]s "$@" ;; esac
-%[1]s "$@"; status=$?
-echo >>%[2]s/count
-[ "$(wc -l <%[2]s/count)" != %[3]d ] || dd if=/dev/urandom of=%[4]s bs=1M count=4 conv=fsync status=none
-exit $status
-`, real, bin, n, origin)
-			if err := os.WriteFile(filepath.Join(bin, "dmsetup"), []byte(script), 0o700); err != nil {
-				t.Fatal(err)
-			}
-			cmd := exec.Command("lvmsync-dump", snap)
-			cmd.Env = append(os.Environ(), "PATH="+bin+":"+os.Getenv("PATH"))
+			bin := wrapDmsetup(t, fmt.Sprintf(`case " $* " in *" status "*) ;; *) exec "$real" "$@" ;; esac
+"$real" "$@"; status=$?
+echo >>"${0%%/*}/count"
+[ "$(wc -l <"${0%%/*}/count")" != %d ] || dd if=/dev/urandom of=%s bs=1M count=4 conv=fsync status=none
+exit $status`, n, origin))
+			cmd := withPath(bin, "lvmsync-dump", snap)
 			d := runCommand(t, nil, cmd)
 			d.want(t, 1, "incomplete")
 			wantNoPatch(t, d.stdout)

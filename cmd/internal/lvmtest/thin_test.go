@@ -1,0 +1,338 @@
+//go:build lvm
+
+package lvmtest
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"strings"
+	"testing"
+)
+
+// newPool makes a thin pool with the given block size, and checks at the end that nobody left a metadata snapshot behind.
+func newPool(t *testing.T, vg, chunk, size string) string {
+	t.Helper()
+	newVG(t, vg, 1)
+	sh(t, "lvcreate", "-qq", "-y", "-c", chunk, "-L", size, "-T", vg+"/pool")
+	t.Cleanup(func() { wantNothingHeld(t, vg) })
+	return vg + "/pool"
+}
+
+// heldRoot is what the pool's status says of its metadata snapshot.
+func heldRoot(t *testing.T, vg string) string {
+	t.Helper()
+	return strings.Fields(sh(t, "dmsetup", "status", vg+"-pool-tpool"))[6]
+}
+
+func wantNothingHeld(t *testing.T, vg string) {
+	t.Helper()
+	if held := heldRoot(t, vg); held != "-" {
+		t.Errorf("the metadata snapshot of %s is still reserved, in block %s", vg, held)
+	}
+}
+
+// newThin makes a thin volume of size bytes.
+func newThin(t *testing.T, vg, name string, size int64) string {
+	t.Helper()
+	sh(t, "lvcreate", "-qq", "-y", "-V", fmt.Sprintf("%db", size), "-T", vg+"/pool", "-n", name)
+	return "/dev/" + vg + "/" + name
+}
+
+func thinSnapshot(t *testing.T, vg, origin, name string) {
+	t.Helper()
+	sh(t, "lvcreate", "-qq", "-y", "-s", "-n", name, vg+"/"+origin)
+}
+
+// change writes to and discards random parts of a device.
+func change(t *testing.T, path string, seed uint64, writes, discards int) {
+	t.Helper()
+	rnd := rand.New(rand.NewPCG(seed, 7))
+	sectors := size(t, path) / 512
+	var offsets []int64
+	for range writes {
+		offsets = append(offsets, rnd.Int64N(sectors)*512)
+	}
+	poke(t, path, byte(seed), offsets...)
+	for range discards {
+		off := rnd.Int64N(sectors)
+		n := min(1+rnd.Int64N(1024), sectors-off)
+		sh(t, "blkdiscard", "-o", fmt.Sprint(off*512), "-l", fmt.Sprint(n*512), path)
+	}
+}
+
+// A thin snapshot, inactive as LVM makes them, tells what has changed on its origin: writes, new blocks and discards, with block
+// sizes that are no power of two, too, and a last block that is partial. Each way of dumping gives the right bytes.
+func TestThin(t *testing.T) {
+	for _, chunk := range []string{"64k", "192k", "1m"} {
+		t.Run(chunk, func(t *testing.T) {
+			newPool(t, "thin", chunk, "64m")
+			const volume = 9*mib + 36*kib
+			origin := newThin(t, "thin", "origin", volume)
+			change(t, origin, 1, 60, 0)
+			thinSnapshot(t, "thin", "origin", "mon")
+			dest, exact := plain(t, "thin", "dest", volume), plain(t, "thin", "exact", volume)
+			for _, d := range []string{dest, exact} {
+				fill(t, d, 9)
+				transfer(t, d, "--full", "thin/mon")
+			}
+			wantSame(t, origin, dest)
+
+			change(t, origin, 2, 30, 6)
+			transfer(t, dest, "thin/mon")
+			wantSame(t, origin, dest)
+			patch := transfer(t, exact, "--exact-base", "thin/mon")
+			wantSame(t, origin, exact)
+			if len(patch) > 800_000 { // 30 sectors, and what was discarded
+				t.Errorf("%d bytes in the exact patch", len(patch))
+			}
+
+			// Back again, then forth by another snapshot, while the origin changes.
+			transfer(t, dest, "--reverse", "thin/mon")
+			thinSnapshot(t, "thin", "origin", "tue")
+			change(t, origin, 3, 30, 6)
+			wantSnapshot(t, "thin/mon", dest)
+			transfer(t, dest, "--to", "thin/tue", "thin/mon")
+			wantSnapshot(t, "thin/tue", dest)
+			transfer(t, dest, "--to", "thin/mon", "thin/tue") // the older one as the newer
+			wantSnapshot(t, "thin/mon", dest)
+			for _, lv := range []string{"mon", "tue"} {
+				if attr := sh(t, "lvs", "--noheadings", "-o", "lv_attr", "thin/"+lv); strings.TrimSpace(attr)[4] == 'a' {
+					t.Errorf("%s was left active: %s", lv, attr)
+				}
+			}
+		})
+	}
+}
+
+// plain makes a linear volume.
+func plain(t *testing.T, vg, name string, size int64) string {
+	t.Helper()
+	sh(t, "lvcreate", "-qq", "-y", "-Wn", "-Zn", "-L", fmt.Sprintf("%db", size), "-n", name, vg)
+	return "/dev/" + vg + "/" + name
+}
+
+// wantSnapshot compares a destination with a thin snapshot, which is active meanwhile.
+func wantSnapshot(t *testing.T, lv, dest string) {
+	t.Helper()
+	sh(t, "lvchange", "-ay", "-K", lv)
+	t.Run(lv, func(t *testing.T) { wantSame(t, "/dev/"+lv, dest) }) // which then closes it
+	sh(t, "lvchange", "-an", lv)
+}
+
+// A copy of a thin volume onto a thin volume takes no more of the pool than the volume does, though there was data before.
+func TestThinStaysThin(t *testing.T) {
+	newPool(t, "stays", "64k", "96m")
+	origin := newThin(t, "stays", "origin", 24*mib)
+	dest := newThin(t, "stays", "dest", 24*mib)
+	fill(t, dest, 5)
+	change(t, origin, 1, 20, 0)
+	thinSnapshot(t, "stays", "origin", "snap")
+	transfer(t, dest, "--full", "stays/snap")
+	wantSame(t, origin, dest)
+	change(t, origin, 2, 20, 4)
+	sh(t, "blkdiscard", "-o", "0", "-l", fmt.Sprint(8*mib), origin)
+	transfer(t, dest, "stays/snap")
+	wantSame(t, origin, dest)
+	used := func(lv string) (percent float64) {
+		if _, err := fmt.Sscan(sh(t, "lvs", "--noheadings", "-o", "data_percent", lv), &percent); err != nil {
+			t.Fatal(err)
+		}
+		return percent
+	}
+	if o, d := used("stays/origin"), used("stays/dest"); d > o {
+		t.Errorf("the destination has %.1f%% mapped, the origin %.1f%%", d, o)
+	}
+}
+
+// A volume that was extended between snapshot and dump, and one that was reduced.
+func TestThinResized(t *testing.T) {
+	newPool(t, "resized", "64k", "64m")
+	origin := newThin(t, "resized", "origin", 4*mib+12*kib)
+	change(t, origin, 1, 40, 0)
+	thinSnapshot(t, "resized", "origin", "snap")
+	sh(t, "lvextend", "-qq", "-L", fmt.Sprintf("%db", 7*mib), "resized/origin")
+	change(t, origin, 2, 40, 3)
+	dest := plain(t, "resized", "dest", 7*mib)
+	fill(t, dest, 5)
+	transfer(t, dest, "--full", "resized/snap")
+	transfer(t, dest, "resized/snap")
+	wantSame(t, origin, dest)
+
+	thinSnapshot(t, "resized", "origin", "large")
+	sh(t, "lvreduce", "-qq", "-y", "-L", fmt.Sprintf("%db", 2*mib), "resized/origin")
+	change(t, origin, 3, 10, 0)
+	transfer(t, dest, "resized/large")
+	wantSame(t, origin, dest)
+}
+
+// What isn't mapped is read from an external origin; the snapshot of a volume with one works like any other.
+func TestThinExternalOrigin(t *testing.T) {
+	newPool(t, "external", "64k", "64m")
+	base := plain(t, "external", "base", 4*mib)
+	fill(t, base, 1)
+	sh(t, "lvchange", "-qq", "-an", "external/base")
+	sh(t, "lvchange", "-qq", "-pr", "external/base")
+	sh(t, "lvcreate", "-qq", "-y", "-s", "--thinpool", "external/pool", "-n", "origin", "external/base")
+	origin := "/dev/external/origin"
+	change(t, origin, 2, 10, 0)
+	dest := plain(t, "external", "dest", 4*mib)
+	transfer(t, dest, "--full", "external/origin")
+	wantSame(t, origin, dest)
+	thinSnapshot(t, "external", "origin", "snap")
+	change(t, origin, 3, 10, 3)
+	transfer(t, dest, "external/snap")
+	wantSame(t, origin, dest)
+	run(t, nil, "lvmsync-dump", origin).want(t, 1, "its origin lies outside the pool")
+}
+
+// A metadata snapshot that somebody else holds is theirs: a delta is refused, a full patch reads everything. One that a killed run
+// of ours left behind is released.
+func TestThinHeld(t *testing.T) {
+	newPool(t, "held", "64k", "32m")
+	origin := newThin(t, "held", "origin", 4*mib)
+	change(t, origin, 1, 10, 0)
+	thinSnapshot(t, "held", "origin", "snap")
+	dest := plain(t, "held", "dest", 4*mib)
+	message := func(text string) { sh(t, "dmsetup", "message", "held-pool-tpool", "0", text) }
+	message("reserve_metadata_snap")
+	before := heldRoot(t, "held")
+	r := run(t, nil, "lvmsync-dump", "held/snap")
+	r.want(t, 1, "held by another program")
+	r.want(t, 1, "dmsetup message held-pool-tpool 0 release_metadata_snap")
+	d := run(t, nil, "lvmsync-dump", "--full", "held/origin")
+	d.want(t, 0, "all of held/origin is read")
+	run(t, strings.NewReader(d.stdout), "lvmsync-apply", dest).want(t, 0, "")
+	wantSame(t, origin, dest)
+	if now := heldRoot(t, "held"); now != before {
+		t.Errorf("the metadata snapshot was in block %s, now %s", before, now)
+	}
+	message("release_metadata_snap")
+
+	// A run that is killed while it reads: its lock says what it had reserved.
+	transfer(t, dest, "held/snap")
+	killWhileHeld(t, "held", "held/snap")
+	transfer(t, dest, "held/snap")
+	wantSame(t, origin, dest)
+}
+
+// killWhileHeld runs a dump whose dmsetup kills it as soon as the metadata snapshot is reserved and noted.
+func killWhileHeld(t *testing.T, vg, snap string) {
+	t.Helper()
+	bin := wrapDmsetup(t, `case " $* " in *" release_metadata_snap "*) kill -KILL $PPID; exit 1 ;; esac; exec "$real" "$@"`)
+	cmd := withPath(bin, "lvmsync-dump", snap)
+	if r := runCommand(t, nil, cmd); r.status != -1 {
+		t.Fatalf("status %d, want killed", r.status)
+	}
+	if heldRoot(t, vg) == "-" {
+		t.Fatal("the killed run left nothing behind")
+	}
+}
+
+// Signals at any moment leave nothing reserved.
+func TestThinSignals(t *testing.T) {
+	newPool(t, "signals", "64k", "32m")
+	origin := newThin(t, "signals", "origin", 4*mib)
+	change(t, origin, 1, 20, 0)
+	thinSnapshot(t, "signals", "origin", "snap")
+	change(t, origin, 2, 20, 2)
+	for _, signal := range []string{"INT", "TERM"} {
+		for n := 1; n <= 8; n++ {
+			// The n-th call of dmsetup sends the signal, then does its work.
+			bin := wrapDmsetup(t, fmt.Sprintf(`echo >>"${0%%/*}/count"
+[ "$(wc -l <"${0%%/*}/count")" != %d ] || kill -%s $PPID
+exec "$real" "$@"`, n, signal))
+			r := runCommand(t, nil, withPath(bin, "lvmsync-dump", "signals/snap"))
+			if r.status == 0 {
+				continue // there were no that many calls
+			}
+			r.want(t, 1, "interrupted")
+			wantNothingHeld(t, "signals")
+		}
+	}
+}
+
+// A file system that is in use the whole time: what arrives is the later snapshot, and sound.
+func TestToBusyFileSystem(t *testing.T) {
+	for _, kind := range []string{"thick", "thin"} {
+		t.Run(kind, func(t *testing.T) {
+			snapshot := func(name string) { thinSnapshot(t, "busy", "origin", name) }
+			var origin string
+			if kind == "thin" {
+				newPool(t, "busy", "64k", "300m")
+				origin = newThin(t, "busy", "origin", 64*mib)
+			} else {
+				newVG(t, "busy", 1)
+				origin = plain(t, "busy", "origin", 64*mib)
+				chunks := []string{"4k", "16k"}
+				snapshot = func(name string) {
+					sh(t, "lvcreate", "-qq", "-y", "-s", "-c", chunks[0], "-L", "70m", "-n", name, "busy/origin")
+					chunks = chunks[1:]
+				}
+			}
+			sh(t, "mkfs.ext4", "-q", origin)
+			mnt := mount(t, origin)
+			write := func(name string, n int) {
+				if err := os.WriteFile(mnt+"/"+name, []byte(strings.Repeat(name, n)), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			write("one", 400_000)
+			snapshot("s1")
+			dest := plain(t, "busy", "dest", 64*mib)
+			transfer(t, dest, "--full", "busy/s1")
+			write("two", 600_000)
+			if err := os.Remove(mnt + "/one"); err != nil {
+				t.Fatal(err)
+			}
+			snapshot("s2")
+			write("three", 300_000)
+			patch := transfer(t, dest, "--to", "busy/s2", "busy/s1")
+			if kind == "thin" {
+				wantSnapshot(t, "busy/s2", dest)
+			} else {
+				wantSame(t, "/dev/busy/s2", dest)
+				run(t, nil, "lvmsync-dump", "--to", "busy/s1", "busy/s2").want(t, 1, "is older than")
+			}
+			sh(t, "fsck.ext4", "-f", "-y", dest) // replays the journal, as mounting would
+			if len(patch) < 1000 {
+				t.Errorf("%d bytes in the patch", len(patch))
+			}
+			sh(t, "umount", mnt)
+		})
+	}
+}
+
+// A thick snapshot takes its origin back, in place and by its store alone.
+func TestThickReverse(t *testing.T) {
+	newVG(t, "back", 1)
+	origin := plain(t, "back", "origin", 4*mib+4*kib)
+	fill(t, origin, 1)
+	sh(t, "lvcreate", "-qq", "-y", "-s", "-c", "16k", "-L", "4m", "-n", "snap", "back/origin")
+	before := sum(t, origin, 0)
+	change(t, origin, 2, 40, 0)
+	copied := plain(t, "back", "copy", 4*mib+4*kib)
+	transfer(t, copied, "--full", "back/origin")
+	after := sum(t, origin, 0)
+	transfer(t, copied, "--reverse", "--exact-base", "back/snap")
+	if sum(t, copied, 0) != before {
+		t.Error("the copy is not what the snapshot holds")
+	}
+	transfer(t, copied, "--exact-base", "back/snap")
+	if sum(t, copied, 0) != after {
+		t.Error("the copy is not what the origin holds")
+	}
+	// The store alone, copied away.
+	store := file(t, "store", []byte(sh(t, "dd", "if="+dmDevice(t, "back-snap-cow"), "iflag=direct", "bs=64k", "status=none")))
+	d := run(t, nil, "lvmsync-dump", "--reverse", "--cow", store)
+	d.want(t, 0, "")
+	run(t, strings.NewReader(d.stdout), "lvmsync-apply", "--allow-smaller", copied).want(t, 0, "")
+	if sum(t, copied, 0) != before {
+		t.Error("the copy is not what the store holds")
+	}
+	// In place.
+	transfer(t, origin, "--reverse", "back/snap")
+	if sum(t, origin, 0) != before {
+		t.Error("the origin was not taken back")
+	}
+}
