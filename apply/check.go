@@ -77,15 +77,17 @@ func checkSource(path string, h format.Header, o Options) error {
 }
 
 // sameSource tells whether the patch came from dst. Device numbers count during
-// one boot, UUIDs on one machine: a disk may have been cloned to another one.
+// one boot, and device-mapper gives those of a device that has gone to the next
+// one: its UUIDs are better, where there are any. They count on one machine: a
+// disk may have been cloned to another one.
 func sameSource(h format.Header, dst format.Source) bool {
 	src := h.Source
 	sameBoot := src.BootID != "" && src.BootID == dst.BootID
-	if sameBoot && src.DeviceID != "" && src.DeviceID == dst.DeviceID {
-		return true
+	if src.DeviceUUID == "" || dst.DeviceUUID == "" {
+		return sameBoot && src.DeviceID != "" && src.DeviceID == dst.DeviceID
 	}
 	host, _ := os.Hostname() // unknown it is like that of another unknown: rather refuse too much
-	return dst.DeviceUUID != "" && (sameBoot || h.Host == host) &&
+	return (sameBoot || h.Host == host) &&
 		(dst.DeviceUUID == src.DeviceUUID || dst.DeviceUUID == snapshotDeviceUUID(src))
 }
 

@@ -34,6 +34,7 @@ func TestOwnSource(t *testing.T) {
 		{"UUID of a clone elsewhere", "a.example", format.Source{BootID: "boot-2", DeviceUUID: uuid}, false},
 		{"its snapshot", host, format.Source{BootID: "boot-2", DeviceUUID: snapshot}, true},
 		{"the snapshot of a clone", "a.example", format.Source{BootID: "boot-2", DeviceUUID: snapshot}, false},
+		{"the number of a device that has gone", host, format.Source{BootID: "boot-1", DeviceID: "253:7", DeviceUUID: uuid + "-other"}, false},
 		{"another UUID", host, format.Source{BootID: "boot-1", DeviceID: "253:8", DeviceUUID: uuid + "-real"}, false},
 	}
 	vols := map[format.Kind]*volume{

@@ -1,6 +1,7 @@
 package dump
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -24,7 +25,12 @@ func Describe(path string, id blockdev.ID) format.Source {
 	}
 	s.Type = "device"
 	s.DeviceID = fmt.Sprintf("%d:%d", id.Major, id.Minor)
-	s.DeviceUUID = kernelText(fmt.Sprintf("/sys/dev/block/%d:%d/dm/uuid", id.Major, id.Minor))
+	sys := "/sys/dev/block/" + s.DeviceID
+	// A number goes from one device to another, as with loop devices; this counts them.
+	if seq := cmp.Or(kernelText(sys+"/diskseq"), kernelText(sys+"/../diskseq")); seq != "" {
+		s.DeviceID += " diskseq " + seq
+	}
+	s.DeviceUUID = kernelText(sys + "/dm/uuid")
 	return s
 }
 
