@@ -3,8 +3,10 @@ package cow
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/RoaringBitmap/roaring/v2/roaring64"
 )
@@ -33,10 +35,20 @@ func (s *Store) Exceptions(ctx context.Context, volumeSize, initialisedAreas int
 	if volumeSize < 0 {
 		return nil, fmt.Errorf("read exceptions: volume size %d is negative", volumeSize)
 	}
+	old, err := s.exceptions(ctx, volumeSize, initialisedAreas, false)
+	if errors.Is(err, errTwice) { // once more, to tell where
+		old, err = s.exceptions(ctx, volumeSize, initialisedAreas, true)
+	}
+	return old, err
+}
+
+// exceptions reads the list, each entry for itself if eachChecked is set.
+func (s *Store) exceptions(ctx context.Context, volumeSize, initialisedAreas int64, eachChecked bool) (*roaring64.Bitmap, error) {
 	list := &exceptionList{
 		layout:       s.layout,
 		volumeChunks: chunksOf(volumeSize, s.layout.chunkBytes),
 		old:          roaring64.New(),
+		eachChecked:  eachChecked,
 	}
 	ahead := newReadAhead(s.r, s.layout, max(initialisedAreas, 1))
 	defer ahead.wait()
@@ -46,7 +58,7 @@ func (s *Store) Exceptions(ctx context.Context, volumeSize, initialisedAreas int
 			return nil, err
 		}
 		if !full {
-			return list.old, nil
+			return list.old, list.merge()
 		}
 		ahead.trust(area + 2) // a full area is written only once the next has been zeroed
 	}
@@ -74,6 +86,31 @@ type exceptionList struct {
 	layout       layout
 	volumeChunks uint64
 	old          *roaring64.Bitmap
+	eachChecked  bool
+
+	// batch holds old chunks on their way to the set. To add them one by one, in the order of the list, which is any, costs several
+	// times as much as to read them.
+	batch []uint64
+}
+
+// batchSize is how many old chunks are added to the set at a time: 8 MiB of them.
+const batchSize = 1 << 20
+
+// errTwice means that an old chunk is listed twice, somewhere.
+var errTwice = errors.New("an old chunk is listed twice")
+
+// merge adds the batch to the set.
+func (l *exceptionList) merge() error {
+	slices.Sort(l.batch)
+	added := roaring64.New()
+	added.AddMany(l.batch)
+	want := l.old.GetCardinality() + uint64(len(l.batch))
+	l.old.Or(added)
+	l.batch = l.batch[:0]
+	if l.old.GetCardinality() != want {
+		return errTwice
+	}
+	return nil
 }
 
 // addArea takes the next area's pieces and reports whether the area is full.
@@ -119,8 +156,13 @@ func (l *exceptionList) add(oldChunk, newChunk uint64) error {
 		return fmt.Errorf("new chunk %d is the place of an exception area", newChunk)
 	case oldChunk >= l.volumeChunks:
 		return fmt.Errorf("old chunk %d is past the volume's end (%d chunks)", oldChunk, l.volumeChunks)
-	case !l.old.CheckedAdd(oldChunk):
+	case l.eachChecked && !l.old.CheckedAdd(oldChunk):
 		return fmt.Errorf("old chunk %d is listed twice", oldChunk)
+	case l.eachChecked:
+		return nil
+	}
+	if l.batch = append(l.batch, oldChunk); len(l.batch) == batchSize {
+		return l.merge()
 	}
 	return nil
 }

@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"runtime/debug"
 
 	ucli "github.com/urfave/cli/v2"
 	"golang.org/x/sys/unix"
@@ -18,7 +19,12 @@ import (
 )
 
 // Main runs the program and returns its exit status.
-func Main(args []string, std cli.Streams) int { return command().Main(args, std) }
+func Main(args []string, std cli.Streams) int {
+	// What is dumped passes through buffers that are used again; the set of changed chunks, which can be large, is most of what
+	// lives. It shall not take twice its size.
+	debug.SetGCPercent(25)
+	return command().Main(args, std)
+}
 
 func command() *cli.Command {
 	return &cli.Command{
