@@ -97,6 +97,9 @@ func Run(ctx context.Context, patches []Patch, o Options) (report Report, err er
 	}
 	defer dest.close(o)
 	report.DestinationSize = dest.size
+	if o.NoCheckBase && in.checkable() {
+		o.Warn("not checked: whether " + o.Destination + " holds what is to be replaced")
+	}
 	o.Started(in.headers())
 	undo, err := createUndo(in.headers(), dest, o)
 	if err != nil {

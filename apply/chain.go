@@ -62,6 +62,16 @@ func (c *chain) exact() bool {
 	return false
 }
 
+// checkable tells whether a patch says anything of its base.
+func (c *chain) checkable() bool {
+	for _, in := range c.patches {
+		if b := in.header.Base; b != nil && (b.Exact || len(b.Fingerprint) > 0) {
+			return true
+		}
+	}
+	return false
+}
+
 // verified checks all that can be checked before the first write, and returns the
 // segments to apply. Patches that can be read twice are read to their end. One
 // from a pipe is checked while it is applied.
