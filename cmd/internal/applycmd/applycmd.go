@@ -120,17 +120,17 @@ func openPatch(ctx context.Context, inv *cli.Invocation, path, destination strin
 	if path != "-" {
 		var err error
 		if f, err = os.Open(path); err != nil {
-			return nil, fmt.Errorf("read the patch: %w", err)
+			return nil, fmt.Errorf("read the patch %s: %w", path, cause(err))
 		}
 	} else if inv.InIsTerminal() {
 		return nil, cli.Usagef("no patch given: standard input is a terminal")
 	}
 	st, err := f.Stat()
 	if err != nil {
-		return nil, fmt.Errorf("read the patch: %w", err)
+		return nil, fmt.Errorf("read the patch %s: %w", path, cause(err))
 	}
 	if st.IsDir() {
-		return nil, fmt.Errorf("read the patch: %s is a folder", path)
+		return nil, fmt.Errorf("read the patch %s: it is a folder", path)
 	}
 	if dst, err := os.Stat(destination); err == nil && os.SameFile(st, dst) {
 		return nil, cli.Usagef("%s is patch and destination at once", destination)
@@ -139,6 +139,16 @@ func openPatch(ctx context.Context, inv *cli.Invocation, path, destination strin
 		return f, nil
 	}
 	return cli.InterruptibleReader(ctx, f), nil
+}
+
+// cause strips operation and path from an error of package os, for a message that
+// names them in its own way.
+func cause(err error) error {
+	var pathErr *fs.PathError
+	if errors.As(err, &pathErr) {
+		return pathErr.Err
+	}
+	return err
 }
 
 // describe tells what a patch says of itself.

@@ -14,9 +14,10 @@ func TestBadPatches(t *testing.T) {
 	if err != nil || len(patches) == 0 {
 		t.Fatalf("no bad patches found: %v", err)
 	}
-	before := bytes.Repeat([]byte("destination "), 1<<20)
+	before := bytes.Repeat([]byte("destination "), 1<<14)
 	for _, patch := range patches {
 		t.Run(filepath.Base(patch), func(t *testing.T) {
+			t.Parallel()
 			dest := filepath.Join(t.TempDir(), "disk.img")
 			mustWrite(t, dest, before)
 			status, messages := run(t, nil, "lvmsync-apply", "--allow-smaller", patch, dest)
