@@ -60,7 +60,11 @@ func (e *BaseError) Error() string {
 	if int64(len(where)) < e.Count {
 		where = append(where, "...")
 	}
-	return fmt.Sprintf("%s: %d extents hold something else, at bytes %s", text, e.Count, strings.Join(where, ", "))
+	what := fmt.Sprintf("%d extents hold", e.Count)
+	if e.Count == 1 {
+		what = "an extent holds"
+	}
+	return fmt.Sprintf("%s: %s something else, at bytes %s", text, what, strings.Join(where, ", "))
 }
 
 // Unwrap makes the error match ErrWrongBase.
