@@ -42,15 +42,10 @@ func OpenSnapshot(r io.ReaderAt, size int64, block, dataBlocks uint64) (*Metadat
 }
 
 func (m *Metadata) readSuperblock(block uint64) error {
-	b, err := m.readBlock(block, superblockSalt)
-	if err != nil {
-		return err
-	}
-	m.super = parseSuperblock(b)
-	if err := m.super.check(); err != nil {
-		return &CorruptError{Block: block, Err: err}
-	}
-	return nil
+	return m.withBlock(block, superblockSalt, func(b []byte) error {
+		m.super = parseSuperblock(b)
+		return m.super.check()
+	})
 }
 
 // HeldRoot is the block of the metadata snapshot that is held in the pool, 0 if there is none.

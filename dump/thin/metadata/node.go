@@ -40,19 +40,14 @@ func (m *Metadata) readNode(s subtree, depth int) (*node, error) {
 	if depth > maxDepth {
 		return nil, corrupt(s.block, "the tree is more than %d levels deep: it has a loop", maxDepth)
 	}
-	b, err := m.readBlock(s.block, nodeSalt)
-	if err != nil {
-		return nil, err
-	}
-	defer blockPool.Put(b) //nolint:staticcheck // a slice is small
-	n, err := parseNode(b)
-	if err == nil {
-		err = n.check(s, depth)
-	}
-	if err != nil {
-		return nil, &CorruptError{Block: s.block, Err: err}
-	}
-	return n, nil
+	var n *node
+	err := m.withBlock(s.block, nodeSalt, func(b []byte) (err error) {
+		if n, err = parseNode(b); err != nil {
+			return err
+		}
+		return n.check(s, depth)
+	})
+	return n, err
 }
 
 // parseNode reads the kernel's struct btree_node.

@@ -24,7 +24,6 @@ type superblock struct {
 }
 
 func parseSuperblock(b []byte) superblock {
-	defer blockPool.Put(b) //nolint:staticcheck // a slice is small
 	return superblock{
 		flags:            le.Uint32(b[4:]),
 		magic:            le.Uint64(b[32:]),
