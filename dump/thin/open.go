@@ -1,0 +1,103 @@
+package thin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"lvmsync/dump/devmapper"
+	"lvmsync/format"
+)
+
+// Open opens what has changed on the origin of a thin snapshot since that was made.
+func Open(ctx context.Context, name string) (*Source, error) {
+	return open(ctx, func(s *Source) (err error) {
+		if s.old, s.new, err = openPair(ctx, name); err != nil {
+			return err
+		}
+		s.still, s.named = s.old, s.old
+		return s.new.file.Flush()
+	})
+}
+
+// OpenTo opens what has changed from one volume to another one of the same pool. Neither needs to be older, nor stem from the
+// other.
+func OpenTo(ctx context.Context, from, to string) (*Source, error) {
+	return open(ctx, func(s *Source) (err error) {
+		if s.old, err = openVolume(ctx, from); err != nil {
+			return err
+		}
+		if s.new, err = openVolume(ctx, to); err != nil {
+			return err
+		}
+		s.still = s.new
+		s.state = state(s.new)
+		if s.old.lv != nil && s.old.lv.Origin != "" {
+			s.named = s.old
+		}
+		return s.new.file.Flush()
+	})
+}
+
+// OpenReverse opens what takes the origin of a thin snapshot back to it.
+func OpenReverse(ctx context.Context, name string) (*Source, error) {
+	return open(ctx, func(s *Source) (err error) {
+		if s.new, s.old, err = openPair(ctx, name); err != nil {
+			return err
+		}
+		s.still = s.new
+		s.state = state(s.new)
+		return s.old.file.Flush()
+	})
+}
+
+// OpenFull opens what a thin volume maps; the rest of it are zeros.
+func OpenFull(ctx context.Context, name string) (*Source, error) {
+	return open(ctx, func(s *Source) (err error) {
+		if s.new, err = openVolume(ctx, name); err != nil {
+			return err
+		}
+		if s.new.lv != nil && s.new.lv.Origin != "" {
+			s.state = state(s.new)
+		}
+		return s.new.file.Flush()
+	})
+}
+
+// openPair opens a thin snapshot and its origin.
+func openPair(ctx context.Context, name string) (snapshot, origin *volume, err error) {
+	if snapshot, err = openVolume(ctx, name); err != nil {
+		return nil, nil, err
+	}
+	if snapshot.lv == nil || snapshot.lv.Origin == "" {
+		return snapshot, nil, fmt.Errorf("%s: %w", name, ErrNoOrigin)
+	}
+	origin, err = openVolume(ctx, snapshot.lv.VG+"/"+snapshot.lv.Origin)
+	var inactive *devmapper.InactiveError
+	if errors.Is(err, ErrNotThin) || errors.As(err, &inactive) && inactive.LV.SegType != "thin" {
+		err = fmt.Errorf("%s: %w: its origin lies outside the pool", name, ErrNoOrigin)
+	}
+	return snapshot, origin, err
+}
+
+// state names what the volume is after a patch that leads to v.
+func state(v *volume) *format.State {
+	if v.lv == nil {
+		return nil
+	}
+	return &format.State{Snapshot: v.lv.UUID, SnapshotCreated: v.lv.Created}
+}
+
+// open opens the volumes, then finds out what to send.
+func open(ctx context.Context, volumes func(*Source) error) (*Source, error) {
+	s := new(Source)
+	err := volumes(s)
+	if err == nil {
+		err = s.list(ctx)
+	}
+	if err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	s.describe()
+	return s, nil
+}
