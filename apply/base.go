@@ -1,6 +1,7 @@
 package apply
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -16,9 +17,6 @@ import (
 const (
 	// parallelReads is how many reads of the destination are in flight.
 	parallelReads = 16
-	// maxTorn is how much an interrupted run can have left half-written, in bytes:
-	// what it had on its way to the device, and a segment.
-	maxTorn = 2*windowSize + undoBatch + format.MaxSegmentData
 	// shownExtents is how many extents a BaseError names.
 	shownExtents = 3
 )
@@ -31,7 +29,6 @@ type baseCheck struct {
 
 	wrong []format.Extent // the first that hold something else
 	count int64           // of them
-	torn  int64           // bytes of extents that hold parts of the new data
 	buf   [3][]byte
 }
 
@@ -139,15 +136,12 @@ func (c *baseCheck) segment(ctx context.Context, s *format.Segment) error {
 // what the destination holds.
 func (c *baseCheck) compare(ctx context.Context, s *format.Segment, old []byte) error {
 	for r, data := range s.All() {
-		if r.Kind == format.Zero {
-			if err := c.record(ctx, r, c.dest, c.dest, zeroReader{}); err != nil {
-				return err
-			}
-			continue
+		var is, shall io.ReaderAt = c.dest, zeroReader{}
+		if r.Kind == format.Data {
+			is, shall = inMemory{old[:r.Len], r.Off}, inMemory{data, r.Off}
+			old = old[r.Len:]
 		}
-		is, shall := inMemory{old[:r.Len], r.Off}, inMemory{data, r.Off}
-		old = old[r.Len:]
-		if err := c.record(ctx, r, is, is, shall); err != nil {
+		if err := c.record(ctx, r, is, []io.ReaderAt{shall}); err != nil {
 			return err
 		}
 	}
@@ -155,11 +149,11 @@ func (c *baseCheck) compare(ctx context.Context, s *format.Segment, old []byte) 
 }
 
 // records compares before, which is what the destination will hold when the
-// patch's turn comes, with the base hashes of a segment. In the end the
-// destination will hold final.
-func (c *baseCheck) records(ctx context.Context, s *format.Segment, before, final io.ReaderAt) error {
+// patch's turn comes, with the base hashes of a segment. After are the states that
+// this patch and those behind it lead to.
+func (c *baseCheck) records(ctx context.Context, s *format.Segment, before io.ReaderAt, after []io.ReaderAt) error {
 	for _, r := range s.Records {
-		if err := c.record(ctx, r, before, c.dest, final); err != nil {
+		if err := c.record(ctx, r, before, after); err != nil {
 			return err
 		}
 	}
@@ -175,10 +169,10 @@ func hasBase(s *format.Segment) bool {
 	return false
 }
 
-// record compares before with the base hash of one extent. If that differs, it may
-// be because some or all of what the destination shall hold in the end is there
-// already: an earlier run was interrupted.
-func (c *baseCheck) record(ctx context.Context, r format.Record, before, dest, final io.ReaderAt) error {
+// record compares before with the base hash of one extent. If that differs, the
+// destination may hold already what it shall: an earlier run was interrupted, or got
+// as far as one of the states that follow.
+func (c *baseCheck) record(ctx context.Context, r format.Record, before io.ReaderAt, after []io.ReaderAt) error {
 	if c.skip || !r.HasBase || r.End() > c.dest.size {
 		return nil
 	}
@@ -192,26 +186,26 @@ func (c *baseCheck) record(ctx context.Context, r format.Record, before, dest, f
 	if err != nil || sum.Sum64() == r.BaseHash {
 		return err
 	}
-	some, all, err := c.alike(ctx, r.Extent, dest, final)
-	if err != nil || all {
-		return err
+	var is io.ReaderAt = c.dest
+	if m, ok := before.(inMemory); ok {
+		is = m
 	}
-	if some {
-		c.torn += r.Len
-	}
-	if !some || c.torn > maxTorn {
-		c.count++
-		if len(c.wrong) < shownExtents {
-			c.wrong = append(c.wrong, r.Extent)
+	for _, state := range after {
+		if same, err := c.same(ctx, r.Extent, is, state); same || err != nil {
+			return err
 		}
+	}
+	c.count++
+	if len(c.wrong) < shownExtents {
+		c.wrong = append(c.wrong, r.Extent)
 	}
 	return nil
 }
 
-// alike tells whether some blocks, or all, of an extent are the same in both.
-func (c *baseCheck) alike(ctx context.Context, e format.Extent, a, b io.ReaderAt) (some, all bool, err error) {
-	all = true
-	err = pieces(e, func(off, n int64) error {
+// same tells whether an extent is the same in both.
+func (c *baseCheck) same(ctx context.Context, e format.Extent, a, b io.ReaderAt) (bool, error) {
+	same := true
+	err := pieces(e, func(off, n int64) error {
 		x, y := c.buffer(0, n), c.buffer(1, n)
 		if err := readFull(ctx, a, x, off); err != nil {
 			return err
@@ -219,15 +213,10 @@ func (c *baseCheck) alike(ctx context.Context, e format.Extent, a, b io.ReaderAt
 		if err := readFull(ctx, b, y, off); err != nil {
 			return err
 		}
-		differ := int64(0)
-		for d := range format.Refine(off, x, y) {
-			differ += d.Len
-		}
-		some = some || differ < n
-		all = all && differ == 0
+		same = same && bytes.Equal(x, y)
 		return nil
 	})
-	return some, all, err
+	return same, err
 }
 
 // result is the error to report, if anything differed.

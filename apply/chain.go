@@ -31,6 +31,9 @@ func openChain(patches []Patch, o Options) (*chain, error) {
 			}
 			return nil, err
 		}
+		if len(patches) > 1 {
+			in.reader.Close() // each reads ahead: one after another
+		}
 		c.patches = append(c.patches, in)
 	}
 	return c, nil
@@ -102,7 +105,13 @@ func (c *chain) verifiedMerge(ctx context.Context, d *destination, o Options) (s
 	for _, in := range c.patches {
 		f, err := format.OpenFile(in.at, in.size)
 		if err == nil {
-			err = in.readAll(ctx, o, func(*format.Segment) error { return nil })
+			err = in.rewind(0)
+		}
+		if err == nil {
+			err = in.readAll(ctx, o, func(s *format.Segment) error {
+				in.hasBase = in.hasBase || hasBase(s)
+				return nil
+			})
 		}
 		if err == nil && f.Totals() != in.reader.Totals() {
 			err = errors.New("the patch has changed while it was read")
@@ -123,20 +132,25 @@ func (c *chain) checkBases(ctx context.Context, d *destination, o Options) error
 	if o.NoCheckBase {
 		return nil
 	}
-	var final io.ReaderAt = d
+	states := []io.ReaderAt{d}
 	for _, f := range c.files {
-		final = format.NewOverlay(final, f)
+		states = append(states, format.NewOverlay(states[len(states)-1], f))
 	}
-	var before io.ReaderAt = d
 	for i, f := range c.files {
-		check := &baseCheck{dest: d, name: c.patches[i].name}
-		if err := check.samples(ctx, c.patches[i].header, before, c.files[i+1:]); err != nil {
+		check := &baseCheck{dest: d}
+		if i > 0 {
+			check.name = c.patches[i].name
+		}
+		if err := check.samples(ctx, c.patches[i].header, states[i], c.files[i+1:]); err != nil {
 			return err
+		}
+		if !c.patches[i].hasBase {
+			continue
 		}
 		for n := range f.Index() {
 			s, err := f.ReadSegment(n)
 			if err == nil {
-				err = check.records(ctx, s, before, final)
+				err = check.records(ctx, s, states[i], states[i+1:])
 			}
 			if err != nil {
 				return fmt.Errorf("%s: %w", c.patches[i].name, err)
@@ -145,7 +159,6 @@ func (c *chain) checkBases(ctx context.Context, d *destination, o Options) error
 		if err := check.result(); err != nil {
 			return err
 		}
-		before = format.NewOverlay(before, f)
 	}
 	return nil
 }

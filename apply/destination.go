@@ -116,13 +116,21 @@ func (d *destination) check(st fs.FileInfo, volumeSize int64, o Options) error {
 	if d.size, err = d.f.Seek(0, io.SeekEnd); err != nil {
 		return fmt.Errorf("find the size of %s: %w", d.path, cause(err))
 	}
-	if d.isDevice {
-		// What the cache holds of before is compared with the base: nothing in it
-		// shall be older than the device. Without the right to, there is none.
-		_ = unix.IoctlSetInt(int(d.f.Fd()), unix.BLKFLSBUF, 0)
-	}
+	d.dropCache()
 	d.isThin = d.isDevice && o.System.IsThin(d.path)
 	return d.checkSize(volumeSize, o)
+}
+
+// dropCache makes what is read come from the device. After writes that failed, the
+// cache holds, as if all were well, what the device does not: a run that is repeated
+// then would take it for right and write nothing.
+func (d *destination) dropCache() {
+	// Only what is clean is dropped. An error is that of an earlier writer.
+	_ = d.f.Sync()
+	_ = unix.Fadvise(int(d.f.Fd()), 0, 0, unix.FADV_DONTNEED)
+	if d.isDevice { // also what other openers of the device keep; needs root
+		_ = unix.IoctlSetInt(int(d.f.Fd()), unix.BLKFLSBUF, 0)
+	}
 }
 
 // isReadOnly tells whether the kernel refuses to write to a block device.

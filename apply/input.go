@@ -30,6 +30,8 @@ type input struct {
 	spool  *os.File
 	warn   func(string)
 	told   bool // that it has no end
+
+	hasBase bool // a segment has base hashes, as far as they have been read
 }
 
 // openInput begins to read a patch, and to spool it if that is wanted.
@@ -116,19 +118,21 @@ func (in *input) Next() (*format.Segment, error) {
 	return s, err
 }
 
-// maxUndoTail is how much of an undo patch can be torn at its end, in bytes: what
-// is written before it is made durable, twice for good measure.
-const maxUndoTail = 2 * (undoBatch + format.MaxSegmentFrame)
+// maxUndoTail is how much of an undo patch can be torn at its end, in bytes: more
+// than is written before it is made durable (docs/format.md, "Undo patches without
+// an end").
+const maxUndoTail = 64 << 20
 
 // unfinished tells whether err is only the missing end of an undo patch. A file
-// whose last part was not durable when the machine died may have anything there.
+// whose last part was not durable when the machine died may have anything there,
+// but no trailer. What comes through a pipe has been read from somewhere: there, a
+// missing end is that of the transfer.
 func (in *input) unfinished(err error) bool {
-	if in.header.Kind != format.Undo {
+	if in.header.Kind != format.Undo || in.at == nil || format.HasTrailer(in.at, in.size) {
 		return false
 	}
 	var torn *format.CorruptError
-	return errors.Is(err, format.ErrTruncated) ||
-		errors.As(err, &torn) && torn.Part == "segment" && in.size-torn.Offset <= maxUndoTail
+	return errors.Is(err, format.ErrTruncated) || errors.As(err, &torn) && in.size-torn.Offset <= maxUndoTail
 }
 
 // readAll reads a patch to its end, for the checks, and hands on its segments.

@@ -101,6 +101,8 @@ func misfit(a, b format.Header) (reason, doubt string) {
 		return fmt.Sprintf("they are of different volumes, %s and %s", volumeName(a), volumeName(b)), ""
 	case b.VolumeSize < a.VolumeSize:
 		return fmt.Sprintf("its volume has %d bytes, fewer than %d before", b.VolumeSize, a.VolumeSize), ""
+	case base.Snapshot != "" && a.State != nil && base.Snapshot == a.State.Snapshot:
+		return "", "" // whatever the clocks say
 	case b.Created.Before(a.Created):
 		return "it is older, made " + clock(b.Created) + " and not after " + clock(a.Created), ""
 	case base.Snapshot == "":
@@ -109,17 +111,20 @@ func misfit(a, b format.Header) (reason, doubt string) {
 	return misfitSnapshot(a, b, base)
 }
 
-// misfitSnapshot does the same for a patch b that starts from a known snapshot and
-// is not older than a. Such a patch, if it isn't exact, holds all that was written
-// since that snapshot: it can follow every state from there on, not that alone.
+// misfitSnapshot does the same for a patch b that starts from a snapshot, another
+// one than a leads to, and is not older than a. Such a patch, if it isn't exact,
+// holds all that was written since that snapshot: it can follow every state from
+// there on to its own end.
 func misfitSnapshot(a, b format.Header, base format.Base) (reason, doubt string) {
 	starts := fmt.Sprintf("it starts from snapshot %s", snapshotName(b))
 	reached := a.Created.Truncate(time.Second) // when the volume was in the state that a leads to
 	if a.State != nil && a.State.Snapshot != "" {
-		if a.State.Snapshot == base.Snapshot {
-			return "", ""
-		}
 		reached = a.State.SnapshotCreated
+	}
+	if b.State != nil && !b.State.SnapshotCreated.IsZero() && b.State.SnapshotCreated.Before(reached) {
+		return "it leads to a snapshot that is older than where the one before leads", ""
+	}
+	if a.State != nil && a.State.Snapshot != "" {
 		if base.Exact || reached.IsZero() || base.SnapshotCreated.IsZero() {
 			return starts + ", where the one before does not lead", ""
 		}

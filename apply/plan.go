@@ -24,13 +24,13 @@ func (p *replay) plan(ctx context.Context, s *format.Segment) error {
 			return err
 		}
 	}
-	for r, data := range s.All() {
-		room := p.room(r.Extent)
-		if r.Kind == format.Zero {
-			err = p.planZero(ctx, format.Extent{Off: r.Off, Len: room, Kind: format.Zero})
+	for e, data := range runs(s) {
+		whole := e.Len
+		if e.Len = p.room(e); e.Kind == format.Zero {
+			err = p.planZero(ctx, e)
 		} else {
-			err = p.planData(r.Off, data[:room], old[:room])
-			old = old[r.Len:]
+			err = p.planData(e.Off, data[:e.Len], old[:e.Len])
+			old = old[whole:]
 		}
 		if err != nil {
 			return err

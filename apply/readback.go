@@ -64,6 +64,9 @@ func (r *readBack) compare(ctx context.Context) error {
 		g.Go(func() error { return in.compare(ctx, x) })
 	}
 	if err := g.Wait(); err != nil {
+		if errors.Is(err, context.Canceled) {
+			return err
+		}
 		return r.dest.fail(err)
 	}
 	r.expect, r.bytes = r.expect[:0], 0
@@ -85,7 +88,9 @@ func openDirect(d *destination) (*direct, error) {
 	name := fmt.Sprintf("/proc/self/fd/%d", d.f.Fd())
 	f, err := os.OpenFile(name, os.O_RDONLY|unix.O_DIRECT, 0)
 	if errors.Is(err, unix.EINVAL) {
-		f, err = os.OpenFile(name, os.O_RDONLY, 0)
+		if f, err = os.OpenFile(name, os.O_RDONLY, 0); err == nil {
+			_ = unix.Fadvise(int(f.Fd()), 0, 0, unix.FADV_DONTNEED)
+		}
 	}
 	if err != nil {
 		return nil, fmt.Errorf("open %s to read it back: %w", d.path, cause(err))

@@ -47,7 +47,7 @@ func newReplay(c *chain, s segments, d *destination, u *undo, o Options) *replay
 		dest:     d,
 		dryRun:   o.DryRun,
 		progress: o.Progress,
-		compare:  c.exact() || u != nil,
+		compare:  u != nil || c.exact() && c.patches[0].header.Kind != format.Full,
 		undo:     u,
 		piece:    make([]byte, pieceSize),
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/cespare/xxhash/v2"
 	"github.com/google/uuid"
+	"golang.org/x/sys/unix"
 
 	"lvmsync/format"
 )
@@ -79,30 +80,22 @@ func undoHeader(patches []format.Header, d *destination, o Options) format.Heade
 // add saves those blocks of old, which is what the destination holds from off on,
 // that differ from what it shall hold.
 func (u *undo) add(off int64, old, shall []byte) error {
-	for e, data := range format.Refine(off, old, shall) {
-		for e.Len > 0 {
-			s, err := u.room()
-			if err != nil {
-				return err
-			}
-			part := e
-			if e.Kind == format.Data {
-				part.Len = min(e.Len, int64(format.MaxSegmentData-len(s.Data)))
-				s.Data = append(s.Data, data[:part.Len]...)
-				data = data[part.Len:]
-			}
-			s.Records = append(s.Records, format.Record{Extent: part, HasBase: true,
-				BaseHash: xxhash.Sum64(shall[part.Off-off : part.End()-off])})
-			u.pending += part.Len
-			e.Off, e.Len = part.End(), e.Len-part.Len
+	for e, data := range format.RefineBlocks(off, old, shall) {
+		s, err := u.room()
+		if err != nil {
+			return err
 		}
+		s.Data = append(s.Data, data...)
+		s.Records = append(s.Records, format.Record{Extent: e, HasBase: true,
+			BaseHash: xxhash.Sum64(shall[e.Off-off : e.End()-off])})
+		u.pending += e.Len
 	}
 	return nil
 }
 
-// room returns a segment with room for an extent.
+// room returns a segment with room for a block.
 func (u *undo) room() (*format.Segment, error) {
-	if s := u.segment; s != nil && (len(s.Records) == format.MaxSegmentExtents || len(s.Data) == format.MaxSegmentData) {
+	if s := u.segment; s != nil && (len(s.Records) == format.MaxSegmentExtents || len(s.Data) > format.MaxSegmentData-format.RefineSize) {
 		if err := u.write(); err != nil {
 			return nil, err
 		}
@@ -203,5 +196,8 @@ func syncFolder(path string) error {
 		return cause(err)
 	}
 	defer folder.Close()
-	return cause(folder.Sync())
+	if err := folder.Sync(); !errors.Is(err, unix.EINVAL) && !errors.Is(err, unix.ENOTSUP) {
+		return cause(err)
+	}
+	return nil // this file system can't
 }

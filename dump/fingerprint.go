@@ -58,7 +58,7 @@ func fingerprint(ctx context.Context, src Source, volumeSize int64) (format.Fing
 // sampleWindows finds, for each stratum, ranges outside the extents to look for
 // samples in, the better ones first.
 func sampleWindows(src Source, volumeSize int64) ([][]format.Extent, error) {
-	stratum := roundUp((volumeSize+strata-1)/strata, format.SampleSize)
+	stratum := roundUp(volumeSize/strata+1, format.SampleSize)
 	windows := make([][]format.Extent, strata)
 	// Places are passed in ascending order, and so are the gaps between extents.
 	place := 0
@@ -132,7 +132,7 @@ func sampleStratum(ctx context.Context, in io.ReaderAt, windows []format.Extent)
 	f := append(good, zero...)
 	f = f[:min(len(f), stratumSample)]
 	slices.SortFunc(f, func(a, b format.Sample) int { return int(a.Offset - b.Offset) })
-	return slices.CompactFunc(f, func(a, b format.Sample) bool { return b.Offset < a.Offset+format.SampleSize }), nil
+	return slices.CompactFunc(f, func(b, a format.Sample) bool { return b.Offset < a.Offset+format.SampleSize }), nil
 }
 
 // sampleWithin samples the first block of data, which begins at off in the volume,

@@ -38,13 +38,17 @@ func dropEqual(s *format.Segment, base []byte, baseSize int64) {
 		if r.Off >= baseSize {
 			old = nil
 		}
-		for e, d := range format.Refine(r.Off, data, old) {
-			kept += copy(s.Data[kept:], d)
-			x := format.Record{Extent: e}
-			if old != nil {
-				x.HasBase, x.BaseHash = true, xxhash.Sum64(old[e.Off-r.Off:e.End()-r.Off])
+		if old == nil {
+			for e, d := range format.Refine(r.Off, data, nil) {
+				kept += copy(s.Data[kept:], d)
+				s.Records = append(s.Records, format.Record{Extent: e})
 			}
-			s.Records = append(s.Records, x)
+			continue
+		}
+		for e, d := range format.RefineBlocks(r.Off, data, old) {
+			kept += copy(s.Data[kept:], d)
+			s.Records = append(s.Records, format.Record{Extent: e, HasBase: true,
+				BaseHash: xxhash.Sum64(old[e.Off-r.Off : e.End()-r.Off])})
 		}
 	}
 	s.Records = s.Records[:copy(s.Records, s.Records[planned:])]

@@ -46,6 +46,17 @@ func OpenFile(r io.ReaderAt, size int64) (*File, error) {
 	return f, nil
 }
 
+// HasTrailer tells whether the size bytes in r end with what begins like a trailer,
+// right or damaged.
+func HasTrailer(r io.ReaderAt, size int64) bool {
+	b := make([]byte, trailerSize)
+	if size < trailerSize {
+		return false
+	}
+	n, _ := r.ReadAt(b, size-trailerSize)
+	return n == trailerSize && isTrailer(b)
+}
+
 // readTrailer reads and checks the trailer, which ends the file.
 func (f *File) readTrailer(at int64) error {
 	b := make([]byte, trailerSize)

@@ -54,3 +54,26 @@ func Refine(off int64, data, base []byte) iter.Seq2[Extent, []byte] {
 		flush()
 	}
 }
+
+// RefineBlocks yields the same with a base, block by block. An extent with a base
+// hash should be no longer: writes are done by blocks at the least, so that each
+// extent of a destination then holds either what it did or what it shall, even if a
+// run was broken off.
+func RefineBlocks(off int64, data, base []byte) iter.Seq2[Extent, []byte] {
+	return func(yield func(Extent, []byte) bool) {
+		for run, d := range Refine(off, data, base) {
+			for run.Len > 0 {
+				e := run
+				e.Len = min(run.Len, RefineSize-run.Off%RefineSize)
+				run.Off, run.Len = e.End(), run.Len-e.Len
+				var part []byte
+				if e.Kind == Data {
+					part, d = d[:e.Len], d[e.Len:]
+				}
+				if !yield(e, part) {
+					return
+				}
+			}
+		}
+	}
+}

@@ -49,8 +49,8 @@ func (s *Store) Before(ctx context.Context, origin io.ReaderAt, volumeSize int64
 // take notes the places in a part of the list and returns how many there are.
 func (b *Before) take(list []byte) int {
 	for at := 0; at < len(list); at += entryBytes {
-		if rank := b.old.Rank(binary.LittleEndian.Uint64(list[at:])); rank > 0 {
-			b.places[rank-1] = binary.LittleEndian.Uint64(list[at+8:])
+		if chunk := binary.LittleEndian.Uint64(list[at:]); b.old.Contains(chunk) {
+			b.places[b.old.Rank(chunk)-1] = binary.LittleEndian.Uint64(list[at+8:])
 		}
 	}
 	return len(list) / entryBytes

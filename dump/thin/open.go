@@ -31,7 +31,9 @@ func OpenTo(ctx context.Context, from, to string) (*Source, error) {
 			return err
 		}
 		s.still = s.new
-		s.state = state(s.new)
+		if s.new.lv != nil && s.new.lv.Origin != "" {
+			s.state = state(s.new)
+		}
 		if s.old.lv != nil && s.old.lv.Origin != "" {
 			s.named = s.old
 		}

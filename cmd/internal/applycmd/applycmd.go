@@ -255,6 +255,9 @@ func hint(err error) string {
 	var partial *apply.PartialError
 	var order *apply.OrderError
 	switch {
+	case errors.As(err, &partial) && errors.Is(err, apply.ErrWrongBase):
+		return "the patch is not for this destination: apply a full patch, or the undo patch if there is one; " +
+			"with --spool all of it is checked before the first write"
 	case errors.As(err, &partial) && partial.Undo != "":
 		return fmt.Sprintf("mend the cause and apply again from the beginning, which is always safe, or go back: lvmsync-apply %s %s",
 			partial.Undo, partial.Destination)

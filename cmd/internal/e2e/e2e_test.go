@@ -51,6 +51,7 @@ func TestScripts(t *testing.T) {
 			"status":  status,
 			"cut":     cut,
 			"flip":    flip,
+			"pad":     pad,
 			"reverse": reverse,
 		},
 	})
@@ -97,7 +98,21 @@ func flip(ts *testscript.TestScript, neg bool, args []string) {
 	b := []byte(ts.ReadFile(args[0]))
 	n, err := strconv.Atoi(args[1])
 	ts.Check(err)
+	if n >= len(b) {
+		ts.Fatalf("%s has %d bytes only", args[0], len(b))
+	}
 	b[n] ^= 0x10
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), b, 0o600))
+}
+
+// pad FILE N adds N zeros.
+func pad(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: pad file n")
+	}
+	n, err := strconv.Atoi(args[1])
+	ts.Check(err)
+	b := append([]byte(ts.ReadFile(args[0])), make([]byte, n)...)
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), b, 0o600))
 }
 
