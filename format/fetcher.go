@@ -19,7 +19,7 @@ type fetcher struct {
 
 	queue chan<- *readJob  // in order, to Next
 	work  chan *fetchedJob // to the workers
-	free  chan *Segment    // the segments that nobody uses
+	pool  *segmentPool
 	quit  <-chan struct{}
 }
 
@@ -30,10 +30,7 @@ type fetchedJob struct {
 
 func (f *fetcher) start(workers, held int) {
 	f.work = make(chan *fetchedJob, workers)
-	f.free = make(chan *Segment, held+4)
-	for range cap(f.free) {
-		f.free <- new(Segment)
-	}
+	f.pool = newSegmentPool(held + 4)
 	for range workers {
 		go f.decompress()
 	}
@@ -44,13 +41,16 @@ func (f *fetcher) start(workers, held int) {
 func (f *fetcher) run() {
 	defer close(f.work)
 	for {
-		var s *Segment
 		select {
-		case s = <-f.free:
+		case <-f.pool.free:
 		case <-f.quit:
 			return
 		}
-		s.pool = f.free
+		s := f.pool.take()
+		if s == nil {
+			s = new(Segment)
+		}
+		s.pool = f.pool
 		j := &fetchedJob{readJob: &readJob{seg: s, ready: make(chan struct{})}}
 		j.err = f.fetch(j)
 		if j.err != nil {

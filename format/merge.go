@@ -7,8 +7,8 @@ import (
 )
 
 // A Merge reads several patches of one volume as if they were one: each part of
-// the volume comes from the last patch that has it, and only once. It holds one
-// segment of each patch in memory, and is for one goroutine.
+// the volume comes from the last patch that has it, and only once. It holds two
+// segments of each patch in memory, and is for one goroutine.
 type Merge struct {
 	cursors []*cursor
 	err     error
@@ -94,7 +94,8 @@ func (m *Merge) first() (r Record, data []byte, err error) {
 // A cursor walks through the extents of a patch.
 type cursor struct {
 	file    *File
-	segment int      // the next to be read
+	segment int // the next to be read
+	ahead   chan readAhead
 	current *Segment // may be nil
 	record  int      // the next of current
 
@@ -110,12 +111,9 @@ func (c *cursor) load() error {
 			if c.segment == len(c.file.Index()) {
 				return io.EOF
 			}
-			s, err := c.file.ReadSegment(c.segment)
-			if err != nil {
+			if err := c.next(); err != nil {
 				return err
 			}
-			c.segment++
-			c.current, c.record, c.left = s, 0, s.Data
 		}
 		c.rest = c.current.Records[c.record]
 		c.record++
@@ -125,6 +123,37 @@ func (c *cursor) load() error {
 		}
 	}
 	return nil
+}
+
+// A readAhead is a segment that was read before it was asked for.
+type readAhead struct {
+	segment *Segment
+	err     error
+}
+
+// next goes to the next segment, and has the one behind it read meanwhile.
+func (c *cursor) next() error {
+	if c.ahead == nil {
+		c.ahead = make(chan readAhead, 1)
+		c.readAhead()
+	}
+	r := <-c.ahead
+	if r.err != nil {
+		return r.err
+	}
+	c.segment++
+	if c.segment < len(c.file.Index()) {
+		c.readAhead()
+	}
+	c.current, c.record, c.left = r.segment, 0, r.segment.Data
+	return nil
+}
+
+func (c *cursor) readAhead() {
+	go func(i int) {
+		s, err := c.file.ReadSegment(i)
+		c.ahead <- readAhead{s, err}
+	}(c.segment)
 }
 
 // skip drops what lies before off.

@@ -27,9 +27,9 @@ type Segment struct {
 	// the patch. Set by readers.
 	Offset int64
 
-	buf   []byte          // table, then data
-	frame []byte          // the same, compressed
-	pool  chan<- *Segment // where it goes back to; nil: nowhere, or it has gone
+	buf   []byte       // table, then data
+	frame []byte       // the same, compressed
+	pool  *segmentPool // where it goes back to; nil: nowhere, or it has gone
 }
 
 // dataStart is where Data begins in a buffer for writing: behind the largest
@@ -55,7 +55,7 @@ func newWriteSegment() *Segment {
 func (s *Segment) Release() {
 	if pool := s.pool; pool != nil {
 		s.pool = nil
-		pool <- s
+		pool.put(s)
 	}
 }
 

@@ -38,7 +38,7 @@ type Writer struct {
 	totals Totals
 	closed bool
 
-	free  chan *Segment  // the segments of the pool that nobody uses
+	pool  *segmentPool
 	jobs  chan *writeJob // to be compressed, by any worker
 	queue chan *writeJob // the same, in order, to be written
 	done  sync.WaitGroup
@@ -70,7 +70,7 @@ func NewWriter(w io.Writer, h Header, o WriterOptions) (*Writer, error) {
 	pw := &Writer{
 		header: h,
 		order:  newExtentOrder(&h),
-		free:   make(chan *Segment, workers+4),
+		pool:   newSegmentPool(workers + 4),
 		jobs:   make(chan *writeJob, workers),
 		queue:  make(chan *writeJob, 2*workers),
 		out:    output{w: w, sum: xxhash.New()},
@@ -85,9 +85,6 @@ func NewWriter(w io.Writer, h Header, o WriterOptions) (*Writer, error) {
 	}
 	if err := pw.out.write(b); err != nil {
 		return nil, err
-	}
-	for range cap(pw.free) {
-		pw.free <- nil // allocated when first needed
 	}
 	for range workers {
 		pw.done.Go(pw.compress)
@@ -106,11 +103,12 @@ func concurrency(n int) int {
 // NewSegment returns an empty segment to fill. It waits while all segments of
 // the pool are in use, which bounds the memory.
 func (w *Writer) NewSegment() *Segment {
-	s := <-w.free
+	<-w.pool.free
+	s := w.pool.take()
 	if s == nil {
 		s = newWriteSegment()
 	}
-	s.pool = w.free
+	s.pool = w.pool
 	s.Records = s.Records[:0]
 	s.Data = s.buf[dataStart:dataStart]
 	return s
@@ -150,7 +148,7 @@ func (w *Writer) check(s *Segment) error {
 	if err := s.checkCounts(); err != nil {
 		return fmt.Errorf("write a patch: %w", err)
 	}
-	if s.pool != w.free || len(s.Data) > 0 && &s.Data[0] != &s.buf[dataStart] {
+	if s.pool != w.pool || len(s.Data) > 0 && &s.Data[0] != &s.buf[dataStart] {
 		return errors.New("write a patch: segment or its data are not from NewSegment")
 	}
 	for _, r := range s.Records {
@@ -191,7 +189,7 @@ func (w *Writer) writeFrames() {
 				w.fail(err)
 			}
 		}
-		w.free <- j.seg
+		w.pool.put(j.seg)
 	}
 }
 
