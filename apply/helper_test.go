@@ -174,6 +174,11 @@ func newRun(path string) *run {
 
 // do applies the patch.
 func (r *run) do(ctx context.Context, patch io.Reader) *run {
+	return r.doAll(ctx, []Patch{{Name: "patch", Reader: patch}})
+}
+
+// doAll applies patches that follow one another.
+func (r *run) doAll(ctx context.Context, patches []Patch) *run {
 	o := r.Options
 	o.Warn = func(m string) { r.warnings = append(r.warnings, m) }
 	o.Progress = func(s Stage, done int64) {
@@ -186,7 +191,7 @@ func (r *run) do(ctx context.Context, patch io.Reader) *run {
 			}
 		}
 	}
-	r.report, r.err = Run(ctx, []Patch{{Name: "patch", Reader: patch}}, o)
+	r.report, r.err = Run(ctx, patches, o)
 	return r
 }
 

@@ -2,6 +2,7 @@ package dump
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"io"
 	"slices"
@@ -58,17 +59,24 @@ func fingerprint(ctx context.Context, src Source, volumeSize int64) (format.Fing
 // sampleWindows finds, for each stratum, ranges outside the extents to look for
 // samples in, the better ones first.
 func sampleWindows(src Source, volumeSize int64) ([][]format.Extent, error) {
-	stratum := roundUp(volumeSize/strata+1, format.SampleSize)
+	// The last stratum is longer by what is left.
+	stratum := max(volumeSize/strata/format.SampleSize, 1) * format.SampleSize
 	windows := make([][]format.Extent, strata)
 	// Places are passed in ascending order, and so are the gaps between extents.
 	place := 0
 	placeAt := func() int64 {
-		return int64(place/places)*stratum + roundUp(int64(place%places*2+1)*stratum/(2*places), format.SampleSize)
+		within := int64(place%places*2+1) * (stratum / (2 * places)) / format.SampleSize * format.SampleSize
+		return int64(place/places)*stratum + within
 	}
 	add := func(off, end int64, first bool) {
-		off = roundUp(off, format.SampleSize)
-		i := off / stratum
-		end = min(end, off+sampleWindow, (i+1)*stratum)
+		if end-off < format.SampleSize {
+			return
+		}
+		off = (off + format.SampleSize - 1) / format.SampleSize * format.SampleSize
+		i := min(off/stratum, strata-1)
+		if end = min(end, off+sampleWindow); i < strata-1 {
+			end = min(end, (i+1)*stratum)
+		}
 		if end-off < format.SampleSize {
 			return
 		}
@@ -106,8 +114,6 @@ func sampleWindows(src Source, volumeSize int64) ([][]format.Extent, error) {
 	return windows, nil
 }
 
-func roundUp(n, unit int64) int64 { return (n + unit - 1) / unit * unit }
-
 // sampleStratum takes the samples of one stratum.
 func sampleStratum(ctx context.Context, in io.ReaderAt, windows []format.Extent) (format.Fingerprint, error) {
 	var good, zero format.Fingerprint
@@ -122,29 +128,33 @@ func sampleStratum(ctx context.Context, in io.ReaderAt, windows []format.Extent)
 		if n, err := in.ReadAt(buf[:w.Len], w.Off); int64(n) < w.Len {
 			return nil, readError(w, err)
 		}
-		s, isZero := sampleWithin(buf[:w.Len], w.Off)
-		if isZero {
-			zero = append(zero, s)
-		} else {
+		for at := int64(0); at < w.Len; at += format.SampleSize {
+			block, off := buf[at:at+format.SampleSize], w.Off+at
+			if overlaps(good, off) {
+				continue
+			}
+			s := format.Sample{Offset: off, Hash: format.Hash(xxhash.Sum64(block))}
+			if !bytes.Equal(block, zeroSample[:]) {
+				good = append(good, s)
+				break
+			}
+			if at == 0 {
+				zero = append(zero, s)
+			}
+		}
+	}
+	for _, s := range zero {
+		if len(good) < stratumSample && !overlaps(good, s.Offset) {
 			good = append(good, s)
 		}
 	}
-	f := append(good, zero...)
-	f = f[:min(len(f), stratumSample)]
-	slices.SortFunc(f, func(a, b format.Sample) int { return int(a.Offset - b.Offset) })
-	return slices.CompactFunc(f, func(b, a format.Sample) bool { return b.Offset < a.Offset+format.SampleSize }), nil
+	slices.SortFunc(good, func(a, b format.Sample) int { return cmp.Compare(a.Offset, b.Offset) })
+	return good, nil
 }
 
-// sampleWithin samples the first block of data, which begins at off in the volume,
-// that isn't zero, or else the first.
-func sampleWithin(data []byte, off int64) (s format.Sample, isZero bool) {
-	at := 0
-	for at < len(data) && bytes.Equal(data[at:at+format.SampleSize], zeroSample[:]) {
-		at += format.SampleSize
-	}
-	if isZero = at == len(data); isZero {
-		at = 0
-	}
-	block := data[at : at+format.SampleSize]
-	return format.Sample{Offset: off + int64(at), Hash: format.Hash(xxhash.Sum64(block))}, isZero
+// overlaps tells whether a sample at off would overlap one of those.
+func overlaps(samples format.Fingerprint, off int64) bool {
+	return slices.ContainsFunc(samples, func(s format.Sample) bool {
+		return s.Offset < off+format.SampleSize && off < s.Offset+format.SampleSize
+	})
 }
