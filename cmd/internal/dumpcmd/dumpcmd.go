@@ -63,7 +63,11 @@ func run(ctx context.Context, inv *cli.Invocation) error {
 	if err != nil {
 		return err
 	}
-	defer src.Close()
+	defer func() {
+		if err := src.Close(); err != nil { // such as that a snapshot stays active
+			inv.Warn(err.Error())
+		}
+	}()
 	if inv.Bool("dry-run") {
 		return plan(ctx, inv, src)
 	}
