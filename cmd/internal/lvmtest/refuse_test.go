@@ -23,7 +23,7 @@ func TestNoSnapshot(t *testing.T) {
 	for name, message := range map[string]string{
 		"refuse/plain":                 "refuse/plain: not a thick snapshot: it is a volume of type linear",
 		"refuse/origin":                "refuse/origin: not a thick snapshot: it is the origin of one",
-		"refuse/thin":                  "refuse/thin: not a thick snapshot: it is a thin volume",
+		"refuse/thin":                  "refuse/thin: not a snapshot of a thin volume",
 		"refuse/missing":               "no such logical volume, device or file: refuse/missing",
 		"refuse/inactive":              "lvchange -ay refuse/inactive",
 		disks(t, 1)[0]:                 "it is no device-mapper device",
