@@ -116,21 +116,20 @@ func (f *File) Find(off int64) int {
 	return sort.Search(len(f.index), func(i int) bool { return f.index[i].End > off })
 }
 
-// Covers tells whether the patch's extents hold all of the n bytes from off on.
-func (f *File) Covers(off, n int64) (bool, error) {
-	end := off + n
-	for i := f.Find(off); i < len(f.index) && f.index[i].Start <= off && off < end; i++ {
+// Touches tells whether the patch's extents hold any of the n bytes from off on.
+func (f *File) Touches(off, n int64) (bool, error) {
+	for i := f.Find(off); i < len(f.index) && f.index[i].Start < off+n; i++ {
 		s, err := f.ReadSegment(i)
 		if err != nil {
 			return false, err
 		}
 		for _, r := range s.Records {
-			if r.Off <= off {
-				off = max(off, r.End())
+			if r.Off < off+n && r.End() > off {
+				return true, nil
 			}
 		}
 	}
-	return off >= end, nil
+	return false, nil
 }
 
 // ReadSegment reads and checks segment i of the index.
