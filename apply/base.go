@@ -69,7 +69,7 @@ func (e *BaseError) Unwrap() error { return ErrWrongBase }
 
 // samples compares the fingerprint of a patch with before, which is what the
 // destination will hold when the patch's turn comes. Where later patches write,
-// an interrupted run may have been already: what they cover says nothing.
+// an interrupted run may have been already: what they touch says nothing.
 func (c *baseCheck) samples(ctx context.Context, h format.Header, before io.ReaderAt, later []*format.File) error {
 	if c.skip || h.Base == nil {
 		return nil
@@ -90,19 +90,19 @@ func (c *baseCheck) samples(ctx context.Context, h format.Header, before io.Read
 			if err := readFull(ctx, before, b, s.Offset); err != nil {
 				return err
 			}
-			covered := false
+			touched := false
 			if !s.Holds(b) {
 				for _, f := range later {
-					hit, err := f.Covers(s.Offset, format.SampleSize)
+					hit, err := f.Touches(s.Offset, format.SampleSize)
 					if err != nil {
 						return err
 					}
-					covered = covered || hit
+					touched = touched || hit
 				}
 			}
 			mu.Lock()
 			defer mu.Unlock()
-			if !covered {
+			if !touched {
 				e.Of++
 				if !s.Holds(b) {
 					e.Samples++

@@ -26,8 +26,10 @@ const (
 // read once more at the end.
 type readBack struct {
 	dest   *destination
+	warn   func(string)
 	expect []format.Record
 	bytes  int64
+	cached bool // it was told that the cache can't be avoided
 }
 
 // add remembers what a segment said.
@@ -58,6 +60,10 @@ func (r *readBack) compare(ctx context.Context) error {
 		return err
 	}
 	defer in.Close()
+	if in.cached && !r.cached {
+		r.warn(r.dest.path + " can only be read back through the page cache: its file system can't do without")
+		r.cached = true
+	}
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(parallelReads)
 	for _, x := range r.expect {
@@ -77,17 +83,18 @@ func (r *readBack) compare(ctx context.Context) error {
 type direct struct {
 	*os.File
 	path    string
+	cached  bool // not past the cache
 	buffers chan []byte
 }
 
-// openDirect opens the destination once more, for reading past the cache. On file
-// systems that can't, such as tmpfs, there is no device that could hold something
-// else: it then reads what there is.
+// openDirect opens the destination once more, for reading past the cache where the
+// file system can do that.
 func openDirect(d *destination) (*direct, error) {
 	// This way it is the same file or device, whatever its name means by now.
 	name := fmt.Sprintf("/proc/self/fd/%d", d.f.Fd())
 	f, err := os.OpenFile(name, os.O_RDONLY|unix.O_DIRECT, 0)
-	if errors.Is(err, unix.EINVAL) {
+	cached := errors.Is(err, unix.EINVAL)
+	if cached {
 		if f, err = os.OpenFile(name, os.O_RDONLY, 0); err == nil {
 			_ = unix.Fadvise(int(f.Fd()), 0, 0, unix.FADV_DONTNEED)
 		}
@@ -95,7 +102,7 @@ func openDirect(d *destination) (*direct, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open %s to read it back: %w", d.path, cause(err))
 	}
-	in := &direct{File: f, path: d.path, buffers: make(chan []byte, parallelReads)}
+	in := &direct{File: f, path: d.path, cached: cached, buffers: make(chan []byte, parallelReads)}
 	for range cap(in.buffers) {
 		in.buffers <- nil // made when first needed
 	}
@@ -134,9 +141,9 @@ func (in *direct) compare(ctx context.Context, x format.Record) error {
 // read reads [off, off+n) into buf, with what is around it to be aligned.
 func (in *direct) read(buf []byte, off, n int64) ([]byte, error) {
 	start := off / zeroAlign * zeroAlign
-	end := (off + n + zeroAlign - 1) / zeroAlign * zeroAlign
-	got, err := in.ReadAt(buf[:end-start], start)
-	if int64(got) < off+n-start {
+	length := (off - start + n + zeroAlign - 1) / zeroAlign * zeroAlign
+	got, err := in.ReadAt(buf[:length], start)
+	if int64(got) < off-start+n {
 		if err == nil || err == io.EOF {
 			err = io.ErrUnexpectedEOF
 		}

@@ -55,7 +55,7 @@ func newReplay(c *chain, s segments, d *destination, u *undo, o Options) *replay
 		p.base = &baseCheck{dest: d, skip: o.NoCheckBase}
 	}
 	if o.Verify && !o.DryRun {
-		p.readBack = &readBack{dest: d}
+		p.readBack = &readBack{dest: d, warn: o.Warn}
 	}
 	return p
 }
@@ -109,7 +109,7 @@ func (p *replay) all(ctx context.Context) error {
 			return err
 		}
 		p.totals.Add(s.Records)
-		if p.compare {
+		if p.compare || p.base != nil && hasBase(s) {
 			err = p.plan(ctx, s)
 		} else {
 			err = p.write(ctx, s)
@@ -200,7 +200,7 @@ func (p *replay) zero(ctx context.Context, off, size int64) error {
 		}
 		done += n
 		p.through = off + done
-		if !p.compare {
+		if !p.compare && len(p.held) == 0 { // not planned
 			p.progress(Applying, p.done+done)
 		}
 	}

@@ -24,7 +24,10 @@ type undo struct {
 	path    string
 	f       *os.File
 	w       *format.Writer
+	dest    *destination
+	size    int64           // of the volume, in bytes
 	segment *format.Segment // being filled; may be nil
+	saved   int64           // where the last of what was saved ends
 	pending int64           // length of what was saved and may not be durable, in bytes
 	named   bool            // the file's name is durable
 }
@@ -48,8 +51,9 @@ func createUndo(patches []format.Header, d *destination, o Options) (*undo, erro
 	if err != nil {
 		return nil, fmt.Errorf("create the undo patch %s: %w", o.Undo, cause(err))
 	}
-	u := &undo{path: o.Undo, f: f}
-	u.w, err = format.NewWriter(undoFile{u}, undoHeader(patches, d, o), format.WriterOptions{Level: 1})
+	h := undoHeader(patches, d, o)
+	u := &undo{path: o.Undo, f: f, dest: d, size: h.VolumeSize}
+	u.w, err = format.NewWriter(undoFile{u}, h, format.WriterOptions{Level: 1})
 	if err != nil {
 		return nil, errors.Join(err, u.remove())
 	}
@@ -80,16 +84,49 @@ func undoHeader(patches []format.Header, d *destination, o Options) format.Heade
 // add saves those blocks of old, which is what the destination holds from off on,
 // that differ from what it shall hold.
 func (u *undo) add(off int64, old, shall []byte) error {
-	for e, data := range format.RefineBlocks(off, old, shall) {
-		s, err := u.room()
-		if err != nil {
-			return err
-		}
-		s.Data = append(s.Data, data...)
-		s.Records = append(s.Records, format.Record{Extent: e, HasBase: true,
-			BaseHash: xxhash.Sum64(shall[e.Off-off : e.End()-off])})
-		u.pending += e.Len
+	if n := min(u.saved-off, int64(len(old))); n > 0 {
+		off, old, shall = off+n, old[n:], shall[n:]
 	}
+	end := off + int64(len(old))
+	whole := end - off
+	if end < u.size {
+		whole -= end % format.SectorSize
+	}
+	if whole > 0 {
+		for e, data := range format.RefineBlocks(off, old[:whole], shall[:whole]) {
+			r := format.Record{Extent: e, HasBase: true, BaseHash: xxhash.Sum64(shall[e.Off-off : e.End()-off])}
+			if err := u.append(r, data); err != nil {
+				return err
+			}
+		}
+	}
+	if off+whole < end {
+		return u.addSector(off + whole)
+	}
+	return nil
+}
+
+// addSector saves a whole sector of which a part shall change: what comes behind the
+// end of a volume that wasn't of whole sectors may be another patch's, and is saved
+// with it. What the sector shall hold isn't known here.
+func (u *undo) addSector(off int64) error {
+	b := make([]byte, min(format.SectorSize, u.size-off))
+	if _, err := u.dest.ReadAt(b, off); err != nil {
+		return err
+	}
+	return u.append(format.Record{Extent: format.Extent{Off: off, Len: int64(len(b)), Kind: format.Data}}, b)
+}
+
+// append saves an extent.
+func (u *undo) append(r format.Record, data []byte) error {
+	s, err := u.room()
+	if err != nil {
+		return err
+	}
+	s.Data = append(s.Data, data...)
+	s.Records = append(s.Records, r)
+	u.pending += r.Len
+	u.saved = r.End()
 	return nil
 }
 
