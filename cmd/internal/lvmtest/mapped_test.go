@@ -1,0 +1,55 @@
+//go:build lvm
+
+package lvmtest
+
+import (
+	"fmt"
+	"os/exec"
+	"strings"
+	"testing"
+)
+
+// A mapped is a device-mapper device of a test's own.
+type mapped struct{ name string }
+
+// newMapped makes one with a table, a line for each target.
+func newMapped(t *testing.T, name string, table ...string) mapped {
+	t.Helper()
+	m := mapped{name}
+	m.table(t, "create", table)
+	sh(t, "dmsetup", "mknodes", name)
+	t.Cleanup(func() { m.remove(t) })
+	return m
+}
+
+func (m mapped) path() string { return "/dev/mapper/" + m.name }
+
+func (m mapped) table(t *testing.T, command string, table []string) {
+	t.Helper()
+	cmd := exec.Command("dmsetup", command, m.name)
+	cmd.Stdin = strings.NewReader(strings.Join(table, "\n"))
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %v\n%s%s", cmd.Args, err, strings.Join(table, "\n"), out)
+	}
+}
+
+// reload gives it another table, under a mounted file system, too.
+func (m mapped) reload(t *testing.T, table ...string) {
+	t.Helper()
+	m.table(t, "reload", table)
+	sh(t, "dmsetup", "resume", "--nolockfs", "--noflush", m.name)
+}
+
+// remove removes it, unless that was done.
+func (m mapped) remove(t *testing.T) {
+	t.Helper()
+	if exec.Command("dmsetup", "info", m.name).Run() == nil {
+		sh(t, "dmsetup", "remove", "--retry", m.name)
+	}
+}
+
+// linear is a target of size bytes, from the byte at of the new device on, that is
+// a part of another device.
+func linear(at, size int64, dev string, from int64) string {
+	return fmt.Sprintf("%d %d linear %s %d", at/512, size/512, dev, from/512)
+}
