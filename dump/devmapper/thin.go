@@ -2,11 +2,15 @@ package devmapper
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
 	"strings"
 )
+
+// ErrPoolFailed means that a thin volume's pool has failed: the kernel then says nothing of the volume, not even in its table.
+var ErrPoolFailed = errors.New("the thin pool has failed")
 
 // ThinTarget is the table line of a thin volume (kernel: dm-thin.c, thin_ctr).
 type ThinTarget struct {
@@ -17,7 +21,7 @@ type ThinTarget struct {
 	HasExternal bool
 }
 
-// ParseThinTarget reads a target of a table that is of type thin.
+// ParseThinTarget reads a target of a table that is of type thin; [ErrPoolFailed] if there's nothing to read.
 func ParseThinTarget(t Target) (ThinTarget, error) {
 	s, err := parseThinArgs(t)
 	if err != nil {
@@ -27,6 +31,9 @@ func ParseThinTarget(t Target) (ThinTarget, error) {
 }
 
 func parseThinArgs(t Target) (s ThinTarget, err error) {
+	if t.Type == "thin" && slices.Equal(t.Args, []string{"Fail"}) {
+		return s, ErrPoolFailed
+	}
 	if t.Type != "thin" || t.Start != 0 || len(t.Args) != 2 && len(t.Args) != 3 {
 		return s, fmt.Errorf("type %q at sector %d with %d words", t.Type, t.Start, len(t.Args))
 	}

@@ -16,7 +16,7 @@ func Open(ctx context.Context, name string) (*Source, error) {
 			return err
 		}
 		s.still, s.named = s.old, s.old
-		return s.new.file.Flush()
+		return nil
 	})
 }
 
@@ -37,7 +37,7 @@ func OpenTo(ctx context.Context, from, to string) (*Source, error) {
 		if s.old.lv != nil && s.old.lv.Origin != "" {
 			s.named = s.old
 		}
-		return s.new.file.Flush()
+		return nil
 	})
 }
 
@@ -49,7 +49,7 @@ func OpenReverse(ctx context.Context, name string) (*Source, error) {
 		}
 		s.still = s.new
 		s.state = state(s.new)
-		return s.old.file.Flush()
+		return nil
 	})
 }
 
@@ -62,7 +62,7 @@ func OpenFull(ctx context.Context, name string) (*Source, error) {
 		if s.new.lv != nil && s.new.lv.Origin != "" {
 			s.state = state(s.new)
 		}
-		return s.new.file.Flush()
+		return nil
 	})
 }
 

@@ -55,6 +55,17 @@ func (s *Source) list(ctx context.Context) (err error) {
 	if s.pool, err = openPool(ctx, s.new.target.Pool); err != nil {
 		return err
 	}
+	if _, err := s.pool.status(ctx); err != nil {
+		return err // tells more than what fails because of it
+	}
+	for _, v := range []*volume{s.old, s.new} {
+		if v == nil {
+			continue
+		}
+		if err := v.file.Flush(); err != nil {
+			return err
+		}
+	}
 	return s.pool.read(ctx, func(m *metadata.Metadata) error {
 		if s.old == nil {
 			return s.listAll(ctx, m)

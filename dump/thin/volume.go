@@ -67,29 +67,40 @@ func (v *volume) resolve(ctx context.Context) (string, error) {
 
 // Is tells whether a block device is a thin volume.
 func Is(ctx context.Context, id blockdev.ID) bool {
-	_, _, err := identify(ctx, id)
+	_, err := thinTable(ctx, id)
 	return err == nil
 }
 
 // identify finds out which thin volume a device is.
 func identify(ctx context.Context, id blockdev.ID) (devmapper.Device, devmapper.ThinTarget, error) {
-	var target devmapper.ThinTarget
-	if !id.Device {
-		return devmapper.Device{}, target, fmt.Errorf("%w: it is a regular file", ErrNotThin)
+	table, err := thinTable(ctx, id)
+	if err != nil {
+		return devmapper.Device{}, devmapper.ThinTarget{}, err
+	}
+	target, err := devmapper.ParseThinTarget(table)
+	if errors.Is(err, devmapper.ErrPoolFailed) {
+		err = fmt.Errorf("%w: it has failed", ErrPool)
+	}
+	if err != nil {
+		return devmapper.Device{}, target, err
 	}
 	device, err := devmapper.Info(ctx, id.Major, id.Minor)
-	if err != nil {
-		return device, target, err
+	return device, target, err
+}
+
+// thinTable is the line of a thin volume's table.
+func thinTable(ctx context.Context, id blockdev.ID) (devmapper.Target, error) {
+	if !id.Device {
+		return devmapper.Target{}, fmt.Errorf("%w: it is a regular file", ErrNotThin)
 	}
 	table, err := devmapper.TableOf(ctx, id.Major, id.Minor)
+	if err == nil && (len(table) != 1 || table[0].Type != "thin") {
+		err = ErrNotThin
+	}
 	if err != nil {
-		return device, target, err
+		return devmapper.Target{}, err
 	}
-	if len(table) != 1 || table[0].Type != "thin" {
-		return device, target, ErrNotThin
-	}
-	target, err = devmapper.ParseThinTarget(table[0])
-	return device, target, err
+	return table[0], nil
 }
 
 // check makes sure that the volume is still there.
