@@ -54,6 +54,7 @@ fuzz:
 
 bench:
 	go test -run '^$$' -bench . ./...
+	$(LVMTEST) -run '^$$' -bench . ./dump/cow
 
 clean:
 	rm -rf bin
