@@ -25,11 +25,21 @@ const (
 type baseCheck struct {
 	dest *destination
 	name string // of the patch, if there are several
+	seed uint64 // of the base hashes
 	skip bool
 
 	wrong []format.Extent // the first that hold something else
 	count int64           // of them
 	buf   [3][]byte
+}
+
+// newBaseCheck prepares to check the base of the patch with that header.
+func newBaseCheck(d *destination, h format.Header, skip bool) *baseCheck {
+	c := &baseCheck{dest: d, skip: skip}
+	if h.Base != nil {
+		c.seed = uint64(h.Base.HashSeed)
+	}
+	return c
 }
 
 // A BaseError says where the destination does not hold the base of a patch.
@@ -176,7 +186,7 @@ func (c *baseCheck) record(ctx context.Context, r format.Record, before io.Reade
 	if c.skip || !r.HasBase || r.End() > c.dest.size {
 		return nil
 	}
-	sum := xxhash.New()
+	sum := xxhash.NewWithSeed(c.seed)
 	err := pieces(r.Extent, func(off, n int64) error {
 		b := c.buffer(0, n)
 		err := readFull(ctx, before, b, off)

@@ -42,7 +42,7 @@ func exactPatch(t testing.TB, base, now []byte) []byte {
 	for off := 0; off < len(now); off += step {
 		end := min(off+step, len(now))
 		s := w.NewSegment()
-		for e, d := range format.RefineBlocks(int64(off), now[off:end], base[off:end]) {
+		for e, d := range format.RefineBlocks(int64(off), now[off:end], base[off:end], format.RefineSize) {
 			s.Records = append(s.Records, format.Record{Extent: e, HasBase: true, BaseHash: xxhash.Sum64(base[e.Off:e.End()])})
 			s.Data = append(s.Data, d...)
 		}

@@ -83,7 +83,7 @@ func (c *chain) verified(ctx context.Context, d *destination, o Options) (segmen
 		return c.verifiedMerge(ctx, d, o)
 	}
 	in := c.patches[0]
-	check := &baseCheck{dest: d, skip: o.NoCheckBase}
+	check := newBaseCheck(d, in.header, o.NoCheckBase)
 	if err := check.samples(ctx, in.header, d, nil); err != nil {
 		return nil, err
 	}
@@ -137,7 +137,7 @@ func (c *chain) checkBases(ctx context.Context, d *destination, o Options) error
 		states = append(states, format.NewOverlay(states[len(states)-1], f))
 	}
 	for i, f := range c.files {
-		check := &baseCheck{dest: d}
+		check := newBaseCheck(d, c.patches[i].header, false)
 		if i > 0 {
 			check.name = c.patches[i].name
 		}

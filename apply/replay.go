@@ -52,7 +52,7 @@ func newReplay(c *chain, s segments, d *destination, u *undo, o Options) *replay
 		piece:    make([]byte, pieceSize),
 	}
 	if len(c.patches) == 1 {
-		p.base = &baseCheck{dest: d, skip: o.NoCheckBase}
+		p.base = newBaseCheck(d, c.patches[0].header, o.NoCheckBase)
 	}
 	if o.Verify && !o.DryRun {
 		p.readBack = &readBack{dest: d, warn: o.Warn}

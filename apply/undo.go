@@ -93,7 +93,7 @@ func (u *undo) add(off int64, old, shall []byte) error {
 		whole -= end % format.SectorSize
 	}
 	if whole > 0 {
-		for e, data := range format.RefineBlocks(off, old[:whole], shall[:whole]) {
+		for e, data := range format.RefineBlocks(off, old[:whole], shall[:whole], format.RefineSize) {
 			r := format.Record{Extent: e, HasBase: true, BaseHash: xxhash.Sum64(shall[e.Off-off : e.End()-off])}
 			if err := u.append(r, data); err != nil {
 				return err

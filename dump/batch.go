@@ -25,6 +25,7 @@ const (
 type batch struct {
 	seg     *format.Segment
 	base    *[]byte       // what the base holds in the extents; nil: not compared
+	sums    []BlockSum    // of the base, for the blocks of the data extents as far as they are known
 	bytes   int64         // length of the extents as planned
 	pending atomic.Int32  // reads under way
 	ready   chan struct{} // closed when all are done

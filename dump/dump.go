@@ -40,7 +40,8 @@ type Source interface {
 	// Base reads the base of a delta; nil if it can't be read.
 	Base() Base
 	// Unchanged reads what lies outside the extents of a delta, best from
-	// something that stands still; nil for a full patch.
+	// something that stands still; nil for a full patch, and if the header has
+	// the fingerprint already.
 	Unchanged() io.ReaderAt
 	// Check is called when the last data has been read. An error means that
 	// list or data turned out not to be what they should, and that the patch
@@ -51,10 +52,46 @@ type Source interface {
 }
 
 // A Base is what the volume held before the changes. It may be shorter than the
-// volume, which has grown then. ReadAt is called from several goroutines.
+// volume, which has grown then: by whole sectors. ReadAt is called from several
+// goroutines.
 type Base interface {
 	io.ReaderAt
 	Size() int64 // in bytes
+}
+
+// Sums are the hashes of a base that can't be read here, as xxh64 with a seed.
+type Sums interface {
+	// BlockSize is how much each sum is of, in bytes: a power of two.
+	BlockSize() int64
+	// Size is the size of the base in bytes. Of a last block that is not whole
+	// the sum is of what there is.
+	Size() int64
+	// Seed is that of the sums, and of the base hashes in the patch.
+	Seed() uint64
+	// Sum returns the sum of the block that begins at off. From one call to the
+	// next, off must increase.
+	Sum(off int64) (BlockSum, error)
+}
+
+// A BlockSum is the hash of a block.
+type BlockSum struct {
+	Hash uint64 // means nothing if Zero is set
+	Zero bool   // the block is all zeros
+}
+
+// A Summed is a [Source] that knows the sums of its base and not what it holds.
+// Its extents begin and end on blocks, and are the whole volume.
+type Summed interface {
+	Source
+	Sums() Sums
+}
+
+// sumsOf are the sums of the source's base, if it has some.
+func sumsOf(src Source) Sums {
+	if s, ok := src.(Summed); ok {
+		return s.Sums()
+	}
+	return nil
 }
 
 // Options tune [Run].
@@ -62,6 +99,7 @@ type Options struct {
 	// ExactBase is the user's word that the destination holds the base bit by
 	// bit. Only then may blocks that equal the base be left out.
 	ExactBase   bool
+	BlockSize   int64  // unit in bytes in which is compared, a power of two; 0: format.RefineSize
 	Level       int    // compression, see format.WriterOptions
 	Tool        string // name of the program, for the header
 	ToolVersion string // its version
@@ -95,16 +133,12 @@ func Run(ctx context.Context, src Source, w io.Writer, o Options) (Report, error
 			return Report{}, failed(ctx, src, err)
 		}
 	}
-	var base Base
-	if o.ExactBase {
-		base = src.Base()
-	}
 	pw, err := format.NewWriter(w, h, format.WriterOptions{Level: o.Level})
 	if err != nil {
 		return Report{}, err
 	}
 	defer pw.Abort()
-	if err := newPipeline(src, base, pw, o.Progress).run(ctx); err != nil {
+	if err := newPipeline(src, pw, o).run(ctx); err != nil {
 		return Report{}, failed(ctx, src, err)
 	}
 	if err := src.Check(ctx); err != nil {
@@ -130,12 +164,14 @@ func describeBase(ctx context.Context, src Source, h *format.Header, exact bool)
 		base = *h.Base
 	}
 	base.Exact = exact
-	if exact && src.Base() == nil {
+	if exact && src.Base() == nil && sumsOf(src) == nil {
 		return ErrNoBase
 	}
-	var err error
-	if base.Fingerprint, err = fingerprint(ctx, src, h.VolumeSize); err != nil {
-		return fmt.Errorf("take a sample of what has not changed: %w", err)
+	if in := src.Unchanged(); in != nil {
+		var err error
+		if base.Fingerprint, err = fingerprint(ctx, in, src.Extents(), h.VolumeSize); err != nil {
+			return fmt.Errorf("take a sample of what has not changed: %w", err)
+		}
 	}
 	h.Base = &base
 	return nil

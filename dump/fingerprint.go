@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"fmt"
 	"io"
+	"iter"
 	"slices"
 
 	"github.com/cespare/xxhash/v2"
@@ -28,16 +30,12 @@ const (
 
 var zeroSample [format.SampleSize]byte
 
-// fingerprint samples what lies outside the source's extents. Blocks of zeros tell
+// fingerprint samples what lies outside the extents, ascending, of what in reads. Blocks of zeros tell
 // one volume from another badly; they are taken only for want of others. A block
 // behind a change is near to what changes often, which shows best that an earlier
 // delta was missed.
-func fingerprint(ctx context.Context, src Source, volumeSize int64) (format.Fingerprint, error) {
-	in := src.Unchanged()
-	if in == nil {
-		return nil, nil
-	}
-	windows, err := sampleWindows(src, volumeSize)
+func fingerprint(ctx context.Context, in io.ReaderAt, extents iter.Seq2[format.Extent, error], volumeSize int64) (format.Fingerprint, error) {
+	windows, err := sampleWindows(extents, volumeSize)
 	if err != nil {
 		return nil, err
 	}
@@ -56,9 +54,38 @@ func fingerprint(ctx context.Context, src Source, volumeSize int64) (format.Fing
 	return slices.Concat(found...), nil
 }
 
+// Fingerprint samples a volume of size bytes, of which nobody knows yet what has changed.
+func Fingerprint(ctx context.Context, in io.ReaderAt, size int64) (format.Fingerprint, error) {
+	f, err := fingerprint(ctx, in, func(func(format.Extent, error) bool) {}, size)
+	if err != nil {
+		return nil, fmt.Errorf("take a sample: %w", err)
+	}
+	return f, nil
+}
+
+// StillHeld leaves those samples of a base that now, which has size bytes, holds, too.
+func StillHeld(ctx context.Context, samples format.Fingerprint, now io.ReaderAt, size int64) (held format.Fingerprint, err error) {
+	b := make([]byte, format.SampleSize)
+	for _, s := range samples {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		if s.Offset > size-format.SampleSize {
+			break
+		}
+		if n, err := now.ReadAt(b, s.Offset); n < len(b) {
+			return nil, fmt.Errorf("compare a sample: %w", readError(format.Extent{Off: s.Offset, Len: format.SampleSize}, err))
+		}
+		if s.Holds(b) {
+			held = append(held, s)
+		}
+	}
+	return held, nil
+}
+
 // sampleWindows finds, for each stratum, ranges outside the extents to look for
 // samples in, the better ones first.
-func sampleWindows(src Source, volumeSize int64) ([][]format.Extent, error) {
+func sampleWindows(extents iter.Seq2[format.Extent, error], volumeSize int64) ([][]format.Extent, error) {
 	// The last stratum is longer by what is left.
 	stratum := max(volumeSize/strata/format.SampleSize, 1) * format.SampleSize
 	windows := make([][]format.Extent, strata)
@@ -96,7 +123,7 @@ func sampleWindows(src Source, volumeSize int64) ([][]format.Extent, error) {
 		}
 	}
 	done, behind := int64(0), int64(-1) // what has been passed; last stratum with a window behind a change
-	for e, err := range src.Extents() {
+	for e, err := range extents {
 		if err != nil {
 			return nil, err
 		}

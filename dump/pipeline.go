@@ -1,6 +1,7 @@
 package dump
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -17,27 +18,35 @@ const readers = 16
 // cancels the context. From then on all that is on its way is dropped, but still
 // passed on, so that no stage waits for another.
 type pipeline struct {
-	src      Source
-	base     Base // compared with, if not nil
-	w        *format.Writer
-	progress func(int64)
-	fail     context.CancelCauseFunc
-	batches  chan *batch // in order, from plan to send
-	reads    chan read   // from plan to the readers
+	src       Source
+	base      Base           // compared with, if not nil
+	blockSize int64          // unit of that, in bytes
+	compare   *sumComparison // compared with, if not nil
+	w         *format.Writer
+	progress  func(int64)
+	fail      context.CancelCauseFunc
+	filling   *batch      // in plan; may be nil
+	batches   chan *batch // in order, from plan to send
+	reads     chan read   // from plan to the readers
 }
 
-func newPipeline(src Source, base Base, w *format.Writer, progress func(int64)) *pipeline {
-	if progress == nil {
-		progress = func(int64) {}
+func newPipeline(src Source, w *format.Writer, o Options) *pipeline {
+	p := &pipeline{
+		src:       src,
+		blockSize: cmp.Or(o.BlockSize, format.RefineSize),
+		compare:   compareSums(sumsOf(src), src.Header().VolumeSize),
+		w:         w,
+		progress:  o.Progress,
+		batches:   make(chan *batch, 64), // the writer's pool is what bounds them
+		reads:     make(chan read, readers),
 	}
-	return &pipeline{
-		src:      src,
-		base:     base,
-		w:        w,
-		progress: progress,
-		batches:  make(chan *batch, 64), // the writer's pool is what bounds them
-		reads:    make(chan read, readers),
+	if o.ExactBase {
+		p.base = src.Base()
 	}
+	if p.progress == nil {
+		p.progress = func(int64) {}
+	}
+	return p
 }
 
 // run returns when everything has been handed to the writer or something failed.
@@ -60,7 +69,6 @@ func (p *pipeline) run(ctx context.Context) error {
 
 // plan cuts the source's extents into batches and orders their reads.
 func (p *pipeline) plan(ctx context.Context) error {
-	var b *batch
 	for e, err := range p.src.Extents() {
 		if err != nil {
 			return err
@@ -68,44 +76,65 @@ func (p *pipeline) plan(ctx context.Context) error {
 		if e.Len <= 0 {
 			return fmt.Errorf("the source has a %v", e)
 		}
-		if p.base != nil {
-			e.Kind = format.Data // to be compared like everything else
+		if p.compare != nil && e.Kind == format.Zero {
+			err = p.planHole(ctx, e)
+		} else {
+			err = p.planExtent(ctx, e)
 		}
-		for e.Len > 0 {
-			if ctx.Err() != nil {
-				return nil // run knows why
-			}
-			if b == nil {
-				b = p.newBatch()
-			}
-			part := e
-			if p.base != nil && e.Off < p.base.Size() {
-				part.Len = min(e.Len, p.base.Size()-e.Off) // what lies beyond has no base
-			}
-			rest := b.take(part)
-			e.Off, e.Len = rest.Off, e.End()-rest.Off
-			if b.full() {
-				p.dispatch(b)
-				b = nil
-			}
+		if err != nil {
+			return err
+		}
+		if ctx.Err() != nil {
+			return nil // run knows why
 		}
 	}
-	if b != nil {
-		p.dispatch(b)
+	p.dispatch()
+	return nil
+}
+
+func (p *pipeline) planExtent(ctx context.Context, e format.Extent) error {
+	if p.base != nil {
+		e.Kind = format.Data // to be compared like everything else
+	}
+	for e.Len > 0 && ctx.Err() == nil {
+		b := p.fill()
+		part := e
+		if p.base != nil && e.Off < p.base.Size() {
+			part.Len = min(e.Len, p.base.Size()-e.Off) // what lies beyond has no base
+		}
+		rest := b.take(part)
+		part.Len -= rest.Len
+		if p.compare != nil {
+			if err := p.compare.take(b, part); err != nil {
+				return err
+			}
+		}
+		e.Off, e.Len = part.End(), e.End()-part.End()
+		if b.full() {
+			p.dispatch()
+		}
 	}
 	return nil
 }
 
-func (p *pipeline) newBatch() *batch {
-	b := &batch{seg: p.w.NewSegment(), ready: make(chan struct{})}
-	if p.base != nil {
-		b.base = basePool.Get().(*[]byte)
+// fill is the batch that is being filled.
+func (p *pipeline) fill() *batch {
+	if p.filling == nil {
+		p.filling = &batch{seg: p.w.NewSegment(), ready: make(chan struct{})}
+		if p.base != nil {
+			p.filling.base = basePool.Get().(*[]byte)
+		}
 	}
-	return b
+	return p.filling
 }
 
-// dispatch sends the batch on its way.
-func (p *pipeline) dispatch(b *batch) {
+// dispatch sends the batch that is being filled on its way.
+func (p *pipeline) dispatch() {
+	b := p.filling
+	if b == nil {
+		return
+	}
+	p.filling = nil
 	reads := b.reads()
 	b.pending.Store(int32(len(reads)))
 	p.batches <- b
@@ -127,7 +156,7 @@ func (p *pipeline) read(ctx context.Context) {
 			}
 		}
 		if r.pending.Add(-1) == 0 {
-			r.refine(p.base)
+			r.refine(p)
 			close(r.ready)
 		}
 	}

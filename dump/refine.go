@@ -15,21 +15,24 @@ var basePool = sync.Pool{New: func() any {
 }}
 
 // refine leaves in the batch what is worth sending, once all of it has been read.
-func (b *batch) refine(base Base) {
-	if b.base == nil {
+func (b *batch) refine(p *pipeline) {
+	switch {
+	case p.compare != nil:
+		p.compare.drop(b.seg, b.sums)
+	case b.base == nil:
 		splitZeros(b.seg)
-		return
+	default:
+		dropEqual(b.seg, b.baseData(), p.base.Size(), p.blockSize)
+		basePool.Put(b.base)
+		b.base = nil
 	}
-	dropEqual(b.seg, b.baseData(), base.Size())
-	basePool.Put(b.base)
-	b.base = nil
 }
 
 // dropEqual leaves of the segment's data extents, with which base lies in step,
 // the blocks that differ from the base, records the base's hash for each extent
 // that is left, and splits zeros like splitZeros. All extents are of the kind
 // Data. Those at baseSize and beyond replace nothing and stay whole.
-func dropEqual(s *format.Segment, base []byte, baseSize int64) {
+func dropEqual(s *format.Segment, base []byte, baseSize, blockSize int64) {
 	planned := len(s.Records)
 	kept := 0
 	for r, data := range s.All() {
@@ -45,7 +48,7 @@ func dropEqual(s *format.Segment, base []byte, baseSize int64) {
 			}
 			continue
 		}
-		for e, d := range format.RefineBlocks(r.Off, data, old) {
+		for e, d := range format.RefineBlocks(r.Off, data, old, blockSize) {
 			kept += copy(s.Data[kept:], d)
 			s.Records = append(s.Records, format.Record{Extent: e, HasBase: true,
 				BaseHash: xxhash.Sum64(old[e.Off-r.Off : e.End()-r.Off])})

@@ -1,6 +1,7 @@
 package format
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -10,8 +11,10 @@ import (
 var (
 	// ErrNotPatch: the input does not begin like a patch.
 	ErrNotPatch = errors.New("not an lvmsync patch")
-	// ErrVersion: the patch is of a newer format version.
-	ErrVersion = errors.New("unsupported patch format version")
+	// ErrNotSignature: the input does not begin like a signature.
+	ErrNotSignature = errors.New("not an lvmsync signature")
+	// ErrVersion: the patch or signature is of a newer format version.
+	ErrVersion = errors.New("unsupported format version")
 	// ErrFeature: the patch requires a feature that this package lacks.
 	ErrFeature = errors.New("unsupported required feature")
 	// ErrCorrupt: the patch breaks a rule of the format or a checksum.
@@ -22,30 +25,32 @@ var (
 	ErrState = errors.New("patch writer is closed")
 )
 
-// A CorruptError says where a patch is broken, and how.
+// A CorruptError says where a patch or signature is broken, and how.
 type CorruptError struct {
-	Part   string // header, segment, index, trailer, or end: what follows it
+	What   string // what is broken; empty: a patch
+	Part   string // header, segment, table, index, trailer, or end: what follows it
 	Offset int64  // where the part begins, in bytes from the start of the patch
 	Err    error  // the rule that was broken
 }
 
 // Error names the part, its place and the broken rule.
 func (e *CorruptError) Error() string {
-	return fmt.Sprintf("patch is corrupt: %s at byte %d: %v", e.Part, e.Offset, e.Err)
+	return fmt.Sprintf("%s is corrupt: %s at byte %d: %v", cmp.Or(e.What, "patch"), e.Part, e.Offset, e.Err)
 }
 
 // Unwrap makes the error match ErrCorrupt and the rule's own error.
 func (e *CorruptError) Unwrap() []error { return []error{ErrCorrupt, e.Err} }
 
-// A TruncatedError says where a patch ends too early.
+// A TruncatedError says where a patch or signature ends too early.
 type TruncatedError struct {
+	What   string // what ends; empty: a patch
 	Part   string // the part that is cut or missing: header, segment, index, trailer
 	Offset int64  // length of what there is, in bytes
 }
 
 // Error says how long the input is and what is missing.
 func (e *TruncatedError) Error() string {
-	return fmt.Sprintf("patch is truncated: it ends after %d bytes, %s missing or incomplete", e.Offset, e.Part)
+	return fmt.Sprintf("%s is truncated: it ends after %d bytes, %s missing or incomplete", cmp.Or(e.What, "patch"), e.Offset, e.Part)
 }
 
 // Unwrap makes the error match ErrTruncated, ErrCorrupt and io.ErrUnexpectedEOF.

@@ -42,7 +42,7 @@ type Header struct {
 	State       *State    `json:"state,omitempty"`
 
 	// RequiredFeatures names what a reader must know beyond version 1 in order
-	// to apply the patch rightly. Nothing so far.
+	// to apply the patch rightly.
 	RequiredFeatures []string `json:"required_features,omitempty"`
 	// Planned is what the patch will hold, where that is known beforehand.
 	Planned *Planned `json:"planned,omitempty"`
@@ -75,8 +75,23 @@ type Base struct {
 	// Patch is the patch that leads to the base, where one is known: of an undo
 	// patch, the one that it takes back.
 	Patch uuid.UUID `json:"patch,omitzero"`
+	// HashSeed is the seed of the base hashes. One that isn't 0 requires
+	// [FeatureHashSeed].
+	HashSeed Hash `json:"hash_seed,omitzero"`
 	// Fingerprint is a sample of the base outside the patch's extents.
 	Fingerprint Fingerprint `json:"fingerprint,omitempty"`
+}
+
+// FeatureHashSeed is required where base hashes have a seed of their own: they
+// come from a signature.
+const FeatureHashSeed = "base-hash-seed"
+
+// SeededSum is the xxh64 of b with a seed. That of base hashes is in the header.
+func SeededSum(seed uint64, b []byte) uint64 {
+	var d xxhash.Digest
+	d.ResetWithSeed(seed)
+	d.Write(b)
+	return d.Sum64()
 }
 
 // A State names what the volume is after a patch, where it is something that
@@ -117,14 +132,17 @@ func (h *Header) Validate() error {
 	case h.Planned != nil && (h.Planned.Bytes < 0 || h.Planned.Bytes > h.VolumeSize || h.Planned.Extents < 0):
 		return fmt.Errorf("planned %d extents of %d bytes do not fit the volume", h.Planned.Extents, h.Planned.Bytes)
 	}
-	if h.Base != nil {
-		return h.Base.Fingerprint.validate(h.VolumeSize)
+	if h.Base == nil {
+		return nil
 	}
-	return nil
+	if h.Base.HashSeed != 0 && !slices.Contains(h.RequiredFeatures, FeatureHashSeed) {
+		return fmt.Errorf("base hashes have a seed without the feature %s", FeatureHashSeed)
+	}
+	return h.Base.Fingerprint.validate(h.VolumeSize)
 }
 
 // knownFeatures lists the required features that this package understands.
-var knownFeatures []string
+var knownFeatures = []string{FeatureHashSeed}
 
 func (h *Header) checkFeatures() error {
 	for _, f := range h.RequiredFeatures {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"math"
 
 	"golang.org/x/sys/unix"
 )
@@ -34,6 +35,36 @@ func (b *File) DataRanges() iter.Seq2[Range, error] {
 		}
 	}
 }
+
+// Holes tells where a file has holes, in ascending order. It's for one goroutine.
+type Holes struct {
+	next func() (Range, error, bool)
+	stop func()
+	now  Range
+	err  error
+}
+
+// Holes begins to tell. Close must be called at the end.
+func (b *File) Holes() *Holes {
+	h := new(Holes)
+	h.next, h.stop = iter.Pull2(b.DataRanges())
+	return h
+}
+
+// Cover tells whether all of the n bytes from off on are a hole. From one call to the next, off must not decrease. What
+// lies beyond the end counts as a hole.
+func (h *Holes) Cover(off, n int64) (bool, error) {
+	for h.err == nil && h.now.Off+h.now.Len <= off {
+		var more bool
+		if h.now, h.err, more = h.next(); !more {
+			h.now = Range{Off: off, Len: math.MaxInt64 - off, Hole: true}
+		}
+	}
+	return h.err == nil && h.now.Hole && off >= h.now.Off && off+n <= h.now.Off+h.now.Len, h.err
+}
+
+// Close ends it.
+func (h *Holes) Close() { h.stop() }
 
 // rangeAt finds the range that begins at off, which is before the end.
 func (b *File) rangeAt(off int64) (Range, error) {

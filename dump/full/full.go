@@ -90,7 +90,11 @@ func (s *Source) Unchanged() io.ReaderAt { return nil }
 
 // Extents implements [dump.Source]: holes of a file are zero extents, all else
 // is data.
-func (s *Source) Extents() iter.Seq2[format.Extent, error] {
+func (s *Source) Extents() iter.Seq2[format.Extent, error] { return s.ExtentsIn(granularity) }
+
+// ExtentsIn yields the same with holes that begin and end on blocks of blockSize
+// bytes, or end with the file.
+func (s *Source) ExtentsIn(blockSize int64) iter.Seq2[format.Extent, error] {
 	return func(yield func(format.Extent, error) bool) {
 		off := int64(0) // what has been yielded
 		emit := func(end int64, kind format.ExtentKind) bool {
@@ -110,9 +114,9 @@ func (s *Source) Extents() iter.Seq2[format.Extent, error] {
 				continue
 			}
 			// Between holes lies data; a hole counts in whole blocks only.
-			start, end := roundUp(r.Off), r.Off+r.Len
+			start, end := (r.Off+blockSize-1)/blockSize*blockSize, r.Off+r.Len
 			if end < s.Size() {
-				end = end / granularity * granularity
+				end = end / blockSize * blockSize
 			}
 			if start < end && (!emit(start, format.Data) || !emit(end, format.Zero)) {
 				return
@@ -121,8 +125,6 @@ func (s *Source) Extents() iter.Seq2[format.Extent, error] {
 		emit(s.Size(), format.Data)
 	}
 }
-
-func roundUp(off int64) int64 { return (off + granularity - 1) / granularity * granularity }
 
 // Check implements [dump.Source]. A device that fails gives an error when it is
 // read, an overflowed snapshot too. But the end of a file that became smaller

@@ -1,0 +1,159 @@
+// Package signature compares a volume with a signature: the hashes of the blocks
+// that another volume holds, made where that one is. It makes signatures, and is the
+// source of patches of what differs.
+package signature
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/google/uuid"
+	"golang.org/x/sync/errgroup"
+
+	"lvmsync/dump"
+	"lvmsync/dump/blockdev"
+	"lvmsync/format"
+)
+
+const (
+	// readers is how many reads are in flight.
+	readers = 8
+	// readSize is how much is read at a time, in bytes: no less than a block.
+	readSize = format.MaxBlockSize
+	// tableBytes is how much of the volume a table is about, if its blocks are not
+	// too many.
+	tableBytes = 256 << 20
+)
+
+// Options tune [Make].
+type Options struct {
+	BlockSize   int64  // what each hash is of, in bytes (see format.IsBlockSize)
+	Tool        string // name of the program, for the header
+	ToolVersion string // its version
+	// Progress, if set, is called with the number of bytes that have been read.
+	Progress func(done int64)
+}
+
+// A Report says what was made.
+type Report struct {
+	Header format.SignatureHeader
+	Bytes  int64 // size of the signature
+}
+
+// Make writes the signature of f to w. Unless it returns nil, what was written has
+// no trailer, and every reader says so.
+func Make(ctx context.Context, f *blockdev.File, w io.Writer, o Options) (Report, error) {
+	if f.Size() == 0 {
+		return Report{}, fmt.Errorf("%s has 0 bytes", f.Name())
+	}
+	h, err := describe(ctx, f, o)
+	if err != nil {
+		return Report{}, err
+	}
+	sw, err := format.NewSignatureWriter(w, h)
+	if err != nil {
+		return Report{}, err
+	}
+	m := &maker{file: f, header: h, holes: f.Holes(), buffers: make(chan []byte, readers)}
+	defer m.holes.Close()
+	for range readers {
+		m.buffers <- blockdev.AlignedBuffer(readSize)
+	}
+	perTable := min(tableBytes/h.BlockSize, format.MaxTableBlocks)
+	var t format.SignatureTable
+	for first := int64(0); first < h.Blocks(); first += perTable {
+		t.Resize(first, int(min(perTable, h.Blocks()-first)))
+		if err := m.fill(ctx, &t); err != nil {
+			return Report{}, err
+		}
+		if err := sw.Write(&t); err != nil {
+			return Report{}, err
+		}
+		if o.Progress != nil {
+			o.Progress(min((first+perTable)*h.BlockSize, h.VolumeSize))
+		}
+	}
+	if err := sw.Close(); err != nil {
+		return Report{}, err
+	}
+	return Report{Header: h, Bytes: sw.Bytes()}, nil
+}
+
+func describe(ctx context.Context, f *blockdev.File, o Options) (h format.SignatureHeader, err error) {
+	h = format.SignatureHeader{
+		ID:          uuid.New(),
+		Created:     time.Now().UTC().Truncate(time.Millisecond),
+		Tool:        o.Tool,
+		ToolVersion: o.ToolVersion,
+		Source:      dump.Describe(f.Name(), f.ID()),
+		VolumeSize:  f.Size(),
+		BlockSize:   o.BlockSize,
+	}
+	h.Host, _ = os.Hostname() // only told to people: unknown is fine
+	var seed [8]byte
+	for h.Seed == 0 { // that would be no seed
+		if _, err := rand.Read(seed[:]); err != nil {
+			return h, fmt.Errorf("choose a seed: %w", err)
+		}
+		h.Seed = format.Hash(binary.LittleEndian.Uint64(seed[:]))
+	}
+	h.Fingerprint, err = dump.Fingerprint(ctx, f, f.Size())
+	return h, err
+}
+
+// A maker hashes the blocks of a volume.
+type maker struct {
+	file    *blockdev.File
+	header  format.SignatureHeader
+	holes   *blockdev.Holes
+	buffers chan []byte
+}
+
+// fill fills a table. Holes are not read.
+func (m *maker) fill(ctx context.Context, t *format.SignatureTable) error {
+	start := t.First * m.header.BlockSize
+	end := min(start+int64(t.Len())*m.header.BlockSize, m.header.VolumeSize)
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(readers)
+	for off := start; off < end; off += readSize {
+		n := min(readSize, end-off)
+		hole, err := m.holes.Cover(off, n)
+		if err != nil {
+			return errors.Join(err, g.Wait())
+		}
+		if !hole {
+			g.Go(func() error { return m.hash(ctx, t, off, n) })
+			continue
+		}
+		for at := off; at < off+n; at += m.header.BlockSize {
+			t.Set(int(at/m.header.BlockSize-t.First), 0, nil, true)
+		}
+	}
+	return g.Wait()
+}
+
+// hash notes what the blocks of [off, off+n) hold.
+func (m *maker) hash(ctx context.Context, t *format.SignatureTable, off, n int64) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	buf := <-m.buffers
+	defer func() { m.buffers <- buf }()
+	if _, err := m.file.ReadAt(buf[:n], off); err != nil && err != io.EOF {
+		return err
+	}
+	size := m.header.BlockSize
+	for at := int64(0); at < n; at += size {
+		block := buf[at:min(at+size, n)]
+		zero := block[0] == 0 && bytes.Equal(block[1:], block[:len(block)-1])
+		t.Set(int((off+at)/size-t.First), uint64(m.header.Seed), block, zero)
+	}
+	return nil
+}
