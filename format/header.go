@@ -40,6 +40,9 @@ type Header struct {
 	Granularity int64     `json:"granularity"`  // unit of change in bytes: chunk or block
 	Base        *Base     `json:"base,omitempty"`
 	State       *State    `json:"state,omitempty"`
+	// Start is where the patch begins, in bytes: changes before it were left out,
+	// for an interrupted run had brought them to the destination.
+	Start int64 `json:"start,omitzero"`
 
 	// RequiredFeatures names what a reader must know beyond version 1 in order
 	// to apply the patch rightly.
@@ -129,6 +132,8 @@ func (h *Header) Validate() error {
 		return fmt.Errorf("volume size of %d bytes is out of range", h.VolumeSize)
 	case h.Granularity < SectorSize || h.Granularity%SectorSize != 0:
 		return fmt.Errorf("granularity of %d bytes is not a multiple of %d", h.Granularity, SectorSize)
+	case h.Start < 0 || h.Start >= h.VolumeSize || h.Start > 0 && h.Kind == Full:
+		return fmt.Errorf("a %s patch of a volume of %d bytes that starts at byte %d", h.Kind, h.VolumeSize, h.Start)
 	case h.Planned != nil && (h.Planned.Bytes < 0 || h.Planned.Bytes > h.VolumeSize || h.Planned.Extents < 0):
 		return fmt.Errorf("planned %d extents of %d bytes do not fit the volume", h.Planned.Extents, h.Planned.Bytes)
 	}

@@ -2,7 +2,11 @@ package cli
 
 import (
 	"fmt"
+	"math"
+	"strconv"
+	"strings"
 	"time"
+	"unicode"
 
 	"github.com/dustin/go-humanize"
 )
@@ -29,4 +33,25 @@ func Seconds(d time.Duration) string {
 		return fmt.Sprintf("%.1f s", d.Seconds())
 	}
 	return d.Round(time.Second).String()
+}
+
+// ParseBytes reads a number of bytes as LVM's users write it: digits, then a unit or
+// none: k, M, G, T, P, each 1024 of the one before, in either case, with "iB" or "B"
+// behind it if somebody likes that.
+func ParseBytes(text string) (int64, error) {
+	digits := strings.TrimRightFunc(text, unicode.IsLetter)
+	n, err := strconv.ParseInt(digits, 10, 64)
+	if err != nil || n < 0 {
+		return 0, fmt.Errorf("%q is not a number of bytes", text)
+	}
+	unit := strings.ToLower(text[len(digits):])
+	unit = strings.TrimSuffix(strings.TrimSuffix(unit, "b"), "i")
+	shift := 10 * (strings.Index("kmgtp", unit) + 1)
+	if unit == "" {
+		shift = 0
+	}
+	if len(unit) > 1 || unit != "" && shift == 0 || n > math.MaxInt64>>shift {
+		return 0, fmt.Errorf("%q is not a number of bytes", text)
+	}
+	return n << shift, nil
 }

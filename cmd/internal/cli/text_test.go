@@ -32,3 +32,19 @@ func TestText(t *testing.T) {
 		}
 	}
 }
+
+func TestParseBytes(t *testing.T) {
+	for text, want := range map[string]int64{
+		"0": 0, "512": 512, "4096b": 4096, "4k": 4096, "4K": 4096, "64KiB": 65536, "1M": 1 << 20, "3gb": 3 << 30, "16T": 16 << 40,
+		"7P": 7 << 50, "8191P": 8191 << 50,
+		"": -1, "k": -1, "4x": -1, "-1": -1, "1.5M": -1, "4 k": -1, "4kk": -1, "4mk": -1, "8192P": -1, "9223372036854775808": -1,
+	} {
+		got, err := ParseBytes(text)
+		if err != nil {
+			got = -1
+		}
+		if got != want {
+			t.Errorf("%q: %d, want %d", text, got, want)
+		}
+	}
+}

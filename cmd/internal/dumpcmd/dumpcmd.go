@@ -34,32 +34,40 @@ func command() *cli.Command {
 			"lvmsync-dump [options] --to NEWER SNAPSHOT  what changed from one snapshot to another\n" +
 			"lvmsync-dump [options] --reverse SNAPSHOT   what takes its origin back to it\n" +
 			"lvmsync-dump [options] --full DEVICE        all of a device, image file or snapshot\n" +
+			"lvmsync-dump [options] --base OLD DEVICE    what differs from another device or image file\n" +
+			"lvmsync-dump [options] --signature SIG DEVICE  what differs from a volume elsewhere\n" +
 			"lvmsync-dump [options] --cow COW ORIGIN     what a COW store lists, without LVM",
 		Description: "The patch goes to standard output unless -o is given. SNAPSHOT and DEVICE are named\n" +
 			"as for LVM: vg/lv, /dev/vg/lv, /dev/mapper/vg-lv, /dev/dm-7.\n\n" +
 			"Exit status: 0 the patch is whole; 1 failed: what was written has no trailer, and\n" +
-			"lvmsync-apply refuses it; 2 wrong usage.",
+			"lvmsync-apply refuses it; 2 wrong usage; 4 the signature is none, truncated or corrupt.",
 		Flags: []ucli.Flag{
 			&ucli.BoolFlag{Name: "full", Usage: "dump the whole of DEVICE", DisableDefaultText: true},
 			&ucli.StringFlag{Name: "to", Usage: "send what the snapshot `NEWER` holds instead of the origin, which may be in use"},
 			&ucli.BoolFlag{Name: "reverse", Usage: "send what SNAPSHOT holds: a patch that takes its origin back", DisableDefaultText: true},
 			&ucli.StringFlag{Name: "cow", Usage: "read the changes from the COW store `COW`, a device or file"},
 			&ucli.BoolFlag{Name: "exact-base", Usage: "leave out blocks that equal the snapshot: the destination is a bit-exact copy of it", DisableDefaultText: true},
+			&ucli.StringFlag{Name: "base", Usage: "compare DEVICE with the device or image file `OLD`"},
+			&ucli.StringFlag{Name: "signature", Usage: "compare DEVICE with the signature in the file `SIG` (-: standard input), see lvmsync-patch(8)"},
+			&ucli.StringFlag{Name: "block-size", Value: "4k", Usage: "with --base, compare in blocks of `SIZE` bytes: a power of two from 512 to 1M"},
+			&ucli.StringFlag{Name: "start", Value: "0", Usage: "leave out what lies before byte `OFFSET`, which the destination has already"},
+			&ucli.StringFlag{Name: "bwlimit", Usage: "write no more than `RATE` bytes a second, such as 10M"},
 			&ucli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "write the patch to `FILE`, which appears whole or not at all"},
 			&ucli.IntFlag{Name: "level", Value: 1, Usage: "compression `LEVEL`: 0 none, 1 fastest, to 19 as for zstd"},
 			&ucli.BoolFlag{Name: "dry-run", Aliases: []string{"n"}, Usage: "print how much would be sent, send nothing", DisableDefaultText: true},
 		},
 		Run:    run,
-		Status: func(error) int { return cli.StatusFailed },
+		Status: status,
 		Hint:   hint,
 	}
 }
 
 func run(ctx context.Context, inv *cli.Invocation) error {
-	if err := checkUsage(inv); err != nil {
+	o, err := readOptions(inv)
+	if err != nil {
 		return err
 	}
-	src, err := openSource(ctx, inv)
+	src, err := openSource(ctx, inv, o)
 	if err != nil {
 		return err
 	}
@@ -68,55 +76,17 @@ func run(ctx context.Context, inv *cli.Invocation) error {
 			inv.Warn(err.Error())
 		}
 	}()
-	if inv.Bool("dry-run") {
-		return plan(ctx, inv, src)
+	if src, err = src.startAt(ctx, o.start); err != nil {
+		return err
 	}
-	report, err := write(ctx, inv, src)
+	if inv.Bool("dry-run") {
+		return plan(ctx, inv, src, o)
+	}
+	report, err := write(ctx, inv, src, o)
 	if err != nil {
 		return err
 	}
 	conclude(inv, src, report)
-	return nil
-}
-
-func checkUsage(inv *cli.Invocation) error {
-	if err := checkModes(inv); err != nil {
-		return err
-	}
-	args, what := inv.Args().Slice(), "snapshot"
-	switch {
-	case inv.Bool("full"):
-		what = "device"
-	case inv.IsSet("cow"):
-		what = "origin"
-	}
-	level := inv.Int("level")
-	switch {
-	case len(args) == 0 && !(inv.IsSet("cow") && inv.Bool("reverse")):
-		return cli.Usagef("no %s given", what)
-	case len(args) > 1:
-		return cli.Usagef("one %s expected, not %d arguments", what, len(args))
-	case level < 0 || level > format.MaxLevel:
-		return cli.Usagef("--level %d is not within 0 to %d", level, format.MaxLevel)
-	case inv.IsSet("output") && inv.String("output") == "":
-		return cli.Usagef("--output needs the name of a file")
-	case toStdout(inv) && !inv.Bool("dry-run") && inv.OutIsTerminal():
-		return cli.Usagef("a patch is not written to a terminal: use -o FILE or a pipe")
-	}
-	return nil
-}
-
-// checkModes refuses options that say different things of what to dump.
-func checkModes(inv *cli.Invocation) error {
-	for _, pair := range [][2]string{{"full", "cow"}, {"full", "to"}, {"full", "reverse"}, {"full", "exact-base"},
-		{"to", "cow"}, {"to", "reverse"}} {
-		if inv.IsSet(pair[0]) && inv.IsSet(pair[1]) {
-			return cli.Usagef("--%s and --%s exclude each other", pair[0], pair[1])
-		}
-	}
-	if inv.Bool("exact-base") && inv.IsSet("cow") && inv.Bool("reverse") && inv.NArg() == 0 {
-		return cli.Usagef("--exact-base needs the origin, too")
-	}
 	return nil
 }
 
@@ -125,9 +95,9 @@ func toStdout(inv *cli.Invocation) bool {
 }
 
 // write dumps to where the patch shall go.
-func write(ctx context.Context, inv *cli.Invocation, src source) (dump.Report, error) {
+func write(ctx context.Context, inv *cli.Invocation, src source, o options) (dump.Report, error) {
 	if toStdout(inv) {
-		return pipe(ctx, inv, src, cli.InterruptibleWriter(ctx, inv.Std().Out))
+		return pipe(ctx, inv, src, cli.InterruptibleWriter(ctx, inv.Std().Out), o)
 	}
 	path := inv.String("output")
 	if out, err := os.Stat(path); err == nil {
@@ -141,23 +111,36 @@ func write(ctx context.Context, inv *cli.Invocation, src source) (dump.Report, e
 	if err != nil {
 		return dump.Report{}, err
 	}
-	report, err := pipe(ctx, inv, src, out)
+	report, err := pipe(ctx, inv, src, out, o)
 	if err != nil {
 		return report, errors.Join(err, out.Cleanup())
 	}
 	return report, out.Commit()
 }
 
-func pipe(ctx context.Context, inv *cli.Invocation, src source, w io.Writer) (dump.Report, error) {
+func pipe(ctx context.Context, inv *cli.Invocation, src source, w io.Writer, o options) (dump.Report, error) {
+	if o.bwlimit > 0 {
+		w = cli.LimitWriter(ctx, w, o.bwlimit)
+	}
 	bar, total := inv.NewBar(), src.Header().Planned.Bytes
 	defer bar.Clear()
 	return dump.Run(ctx, src, w, dump.Options{
-		Level:       inv.Int("level"),
-		ExactBase:   inv.Bool("exact-base"),
+		Level:       o.level,
+		ExactBase:   src.exact,
+		BlockSize:   o.blockSize,
 		Tool:        inv.App.Name,
 		ToolVersion: cli.Version,
 		Progress:    func(done int64) { bar.Set("dumping", done, total) },
 	})
+}
+
+// status is the exit status for an error.
+func status(err error) int {
+	if errors.Is(err, format.ErrNotSignature) || errors.Is(err, format.ErrVersion) ||
+		errors.Is(err, format.ErrFeature) || errors.Is(err, format.ErrCorrupt) {
+		return cli.StatusBadPatch
+	}
+	return cli.StatusFailed
 }
 
 // hint says what to do about an error.
@@ -197,8 +180,8 @@ func summarise(src source, h format.Header, t format.Totals) summary {
 
 // plan says what would be dumped. That was asked for, so it goes to standard
 // output.
-func plan(ctx context.Context, inv *cli.Invocation, src source) error {
-	t, err := dump.Plan(ctx, src)
+func plan(ctx context.Context, inv *cli.Invocation, src source, o options) error {
+	t, err := count(ctx, inv, src, o)
 	if err != nil {
 		return err
 	}
@@ -207,13 +190,24 @@ func plan(ctx context.Context, inv *cli.Invocation, src source) error {
 	inv.Close("", s)
 	if !inv.Bool("json") {
 		atMost := ""
-		if inv.Bool("exact-base") {
+		if src.exact && !src.compares {
 			atMost = ", less what equals the snapshot"
 		}
 		fmt.Fprintf(inv.Std().Out, "%s: %d extents, %d bytes (%s) of %s would be sent (%s%s)\n", src.name,
 			t.Extents, t.Bytes(), cli.Bytes(t.Bytes()), cli.Bytes(s.VolumeSize), cli.Percent(t.Bytes(), s.VolumeSize), atMost)
 	}
 	return nil
+}
+
+// count counts what would be dumped. What two volumes differ in is known only when
+// both have been read.
+func count(ctx context.Context, inv *cli.Invocation, src source, o options) (format.Totals, error) {
+	if !src.compares {
+		return dump.Plan(ctx, src)
+	}
+	o.level, o.bwlimit = 0, 0
+	report, err := pipe(ctx, inv, src, io.Discard, o)
+	return report.Totals, err
 }
 
 // conclude says what was dumped.

@@ -17,13 +17,38 @@ import (
 // source is a dump.Source as the user named it.
 type source struct {
 	dump.Source
-	name  string
-	paths []string // devices and files that it reads
+	name     string
+	paths    []string // devices and files that it reads
+	exact    bool     // what equals the base is left out
+	compares bool     // what differs is found while it's dumped
+}
+
+// startAt leaves out what lies before an offset.
+func (s source) startAt(ctx context.Context, off int64) (source, error) {
+	if off == 0 {
+		return s, nil
+	}
+	var err error
+	s.Source, err = dump.StartAt(ctx, s.Source, off)
+	return s, err
 }
 
 // openSource opens what the options and arguments name.
-func openSource(ctx context.Context, inv *cli.Invocation) (source, error) {
+func openSource(ctx context.Context, inv *cli.Invocation, o options) (source, error) {
 	name := inv.Args().First()
+	switch {
+	case inv.IsSet("base"):
+		return openCompare(ctx, inv, name, o.blockSize)
+	case inv.IsSet("signature"):
+		return openSummed(ctx, inv, name)
+	}
+	src, err := openChanges(ctx, inv, name)
+	src.exact = inv.Bool("exact-base")
+	return src, err
+}
+
+// openChanges opens what knows by itself what has changed.
+func openChanges(ctx context.Context, inv *cli.Invocation, name string) (source, error) {
 	if inv.IsSet("cow") {
 		return openStore(ctx, inv, inv.String("cow"), name)
 	}
@@ -69,7 +94,7 @@ func openThick(ctx context.Context, inv *cli.Invocation, name string) (source, e
 	if !inv.IsSet("to") {
 		warnUsers(inv, "the origin", s.Origin())
 	}
-	return source{s, name, []string{s.Origin().Name()}}, nil
+	return source{Source: s, name: name, paths: []string{s.Origin().Name()}}, nil
 }
 
 func openThin(ctx context.Context, inv *cli.Invocation, name string) (source, error) {
@@ -89,7 +114,7 @@ func openThin(ctx context.Context, inv *cli.Invocation, name string) (source, er
 	noteChanges(inv, s)
 	warnUsers(inv, "the volume", s.Volume())
 	warnZeroing(inv, s)
-	return source{s, name, []string{s.Volume().Name()}}, nil
+	return source{Source: s, name: name, paths: []string{s.Volume().Name()}}, nil
 }
 
 func openFull(ctx context.Context, inv *cli.Invocation, name string, isThin bool) (source, error) {
@@ -98,7 +123,7 @@ func openFull(ctx context.Context, inv *cli.Invocation, name string, isThin bool
 		if err == nil {
 			warnUsers(inv, "the volume", s.Volume())
 			warnZeroing(inv, s)
-			return source{s, name, []string{s.Volume().Name()}}, nil
+			return source{Source: s, name: name, paths: []string{s.Volume().Name()}}, nil
 		}
 		if !errors.Is(err, thin.ErrHeld) && !errors.Is(err, thin.ErrPool) {
 			return source{}, err
@@ -114,7 +139,7 @@ func openFull(ctx context.Context, inv *cli.Invocation, name string, isThin bool
 		return source{}, err
 	}
 	warnUsers(inv, "the device", s.File)
-	return source{s, name, []string{path}}, nil
+	return source{Source: s, name: name, paths: []string{path}}, nil
 }
 
 func openStore(ctx context.Context, inv *cli.Invocation, store, name string) (source, error) {
@@ -136,10 +161,10 @@ func openStore(ctx context.Context, inv *cli.Invocation, store, name string) (so
 	}
 	noteChanges(inv, s)
 	if s.Origin() == nil {
-		return source{s, store, paths}, nil
+		return source{Source: s, name: store, paths: paths}, nil
 	}
 	warnUsers(inv, "the origin", s.Origin())
-	return source{s, name, paths}, nil
+	return source{Source: s, name: name, paths: paths}, nil
 }
 
 // noteChanges tells what the list of changes holds.

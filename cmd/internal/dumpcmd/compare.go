@@ -1,0 +1,89 @@
+package dumpcmd
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+
+	"lvmsync/cmd/internal/cli"
+	"lvmsync/dump/compare"
+	"lvmsync/dump/devmapper"
+	"lvmsync/dump/signature"
+	"lvmsync/format"
+)
+
+// openCompare opens a device or file and the one that it's compared with.
+func openCompare(ctx context.Context, inv *cli.Invocation, name string, blockSize int64) (source, error) {
+	path, err := devmapper.Resolve(ctx, name)
+	if err != nil {
+		return source{}, err
+	}
+	old, err := devmapper.Resolve(ctx, inv.String("base"))
+	if err != nil {
+		return source{}, err
+	}
+	s, err := compare.Open(ctx, path, old, blockSize)
+	if err != nil {
+		return source{}, err
+	}
+	warnUsers(inv, "the device", s.File)
+	warnUsers(inv, "the base", s.Old())
+	warnSizes(inv, name, s.Size(), s.Old().Size())
+	return source{Source: s, name: name, paths: []string{path, old}, exact: true, compares: true}, nil
+}
+
+// openSummed opens a device or file and the signature that it's compared with.
+func openSummed(ctx context.Context, inv *cli.Invocation, name string) (source, error) {
+	path, err := devmapper.Resolve(ctx, name)
+	if err != nil {
+		return source{}, err
+	}
+	in, file, err := openSignature(ctx, inv, inv.String("signature"))
+	if err != nil {
+		return source{}, err
+	}
+	s, err := signature.Open(ctx, path, in)
+	if err != nil {
+		return source{}, err
+	}
+	warnUsers(inv, "the device", s.File)
+	warnSizes(inv, name, s.Size(), s.BaseSize())
+	return source{Source: s, name: name, paths: append(file, path), exact: true, compares: true}, nil
+}
+
+// openSignature opens a signature. One in a file is checked to its end first. It stays
+// open until the program ends.
+func openSignature(ctx context.Context, inv *cli.Invocation, name string) (in io.Reader, file []string, err error) {
+	if name == "-" {
+		if inv.InIsTerminal() {
+			return nil, nil, cli.Usagef("a signature is not read from a terminal: use a file or a pipe")
+		}
+		return cli.InterruptibleReader(ctx, inv.Std().In), nil, nil
+	}
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, nil, fmt.Errorf("open the signature: %w", err)
+	}
+	st, err := f.Stat()
+	if err == nil && st.Mode().IsRegular() {
+		if _, err = format.VerifySignature(f); err == nil {
+			_, err = f.Seek(0, io.SeekStart)
+		}
+	}
+	if err != nil {
+		f.Close()
+		return nil, nil, fmt.Errorf("%s: %w", name, err)
+	}
+	return cli.InterruptibleReader(ctx, f), []string{name}, nil
+}
+
+// warnSizes tells that the volume has not the size of what it is compared with.
+func warnSizes(inv *cli.Invocation, name string, size, base int64) {
+	switch {
+	case size < base:
+		inv.Warn(fmt.Sprintf("%s has %d bytes, %d fewer than what it is compared with: the destination keeps what lies beyond", name, size, base-size))
+	case size > base:
+		inv.Note("%s has %d bytes, %d more than what it is compared with: all of those are sent", name, size, size-base)
+	}
+}
