@@ -114,7 +114,7 @@ func (p *modelPatch) encode(t testing.TB, w *world) {
 			x := p.pieces[i]
 			r := format.Record{Extent: x.Extent, HasBase: p.hashed[i]}
 			if r.HasBase {
-				r.BaseHash = xxhash.Sum64(p.base[x.Off:x.End()])
+				r.BaseHash = format.SeededSum(uint64(p.header.Base.HashSeed), p.base[x.Off:x.End()])
 			}
 			s.Records, s.Data = append(s.Records, r), append(s.Data, x.data...)
 			i++

@@ -67,16 +67,17 @@ func run(ctx context.Context, inv *cli.Invocation) error {
 	if err != nil {
 		return err
 	}
-	src, err := openSource(ctx, inv, o)
+	all, err := openSource(ctx, inv, o)
 	if err != nil {
 		return err
 	}
 	defer func() {
-		if err := src.Close(); err != nil { // such as that a snapshot stays active
+		if err := all.Close(); err != nil { // such as that a snapshot stays active
 			inv.Warn(err.Error())
 		}
 	}()
-	if src, err = src.startAt(ctx, o.start); err != nil {
+	src, err := all.startAt(ctx, o.start)
+	if err != nil {
 		return err
 	}
 	if inv.Bool("dry-run") {
