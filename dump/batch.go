@@ -24,8 +24,9 @@ const (
 // ready.
 type batch struct {
 	seg     *format.Segment
-	base    *[]byte       // what the base holds in the extents; nil: not compared
+	compare *comparison   // or nil
 	sums    []BlockSum    // of the base, for the blocks of the data extents as far as they are known
+	differs []differences // one for each read, if it's compared
 	bytes   int64         // length of the extents as planned
 	pending atomic.Int32  // reads under way
 	ready   chan struct{} // closed when all are done
@@ -34,9 +35,10 @@ type batch struct {
 // A read is a run of neighbouring records of a batch, and where their data go.
 type read struct {
 	*batch
+	number  int // in the batch
 	records []format.Record
 	data    []byte
-	base    []byte // where the base's go, if the batch has one
+	sums    []BlockSum // for them and what follows them
 }
 
 // take puts as much of e into the batch as fits and returns the rest.
@@ -57,23 +59,15 @@ func (b *batch) full() bool {
 	return len(b.seg.Data) == batchData || len(b.seg.Records) == batchExtents
 }
 
-// baseData is where the base's data go, as long as the segment's; nil if there is
-// no base.
-func (b *batch) baseData() []byte {
-	if b.base == nil {
-		return nil
-	}
-	return (*b.base)[:len(b.seg.Data)]
-}
-
 // reads cuts the data extents of the batch into reads of readSize bytes, or
 // one extent if that is larger.
 func (b *batch) reads() []read {
 	var reads []read
 	var cur read
-	data, base := b.seg.Data, b.baseData()
+	data, sums := b.seg.Data, b.sums
 	flush := func() {
 		if len(cur.records) > 0 {
+			cur.number = len(reads)
 			reads = append(reads, cur)
 		}
 		cur = read{}
@@ -84,13 +78,13 @@ func (b *batch) reads() []read {
 			continue
 		}
 		if cur.batch == nil {
-			cur = read{batch: b, records: b.seg.Records[i:i], data: data[:0], base: base}
+			cur = read{batch: b, records: b.seg.Records[i:i], data: data[:0], sums: sums}
 		}
 		cur.records = cur.records[:len(cur.records)+1]
 		cur.data = cur.data[:len(cur.data)+int(r.Len)]
 		data = data[r.Len:]
-		if base != nil {
-			base = base[r.Len:]
+		if b.compare != nil {
+			sums = sums[b.compare.sumsIn(r.Extent):]
 		}
 		if len(cur.data) >= readSize {
 			flush()
@@ -98,4 +92,25 @@ func (b *batch) reads() []read {
 	}
 	flush()
 	return reads
+}
+
+// gather puts what the reads have found to differ in the place of what was planned.
+// Extents of the kind Zero are sure to differ.
+func (b *batch) gather() {
+	s, found := b.seg, b.differs
+	planned, kept := len(s.Records), 0
+	for i := 0; i < planned; {
+		if s.Records[i].Kind == format.Zero {
+			s.Records = append(s.Records, s.Records[i])
+			i++
+			continue
+		}
+		d := found[0]
+		found = found[1:]
+		s.Records = append(s.Records, d.records...)
+		kept += copy(s.Data[kept:], d.data)
+		i += d.planned
+	}
+	s.Records = s.Records[:copy(s.Records, s.Records[planned:])]
+	s.Data = s.Data[:kept]
 }

@@ -1,10 +1,8 @@
 package dump
 
 import (
-	"cmp"
 	"context"
 	"fmt"
-	"io"
 	"sync"
 
 	"lvmsync/format"
@@ -18,31 +16,27 @@ const readers = 16
 // cancels the context. From then on all that is on its way is dropped, but still
 // passed on, so that no stage waits for another.
 type pipeline struct {
-	src       Source
-	base      Base           // compared with, if not nil
-	blockSize int64          // unit of that, in bytes
-	compare   *sumComparison // compared with, if not nil
-	w         *format.Writer
-	progress  func(int64)
-	fail      context.CancelCauseFunc
-	filling   *batch      // in plan; may be nil
-	batches   chan *batch // in order, from plan to send
-	reads     chan read   // from plan to the readers
+	src      Source
+	compare  *comparison // nil: everything is sent
+	scratch  sync.Pool   // of scratch
+	w        *format.Writer
+	progress func(int64)
+	fail     context.CancelCauseFunc
+	filling  *batch      // in plan; may be nil
+	batches  chan *batch // in order, from plan to send
+	reads    chan read   // from plan to the readers
 }
 
 func newPipeline(src Source, w *format.Writer, o Options) *pipeline {
 	p := &pipeline{
-		src:       src,
-		blockSize: cmp.Or(o.BlockSize, format.RefineSize),
-		compare:   compareSums(sumsOf(src), src.Header().VolumeSize),
-		w:         w,
-		progress:  o.Progress,
-		batches:   make(chan *batch, 64), // the writer's pool is what bounds them
-		reads:     make(chan read, readers),
+		src:      src,
+		compare:  newComparison(src, o),
+		w:        w,
+		progress: o.Progress,
+		batches:  make(chan *batch, 64), // the writer's pool is what bounds them
+		reads:    make(chan read, readers),
 	}
-	if o.ExactBase {
-		p.base = src.Base()
-	}
+	p.scratch.New = p.newScratch
 	if p.progress == nil {
 		p.progress = func(int64) {}
 	}
@@ -76,7 +70,7 @@ func (p *pipeline) plan(ctx context.Context) error {
 		if e.Len <= 0 {
 			return fmt.Errorf("the source has a %v", e)
 		}
-		if p.compare != nil && e.Kind == format.Zero {
+		if e.Kind == format.Zero && p.compare != nil && p.compare.sums != nil {
 			err = p.planHole(ctx, e)
 		} else {
 			err = p.planExtent(ctx, e)
@@ -93,19 +87,17 @@ func (p *pipeline) plan(ctx context.Context) error {
 }
 
 func (p *pipeline) planExtent(ctx context.Context, e format.Extent) error {
-	if p.base != nil {
-		e.Kind = format.Data // to be compared like everything else
-	}
 	for e.Len > 0 && ctx.Err() == nil {
-		b := p.fill()
-		part := e
-		if p.base != nil && e.Off < p.base.Size() {
-			part.Len = min(e.Len, p.base.Size()-e.Off) // what lies beyond has no base
+		b, part := p.fill(), e
+		if p.compare != nil {
+			part = p.compare.nextPiece(e)
+			part.Kind = format.Data // to be compared like everything else
 		}
 		rest := b.take(part)
 		part.Len -= rest.Len
 		if p.compare != nil {
-			if err := p.compare.take(b, part); err != nil {
+			var err error
+			if b.sums, err = p.compare.takeSums(b.sums, part); err != nil {
 				return err
 			}
 		}
@@ -120,10 +112,7 @@ func (p *pipeline) planExtent(ctx context.Context, e format.Extent) error {
 // fill is the batch that is being filled.
 func (p *pipeline) fill() *batch {
 	if p.filling == nil {
-		p.filling = &batch{seg: p.w.NewSegment(), ready: make(chan struct{})}
-		if p.base != nil {
-			p.filling.base = basePool.Get().(*[]byte)
-		}
+		p.filling = &batch{seg: p.w.NewSegment(), compare: p.compare, ready: make(chan struct{})}
 	}
 	return p.filling
 }
@@ -136,6 +125,12 @@ func (p *pipeline) dispatch() {
 	}
 	p.filling = nil
 	reads := b.reads()
+	if p.compare != nil {
+		b.differs = make([]differences, len(reads))
+		for i, r := range reads {
+			b.differs[i].planned = len(r.records)
+		}
+	}
 	b.pending.Store(int32(len(reads)))
 	p.batches <- b
 	if len(reads) == 0 {
@@ -147,7 +142,7 @@ func (p *pipeline) dispatch() {
 }
 
 // read is a reader: it does reads until there are no more. The one that does
-// the last of a batch also looks for zeros in it, and compares with the base.
+// the last of a batch also gathers what differs in it, or looks for zeros.
 func (p *pipeline) read(ctx context.Context) {
 	for r := range p.reads {
 		if ctx.Err() == nil {
@@ -156,36 +151,42 @@ func (p *pipeline) read(ctx context.Context) {
 			}
 		}
 		if r.pending.Add(-1) == 0 {
-			r.refine(p)
+			if p.compare != nil {
+				r.gather()
+			} else {
+				splitZeros(r.seg)
+			}
 			close(r.ready)
 		}
 	}
 }
 
 func (p *pipeline) readRecords(r read) error {
+	if p.compare != nil {
+		return p.compareRecords(r)
+	}
 	for _, x := range r.records {
-		n, err := p.src.ReadAt(r.data[:x.Len], x.Off)
-		if int64(n) < x.Len || err != nil && err != io.EOF {
-			return readError(x.Extent, err)
+		if err := readExtent(p.src, r.data[:x.Len], x.Extent); err != nil {
+			return err
 		}
 		r.data = r.data[x.Len:]
-		if r.base == nil {
-			continue
-		}
-		if x.Off < p.base.Size() {
-			n, err = p.base.ReadAt(r.base[:x.Len], x.Off)
-			if int64(n) < x.Len {
-				return fmt.Errorf("compare with the base: %w", readError(x.Extent, err))
-			}
-		}
-		r.base = r.base[x.Len:]
 	}
 	return nil
 }
 
-// send hands the batches to the writer.
+// send hands the batches to the writer. Where little differs, a segment is filled
+// from several.
 func (p *pipeline) send(ctx context.Context) {
 	done := int64(0)
+	var waiting *format.Segment
+	write := func(s *format.Segment) {
+		if s == nil {
+			return
+		}
+		if err := p.w.Write(s); err != nil {
+			p.fail(err)
+		}
+	}
 	for b := range p.batches {
 		<-b.ready
 		if ctx.Err() != nil {
@@ -193,15 +194,29 @@ func (p *pipeline) send(ctx context.Context) {
 			continue
 		}
 		done += b.bytes
-		if len(b.seg.Records) == 0 { // all of it equals the base
+		switch {
+		case len(b.seg.Records) == 0: // all of it equals the base
 			b.seg.Release()
-			p.progress(done)
-			continue
-		}
-		if err := p.w.Write(b.seg); err != nil {
-			p.fail(err)
-			continue
+		case waiting != nil && fit(waiting, b.seg):
+			waiting.Records = append(waiting.Records, b.seg.Records...)
+			waiting.Data = append(waiting.Data, b.seg.Data...)
+			b.seg.Release()
+		case p.compare != nil:
+			write(waiting)
+			waiting = b.seg
+		default:
+			write(b.seg)
 		}
 		p.progress(done)
 	}
+	if ctx.Err() != nil && waiting != nil {
+		waiting.Release()
+		return
+	}
+	write(waiting)
+}
+
+// fit tells whether two segments are one of the usual size.
+func fit(a, b *format.Segment) bool {
+	return len(a.Data)+len(b.Data) <= batchData && len(a.Records)+len(b.Records) <= format.MaxSegmentExtents
 }
