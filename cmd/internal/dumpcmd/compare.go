@@ -27,8 +27,8 @@ func openCompare(ctx context.Context, inv *cli.Invocation, name string, blockSiz
 	if err != nil {
 		return source{}, err
 	}
-	warnUsers(inv, "the device", s.File)
-	warnUsers(inv, "the base", s.Old())
+	inv.WarnUsers("the device", s.File)
+	inv.WarnUsers("the base", s.Old())
 	warnSizes(inv, name, s.Size(), s.Old().Size())
 	return source{Source: s, name: name, paths: []string{path, old}, exact: true, compares: true}, nil
 }
@@ -47,7 +47,7 @@ func openSummed(ctx context.Context, inv *cli.Invocation, name string) (source, 
 	if err != nil {
 		return source{}, err
 	}
-	warnUsers(inv, "the device", s.File)
+	inv.WarnUsers("the device", s.File)
 	warnSizes(inv, name, s.Size(), s.BaseSize())
 	return source{Source: s, name: name, paths: append(file, path), exact: true, compares: true}, nil
 }

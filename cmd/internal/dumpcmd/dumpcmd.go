@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"lvmsync/cmd/internal/cli"
+	"lvmsync/cmd/internal/output"
 	"lvmsync/dump"
 	"lvmsync/format"
 )
@@ -52,7 +53,7 @@ func command() *cli.Command {
 			&ucli.StringFlag{Name: "block-size", Value: "4k", Usage: "with --base, compare in blocks of `SIZE` bytes: a power of two from 512 to 1M"},
 			&ucli.StringFlag{Name: "start", Value: "0", Usage: "leave out what lies before byte `OFFSET`, which the destination has already"},
 			&ucli.StringFlag{Name: "bwlimit", Usage: "write no more than `RATE` bytes a second, such as 10M"},
-			&ucli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "write the patch to `FILE`, which appears whole or not at all"},
+			output.Flag("patch"),
 			&ucli.IntFlag{Name: "level", Value: 1, Usage: "compression `LEVEL`: 0 none, 1 fastest, to 19 as for zstd"},
 			&ucli.BoolFlag{Name: "dry-run", Aliases: []string{"n"}, Usage: "print how much would be sent, send nothing", DisableDefaultText: true},
 		},
@@ -83,40 +84,16 @@ func run(ctx context.Context, inv *cli.Invocation) error {
 	if inv.Bool("dry-run") {
 		return plan(ctx, inv, src, o)
 	}
-	report, err := write(ctx, inv, src, o)
+	var report dump.Report
+	err = output.Write(ctx, inv, src.paths, func(w io.Writer) error {
+		report, err = pipe(ctx, inv, src, w, o)
+		return err
+	})
 	if err != nil {
 		return err
 	}
 	conclude(inv, src, report)
 	return nil
-}
-
-func toStdout(inv *cli.Invocation) bool {
-	return !inv.IsSet("output") || inv.String("output") == "-"
-}
-
-// write dumps to where the patch shall go.
-func write(ctx context.Context, inv *cli.Invocation, src source, o options) (dump.Report, error) {
-	if toStdout(inv) {
-		return pipe(ctx, inv, src, cli.InterruptibleWriter(ctx, inv.Std().Out), o)
-	}
-	path := inv.String("output")
-	if out, err := os.Stat(path); err == nil {
-		for _, p := range src.paths {
-			if st, err := os.Stat(p); err == nil && os.SameFile(st, out) {
-				return dump.Report{}, cli.Usagef("%s is source and patch file at once", path)
-			}
-		}
-	}
-	out, err := dump.CreateOutput(path)
-	if err != nil {
-		return dump.Report{}, err
-	}
-	report, err := pipe(ctx, inv, src, out, o)
-	if err != nil {
-		return report, errors.Join(err, out.Cleanup())
-	}
-	return report, out.Commit()
 }
 
 func pipe(ctx context.Context, inv *cli.Invocation, src source, w io.Writer, o options) (dump.Report, error) {

@@ -2,6 +2,7 @@ package dumpcmd
 
 import (
 	"lvmsync/cmd/internal/cli"
+	"lvmsync/cmd/internal/output"
 	"lvmsync/format"
 )
 
@@ -56,12 +57,10 @@ func checkUsage(inv *cli.Invocation) error {
 		return cli.Usagef("no %s given", what)
 	case len(args) > 1:
 		return cli.Usagef("one %s expected, not %d arguments", what, len(args))
-	case inv.IsSet("output") && inv.String("output") == "":
-		return cli.Usagef("--output needs the name of a file")
-	case toStdout(inv) && !inv.Bool("dry-run") && inv.OutIsTerminal():
-		return cli.Usagef("a patch is not written to a terminal: use -o FILE or a pipe")
+	case inv.Bool("dry-run"):
+		return nil
 	}
-	return nil
+	return output.Check(inv, "patch")
 }
 
 // modes are the options that say what to dump; of some, two go together.

@@ -92,7 +92,7 @@ func openThick(ctx context.Context, inv *cli.Invocation, name string) (source, e
 	}
 	noteChanges(inv, s)
 	if !inv.IsSet("to") {
-		warnUsers(inv, "the origin", s.Origin())
+		inv.WarnUsers("the origin", s.Origin())
 	}
 	return source{Source: s, name: name, paths: []string{s.Origin().Name()}}, nil
 }
@@ -112,7 +112,7 @@ func openThin(ctx context.Context, inv *cli.Invocation, name string) (source, er
 		return source{}, err
 	}
 	noteChanges(inv, s)
-	warnUsers(inv, "the volume", s.Volume())
+	inv.WarnUsers("the volume", s.Volume())
 	warnZeroing(inv, s)
 	return source{Source: s, name: name, paths: []string{s.Volume().Name()}}, nil
 }
@@ -121,7 +121,7 @@ func openFull(ctx context.Context, inv *cli.Invocation, name string, isThin bool
 	if isThin {
 		s, err := thin.OpenFull(ctx, name)
 		if err == nil {
-			warnUsers(inv, "the volume", s.Volume())
+			inv.WarnUsers("the volume", s.Volume())
 			warnZeroing(inv, s)
 			return source{Source: s, name: name, paths: []string{s.Volume().Name()}}, nil
 		}
@@ -138,7 +138,7 @@ func openFull(ctx context.Context, inv *cli.Invocation, name string, isThin bool
 	if err != nil {
 		return source{}, err
 	}
-	warnUsers(inv, "the device", s.File)
+	inv.WarnUsers("the device", s.File)
 	return source{Source: s, name: name, paths: []string{path}}, nil
 }
 
@@ -163,7 +163,7 @@ func openStore(ctx context.Context, inv *cli.Invocation, store, name string) (so
 	if s.Origin() == nil {
 		return source{Source: s, name: store, paths: paths}, nil
 	}
-	warnUsers(inv, "the origin", s.Origin())
+	inv.WarnUsers("the origin", s.Origin())
 	return source{Source: s, name: name, paths: paths}, nil
 }
 
@@ -172,20 +172,6 @@ func noteChanges(inv *cli.Invocation, s dump.Source) {
 	h := s.Header()
 	inv.Note("%d bytes in %d extents have changed of %d; chunks of %s",
 		h.Planned.Bytes, h.Planned.Extents, h.VolumeSize, cli.Bytes(h.Granularity))
-}
-
-// warnUsers tells who may change the data while they are dumped.
-func warnUsers(inv *cli.Invocation, what string, f *blockdev.File) {
-	usage, err := blockdev.Users(f.ID())
-	if err != nil {
-		inv.Warn(fmt.Sprintf("can't tell who uses %s: %v", f.Name(), err))
-		return
-	}
-	for _, u := range usage.Users {
-		if !u.ReadOnly {
-			inv.Warn(fmt.Sprintf("%s %s is %s: what is written during the dump may be caught half-way", what, f.Name(), u))
-		}
-	}
 }
 
 // warnZeroing tells that parts of the volume may hold what others left in the pool.
