@@ -32,18 +32,21 @@ const (
 	StatusWrongBase = 5 // the destination doesn't hold the patch's base
 )
 
-// A Command is one of the programs.
+// A Command is one of the programs, or a subcommand of one.
 type Command struct {
 	Name        string
 	Usage       string // in half a line
 	UsageText   string // the forms of the command line
 	Description string
 	Flags       []cli.Flag
+	// Commands are the subcommands. A program that has some does nothing itself.
+	Commands []*Command
 	// Run does the work. What it returns is reported; it must not exit.
 	Run func(ctx context.Context, inv *Invocation) error
-	// Status is the exit status for an error of Run that is no usage error.
+	// Status is the exit status for an error of Run that is no usage error;
+	// StatusFailed if it isn't set.
 	Status func(error) int
-	// Hint says what to do about an error, or nothing.
+	// Hint, if set, says what to do about an error, or nothing.
 	Hint func(error) string
 }
 
@@ -63,11 +66,14 @@ func (c *Command) Main(args []string, std Streams) int {
 	args = args[min(1, len(args)):]
 	inv := newInvocation(c.Name, std)
 	inv.json = slices.Contains(args, "--json") // for an error in what else is there
-	err := c.run(ctx, inv, args)
+	chosen, args, err := c.pick(args)
+	if err == nil {
+		err = chosen.run(ctx, inv, args)
+	}
 	if err != nil && ctx.Err() != nil {
 		err = &interruptedError{err}
 	}
-	return inv.finish(err, c)
+	return inv.finish(err, chosen)
 }
 
 // run does what the arguments ask for. What is printed because it was asked for
@@ -81,9 +87,10 @@ func (c *Command) run(ctx context.Context, inv *Invocation, args []string) error
 	// The library would take an argument beside --help for a topic.
 	switch {
 	case slices.Contains(line.options, "--help"):
+		app.Commands = c.listed() // not before: the library would run them
 		return printHelp(inv.std.Out, app)
 	case slices.Contains(line.options, "--version"):
-		_, err := fmt.Fprintln(inv.std.Out, c.Name, Version)
+		_, err := fmt.Fprintln(inv.std.Out, inv.name, Version)
 		return err
 	}
 	args = slices.Concat([]string{c.Name}, line.options, []string{"--"}, line.arguments)
@@ -94,17 +101,11 @@ func (c *Command) run(ctx context.Context, inv *Invocation, args []string) error
 // anything by itself: the patch goes to standard output.
 func (c *Command) app(ctx context.Context, inv *Invocation) *cli.App {
 	return &cli.App{
-		Name:        c.Name,
-		Usage:       c.Usage,
-		UsageText:   c.UsageText,
-		Description: c.Description,
-		Flags: slices.Concat(c.Flags, []cli.Flag{
-			option("quiet", "q", "print errors and warnings only"),
-			option("verbose", "v", "tell more of what is being done"),
-			option("json", "", "print one JSON object to standard error instead of messages"),
-			option("help", "h", "print this help"),
-			option("version", "", "print the version"),
-		}),
+		Name:           c.Name,
+		Usage:          c.Usage,
+		UsageText:      c.UsageText,
+		Description:    c.Description,
+		Flags:          slices.Concat(c.Flags, commonFlags()),
 		Writer:         io.Discard,
 		ErrWriter:      io.Discard,
 		HideHelp:       true, // else a file named h asks for help
@@ -117,8 +118,22 @@ func (c *Command) app(ctx context.Context, inv *Invocation) *cli.App {
 		},
 		Action: func(cc *cli.Context) error {
 			inv.begin(cc)
+			if c.Run == nil {
+				return c.missing()
+			}
 			return c.Run(ctx, inv)
 		},
+	}
+}
+
+// commonFlags are the options that all commands have.
+func commonFlags() []cli.Flag {
+	return []cli.Flag{
+		option("quiet", "q", "print errors and warnings only"),
+		option("verbose", "v", "tell more of what is being done"),
+		option("json", "", "print one JSON object to standard error instead of messages"),
+		option("help", "h", "print this help"),
+		option("version", "", "print the version"),
 	}
 }
 
@@ -131,14 +146,16 @@ func option(name, short, usage string) cli.Flag {
 	return f
 }
 
-// helpTemplate is the library's without what is for programs with subcommands.
+// helpTemplate is shorter than the library's.
 const helpTemplate = `{{.Name}}: {{.Usage}}
 
 Usage:
    {{wrap .UsageText 3}}
 
 {{.Description}}
-
+{{if .Commands}}
+Subcommands:{{template "visibleCommandTemplate" .}}
+{{end}}
 Options:{{template "visibleFlagTemplate" .}}
 `
 

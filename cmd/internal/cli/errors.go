@@ -38,5 +38,12 @@ func explain(err error, c *Command) (status int, message, hint string) {
 	if errors.As(err, &usage) {
 		return StatusUsage, usage.Message, "see " + c.Name + " --help"
 	}
-	return c.Status(err), err.Error(), c.Hint(err)
+	status = StatusFailed
+	if c.Status != nil {
+		status = c.Status(err)
+	}
+	if c.Hint != nil {
+		hint = c.Hint(err)
+	}
+	return status, err.Error(), hint
 }

@@ -83,6 +83,12 @@ type result struct {
 // runCommand runs the test command in this process.
 func runCommand(t *testing.T, run func(context.Context, *Invocation) error, args ...string) result {
 	t.Helper()
+	return runIn(t, testCommand(run), args...)
+}
+
+// runIn runs a command in this process.
+func runIn(t *testing.T, c *Command, args ...string) result {
+	t.Helper()
 	dir := t.TempDir()
 	std := Streams{In: os.Stdin}
 	for name, f := range map[string]**os.File{"out": &std.Out, "err": &std.Err} {
@@ -92,7 +98,7 @@ func runCommand(t *testing.T, run func(context.Context, *Invocation) error, args
 		}
 		defer (*f).Close()
 	}
-	r := result{status: testCommand(run).Main(append([]string{"./lvmsync-test"}, args...), std)}
+	r := result{status: c.Main(append([]string{"./" + c.Name}, args...), std)}
 	r.out, r.err = content(t, std.Out.Name()), content(t, std.Err.Name())
 	return r
 }

@@ -1,12 +1,10 @@
 package cli
 
 import (
-	"encoding/json"
 	"fmt"
 	"strings"
 	"sync"
 	"time"
-	"unicode"
 
 	"github.com/urfave/cli/v2"
 	"golang.org/x/term"
@@ -74,6 +72,7 @@ func (inv *Invocation) Close(line string, summary any) {
 // report is what --json prints, in this order.
 type report struct {
 	Program    string   `json:"program"`
+	Command    string   `json:"command,omitempty"`
 	Version    string   `json:"version"`
 	ExitStatus int      `json:"exit_status"`
 	Error      string   `json:"error,omitempty"`
@@ -89,12 +88,13 @@ func (inv *Invocation) finish(err error, c *Command) int {
 	defer inv.mu.Unlock()
 	inv.bar.clear()
 	r := report{Program: inv.name, Version: Version, Warnings: inv.warnings, Seconds: inv.Elapsed().Seconds(), Summary: inv.summary}
+	_, r.Command, _ = strings.Cut(c.Name, " ")
 	if err != nil {
 		r.ExitStatus, r.Error, r.Hint = explain(err, c)
 	}
 	switch {
 	case inv.json:
-		text, _ := json.Marshal(r) // of plain fields: can't fail
+		text, _ := JSON(r) // of plain fields: can't fail
 		fmt.Fprintf(inv.std.Err, "%s\n", text)
 	case err != nil:
 		inv.print("error: ", r.Error)
@@ -110,19 +110,17 @@ func (inv *Invocation) finish(err error, c *Command) int {
 // print writes one line. The caller holds the lock.
 func (inv *Invocation) print(kind, message string) {
 	inv.bar.clear()
-	fmt.Fprintf(inv.std.Err, "%s: %s%s\n", inv.name, kind, oneLine(message))
+	fmt.Fprintf(inv.std.Err, "%s: %s%s\n", inv.name, kind, OneLine(message))
 }
 
-// oneLine makes a message fit for a terminal. What comes from a patch or the
-// system may hold anything: control characters, or such as turn the text around.
-func oneLine(message string) string {
-	message = strings.ReplaceAll(strings.TrimSpace(message), "\n", "; ")
-	return strings.Map(func(r rune) rune {
-		if !unicode.IsPrint(r) {
-			return '?'
-		}
-		return r
-	}, message)
+// OutWidth is the width of the terminal that standard output is, in columns; 0 if
+// it is none.
+func (inv *Invocation) OutWidth() int {
+	width, _, err := term.GetSize(int(inv.std.Out.Fd()))
+	if err != nil {
+		return 0
+	}
+	return width
 }
 
 // OutIsTerminal tells whether standard output is a terminal.

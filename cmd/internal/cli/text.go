@@ -1,12 +1,14 @@
 package cli
 
 import (
+	"encoding/json"
 	"fmt"
 	"math"
 	"strconv"
 	"strings"
 	"time"
 	"unicode"
+	"unicode/utf16"
 
 	"github.com/dustin/go-humanize"
 )
@@ -54,4 +56,36 @@ func ParseBytes(text string) (int64, error) {
 		return 0, fmt.Errorf("%q is not a number of bytes", text)
 	}
 	return n << shift, nil
+}
+
+// OneLine makes a text fit for a terminal. What comes from a patch or the system
+// may hold anything: control characters, or such as turn the text around.
+func OneLine(text string) string {
+	text = strings.ReplaceAll(strings.TrimSpace(text), "\n", "; ")
+	return strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return '?'
+		}
+		return r
+	}, text)
+}
+
+// JSON is a value as one line of JSON. It is as fit for a terminal as OneLine's
+// text, and says the same as any other JSON of the value.
+func JSON(value any) ([]byte, error) {
+	plain, err := json.Marshal(value)
+	if err != nil {
+		return nil, err
+	}
+	var b []byte
+	for _, r := range string(plain) {
+		if unicode.IsPrint(r) {
+			b = append(b, string(r)...)
+			continue
+		}
+		for _, unit := range utf16.AppendRune(nil, r) { // within a string: there is nothing else of that kind
+			b = fmt.Appendf(b, `\u%04x`, unit)
+		}
+	}
+	return b, nil
 }

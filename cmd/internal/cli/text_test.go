@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"encoding/json"
 	"testing"
 	"time"
 )
@@ -46,5 +47,25 @@ func TestParseBytes(t *testing.T) {
 		if got != want {
 			t.Errorf("%q: %d, want %d", text, got, want)
 		}
+	}
+}
+
+// Nothing that a terminal acts on gets through, and a program reads what was meant.
+func TestHostileText(t *testing.T) {
+	const hostile = "a\x1b[31m\x7f\u0085\u202e\U000e0001ü█\n\xff"
+	if got, want := OneLine(hostile), "a?[31m????ü█; \uFFFD"; got != want {
+		t.Errorf("line %q, want %q", got, want)
+	}
+	const want = `{"name":"a\u001b[31m\u007f\u0085\u202e\udb40\udc01ü█\n\ufffd"}`
+	got, err := JSON(map[string]string{"name": hostile})
+	if err != nil || string(got) != want {
+		t.Errorf("JSON %s, want %s (%v)", got, want, err)
+	}
+	var back map[string]string
+	if err := json.Unmarshal(got, &back); err != nil || back["name"] != string([]rune(hostile)) {
+		t.Errorf("read back: %q (%v)", back, err)
+	}
+	if _, err := JSON(func() {}); err == nil {
+		t.Error("no error for what JSON does not know")
 	}
 }
