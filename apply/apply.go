@@ -47,6 +47,17 @@ type Options struct {
 	Progress func(stage Stage, done int64)
 }
 
+// withDefaults sets what need not be set.
+func (o Options) withDefaults() Options {
+	if o.Progress == nil {
+		o.Progress = func(Stage, int64) {}
+	}
+	if o.Started == nil {
+		o.Started = func([]format.Header) {}
+	}
+	return o
+}
+
 // A Stage is what Progress speaks of.
 type Stage string
 
@@ -76,12 +87,7 @@ type Report struct {
 // is as it was. The end of ctx ends the run between two writes; it does not
 // interrupt a Read of a patch.
 func Run(ctx context.Context, patches []Patch, o Options) (report Report, err error) {
-	if o.Progress == nil {
-		o.Progress = func(Stage, int64) {}
-	}
-	if o.Started == nil {
-		o.Started = func([]format.Header) {}
-	}
+	o = o.withDefaults()
 	in, err := openChain(patches, o)
 	if err != nil {
 		return Report{}, err

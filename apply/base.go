@@ -84,6 +84,9 @@ func (c *baseCheck) samples(ctx context.Context, h format.Header, before io.Read
 	if c.skip || h.Base == nil {
 		return nil
 	}
+	if c.dest.isNew() {
+		later = nil
+	}
 	var mu sync.Mutex
 	e := &BaseError{Patch: c.name}
 	g, ctx := errgroup.WithContext(ctx)
@@ -199,6 +202,9 @@ func (c *baseCheck) record(ctx context.Context, r format.Record, before io.Reade
 	var is io.ReaderAt = c.dest
 	if m, ok := before.(inMemory); ok {
 		is = m
+	}
+	if c.dest.isNew() {
+		after = nil
 	}
 	for _, state := range after {
 		if same, err := c.same(ctx, r.Extent, is, state); same || err != nil {

@@ -102,6 +102,20 @@ func (c *chain) verified(ctx context.Context, d *destination, o Options) (segmen
 // verifiedMerge does the same for several patches: each is compared with what the
 // ones before it will leave.
 func (c *chain) verifiedMerge(ctx context.Context, d *destination, o Options) (segments, error) {
+	if err := c.readFiles(ctx, o); err != nil {
+		return nil, err
+	}
+	if err := c.checkBases(ctx, d, o); err != nil {
+		return nil, err
+	}
+	return format.NewMerge(c.files...), nil
+}
+
+// readFiles checks each of several patches by itself, and opens it to be read at
+// random.
+func (c *chain) readFiles(ctx context.Context, o Options) error {
+	progress, before := o.Progress, int64(0)
+	o.Progress = func(s Stage, done int64) { progress(s, before+done) }
 	for _, in := range c.patches {
 		f, err := format.OpenFile(in.at, in.size)
 		if err == nil {
@@ -117,14 +131,12 @@ func (c *chain) verifiedMerge(ctx context.Context, d *destination, o Options) (s
 			err = errors.New("the patch has changed while it was read")
 		}
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", in.name, err)
+			return fmt.Errorf("%s: %w", in.name, err)
 		}
 		c.files = append(c.files, f)
+		before += f.Totals().Bytes()
 	}
-	if err := c.checkBases(ctx, d, o); err != nil {
-		return nil, err
-	}
-	return format.NewMerge(c.files...), nil
+	return nil
 }
 
 // checkBases compares each patch's base with what the patches before it leave.

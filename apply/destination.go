@@ -28,6 +28,10 @@ type destination struct {
 	failed error // the first error of writing or flushing
 }
 
+// isNew tells whether there was nothing before, and so no earlier run either that
+// may have been interrupted.
+func (d *destination) isNew() bool { return d.f == nil || d.created }
+
 // openDestination opens the destination and makes sure that it may take the
 // patch. It changes nothing but, where that is asked for, to create a file.
 func openDestination(patches []format.Header, o Options) (*destination, error) {

@@ -23,7 +23,8 @@ type segments interface {
 type input struct {
 	name   string
 	header format.Header
-	size   int64 // in bytes; that of a pipe isn't known and is as large as can be
+	size   int64   // in bytes; that of a pipe isn't known and is as large as can be
+	read   counter // what has been read from a pipe
 	reader *format.Reader
 	again  func() io.Reader // the patch from its beginning once more; nil: it can be read once
 	at     io.ReaderAt      // the patch, if it can be read at random
@@ -37,7 +38,8 @@ type input struct {
 // openInput begins to read a patch, and to spool it if that is wanted.
 func openInput(patch Patch, held int, o Options) (*input, error) {
 	in := &input{name: patch.Name, size: math.MaxInt64, warn: o.Warn}
-	first := patch.Reader
+	in.read.from = patch.Reader
+	var first io.Reader = &in.read
 	if s := section(patch.Reader); s != nil {
 		in.size, in.at, first = s.Size(), s, s
 		in.again = func() io.Reader { return io.NewSectionReader(s, 0, s.Size()) }
@@ -48,7 +50,7 @@ func openInput(patch Patch, held int, o Options) (*input, error) {
 		}
 		in.spool = spool
 		in.again = func() io.Reader { return io.NewSectionReader(spool, 0, math.MaxInt64) }
-		first = io.TeeReader(patch.Reader, spoolWriter{spool, o.SpoolDir})
+		first = io.TeeReader(first, spoolWriter{spool, o.SpoolDir})
 	}
 	var err error
 	if in.reader, err = format.NewReader(first, format.ReaderOptions{Held: held}); err != nil {
@@ -57,6 +59,18 @@ func openInput(patch Patch, held int, o Options) (*input, error) {
 	}
 	in.header = in.reader.Header()
 	return in, nil
+}
+
+// A counter counts what is read through it.
+type counter struct {
+	from io.Reader
+	n    int64
+}
+
+func (c *counter) Read(b []byte) (int, error) {
+	n, err := c.from.Read(b)
+	c.n += int64(n)
+	return n, err
 }
 
 // section is the rest of a patch that can be read as often as one likes, or nil.

@@ -1,0 +1,80 @@
+package apply
+
+import (
+	"context"
+
+	"lvmsync/format"
+)
+
+// A Verified is a patch that was read to its end and is right.
+type Verified struct {
+	Name   string
+	Header format.Header
+	Totals format.Totals
+	Size   int64 // of the patch in bytes
+	NoEnd  bool  // it is an undo patch whose end was never written
+}
+
+// Verify checks what Run would check of patches without a destination: each by
+// itself, and that it follows the one before it. If the first one is full, what the
+// later ones say of their bases is checked, too: that is what Run finds when it
+// creates the destination. As for Run, one patch alone may come from a pipe. Of the
+// options, only Warn, Started and Progress count.
+func Verify(ctx context.Context, patches []Patch, o Options) ([]Verified, error) {
+	if len(patches) == 1 {
+		v, err := Read(ctx, patches[0], o, func(*format.Segment) {})
+		return []Verified{v}, err
+	}
+	o = Options{Warn: o.Warn, Started: o.Started, Progress: o.Progress}.withDefaults()
+	c, err := openChain(patches, o)
+	if err != nil {
+		return nil, err
+	}
+	defer c.close()
+	if err := c.checkOrder(o); err != nil {
+		return nil, err
+	}
+	o.Started(c.headers())
+	if err := c.readFiles(ctx, o); err != nil {
+		return nil, err
+	}
+	if c.patches[0].header.Kind == format.Full {
+		if err := c.checkBases(ctx, &destination{size: volumeSize(c.headers())}, o); err != nil {
+			return nil, err
+		}
+	}
+	var all []Verified
+	for _, in := range c.patches {
+		all = append(all, in.verified())
+	}
+	return all, nil
+}
+
+// Read reads one patch to its end, checks all of it, and hands each segment to look,
+// to be used until look returns. The options are as for [Verify].
+func Read(ctx context.Context, patch Patch, o Options, look func(*format.Segment)) (Verified, error) {
+	o = Options{Warn: o.Warn, Started: o.Started, Progress: o.Progress}.withDefaults()
+	in, err := openInput(patch, 0, o)
+	if err != nil {
+		return Verified{}, err
+	}
+	defer in.close()
+	o.Started([]format.Header{in.header})
+	err = in.readAll(ctx, o, func(s *format.Segment) error {
+		look(s)
+		return nil
+	})
+	if err != nil {
+		return Verified{}, err
+	}
+	return in.verified(), nil
+}
+
+// verified describes the patch once it has been read to its end.
+func (in *input) verified() Verified {
+	v := Verified{Name: in.name, Header: in.header, Totals: in.reader.Totals(), Size: in.size, NoEnd: in.told}
+	if in.at == nil {
+		v.Size = in.read.n
+	}
+	return v
+}
