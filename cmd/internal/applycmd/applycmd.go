@@ -7,15 +7,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
-	"slices"
 
 	ucli "github.com/urfave/cli/v2"
 	"golang.org/x/sys/unix"
 
 	"lvmsync/apply"
 	"lvmsync/cmd/internal/cli"
+	"lvmsync/cmd/internal/input"
 	"lvmsync/format"
 )
 
@@ -98,12 +97,9 @@ func arguments(inv *cli.Invocation) (patches []string, destination string, err e
 	if len(args) == 0 {
 		return nil, "", cli.Usagef("no destination given")
 	}
-	patches, destination = args[:len(args)-1], args[len(args)-1]
-	if len(patches) == 0 {
-		patches = []string{"-"}
-	}
-	if len(patches) > 1 && slices.Contains(patches, "-") {
-		return nil, "", cli.Usagef("of several patches none can come from standard input")
+	destination = args[len(args)-1]
+	if patches, err = input.Names(args[:len(args)-1]); err != nil {
+		return nil, "", err
 	}
 	for _, name := range []string{"undo", "spool"} {
 		if inv.IsSet(name) && inv.String(name) == "" {
@@ -113,42 +109,18 @@ func arguments(inv *cli.Invocation) (patches []string, destination string, err e
 	return patches, destination, nil
 }
 
-// openPatch opens the patch. Only a regular file can be read twice; everything
-// else may be a pipe whose other side is silent.
+// openPatch opens the patch, which must not be the destination.
 func openPatch(ctx context.Context, inv *cli.Invocation, path, destination string) (io.Reader, error) {
-	f := inv.Std().In
-	if path != "-" {
-		var err error
-		if f, err = os.Open(path); err != nil {
-			return nil, fmt.Errorf("read the patch %s: %w", path, cause(err))
-		}
-	} else if inv.InIsTerminal() {
-		return nil, cli.Usagef("no patch given: standard input is a terminal")
-	}
-	st, err := f.Stat()
+	f, err := input.Open(inv, path)
 	if err != nil {
-		return nil, fmt.Errorf("read the patch %s: %w", path, cause(err))
+		return nil, err
 	}
-	if st.IsDir() {
-		return nil, fmt.Errorf("read the patch %s: it is a folder", path)
+	if st, err := f.Stat(); err == nil {
+		if dst, err := os.Stat(destination); err == nil && os.SameFile(st, dst) {
+			return nil, cli.Usagef("%s is patch and destination at once", destination)
+		}
 	}
-	if dst, err := os.Stat(destination); err == nil && os.SameFile(st, dst) {
-		return nil, cli.Usagef("%s is patch and destination at once", destination)
-	}
-	if st.Mode().IsRegular() {
-		return f, nil
-	}
-	return cli.InterruptibleReader(ctx, f), nil
-}
-
-// cause strips operation and path from an error of package os, for a message that
-// names them in its own way.
-func cause(err error) error {
-	var pathErr *fs.PathError
-	if errors.As(err, &pathErr) {
-		return pathErr.Err
-	}
-	return err
+	return input.Reader(ctx, f), nil
 }
 
 // describe tells what a patch says of itself.
@@ -241,8 +213,7 @@ func status(err error) int {
 	switch {
 	case errors.As(err, &partial):
 		return cli.StatusPartial
-	case errors.Is(err, format.ErrNotPatch), errors.Is(err, format.ErrVersion),
-		errors.Is(err, format.ErrFeature), errors.Is(err, format.ErrCorrupt):
+	case input.IsBad(err):
 		return cli.StatusBadPatch
 	case errors.Is(err, apply.ErrWrongBase):
 		return cli.StatusWrongBase
@@ -282,18 +253,8 @@ func hint(err error) string {
 		return "apply a full patch first"
 	case errors.Is(err, apply.ErrWrongBase):
 		return "apply the patches in between first, or a full one; --no-check-base overrules this"
-	case errors.Is(err, format.ErrNotPatch):
-		return "patches are made by lvmsync-dump; if it failed on the other side, its message says why"
-	case errors.Is(err, format.ErrTruncated):
-		return "the sender stopped early or the copy is not complete: send the patch again"
-	case errors.Is(err, format.ErrVersion), errors.Is(err, format.ErrFeature):
-		return "install a newer lvmsync here"
-	case errors.Is(err, format.ErrCorrupt):
-		return "copy or send the patch again"
-	case errors.Is(err, fs.ErrPermission) && os.Geteuid() != 0:
-		return "run as root"
 	case errors.Is(err, unix.ENOSPC):
 		return "free some space, or choose another folder"
 	}
-	return ""
+	return input.Hint(err)
 }

@@ -1,0 +1,91 @@
+// Package input opens patches for the programs that read them, and says what may be
+// wrong with one.
+package input
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"slices"
+
+	"lvmsync/cmd/internal/cli"
+	"lvmsync/format"
+)
+
+// Names are the patches that the arguments name: standard input if there are none.
+func Names(args []string) ([]string, error) {
+	if len(args) == 0 {
+		return []string{"-"}, nil
+	}
+	if len(args) > 1 && slices.Contains(args, "-") {
+		return nil, cli.Usagef("of several patches none can come from standard input")
+	}
+	return args, nil
+}
+
+// Open opens a patch; - is standard input.
+func Open(inv *cli.Invocation, name string) (*os.File, error) {
+	f := inv.Std().In
+	if name != "-" {
+		var err error
+		if f, err = os.Open(name); err != nil {
+			return nil, fmt.Errorf("read the patch %s: %w", name, cause(err))
+		}
+	} else if inv.InIsTerminal() {
+		return nil, cli.Usagef("no patch given: standard input is a terminal")
+	}
+	st, err := f.Stat()
+	if err != nil {
+		return nil, fmt.Errorf("read the patch %s: %w", name, cause(err))
+	}
+	if st.IsDir() {
+		return nil, fmt.Errorf("read the patch %s: it is a folder", name)
+	}
+	return f, nil
+}
+
+// Reader reads an open patch. Only a regular file can be read twice; everything else
+// may be a pipe whose other side is silent.
+func Reader(ctx context.Context, f *os.File) io.Reader {
+	if st, err := f.Stat(); err == nil && st.Mode().IsRegular() {
+		return f
+	}
+	return cli.InterruptibleReader(ctx, f)
+}
+
+// cause strips operation and path from an error of package os, for a message that
+// names them in its own way.
+func cause(err error) error {
+	var pathErr *fs.PathError
+	if errors.As(err, &pathErr) {
+		return pathErr.Err
+	}
+	return err
+}
+
+// IsBad tells whether err is about a patch that is not one, or not whole, or that
+// can't be understood here.
+func IsBad(err error) bool {
+	return errors.Is(err, format.ErrNotPatch) || errors.Is(err, format.ErrVersion) ||
+		errors.Is(err, format.ErrFeature) || errors.Is(err, format.ErrCorrupt)
+}
+
+// Hint says what to do about an error of reading a patch, or nothing.
+func Hint(err error) string {
+	switch {
+	case errors.Is(err, format.ErrNotPatch):
+		return "patches are made by lvmsync-dump; if it failed on the other side, its message says why"
+	case errors.Is(err, format.ErrTruncated):
+		return "the sender stopped early or the copy is not complete: send the patch again"
+	case errors.Is(err, format.ErrVersion), errors.Is(err, format.ErrFeature):
+		return "install a newer lvmsync here"
+	case errors.Is(err, format.ErrCorrupt):
+		return "copy or send the patch again"
+	case errors.Is(err, fs.ErrPermission) && os.Geteuid() != 0:
+		return "run as root"
+	}
+	return ""
+}
