@@ -1,4 +1,4 @@
-// Command lvmsync-apply is described in docs/lvmsync-apply.8.md.
+// Command lvmsync-apply is described in docs/lvmsync-apply.8.
 package main
 
 import (

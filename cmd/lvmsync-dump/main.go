@@ -1,4 +1,4 @@
-// Command lvmsync-dump is described in docs/lvmsync-dump.8.md.
+// Command lvmsync-dump is described in docs/lvmsync-dump.8.
 package main
 
 import (

@@ -20,6 +20,7 @@ import (
 	"lvmsync/cmd/internal/applycmd"
 	"lvmsync/cmd/internal/cli"
 	"lvmsync/cmd/internal/dumpcmd"
+	"lvmsync/cmd/internal/patchcmd"
 	"lvmsync/dump/thick"
 )
 
@@ -32,6 +33,7 @@ func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
 		"lvmsync-dump":  func() { os.Exit(dumpcmd.Main(os.Args, cli.StdStreams())) },
 		"lvmsync-apply": func() { os.Exit(applycmd.Main(os.Args, cli.StdStreams())) },
+		"lvmsync-patch": func() { os.Exit(patchcmd.Main(os.Args, cli.StdStreams())) },
 	})
 }
 
@@ -49,6 +51,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"status":  status,
+			"craft":   craft,
 			"cut":     cut,
 			"flip":    flip,
 			"pad":     pad,

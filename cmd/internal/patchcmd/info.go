@@ -1,0 +1,131 @@
+package patchcmd
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+
+	ucli "github.com/urfave/cli/v2"
+
+	"lvmsync/apply"
+	"lvmsync/cmd/internal/cli"
+	"lvmsync/cmd/internal/input"
+	"lvmsync/format"
+)
+
+// defaultWidth is that of a map where there is no terminal.
+const defaultWidth = 80
+
+func infoCommand() *cli.Command {
+	return &cli.Command{
+		Name:      "info",
+		Usage:     "tell what a patch is, and show where it changes the volume",
+		UsageText: "lvmsync-patch info [options] [PATCH]",
+		Description: "PATCH is read to its end and checked on the way. Without it, or with -, it is read\n" +
+			"from standard input. The map shows the volume from its beginning to its end, darker where\n" +
+			"more of it changes; of a full patch, where more of it is not zeros. With --json all\n" +
+			"of it is one JSON object on standard output.\n\n" +
+			exitStatuses,
+		Flags: []ucli.Flag{
+			&ucli.IntFlag{Name: "width", Usage: "make the map `COLUMNS` wide", DefaultText: fmt.Sprintf("as the terminal, or %d", defaultWidth)},
+		},
+		Run:    info,
+		Status: status,
+		Hint:   hint,
+	}
+}
+
+// patchInfo is what is known of a patch.
+type patchInfo struct {
+	apply.Verified
+	volume *volumeMap
+}
+
+func info(ctx context.Context, inv *cli.Invocation) error {
+	if inv.NArg() > 1 {
+		return cli.Usagef("one patch expected, not %d arguments", inv.NArg())
+	}
+	if w := inv.Int("width"); inv.IsSet("width") && (w < 1 || w > maxCells) {
+		return cli.Usagef("--width %d is not within 1 to %d", w, maxCells)
+	}
+	names, err := input.Names(inv.Args().Slice())
+	if err != nil {
+		return err
+	}
+	name := names[0]
+	f, err := input.Open(inv, name)
+	if err != nil {
+		return err
+	}
+	p, err := readInfo(ctx, inv, apply.Patch{Name: name, Reader: input.Reader(ctx, f)})
+	if err != nil {
+		return about(name, err)
+	}
+	text := []byte(p.text())
+	if inv.Bool("json") {
+		if text, err = cli.JSON(p.object()); err != nil {
+			return err
+		}
+		text = append(text, '\n')
+	}
+	_, err = inv.Std().Out.Write(text)
+	return err
+}
+
+// readInfo reads the whole patch: nothing is told of one that is damaged anywhere.
+func readInfo(ctx context.Context, inv *cli.Invocation, patch apply.Patch) (p patchInfo, err error) {
+	width := cmp.Or(inv.Int("width"), min(inv.OutWidth(), maxCells), defaultWidth)
+	bar, total := inv.NewBar(), int64(-1)
+	defer bar.Clear()
+	var h format.Header
+	p.Verified, err = apply.Read(ctx, patch, apply.Options{
+		Warn: inv.Warn,
+		Started: func(headers []format.Header) {
+			total, h = planned(headers), headers[0]
+			p.volume = newVolumeMap(h.VolumeSize, width)
+		},
+		Progress: func(stage apply.Stage, done int64) { bar.Set(string(stage), done, total) },
+	}, func(s *format.Segment) {
+		for _, r := range s.Records {
+			if h.Kind != format.Full || r.Kind == format.Data { // a full patch has everything in extents
+				p.volume.add(r.Extent)
+			}
+		}
+	})
+	return p, err
+}
+
+// infoObject is what --json prints.
+type infoObject struct {
+	Patch      string        `json:"patch"`
+	PatchBytes int64         `json:"patch_bytes"`
+	Whole      bool          `json:"whole"`
+	Header     format.Header `json:"header"`
+	Segments   int64         `json:"segments"`
+	Extents    int64         `json:"extents"`
+	DataBytes  int64         `json:"data_bytes"`
+	ZeroBytes  int64         `json:"zero_bytes"`
+	Ratio      float64       `json:"compression_ratio"`
+	MapShows   string        `json:"map_shows"`
+	Map        []cell        `json:"map"`
+}
+
+func (p patchInfo) object() infoObject {
+	return infoObject{
+		Patch: p.Name, PatchBytes: p.Size, Whole: !p.NoEnd, Header: p.Header,
+		Segments: p.Totals.Segments, Extents: p.Totals.Extents,
+		DataBytes: p.Totals.DataBytes, ZeroBytes: p.Totals.ZeroBytes,
+		Ratio: p.ratio(), MapShows: p.shows(), Map: p.volume.cells(),
+	}
+}
+
+// ratio is how many bytes of data there are for each byte of the patch.
+func (p patchInfo) ratio() float64 { return float64(p.Totals.DataBytes) / float64(p.Size) }
+
+// shows is what the map is about.
+func (p patchInfo) shows() string {
+	if p.Header.Kind == format.Full {
+		return "data"
+	}
+	return "changes"
+}

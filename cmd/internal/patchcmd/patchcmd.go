@@ -1,0 +1,87 @@
+// Package patchcmd is the program lvmsync-patch.
+package patchcmd
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+
+	"lvmsync/apply"
+	"lvmsync/cmd/internal/cli"
+	"lvmsync/cmd/internal/input"
+	"lvmsync/format"
+)
+
+// Main runs the program and returns its exit status.
+func Main(args []string, std cli.Streams) int { return command().Main(args, std) }
+
+// command is the program. Each subcommand has a file of its own.
+func command() *cli.Command {
+	return &cli.Command{
+		Name:  "lvmsync-patch",
+		Usage: "look at patches and check them, away from any device",
+		UsageText: "lvmsync-patch SUBCOMMAND [options] ARGUMENT...\n" +
+			"lvmsync-patch help SUBCOMMAND",
+		Description: "Nothing is written but what was asked for, and no device is needed.\n\n" +
+			exitStatuses,
+		Commands: []*cli.Command{
+			infoCommand(),
+			verifyCommand(),
+		},
+	}
+}
+
+const exitStatuses = "Exit status: 0 done; 1 failed; 2 wrong usage; 4 a patch is not one, truncated or\n" +
+	"corrupt; 5 patches do not follow one another."
+
+// status is the exit status for an error of a subcommand.
+func status(err error) int {
+	switch {
+	case input.IsBad(err):
+		return cli.StatusBadPatch
+	case errors.Is(err, apply.ErrWrongBase):
+		return cli.StatusWrongBase
+	}
+	return cli.StatusFailed
+}
+
+// hint says what to do about an error of a subcommand.
+func hint(err error) string {
+	var order *apply.OrderError
+	switch {
+	case errors.As(err, &order):
+		return cmp.Or(order.Hint(), "add the patches that are missing, the oldest first")
+	case errors.Is(err, apply.ErrWrongBase):
+		return "a patch between them is missing, or one of them is of another volume"
+	}
+	return input.Hint(err)
+}
+
+// about says which patch an error is about, which is clear if it came from a pipe.
+func about(name string, err error) error {
+	if err == nil || name == "-" {
+		return err
+	}
+	return fmt.Errorf("%s: %w", name, err)
+}
+
+// shown is the name of a patch for people.
+func shown(name string) string {
+	if name == "-" {
+		return "standard input"
+	}
+	return name
+}
+
+// planned is how many bytes of extents the patches hold, for a progress bar; -1 if
+// that isn't known beforehand.
+func planned(headers []format.Header) int64 {
+	total := int64(0)
+	for _, h := range headers {
+		if h.Planned == nil {
+			return -1
+		}
+		total += h.Planned.Bytes
+	}
+	return total
+}

@@ -1,0 +1,104 @@
+package patchcmd
+
+import (
+	"context"
+	"fmt"
+
+	"lvmsync/apply"
+	"lvmsync/cmd/internal/cli"
+	"lvmsync/cmd/internal/input"
+	"lvmsync/format"
+)
+
+func verifyCommand() *cli.Command {
+	return &cli.Command{
+		Name:      "verify",
+		Usage:     "check that patches are whole and follow one another",
+		UsageText: "lvmsync-patch verify [options] [PATCH...]",
+		Description: "Each PATCH is read to its end, and everything in it is checked. Several must follow\n" +
+			"one another, the oldest first. If the first one is full, it is also checked that\n" +
+			"each of the others is made for what those before it leave: that lvmsync-apply\n" +
+			"--create would take them. Without PATCH, or with -, one is read from standard input.\n\n" +
+			exitStatuses,
+		Run:    verify,
+		Status: status,
+		Hint:   hint,
+	}
+}
+
+func verify(ctx context.Context, inv *cli.Invocation) error {
+	names, err := input.Names(inv.Args().Slice())
+	if err != nil {
+		return err
+	}
+	var patches []apply.Patch
+	for _, name := range names {
+		f, err := input.Open(inv, name)
+		if err != nil {
+			return err
+		}
+		patches = append(patches, apply.Patch{Name: name, Reader: input.Reader(ctx, f)})
+	}
+	bar, total := inv.NewBar(), int64(-1)
+	verified, err := apply.Verify(ctx, patches, apply.Options{
+		Warn:     inv.Warn,
+		Started:  func(headers []format.Header) { total = planned(headers) },
+		Progress: func(stage apply.Stage, done int64) { bar.Set(string(stage), done, total) },
+	})
+	if len(names) == 1 {
+		err = about(names[0], err)
+	}
+	if err != nil {
+		return err
+	}
+	s := summarise(verified)
+	inv.Close(closingLine(inv, verified, s), s)
+	return nil
+}
+
+// summary is what --json prints.
+type summary struct {
+	Patches      []patchSummary `json:"patches"`
+	BasesChecked bool           `json:"bases_checked"`
+}
+
+type patchSummary struct {
+	Patch      string      `json:"patch"`
+	PatchID    string      `json:"patch_id"`
+	Kind       format.Kind `json:"kind"`
+	Whole      bool        `json:"whole"`
+	VolumeSize int64       `json:"volume_size"`
+	Extents    int64       `json:"extents"`
+	DataBytes  int64       `json:"data_bytes"`
+	ZeroBytes  int64       `json:"zero_bytes"`
+	PatchBytes int64       `json:"patch_bytes"`
+}
+
+func summarise(verified []apply.Verified) summary {
+	s := summary{BasesChecked: len(verified) > 1 && verified[0].Header.Kind == format.Full}
+	for _, v := range verified {
+		s.Patches = append(s.Patches, patchSummary{
+			Patch: v.Name, PatchID: v.Header.ID.String(), Kind: v.Header.Kind, Whole: !v.NoEnd,
+			VolumeSize: v.Header.VolumeSize, Extents: v.Totals.Extents,
+			DataBytes: v.Totals.DataBytes, ZeroBytes: v.Totals.ZeroBytes, PatchBytes: v.Size,
+		})
+	}
+	return s
+}
+
+func closingLine(inv *cli.Invocation, verified []apply.Verified, s summary) string {
+	size := int64(0)
+	for _, v := range verified {
+		size += v.Size
+	}
+	took := fmt.Sprintf("; %s verified in %s", cli.Bytes(size), cli.Seconds(inv.Elapsed()))
+	switch v := verified[0]; {
+	case len(verified) == 1 && v.NoEnd:
+		return shown(v.Name) + ": right as far as it goes" + took
+	case len(verified) == 1:
+		return fmt.Sprintf("%s: a whole %s patch%s", shown(v.Name), v.Header.Kind, took)
+	case s.BasesChecked:
+		return fmt.Sprintf("%d patches: whole, and each is made for what those before it leave%s", len(verified), took)
+	}
+	return fmt.Sprintf("%d patches: whole and in order%s; what they replace can only be checked behind a full patch", len(verified), took)
+}
