@@ -5,7 +5,7 @@
 
 PREFIX  ?= /usr/local
 DESTDIR ?=
-PROGRAMS = lvmsync-dump lvmsync-apply
+PROGRAMS = lvmsync-dump lvmsync-apply lvmsync-patch
 FUZZTIME ?= 10s
 
 .PHONY: all install demo test check unit guest lvm lvm-thin lvm-thick fuzz bench clean

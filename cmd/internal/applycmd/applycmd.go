@@ -79,7 +79,7 @@ func run(ctx context.Context, inv *cli.Invocation) error {
 		Warn:         inv.Warn,
 		Started: func(headers []format.Header) {
 			for _, h := range headers {
-				inv.Note("%s", describe(h))
+				inv.Note("%s", input.Describe(h))
 			}
 			if h := headers[0]; len(headers) == 1 && h.Planned != nil {
 				total = h.Planned.Bytes
@@ -121,17 +121,6 @@ func openPatch(ctx context.Context, inv *cli.Invocation, path, destination strin
 		}
 	}
 	return input.Reader(ctx, f), nil
-}
-
-// describe tells what a patch says of itself.
-func describe(h format.Header) string {
-	from := h.Source.Path
-	if h.Source.Snapshot != "" {
-		from = h.Source.VG + "/" + h.Source.Snapshot
-	}
-	return fmt.Sprintf("%s patch %s of %s on %s, made %s by %s %s; volume of %s (%d bytes)",
-		h.Kind, h.ID, from, h.Host, h.Created.Local().Format("2006-01-02 15:04:05"),
-		h.Tool, h.ToolVersion, cli.Bytes(h.VolumeSize), h.VolumeSize)
 }
 
 // summary is what --json prints.

@@ -38,6 +38,32 @@ func TestBadPatches(t *testing.T) {
 			if status != 4 || !bytes.Equal(mustRead(t, dest), before) {
 				t.Errorf("spooled: status %d, want 4 and the destination as it was: %s", status, messages)
 			}
+
+			for _, subcommand := range []string{"info", "verify"} {
+				status, messages = run(t, nil, "lvmsync-patch", subcommand, patch)
+				if status != 4 {
+					t.Errorf("%s: status %d, want 4: %s", subcommand, status, messages)
+				}
+				wantOneError(t, "lvmsync-patch", messages)
+			}
 		})
+	}
+}
+
+// Every golden patch is described, and found to be whole, from a file and from a pipe.
+func TestGoldenPatches(t *testing.T) {
+	patches, err := filepath.Glob(filepath.Join(testdata, "golden", "*.lvmpatch"))
+	if err != nil || len(patches) == 0 {
+		t.Fatalf("no golden patches found: %v", err)
+	}
+	for _, patch := range patches {
+		for _, subcommand := range []string{"info", "verify"} {
+			if status, messages := run(t, nil, "lvmsync-patch", subcommand, patch); status != 0 {
+				t.Errorf("%s %s: status %d: %s", subcommand, patch, status, messages)
+			}
+			if status, messages := run(t, bytes.NewReader(mustRead(t, patch)), "lvmsync-patch", subcommand); status != 0 {
+				t.Errorf("%s of %s from a pipe: status %d: %s", subcommand, patch, status, messages)
+			}
+		}
 	}
 }

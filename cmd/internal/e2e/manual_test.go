@@ -18,15 +18,67 @@ func TestManuals(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		page := string(mustRead(t, filepath.Join("../../../docs", program+".8")))
-		_, page, _ = strings.Cut(page, ".SH OPTIONS")
-		page, _, _ = strings.Cut(page, ".SH EXIT STATUS")
-		_, options, _ := strings.Cut(string(help), "Options:")
-		want := longOptions(options)
-		got := longOptions(strings.ReplaceAll(onlyTags(page), `\-`, "-"))
-		if d := cmp.Diff(want, got); d != "" || len(want) == 0 {
-			t.Errorf("%s: options in --help (-) and in the manual page (+):\n%s", program, d)
+		checkOptions(t, program, string(help), section(manual(t, program), ".SH OPTIONS"))
+	}
+}
+
+// Those of a program with subcommands have a section for each, and one for what
+// all of them have.
+func TestSubcommandManuals(t *testing.T) {
+	const program = "lvmsync-patch"
+	page := manual(t, program)
+	help, err := exec.Command(program, "--help").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	common := section(page, ".SH OPTIONS")
+	checkOptions(t, program, string(help), common)
+	_, list, _ := strings.Cut(string(help), "Subcommands:\n")
+	list, _, _ = strings.Cut(list, "\n\n")
+	var want []string
+	for _, line := range strings.Split(list, "\n") {
+		name := strings.Fields(line)[0]
+		if name == "help" {
+			continue
 		}
+		want = append(want, name)
+		help, err := exec.Command(program, name, "--help").Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		checkOptions(t, program+" "+name, string(help), section(page, ".SS "+name)+common)
+	}
+	var got []string
+	for _, line := range strings.Split(page, "\n") {
+		if name, ok := strings.CutPrefix(line, ".SS "); ok {
+			got = append(got, name)
+		}
+	}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Errorf("subcommands in --help (-) and in the manual page (+):\n%s", d)
+	}
+}
+
+func manual(t *testing.T, program string) string {
+	t.Helper()
+	return string(mustRead(t, filepath.Join("../../../docs", program+".8")))
+}
+
+// section is what follows a heading, up to the next one.
+func section(page, heading string) string {
+	_, text, _ := strings.Cut(page, "\n"+heading+"\n")
+	text, _, _ = strings.Cut(text, "\n.S") // .SH or .SS
+	return text + "\n"
+}
+
+// checkOptions compares the options in a help text with those of a manual page.
+func checkOptions(t *testing.T, command, help, page string) {
+	t.Helper()
+	_, options, _ := strings.Cut(help, "Options:")
+	want := longOptions(options)
+	got := longOptions(strings.ReplaceAll(onlyTags(page), `\-`, "-"))
+	if d := cmp.Diff(want, got); d != "" || len(want) == 0 {
+		t.Errorf("%s: options in --help (-) and in the manual page (+):\n%s", command, d)
 	}
 }
 

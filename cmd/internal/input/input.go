@@ -66,6 +66,17 @@ func cause(err error) error {
 	return err
 }
 
+// Describe tells what a patch says of itself.
+func Describe(h format.Header) string {
+	from := h.Source.Path
+	if h.Source.Snapshot != "" {
+		from = h.Source.VG + "/" + h.Source.Snapshot
+	}
+	return fmt.Sprintf("%s patch %s of %s on %s, made %s by %s %s; volume of %s (%d bytes)",
+		h.Kind, h.ID, from, h.Host, h.Created.Local().Format("2006-01-02 15:04:05"),
+		h.Tool, h.ToolVersion, cli.Bytes(h.VolumeSize), h.VolumeSize)
+}
+
 // IsBad tells whether err is about a patch that is not one, or not whole, or that
 // can't be understood here.
 func IsBad(err error) bool {

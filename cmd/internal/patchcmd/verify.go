@@ -41,8 +41,13 @@ func verify(ctx context.Context, inv *cli.Invocation) error {
 	}
 	bar, total := inv.NewBar(), int64(-1)
 	verified, err := apply.Verify(ctx, patches, apply.Options{
-		Warn:     inv.Warn,
-		Started:  func(headers []format.Header) { total = planned(headers) },
+		Warn: inv.Warn,
+		Started: func(headers []format.Header) {
+			total = planned(headers)
+			for i, h := range headers {
+				inv.Note("%s: %s", shown(names[i]), input.Describe(h))
+			}
+		},
 		Progress: func(stage apply.Stage, done int64) { bar.Set(string(stage), done, total) },
 	})
 	if len(names) == 1 {
