@@ -105,7 +105,7 @@ func (w *world) addPatch(t testing.TB, full bool) {
 		p.hashes = p.exact() || w.exact && w.rnd.IntN(3) == 0
 		if p.hashes && w.rnd.IntN(3) == 0 {
 			p.header.Base.HashSeed = format.Hash(w.rnd.Uint32()) + 1
-			p.header.RequiredFeatures = []string{format.FeatureHashSeed}
+			p.header.RequiredFeatures = []string{format.BaseHashSeed}
 		}
 		if w.names && len(w.chain) > 0 {
 			p.header.Base.Patch = w.chain[len(w.chain)-1].header.ID

@@ -30,6 +30,15 @@ func contentEdit(edit func([]byte) []byte) func(*rawPatch) {
 	return func(p *rawPatch) { p.segments[0].editContent = edit }
 }
 
+// lost makes a deltaPatch that may have lost extents, and sets the flags of an extent
+// of its first segment.
+func lost(i int, flags uint32) func(*rawPatch) {
+	return func(p *rawPatch) {
+		p.header.RequiredFeatures = []string{LostSectors}
+		contentEdit(put32(8+i*extentSize+16, flags))(p)
+	}
+}
+
 // first and last put other extents into a segment of a deltaPatch.
 func first(extents ...Extent) func(*rawPatch) {
 	return func(p *rawPatch) { p.segments[0] = newRaw(extents...) }
@@ -124,9 +133,14 @@ var frameVectors = []vector{
 		make: large(everyOther(MaxSegmentExtents + 1)...)},
 	{name: "table-past-content", expect: "corrupt segment", why: "table of 100 extents in 1152 bytes", edit: contentEdit(put32(0, 100))},
 	{name: "extent-flags", expect: "corrupt segment", why: "extent with the unknown flag 4", edit: contentEdit(put32(8+16, 4))},
+	{name: "extent-flags-next", expect: "corrupt segment", why: "extent with the unknown flag 8", edit: contentEdit(put32(8+16, 8))},
 	{name: "extent-reserved", expect: "corrupt segment", why: "reserved field of an extent is 1", edit: contentEdit(put32(8+20, 1))},
 	{name: "zero-extent-hash", expect: "corrupt segment", why: "zero extent with a hash", edit: contentEdit(put64(48+24, 1))},
 	{name: "base-hash-without-flag", expect: "corrupt segment", why: "base hash without its flag", edit: contentEdit(put64(8+32, 1))},
+	{name: "lost-data", expect: "corrupt segment", why: "lost extent with data", edit: lost(0, 4)},
+	{name: "lost-base-hash", expect: "corrupt segment", why: "lost extent with a base hash", edit: lost(1, 1|2|4)},
+	{name: "lost-without-feature", expect: "corrupt segment", why: "lost extent in a patch that does not require lost-sectors",
+		edit: contentEdit(put32(48+16, 1|4))},
 	{name: "data-too-large", expect: "corrupt segment", why: "segment of 4 MiB + 512 bytes of data",
 		make: large(Extent{0, MaxSegmentData, Data}, Extent{MaxSegmentData, 512, Data})},
 	{name: "data-missing", expect: "corrupt segment", why: "less data than the table says",

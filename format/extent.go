@@ -44,13 +44,17 @@ type Record struct {
 	// in the base. It means something only if HasBase is set.
 	BaseHash uint64
 	HasBase  bool
+	// Lost says of a zero extent that nobody knows what the volume holds there:
+	// it could not be read. The patch must require [LostSectors].
+	Lost bool
 }
 
 // Flags of a table entry (docs/format.md, "Segment").
 const (
 	flagZero    = 1 << 0
 	flagHasBase = 1 << 1
-	knownFlags  = flagZero | flagHasBase
+	flagLost    = 1 << 2
+	knownFlags  = flagZero | flagHasBase | flagLost
 )
 
 func appendRecord(b []byte, r Record) []byte {
@@ -63,6 +67,9 @@ func appendRecord(b []byte, r Record) []byte {
 		flags |= flagHasBase
 	} else {
 		r.BaseHash = 0
+	}
+	if r.Lost {
+		flags |= flagLost
 	}
 	b = le.AppendUint64(b, uint64(r.Off)) // 0: first byte in the volume
 	b = le.AppendUint64(b, uint64(r.Len)) // 8: length in bytes
@@ -81,6 +88,7 @@ func parseRecord(b []byte) (Record, error) {
 		Hash:     le.Uint64(b[24:]),
 		BaseHash: le.Uint64(b[32:]),
 		HasBase:  flags&flagHasBase != 0,
+		Lost:     flags&flagLost != 0,
 	}
 	if flags&flagZero != 0 {
 		r.Kind = Zero
@@ -95,7 +103,18 @@ func parseRecord(b []byte) (Record, error) {
 	case !r.HasBase && r.BaseHash != 0:
 		return Record{}, fmt.Errorf("extent at offset %d has a base hash without its flag", r.Off)
 	}
-	return r, nil
+	return r, r.checkLost()
+}
+
+// checkLost checks that the record is one that can be lost, if it is.
+func (r Record) checkLost() error {
+	switch {
+	case r.Lost && r.Kind != Zero:
+		return fmt.Errorf("%v is lost and has data", r.Extent)
+	case r.Lost && r.HasBase:
+		return fmt.Errorf("%v is lost and has a base hash", r.Extent)
+	}
+	return nil
 }
 
 // extentOrder holds the rules that extents follow across a whole patch
@@ -103,11 +122,20 @@ func parseRecord(b []byte) (Record, error) {
 type extentOrder struct {
 	volumeSize int64
 	whole      bool  // a full patch leaves no gaps
+	mayLose    bool  // there may be lost extents
 	end        int64 // of the last extent
 }
 
 func newExtentOrder(h *Header) extentOrder {
-	return extentOrder{volumeSize: h.VolumeSize, whole: h.Kind == Full}
+	return extentOrder{volumeSize: h.VolumeSize, whole: h.Kind == Full, mayLose: h.requires(LostSectors)}
+}
+
+// addRecord checks the next extent, and whether a patch with this header may have it.
+func (o *extentOrder) addRecord(r Record) error {
+	if r.Lost && !o.mayLose {
+		return fmt.Errorf("%v is lost, and the patch does not require the feature %s", r.Extent, LostSectors)
+	}
+	return o.add(r.Extent)
 }
 
 // add checks the next extent.

@@ -162,7 +162,7 @@ func (f *File) checkSegment(s *Segment, e IndexEntry) error {
 	order := newExtentOrder(&f.header)
 	order.end = e.Start
 	for _, r := range s.Records {
-		if err := order.add(r.Extent); err != nil {
+		if err := order.addRecord(r); err != nil {
 			return err
 		}
 	}

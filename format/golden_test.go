@@ -63,6 +63,16 @@ var goldenPatches = map[string]func(testing.TB) []byte{
 		}
 		return p.bytes(t)
 	},
+	"delta-lost": func(t testing.TB) []byte {
+		p := deltaPatch()
+		lost(1, 1|4)(p)
+		return p.bytes(t)
+	},
+	"delta-lost-none": func(t testing.TB) []byte {
+		h := testHeader(Delta, 64<<10)
+		h.RequiredFeatures = []string{LostSectors}
+		return write(t, h, WriterOptions{Level: 1}, []Extent{{0, 512, Data}, {1024, 1024, Zero}})
+	},
 	"header-unknown-fields": func(t testing.TB) []byte {
 		v := vector{edit: jsonText(`"volume`, `"colour":{"of":["the","sky"]},"source":{"type":"tape","reel":7},`+"\n\t"+`"planned":null,"volume`)}
 		return v.bytes(t)

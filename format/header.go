@@ -45,7 +45,7 @@ type Header struct {
 	Start int64 `json:"start,omitzero"`
 
 	// RequiredFeatures names what a reader must know beyond version 1 in order
-	// to apply the patch rightly.
+	// to apply the patch rightly: BaseHashSeed, LostSectors.
 	RequiredFeatures []string `json:"required_features,omitempty"`
 	// Planned is what the patch will hold, where that is known beforehand.
 	Planned *Planned `json:"planned,omitempty"`
@@ -79,15 +79,15 @@ type Base struct {
 	// patch, the one that it takes back.
 	Patch uuid.UUID `json:"patch,omitzero"`
 	// HashSeed is the seed of the base hashes. One that isn't 0 requires
-	// [FeatureHashSeed].
+	// [BaseHashSeed].
 	HashSeed Hash `json:"hash_seed,omitzero"`
 	// Fingerprint is a sample of the base outside the patch's extents.
 	Fingerprint Fingerprint `json:"fingerprint,omitempty"`
 }
 
-// FeatureHashSeed is required where base hashes have a seed of their own: they
+// BaseHashSeed is required where base hashes have a seed of their own: they
 // come from a signature.
-const FeatureHashSeed = "base-hash-seed"
+const BaseHashSeed = "base-hash-seed"
 
 // SeededSum is the xxh64 of b with a seed. That of base hashes is in the header.
 func SeededSum(seed uint64, b []byte) uint64 {
@@ -140,14 +140,20 @@ func (h *Header) Validate() error {
 	if h.Base == nil {
 		return nil
 	}
-	if h.Base.HashSeed != 0 && !slices.Contains(h.RequiredFeatures, FeatureHashSeed) {
-		return fmt.Errorf("base hashes have a seed without the feature %s", FeatureHashSeed)
+	if h.Base.HashSeed != 0 && !h.requires(BaseHashSeed) {
+		return fmt.Errorf("base hashes have a seed without the feature %s", BaseHashSeed)
 	}
 	return h.Base.Fingerprint.validate(h.VolumeSize)
 }
 
+// LostSectors is the required feature of a patch in which zero extents may stand for
+// what could not be read.
+const LostSectors = "lost-sectors"
+
 // knownFeatures lists the required features that this package understands.
-var knownFeatures = []string{FeatureHashSeed}
+var knownFeatures = []string{BaseHashSeed, LostSectors}
+
+func (h *Header) requires(feature string) bool { return slices.Contains(h.RequiredFeatures, feature) }
 
 func (h *Header) checkFeatures() error {
 	for _, f := range h.RequiredFeatures {

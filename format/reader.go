@@ -130,7 +130,7 @@ func (r *Reader) Next() (*Segment, error) {
 // accept checks what only the order of segments can tell.
 func (r *Reader) accept(s *Segment) error {
 	for _, x := range s.Records {
-		if err := r.order.add(x.Extent); err != nil {
+		if err := r.order.addRecord(x); err != nil {
 			return corrupt("segment", s.Offset, "%w", err)
 		}
 	}

@@ -152,7 +152,11 @@ func (w *Writer) check(s *Segment) error {
 		return errors.New("write a patch: segment or its data are not from NewSegment")
 	}
 	for _, r := range s.Records {
-		if err := w.order.add(r.Extent); err != nil {
+		err := r.checkLost()
+		if err == nil {
+			err = w.order.addRecord(r)
+		}
+		if err != nil {
 			return fmt.Errorf("write a patch: %w", err)
 		}
 	}

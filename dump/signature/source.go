@@ -52,7 +52,7 @@ func (s *Source) Header() format.Header {
 	h.Kind = format.Delta
 	h.Granularity = s.sums.BlockSize()
 	h.Base = &s.base
-	h.RequiredFeatures = append(h.RequiredFeatures, format.FeatureHashSeed)
+	h.RequiredFeatures = append(h.RequiredFeatures, format.BaseHashSeed)
 	return h
 }
 
