@@ -83,9 +83,12 @@ func (b *Before) readChunk(p []byte, off int64) (int, error) {
 	size := b.store.ChunkSize()
 	chunk, within := uint64(off/size), off%size
 	p = p[:min(int64(len(p)), size-within)]
-	if !b.old.Contains(chunk) {
-		return len(p), readFull(b.origin, p, off)
+	in, at := b.origin, off
+	if b.old.Contains(chunk) {
+		in, at = b.store.r, int64(b.places[b.old.Rank(chunk)-1])*size+within
 	}
-	place := b.places[b.old.Rank(chunk)-1]
-	return len(p), readFull(b.store.r, p, int64(place)*size+within)
+	if err := readFull(in, p, at); err != nil {
+		return 0, err
+	}
+	return len(p), nil
 }
