@@ -2,6 +2,7 @@ package dump
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -23,24 +24,24 @@ type comparison struct {
 }
 
 // newComparison prepares to compare; nil if that is not wanted.
-func newComparison(src Source, o Options) *comparison {
+func newComparison(src Source, o Options) (*comparison, error) {
 	size := src.Header().VolumeSize
-	if sums := sumsOf(src); sums != nil {
+	if s, ok := src.(Summed); ok {
+		sums := s.Sums()
 		c := &comparison{sums: sums, blockSize: sums.BlockSize(), known: size}
 		if sums.Size() != size { // a last block that is not whole has the sum of what there is
 			c.known = min(sums.Size(), size) / c.blockSize * c.blockSize
 		}
-		return c
+		return c, nil
 	}
 	if !o.ExactBase {
-		return nil
+		return nil, nil
 	}
-	c := &comparison{base: src.Base(), blockSize: o.BlockSize, known: size}
-	if c.blockSize == 0 {
-		c.blockSize = format.RefineSize
+	base := src.Base()
+	if base == nil {
+		return nil, ErrNoBase
 	}
-	c.known = min(size, c.base.Size())
-	return c
+	return &comparison{base: base, blockSize: cmp.Or(o.BlockSize, format.RefineSize), known: min(size, base.Size())}, nil
 }
 
 // piece is how much is compared at a time, in bytes: whole blocks, and little enough
@@ -139,7 +140,10 @@ func (p *pipeline) compareRecords(r read) error {
 			return err
 		}
 		n := p.compare.sumsIn(x.Extent)
+		lost := p.salvage.lostIn(x.Off, x.End())
 		switch {
+		case len(lost) > 0:
+			d.addWithLost(x.Extent, now, lost)
 		case x.Off >= p.compare.known:
 			d.add(format.Refine(x.Off, now, nil))
 		case p.compare.sums != nil:
@@ -170,6 +174,18 @@ func (d *differences) add(found iter.Seq2[format.Extent, []byte]) {
 	for e, data := range found {
 		d.records = append(d.records, format.Record{Extent: e})
 		d.data = append(d.data, data...)
+	}
+}
+
+// addWithLost adds what is left of an extent that could not be read in part, all of
+// it: what a block was can't be told of a part.
+func (d *differences) addWithLost(e format.Extent, now []byte, lost []format.Extent) {
+	for part := range cut(e, lost) {
+		if part.Lost {
+			d.records = append(d.records, part)
+		} else {
+			d.add(format.Refine(part.Off, now[part.Off-e.Off:part.End()-e.Off], nil))
+		}
 	}
 }
 

@@ -86,14 +86,6 @@ type Summed interface {
 	Sums() Sums
 }
 
-// sumsOf are the sums of the source's base, if it has some.
-func sumsOf(src Source) Sums {
-	if s, ok := src.(Summed); ok {
-		return s.Sums()
-	}
-	return nil
-}
-
 // Options tune [Run].
 type Options struct {
 	// ExactBase is the user's word that the destination holds the base bit by
@@ -103,6 +95,13 @@ type Options struct {
 	Level       int    // compression, see format.WriterOptions
 	Tool        string // name of the program, for the header
 	ToolVersion string // its version
+	// ZeroUnreadable makes a run go on where a sector can't be read: it is sent as a
+	// lost zero extent. A sector has 512 bytes, or what the source's method
+	// LogicalBlockSize says, if it has one.
+	ZeroUnreadable bool
+	// Unreadable, if set, is called with each range that can't be read, and why, one
+	// at a time.
+	Unreadable func(e format.Extent, err error)
 	// Progress, if set, is called with the number of bytes of the planned total
 	// that have been read and handed to the writer. The calls come one at a
 	// time, before Run returns.
@@ -113,6 +112,7 @@ type Options struct {
 type Report struct {
 	Header     format.Header
 	Totals     format.Totals
+	Lost       Lost  // of the totals' zero extents
 	PatchBytes int64 // size of the patch
 }
 
@@ -128,8 +128,18 @@ func Run(ctx context.Context, src Source, w io.Writer, o Options) (Report, error
 	h.Created = time.Now().UTC().Truncate(time.Millisecond)
 	h.Tool, h.ToolVersion = o.Tool, o.ToolVersion
 	h.Host, _ = os.Hostname() // only told to people: unknown is fine
+	compare, err := newComparison(src, o)
+	if err != nil {
+		return Report{}, err
+	}
+	var save *salvage
+	if o.ZeroUnreadable {
+		save = newSalvage(ctx, src, o.Unreadable)
+		src = save
+		h.RequiredFeatures = append(h.RequiredFeatures, format.LostSectors)
+	}
 	if h.Kind == format.Delta {
-		if err := describeBase(ctx, src, &h, o.ExactBase); err != nil {
+		if err := describeBase(ctx, src, &h, compare != nil); err != nil {
 			return Report{}, failed(ctx, src, err)
 		}
 	}
@@ -138,7 +148,7 @@ func Run(ctx context.Context, src Source, w io.Writer, o Options) (Report, error
 		return Report{}, err
 	}
 	defer pw.Abort()
-	if err := newPipeline(src, pw, o).run(ctx); err != nil {
+	if err := newPipeline(src, compare, save, pw, o.Progress).run(ctx); err != nil {
 		return Report{}, failed(ctx, src, err)
 	}
 	if err := src.Check(ctx); err != nil {
@@ -150,7 +160,7 @@ func Run(ctx context.Context, src Source, w io.Writer, o Options) (Report, error
 	if err := pw.Close(); err != nil {
 		return Report{}, err
 	}
-	return Report{Header: h, Totals: pw.Totals(), PatchBytes: pw.PatchBytes()}, nil
+	return Report{Header: h, Totals: pw.Totals(), Lost: save.total(), PatchBytes: pw.PatchBytes()}, nil
 }
 
 // ErrNoBase means that blocks can't be compared with the base, for it can't be
@@ -164,9 +174,6 @@ func describeBase(ctx context.Context, src Source, h *format.Header, exact bool)
 		base = *h.Base
 	}
 	base.Exact = exact
-	if exact && src.Base() == nil && sumsOf(src) == nil {
-		return ErrNoBase
-	}
 	if in := src.Unchanged(); in != nil {
 		var err error
 		if base.Fingerprint, err = fingerprint(ctx, in, src.Extents(), h.VolumeSize); err != nil {
@@ -216,5 +223,9 @@ func readError(e format.Extent, err error) error {
 		err = cmp.Or(err, io.ErrUnexpectedEOF)
 		return fmt.Errorf("read the bytes [%d, %d): the source has become smaller: %w", e.Off, e.End(), err)
 	}
-	return fmt.Errorf("read the bytes [%d, %d): %w", e.Off, e.End(), err)
+	err = fmt.Errorf("read the bytes [%d, %d): %w", e.Off, e.End(), err)
+	if unreadable(err) {
+		err = unreadableError{err}
+	}
+	return err
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"iter"
@@ -56,7 +57,7 @@ func fingerprint(ctx context.Context, in io.ReaderAt, extents iter.Seq2[format.E
 
 // Fingerprint samples a volume of size bytes, of which nobody knows yet what has changed.
 func Fingerprint(ctx context.Context, in io.ReaderAt, size int64) (format.Fingerprint, error) {
-	f, err := fingerprint(ctx, in, func(func(format.Extent, error) bool) {}, size)
+	f, err := fingerprint(ctx, passOver{in}, func(func(format.Extent, error) bool) {}, size)
 	if err != nil {
 		return nil, fmt.Errorf("take a sample: %w", err)
 	}
@@ -73,7 +74,11 @@ func StillHeld(ctx context.Context, samples format.Fingerprint, now io.ReaderAt,
 		if s.Offset > size-format.SampleSize {
 			break
 		}
-		if n, err := now.ReadAt(b, s.Offset); n < len(b) {
+		n, err := now.ReadAt(b, s.Offset)
+		if unreadable(err) {
+			continue // if it matters, it's told when the data are read
+		}
+		if n < len(b) {
 			return nil, fmt.Errorf("compare a sample: %w", readError(format.Extent{Off: s.Offset, Len: format.SampleSize}, err))
 		}
 		if s.Holds(b) {
@@ -152,7 +157,9 @@ func sampleStratum(ctx context.Context, in io.ReaderAt, windows []format.Extent)
 		if len(good) == stratumSample {
 			break
 		}
-		if n, err := in.ReadAt(buf[:w.Len], w.Off); int64(n) < w.Len {
+		if n, err := in.ReadAt(buf[:w.Len], w.Off); errors.Is(err, errPassOver) {
+			continue
+		} else if int64(n) < w.Len {
 			return nil, readError(w, err)
 		}
 		for at := int64(0); at < w.Len; at += format.SampleSize {

@@ -21,25 +21,27 @@ type pipeline struct {
 	scratch  sync.Pool   // of scratch
 	w        *format.Writer
 	progress func(int64)
+	salvage  *salvage // nil: what can't be read ends the run
 	fail     context.CancelCauseFunc
 	filling  *batch      // in plan; may be nil
 	batches  chan *batch // in order, from plan to send
 	reads    chan read   // from plan to the readers
 }
 
-func newPipeline(src Source, w *format.Writer, o Options) *pipeline {
+func newPipeline(src Source, compare *comparison, salvage *salvage, w *format.Writer, progress func(int64)) *pipeline {
+	if progress == nil {
+		progress = func(int64) {}
+	}
 	p := &pipeline{
 		src:      src,
-		compare:  newComparison(src, o),
+		compare:  compare,
+		salvage:  salvage,
 		w:        w,
-		progress: o.Progress,
+		progress: progress,
 		batches:  make(chan *batch, 64), // the writer's pool is what bounds them
 		reads:    make(chan read, readers),
 	}
 	p.scratch.New = p.newScratch
-	if p.progress == nil {
-		p.progress = func(int64) {}
-	}
 	return p
 }
 
@@ -47,6 +49,7 @@ func newPipeline(src Source, w *format.Writer, o Options) *pipeline {
 func (p *pipeline) run(ctx context.Context) error {
 	ctx, p.fail = context.WithCancelCause(ctx)
 	defer p.fail(nil)
+	p.salvage.until(ctx)
 	var stages sync.WaitGroup
 	for range readers {
 		stages.Go(func() { p.read(ctx) })
@@ -154,6 +157,7 @@ func (p *pipeline) read(ctx context.Context) {
 			if p.compare != nil {
 				r.gather()
 			} else {
+				p.salvage.mark(r.seg)
 				splitZeros(r.seg)
 			}
 			close(r.ready)

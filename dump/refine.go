@@ -11,6 +11,10 @@ func splitZeros(s *format.Segment) {
 	planned := len(s.Records) // the new ones go behind them: no allocation a segment
 	kept := 0
 	for r, data := range s.All() {
+		if r.Lost {
+			s.Records = append(s.Records, r)
+			continue
+		}
 		if r.Kind == format.Zero {
 			s.Records = appendExtent(s.Records, r.Extent)
 			continue
@@ -43,7 +47,7 @@ func hasZeroBlock(s *format.Segment) bool {
 // new one begins.
 func appendExtent(records []format.Record, e format.Extent) []format.Record {
 	if n := len(records); n > 0 {
-		if last := &records[n-1]; last.Kind == e.Kind && last.End() == e.Off {
+		if last := &records[n-1]; last.Kind == e.Kind && !last.Lost && last.End() == e.Off {
 			last.Len += e.Len
 			return records
 		}

@@ -27,8 +27,8 @@ func StartAt(ctx context.Context, src Source, off int64) (Source, error) {
 	if err := rest.plan(ctx); err != nil {
 		return nil, err
 	}
-	if sums := sumsOf(src); sums != nil {
-		return summedRest{rest, sums}, nil
+	if s, ok := src.(Summed); ok {
+		return summedRest{rest, s.Sums()}, nil
 	}
 	return rest, nil
 }
@@ -48,6 +48,9 @@ type summedRest struct {
 func (r summedRest) Sums() Sums { return r.sums }
 
 func (r *rest) Header() format.Header { return r.header }
+
+// LogicalBlockSize is the unit, in bytes, in which the source can be read.
+func (r *rest) LogicalBlockSize() int { return int(sectorOf(r.Source)) }
 
 func (r *rest) Extents() iter.Seq2[format.Extent, error] {
 	return func(yield func(format.Extent, error) bool) {

@@ -14,6 +14,7 @@ package blockdev
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 
@@ -73,9 +74,9 @@ func openAs(id ID, path string) (*os.File, error) {
 
 // measure finds size and alignment.
 func (b *File) measure() error {
-	size, err := b.f.Seek(0, unix.SEEK_END) // a block device's stat says 0
+	size, err := b.currentSize()
 	if err != nil {
-		return fmt.Errorf("size of %s: %w", b.name, cause(err))
+		return err
 	}
 	b.size = size
 	if !b.id.Device {
@@ -90,6 +91,23 @@ func (b *File) measure() error {
 	}
 	b.align = max(block, minAlign)
 	return nil
+}
+
+func (b *File) currentSize() (int64, error) {
+	size, err := b.f.Seek(0, unix.SEEK_END) // a block device's stat says 0
+	if err != nil {
+		return 0, fmt.Errorf("size of %s: %w", b.name, cause(err))
+	}
+	return size, nil
+}
+
+// CheckSize makes sure that the device or file is no smaller than when it was opened, as one is that has gone.
+func (b *File) CheckSize() error {
+	size, err := b.currentSize()
+	if err == nil && size < b.size {
+		err = fmt.Errorf("%s has become smaller: %d bytes of %d are left: %w", b.name, size, b.size, io.ErrUnexpectedEOF)
+	}
+	return err
 }
 
 // Close closes the file.

@@ -127,11 +127,15 @@ func (s *Source) ExtentsIn(blockSize int64) iter.Seq2[format.Extent, error] {
 }
 
 // Check implements [dump.Source]. A device that fails gives an error when it is
-// read, an overflowed snapshot too. But the end of a file that became smaller
-// looks like a hole, so make sure that the last byte is still there.
-func (s *Source) Check(context.Context) error {
-	if _, err := s.ReadAt(make([]byte, 1), s.Size()-1); err != nil {
-		return fmt.Errorf("read the last byte again: %w", err)
+// read. But the end of a file that became smaller looks like a hole, and a snapshot
+// that has overflowed gives the same errors as bad sectors.
+func (s *Source) Check(ctx context.Context) error {
+	if s.IsDevice() {
+		// Whatever can't be asked is no snapshot.
+		status, err := devmapper.StatusOfSnapshot(ctx, s.ID().Major, s.ID().Minor)
+		if err == nil && status.State == devmapper.Invalid {
+			return fmt.Errorf("%s: the snapshot has overflowed and is invalid: %w", s.Name(), dump.ErrIncomplete)
+		}
 	}
-	return nil
+	return s.CheckSize()
 }

@@ -163,6 +163,14 @@ func (s *Source) runs() iter.Seq[format.Extent] {
 // ReadAt implements [dump.Source].
 func (s *Source) ReadAt(p []byte, off int64) (int, error) { return s.volume.ReadAt(p, off) }
 
+// LogicalBlockSize is the unit, in bytes, in which the data can be read.
+func (s *Source) LogicalBlockSize() int {
+	if f, ok := s.volume.(*blockdev.File); ok {
+		return f.LogicalBlockSize()
+	}
+	return format.SectorSize
+}
+
 // Base implements [dump.Source].
 func (s *Source) Base() dump.Base { return s.base }
 

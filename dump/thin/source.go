@@ -211,6 +211,9 @@ func (s *Source) extents() iter.Seq[format.Extent] {
 // ReadAt implements [dump.Source].
 func (s *Source) ReadAt(p []byte, off int64) (int, error) { return s.new.file.ReadAt(p, off) }
 
+// LogicalBlockSize is the unit, in bytes, in which the data can be read.
+func (s *Source) LogicalBlockSize() int { return s.new.file.LogicalBlockSize() }
+
 // Base implements [dump.Source].
 func (s *Source) Base() dump.Base {
 	if s.old == nil {

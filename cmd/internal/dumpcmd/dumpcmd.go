@@ -55,6 +55,7 @@ func command() *cli.Command {
 			&ucli.StringFlag{Name: "bwlimit", Usage: "write no more than `RATE` bytes a second, such as 10M"},
 			output.Flag("patch"),
 			&ucli.IntFlag{Name: "level", Value: 1, Usage: "compression `LEVEL`: 0 none, 1 fastest, to 19 as for zstd"},
+			&ucli.StringFlag{Name: "on-read-error", Value: "stop", Usage: "`WHAT` to do if a sector can't be read: stop, or zero: send zeros, marked as lost"},
 			&ucli.BoolFlag{Name: "dry-run", Aliases: []string{"n"}, Usage: "print how much would be sent, send nothing", DisableDefaultText: true},
 		},
 		Run:    run,
@@ -102,13 +103,15 @@ func pipe(ctx context.Context, inv *cli.Invocation, src source, w io.Writer, o o
 	}
 	bar, total := inv.NewBar(), src.Header().Planned.Bytes
 	defer bar.Clear()
-	return dump.Run(ctx, src, w, dump.Options{
-		Level:       o.level,
-		ExactBase:   src.exact,
-		BlockSize:   o.blockSize,
-		Tool:        inv.App.Name,
-		ToolVersion: cli.Version,
-		Progress:    func(done int64) { bar.Set("dumping", done, total) },
+	return dump.Run(ctx, src.Source, w, dump.Options{ // itself, with the methods that not all sources have
+		Level:          o.level,
+		ExactBase:      src.exact,
+		BlockSize:      o.blockSize,
+		ZeroUnreadable: o.zeroUnreadable,
+		Unreadable:     warnUnreadable(inv),
+		Tool:           inv.App.Name,
+		ToolVersion:    cli.Version,
+		Progress:       func(done int64) { bar.Set("dumping", done, total) },
 	})
 }
 
@@ -132,6 +135,8 @@ func hint(err error) string {
 		return "run as root"
 	case errors.Is(err, unix.ENOSPC):
 		return "free some space, or write the patch elsewhere; nothing is left of the unfinished one"
+	case errors.Is(err, dump.ErrUnreadable):
+		return "with --on-read-error zero, sectors that can't be read are sent as zeros and marked as lost"
 	}
 	return sourceHint(err)
 }
@@ -146,6 +151,7 @@ type summary struct {
 	Extents    int64       `json:"extents"`
 	DataBytes  int64       `json:"data_bytes"`
 	ZeroBytes  int64       `json:"zero_bytes"`
+	LostBytes  int64       `json:"lost_bytes,omitempty"`
 	PatchBytes int64       `json:"patch_bytes,omitempty"`
 }
 
@@ -191,6 +197,8 @@ func count(ctx context.Context, inv *cli.Invocation, src source, o options) (for
 // conclude says what was dumped.
 func conclude(inv *cli.Invocation, src source, r dump.Report) {
 	s := summarise(src, r.Header, r.Totals)
+	warnLost(inv, r.Lost)
+	s.LostBytes = r.Lost.Bytes
 	s.PatchID, s.PatchBytes = r.Header.ID.String(), r.PatchBytes
 	size := cli.Bytes(s.VolumeSize)
 	line := fmt.Sprintf("%s: %s of %s changed (%s)", src.name, cli.Bytes(r.Totals.Bytes()), size,

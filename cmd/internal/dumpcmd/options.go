@@ -12,6 +12,8 @@ type options struct {
 	blockSize int64 // in bytes
 	start     int64 // in bytes
 	bwlimit   int64 // in bytes a second; 0: no limit
+
+	zeroUnreadable bool // send zeros for sectors that can't be read
 }
 
 // readOptions checks how the program was called.
@@ -21,6 +23,10 @@ func readOptions(inv *cli.Invocation) (o options, err error) {
 	}
 	if o.level = inv.Int("level"); o.level < 0 || o.level > format.MaxLevel {
 		return o, cli.Usagef("--level %d is not within 0 to %d", o.level, format.MaxLevel)
+	}
+	onError := inv.String("on-read-error")
+	if o.zeroUnreadable = onError == "zero"; !o.zeroUnreadable && onError != "stop" {
+		return o, cli.Usagef("--on-read-error %q is neither stop nor zero", onError)
 	}
 	for name, n := range map[string]*int64{"block-size": &o.blockSize, "start": &o.start, "bwlimit": &o.bwlimit} {
 		if !inv.IsSet(name) && inv.String(name) == "" {
