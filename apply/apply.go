@@ -27,6 +27,7 @@ type Options struct {
 	AllowSmaller bool   // cut what lies past the end of the destination
 	Force        bool   // write though the destination is in use, or the source of a full patch
 	NoCheckBase  bool   // write whatever the destination holds
+	AcceptLost   bool   // write zeros for what could not be read when the patch was made
 	DryRun       bool   // check everything, write nothing
 	Verify       bool   // read back what was written, past the cache
 	SpoolDir     string // first receive and verify a patch from a pipe in this folder
@@ -79,6 +80,7 @@ type Report struct {
 	Zeroed          int64         // bytes made zeros
 	Right           int64         // bytes not written: they were already there
 	Cut             int64         // bytes of extents past the destination's end, left out
+	Lost            int64         // bytes of zeros for what could not be read when the patch was made
 }
 
 // Run applies patches, each of which follows the one before. One alone may come
@@ -123,6 +125,9 @@ func Run(ctx context.Context, patches []Patch, o Options) (report Report, err er
 	p := newReplay(in, segments, dest, undo, o)
 	err = p.run(ctx)
 	p.fill(&report)
+	if err == nil {
+		p.lost.warn(o)
+	}
 	report.Created = dest.created && (err == nil || dest.touched)
 	report.Undo = undo != nil && (err == nil || dest.touched)
 	return report, err

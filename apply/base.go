@@ -17,7 +17,7 @@ import (
 const (
 	// parallelReads is how many reads of the destination are in flight.
 	parallelReads = 16
-	// shownExtents is how many extents a BaseError names.
+	// shownExtents is how many extents a BaseError or a LostError names.
 	shownExtents = 3
 )
 
@@ -60,18 +60,23 @@ func (e *BaseError) Error() string {
 	if e.Of > 0 {
 		return fmt.Sprintf("%s: %d of %d samples of what the patch leaves unchanged differ", text, e.Samples, e.Of)
 	}
-	var where []string
-	for _, x := range e.Extents {
-		where = append(where, fmt.Sprintf("[%d, %d)", x.Off, x.End()))
-	}
-	if int64(len(where)) < e.Count {
-		where = append(where, "...")
-	}
 	what := fmt.Sprintf("%d extents hold", e.Count)
 	if e.Count == 1 {
 		what = "an extent holds"
 	}
-	return fmt.Sprintf("%s: %s something else, at bytes %s", text, what, strings.Join(where, ", "))
+	return fmt.Sprintf("%s: %s something else, at bytes %s", text, what, ranges(e.Extents, e.Count))
+}
+
+// ranges lists the first of count extents.
+func ranges(first []format.Extent, count int64) string {
+	var where []string
+	for _, x := range first {
+		where = append(where, fmt.Sprintf("[%d, %d)", x.Off, x.End()))
+	}
+	if int64(len(where)) < count {
+		where = append(where, "...")
+	}
+	return strings.Join(where, ", ")
 }
 
 // Unwrap makes the error match ErrWrongBase.

@@ -90,7 +90,15 @@ func (c *chain) verified(ctx context.Context, d *destination, o Options) (segmen
 	if in.again == nil || o.DryRun { // a dry run's replay reads and checks the same
 		return in, nil
 	}
-	if err := in.readAll(ctx, o, func(s *format.Segment) error { return check.segment(ctx, s) }); err != nil {
+	lost := &lostCount{size: d.size}
+	err := in.readAll(ctx, o, func(s *format.Segment) error {
+		lost.add(s)
+		return check.segment(ctx, s)
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err := lost.refuse(o.AcceptLost, false); err != nil {
 		return nil, err
 	}
 	if err := check.result(); err != nil {
@@ -103,6 +111,9 @@ func (c *chain) verified(ctx context.Context, d *destination, o Options) (segmen
 // ones before it will leave.
 func (c *chain) verifiedMerge(ctx context.Context, d *destination, o Options) (segments, error) {
 	if err := c.readFiles(ctx, o); err != nil {
+		return nil, err
+	}
+	if err := c.refuseLost(ctx, d, o); err != nil {
 		return nil, err
 	}
 	if err := c.checkBases(ctx, d, o); err != nil {
@@ -124,6 +135,7 @@ func (c *chain) readFiles(ctx context.Context, o Options) error {
 		if err == nil {
 			err = in.readAll(ctx, o, func(s *format.Segment) error {
 				in.hasBase = in.hasBase || hasBase(s)
+				in.hasLost = in.hasLost || hasLost(s)
 				return nil
 			})
 		}

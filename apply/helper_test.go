@@ -29,6 +29,7 @@ type volume struct {
 type piece struct {
 	format.Extent
 	data []byte // nil for zeros
+	lost bool
 }
 
 func data(off, size int64) format.Extent {
@@ -79,7 +80,7 @@ func (v *volume) patch(t testing.TB) (patch []byte, ends []int) {
 	for _, pieces := range v.segments {
 		s := w.NewSegment()
 		for _, p := range pieces {
-			s.Records = append(s.Records, format.Record{Extent: p.Extent})
+			s.Records = append(s.Records, format.Record{Extent: p.Extent, Lost: p.lost})
 			s.Data = append(s.Data, p.data...)
 		}
 		if err := w.Write(s); err != nil {

@@ -33,6 +33,7 @@ type input struct {
 	told   bool // that it has no end
 
 	hasBase bool // a segment has base hashes, as far as they have been read
+	hasLost bool // a segment has lost extents, the same
 }
 
 // openInput begins to read a patch, and to spool it if that is wanted.

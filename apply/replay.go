@@ -22,10 +22,12 @@ type replay struct {
 
 	compare  bool       // leave alone what is right already
 	base     *baseCheck // nil: checked before
-	undo     *undo      // nil: not wanted
-	readBack *readBack  // nil: not wanted
-	old      []byte     // what the destination holds in a segment's data extents
-	piece    []byte     // and in a piece of a zero extent
+	lost     *lostCount
+	accept   bool      // what is lost
+	undo     *undo     // nil: not wanted
+	readBack *readBack // nil: not wanted
+	old      []byte    // what the destination holds in a segment's data extents
+	piece    []byte    // and in a piece of a zero extent
 
 	changes []change          // to be written once the undo patch is durable
 	held    []*format.Segment // that they come from
@@ -45,6 +47,8 @@ func newReplay(c *chain, s segments, d *destination, u *undo, o Options) *replay
 	p := &replay{
 		segments: s,
 		dest:     d,
+		lost:     &lostCount{size: d.size},
+		accept:   o.AcceptLost,
 		dryRun:   o.DryRun,
 		progress: o.Progress,
 		compare:  u != nil || c.exact() && c.patches[0].header.Kind != format.Full,
@@ -62,6 +66,7 @@ func newReplay(c *chain, s segments, d *destination, u *undo, o Options) *replay
 
 // fill adds to a report what was done.
 func (p *replay) fill(r *Report) {
+	r.Lost = p.lost.bytes
 	r.Totals, r.Written, r.Zeroed, r.Right, r.Cut =
 		p.totals, p.report.Written, p.report.Zeroed, p.report.Right, p.report.Cut
 }
@@ -109,6 +114,10 @@ func (p *replay) all(ctx context.Context) error {
 			return err
 		}
 		p.totals.Add(s.Records)
+		p.lost.add(s)
+		if err := p.lost.refuse(p.accept, true); err != nil && !p.dryRun { // which counts all of them
+			return err
+		}
 		if p.compare || p.base != nil && hasBase(s) {
 			err = p.plan(ctx, s)
 		} else {
@@ -121,10 +130,13 @@ func (p *replay) all(ctx context.Context) error {
 	if err := p.commit(ctx); err != nil {
 		return err
 	}
-	if p.dryRun && p.base != nil {
-		return p.base.result()
+	if !p.dryRun {
+		return nil
 	}
-	return nil
+	if err := p.lost.refuse(p.accept, false); err != nil || p.base == nil {
+		return err
+	}
+	return p.base.result()
 }
 
 // write writes a segment whatever the destination holds.

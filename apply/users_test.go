@@ -99,7 +99,7 @@ func original(t *testing.T, base []byte) []byte {
 	vol := newVolume(format.Full, int64(len(base)))
 	for off := 0; off < len(base); off += format.MaxSegmentData {
 		b := base[off:min(off+format.MaxSegmentData, len(base))]
-		vol.segments = append(vol.segments, []piece{{data(int64(off), int64(len(b))), b}})
+		vol.segments = append(vol.segments, []piece{{Extent: data(int64(off), int64(len(b))), data: b}})
 	}
 	patch, _ := vol.patch(t)
 	return patch

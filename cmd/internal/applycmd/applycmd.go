@@ -41,6 +41,7 @@ func command() *cli.Command {
 			&ucli.StringFlag{Name: "undo", Usage: "save what is overwritten as an undo patch in the new file `FILE`"},
 			&ucli.BoolFlag{Name: "verify", Usage: "read everything back from the device and compare", DisableDefaultText: true},
 			&ucli.BoolFlag{Name: "no-check-base", Usage: "write whatever DESTINATION holds now", DisableDefaultText: true},
+			&ucli.BoolFlag{Name: "accept-lost-sectors", Usage: "write zeros for what could not be read when the patch was made", DisableDefaultText: true},
 			&ucli.StringFlag{Name: "spool", Usage: "receive and verify a patch from a pipe in `DIR` before the first write"},
 		},
 		Run:    run,
@@ -69,6 +70,7 @@ func run(ctx context.Context, inv *cli.Invocation) error {
 		AllowSmaller: inv.Bool("allow-smaller"),
 		Force:        inv.Bool("force"),
 		NoCheckBase:  inv.Bool("no-check-base"),
+		AcceptLost:   inv.Bool("accept-lost-sectors"),
 		DryRun:       inv.Bool("dry-run"),
 		Verify:       inv.Bool("verify"),
 		SpoolDir:     inv.String("spool"),
@@ -140,6 +142,7 @@ type summary struct {
 	ZeroedBytes     int64       `json:"zeroed_bytes"`
 	RightBytes      int64       `json:"already_right_bytes"`
 	CutBytes        int64       `json:"cut_bytes"`
+	LostBytes       int64       `json:"lost_bytes,omitempty"`
 	Undo            string      `json:"undo,omitempty"`
 }
 
@@ -164,6 +167,7 @@ func conclude(inv *cli.Invocation, o apply.Options, r apply.Report) {
 		ZeroedBytes:     r.Zeroed,
 		RightBytes:      r.Right,
 		CutBytes:        r.Cut,
+		LostBytes:       r.Lost,
 	}
 	if r.Undo {
 		s.Undo = o.Undo
@@ -202,13 +206,16 @@ func status(err error) int {
 	switch {
 	case errors.As(err, &partial):
 		return cli.StatusPartial
-	case input.IsBad(err):
+	case input.IsBad(err), errors.Is(err, apply.ErrLost):
 		return cli.StatusBadPatch
 	case errors.Is(err, apply.ErrWrongBase):
 		return cli.StatusWrongBase
 	}
 	return cli.StatusFailed
 }
+
+const acceptLost = "make the patch again where its source can be read, or apply this one from its beginning " +
+	"with --accept-lost-sectors, which writes zeros there"
 
 // hint says what to do about an error.
 func hint(err error) string {
@@ -218,6 +225,10 @@ func hint(err error) string {
 	case errors.As(err, &partial) && errors.Is(err, apply.ErrWrongBase):
 		return "the patch is not for this destination: apply a full patch, or the undo patch if there is one; " +
 			"with --spool all of it is checked before the first write"
+	case errors.As(err, &partial) && errors.Is(err, apply.ErrLost) && partial.Undo != "":
+		return fmt.Sprintf("%s; or go back: lvmsync-apply %s %s", acceptLost, partial.Undo, partial.Destination)
+	case errors.Is(err, apply.ErrLost):
+		return acceptLost
 	case errors.As(err, &partial) && partial.Undo != "":
 		return fmt.Sprintf("mend the cause and apply again from the beginning, which is always safe, or go back: lvmsync-apply %s %s",
 			partial.Undo, partial.Destination)

@@ -39,12 +39,16 @@ func TestMain(m *testing.M) {
 
 // TestScripts runs the scripts. Each starts with the captured data of a real
 // snapshot: cow.img, the origin as it was (base.img) and as it is (origin.img), and
-// what the snapshot holds (snapshot.img), to which a chunk was written.
+// what the snapshot holds (snapshot.img), to which a chunk was written. lost.patch
+// is a delta of a volume of 64 KiB with lost sectors.
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script",
 		Setup: func(env *testscript.Env) error {
 			if err := unpackSnapshot("c64k-partial", env.WorkDir); err != nil {
+				return err
+			}
+			if err := copyFile(filepath.Join(testdata, "golden", "delta-lost.lvmpatch"), filepath.Join(env.WorkDir, "lost.patch")); err != nil {
 				return err
 			}
 			return makeSnapshot(env.WorkDir)
@@ -127,6 +131,14 @@ func reverse(ts *testscript.TestScript, neg bool, args []string) {
 	b := []byte(ts.ReadFile(args[1]))
 	slices.Reverse(b)
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), b, 0o600))
+}
+
+func copyFile(from, to string) error {
+	b, err := os.ReadFile(from)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(to, b, 0o600)
 }
 
 // makeSnapshot makes what the snapshot holds, out of its store and the origin.
