@@ -160,3 +160,22 @@ func TestLostInChain(t *testing.T) {
 	r.wantWarning(t, "")
 	wantContent(t, r.Destination, shall)
 }
+
+// Nothing is written of a chain, though what is lost comes after all that the first of
+// the merged segments has room for.
+func TestLostLateInChain(t *testing.T) {
+	const n = format.MaxSegmentExtents
+	var many []format.Extent
+	for i := range int64(n) {
+		many = append(many, zero(i*1024, 512))
+	}
+	first := newLossy(format.Delta, (n+1)*1024, []int64{n * 1024}, many, []format.Extent{zero(n*1024, 512)})
+	second := newVolume(format.Delta, (n+1)*1024, []format.Extent{data(0, 512)})
+	second.header.ID[0]++
+	a, _ := first.patch(t)
+	b, _ := second.patch(t)
+	before := garbage((n + 1) * 1024)
+	r := newRun(image(t, t.TempDir(), before))
+	r.doAll(t.Context(), []Patch{{"a", bytes.NewReader(a)}, {"b", bytes.NewReader(b)}}).wantError(t, ErrLost, "512 bytes in 1 extent")
+	wantContent(t, r.Destination, before)
+}

@@ -54,7 +54,7 @@ func compareEnd(x format.Extent, off int64) int {
 	return 1
 }
 
-// lostIn returns what of a range is lost.
+// lostIn returns what is lost of a range, or reaches into it.
 func (s *salvage) lostIn(off, end int64) []format.Extent {
 	if s == nil {
 		return nil
@@ -64,9 +64,7 @@ func (s *salvage) lostIn(off, end int64) []format.Extent {
 	var found []format.Extent
 	i, _ := slices.BinarySearchFunc(s.lost, off, compareEnd)
 	for ; i < len(s.lost) && s.lost[i].Off < end; i++ {
-		e := s.lost[i]
-		from, to := max(e.Off, off), min(e.End(), end)
-		found = append(found, format.Extent{Off: from, Len: to - from, Kind: format.Zero})
+		found = append(found, s.lost[i])
 	}
 	return found
 }
