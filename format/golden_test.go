@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"strconv"
@@ -11,7 +12,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/cespare/xxhash/v2"
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
 )
@@ -62,6 +62,22 @@ var goldenPatches = map[string]func(testing.TB) []byte{
 			r.HasBase, r.BaseHash = true, xxhash.Sum64(make([]byte, r.Len))
 		}
 		return p.bytes(t)
+	},
+	"delta-hash-seed": func(t testing.TB) []byte {
+		h := testHeader(Delta, 64<<10)
+		h.RequiredFeatures = []string{BaseHashSeed}
+		h.Base, h.Start = &Base{Exact: true, HashSeed: 0x1234}, 512
+		var out bytes.Buffer
+		w, err := NewWriter(&out, h, WriterOptions{Level: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := w.NewSegment()
+		s.Records = append(s.Records, Record{Extent: Extent{4096, 4096, Zero}, HasBase: true, BaseHash: SeededSum(0x1234, make([]byte, 4096))})
+		if err := errors.Join(w.Write(s), w.Close()); err != nil {
+			t.Fatal(err)
+		}
+		return out.Bytes()
 	},
 	"delta-lost": func(t testing.TB) []byte {
 		p := deltaPatch()
@@ -179,8 +195,12 @@ func checkGolden(t *testing.T, b []byte, want map[string]string) {
 	if d := cmp.Diff(want, got); d != "" {
 		t.Errorf("verdict (-want +got):\n%s", d)
 	}
+	seed := uint64(0)
+	if c.Header.Base != nil {
+		seed = uint64(c.Header.Base.HashSeed)
+	}
 	for _, r := range c.Records {
-		if zeros := xxhash.Sum64(make([]byte, r.Len)); r.HasBase && r.BaseHash != zeros {
+		if zeros := SeededSum(seed, make([]byte, r.Len)); r.HasBase && r.BaseHash != zeros {
 			t.Errorf("%v: base hash %#x, want that of zeros", r.Extent, r.BaseHash)
 		}
 	}

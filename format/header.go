@@ -223,6 +223,8 @@ func checkHeaderMagic(b []byte) error {
 		return fmt.Errorf("%w: the input is empty", ErrNotPatch)
 	case len(b) >= 4 && le.Uint32(b) == zstdMagic:
 		return fmt.Errorf("%w: it is a zstd file without a patch header", ErrNotPatch)
+	case len(b) >= 16 && string(b[8:16]) == signatureMagic:
+		return fmt.Errorf("%w: it is a signature", ErrNotPatch)
 	case !strings.HasPrefix(string(want), string(b[:min(len(b), 4)])):
 		return fmt.Errorf("%w: it begins with %q", ErrNotPatch, b[:min(len(b), 8)])
 	case len(b) > 8 && !strings.HasPrefix(headerMagic, string(b[8:min(len(b), 16)])):

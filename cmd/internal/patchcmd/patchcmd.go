@@ -19,14 +19,15 @@ func Main(args []string, std cli.Streams) int { return command().Main(args, std)
 func command() *cli.Command {
 	return &cli.Command{
 		Name:  "lvmsync-patch",
-		Usage: "look at patches and check them, away from any device",
+		Usage: "look at patches, check them, and make signatures of volumes",
 		UsageText: "lvmsync-patch SUBCOMMAND [options] ARGUMENT...\n" +
 			"lvmsync-patch help SUBCOMMAND",
-		Description: "Nothing is written but what was asked for, and no device is needed.\n\n" +
+		Description: "Nothing is written but what was asked for.\n\n" +
 			exitStatuses,
 		Commands: []*cli.Command{
 			infoCommand(),
 			verifyCommand(),
+			signatureCommand(),
 		},
 	}
 }

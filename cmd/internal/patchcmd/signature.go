@@ -1,0 +1,94 @@
+package patchcmd
+
+import (
+	"context"
+	"fmt"
+	"io"
+
+	ucli "github.com/urfave/cli/v2"
+
+	"lvmsync/cmd/internal/cli"
+	"lvmsync/cmd/internal/output"
+	"lvmsync/dump/blockdev"
+	"lvmsync/dump/devmapper"
+	"lvmsync/dump/signature"
+	"lvmsync/format"
+)
+
+func signatureCommand() *cli.Command {
+	return &cli.Command{
+		Name:      "signature",
+		Usage:     "hash the blocks of a device, for lvmsync-dump --signature",
+		UsageText: "lvmsync-patch signature [options] DEVICE",
+		Description: "DEVICE, or an image file, is read; the signature goes to standard output unless -o is\n" +
+			"given. Where a newer version of the volume is, lvmsync-dump --signature makes the patch\n" +
+			"that leads to it.\n\n" + exitStatuses,
+		Flags: []ucli.Flag{
+			&ucli.StringFlag{Name: "block-size", Value: "4k", Usage: "hash blocks of `SIZE` bytes: a power of two from 512 to 1M"},
+			output.Flag("signature"),
+		},
+		Run:    makeSignature,
+		Status: status,
+		Hint:   hint,
+	}
+}
+
+// signatureSummary is what --json prints.
+type signatureSummary struct {
+	Source         string `json:"source"`
+	SignatureID    string `json:"signature_id"`
+	VolumeSize     int64  `json:"volume_size"`
+	BlockSize      int64  `json:"block_size"`
+	SignatureBytes int64  `json:"signature_bytes"`
+}
+
+func makeSignature(ctx context.Context, inv *cli.Invocation) error {
+	blockSize, err := cli.ParseBytes(inv.String("block-size"))
+	switch {
+	case err != nil:
+		return cli.Usagef("--block-size: %v", err)
+	case !format.IsBlockSize(blockSize):
+		return cli.Usagef("--block-size %s is no power of two from 512 to 1M", inv.String("block-size"))
+	case inv.NArg() == 0:
+		return cli.Usagef("no device given")
+	case inv.NArg() > 1:
+		return cli.Usagef("one device expected, not %d arguments", inv.NArg())
+	}
+	if err := output.Check(inv, "signature"); err != nil {
+		return err
+	}
+	name := inv.Args().First()
+	path, err := devmapper.Resolve(ctx, name)
+	if err != nil {
+		return err
+	}
+	f, err := blockdev.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if err := f.Flush(); err != nil {
+		return err
+	}
+	inv.WarnUsers("the device", f)
+	bar := inv.NewBar()
+	defer bar.Clear()
+	var report signature.Report
+	err = output.Write(ctx, inv, []string{path}, func(w io.Writer) error {
+		report, err = signature.Make(ctx, f, w, signature.Options{
+			BlockSize:   blockSize,
+			Tool:        "lvmsync-patch",
+			ToolVersion: cli.Version,
+			Progress:    func(done int64) { bar.Set("hashing", done, f.Size()) },
+		})
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	inv.Close(fmt.Sprintf("%s: %s in blocks of %s; signature of %s in %s", name, cli.Bytes(f.Size()), cli.Bytes(blockSize),
+		cli.Bytes(report.Bytes), cli.Seconds(inv.Elapsed())), signatureSummary{
+		Source: name, SignatureID: report.Header.ID.String(), VolumeSize: f.Size(), BlockSize: blockSize, SignatureBytes: report.Bytes,
+	})
+	return nil
+}
