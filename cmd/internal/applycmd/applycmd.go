@@ -113,7 +113,7 @@ func arguments(inv *cli.Invocation) (patches []string, destination string, err e
 
 // openPatch opens the patch, which must not be the destination.
 func openPatch(ctx context.Context, inv *cli.Invocation, path, destination string) (io.Reader, error) {
-	f, err := input.Open(inv, path)
+	f, err := input.Open(inv, "patch", path)
 	if err != nil {
 		return nil, err
 	}

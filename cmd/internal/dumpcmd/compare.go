@@ -4,9 +4,9 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"os"
 
 	"lvmsync/cmd/internal/cli"
+	"lvmsync/cmd/internal/input"
 	"lvmsync/dump/compare"
 	"lvmsync/dump/devmapper"
 	"lvmsync/dump/signature"
@@ -39,7 +39,7 @@ func openSummed(ctx context.Context, inv *cli.Invocation, name string) (source, 
 	if err != nil {
 		return source{}, err
 	}
-	in, file, err := openSignature(ctx, inv, inv.String("signature"))
+	in, paths, err := openSignature(ctx, inv, inv.String("signature"))
 	if err != nil {
 		return source{}, err
 	}
@@ -49,33 +49,34 @@ func openSummed(ctx context.Context, inv *cli.Invocation, name string) (source, 
 	}
 	inv.WarnUsers("the device", s.File)
 	warnSizes(inv, name, s.Size(), s.BaseSize())
-	return source{Source: s, name: name, paths: append(file, path), exact: true, compares: true}, nil
+	return source{Source: s, name: name, paths: append(paths, path), exact: true, compares: true}, nil
 }
 
-// openSignature opens a signature. One in a file is checked to its end first. It stays
-// open until the program ends.
-func openSignature(ctx context.Context, inv *cli.Invocation, name string) (in io.Reader, file []string, err error) {
-	if name == "-" {
-		if inv.InIsTerminal() {
-			return nil, nil, cli.Usagef("a signature is not read from a terminal: use a file or a pipe")
-		}
-		return cli.InterruptibleReader(ctx, inv.Std().In), nil, nil
-	}
-	f, err := os.Open(name)
+// openSignature opens a signature, and checks one in a file to its end. It stays open
+// until the program ends.
+func openSignature(ctx context.Context, inv *cli.Invocation, name string) (in io.Reader, paths []string, err error) {
+	f, err := input.Open(inv, "signature", name)
 	if err != nil {
-		return nil, nil, fmt.Errorf("open the signature: %w", err)
+		return nil, nil, err
 	}
 	st, err := f.Stat()
-	if err == nil && st.Mode().IsRegular() {
-		if _, err = format.VerifySignature(f); err == nil {
-			_, err = f.Seek(0, io.SeekStart)
-		}
+	if err != nil {
+		return nil, nil, fmt.Errorf("read the signature %s: %w", name, err)
+	}
+	if !st.Mode().IsRegular() {
+		return input.Reader(ctx, f), nil, nil
+	}
+	begin, err := f.Seek(0, io.SeekCurrent)
+	if err == nil {
+		_, err = format.VerifySignature(f)
+	}
+	if err == nil {
+		_, err = f.Seek(begin, io.SeekStart)
 	}
 	if err != nil {
-		f.Close()
 		return nil, nil, fmt.Errorf("%s: %w", name, err)
 	}
-	return cli.InterruptibleReader(ctx, f), []string{name}, nil
+	return f, []string{f.Name()}, nil
 }
 
 // warnSizes tells that the volume has not the size of what it is compared with.

@@ -26,23 +26,23 @@ func Names(args []string) ([]string, error) {
 	return args, nil
 }
 
-// Open opens a patch; - is standard input.
-func Open(inv *cli.Invocation, name string) (*os.File, error) {
+// Open opens a patch, or what else is read like one; - is standard input.
+func Open(inv *cli.Invocation, what, name string) (*os.File, error) {
 	f := inv.Std().In
 	if name != "-" {
 		var err error
 		if f, err = os.Open(name); err != nil {
-			return nil, fmt.Errorf("read the patch %s: %w", name, cause(err))
+			return nil, fmt.Errorf("read the %s %s: %w", what, name, cause(err))
 		}
 	} else if inv.InIsTerminal() {
-		return nil, cli.Usagef("no patch given: standard input is a terminal")
+		return nil, cli.Usagef("no %s given: standard input is a terminal", what)
 	}
 	st, err := f.Stat()
 	if err != nil {
-		return nil, fmt.Errorf("read the patch %s: %w", name, cause(err))
+		return nil, fmt.Errorf("read the %s %s: %w", what, name, cause(err))
 	}
 	if st.IsDir() {
-		return nil, fmt.Errorf("read the patch %s: it is a folder", name)
+		return nil, fmt.Errorf("read the %s %s: it is a folder", what, name)
 	}
 	return f, nil
 }

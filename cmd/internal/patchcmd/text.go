@@ -35,6 +35,9 @@ func (p patchInfo) text() string {
 	row("made", joined(" ", when(h.Created), prefixed("on ", h.Host), prefixed("by ", joined(" ", h.Tool, h.ToolVersion))))
 	row("size", bytesOf(h.VolumeSize))
 	row("granularity", bytesOf(h.Granularity))
+	if h.Start > 0 {
+		row("starts at", bytesOf(h.Start)+"; what changed before was brought by an earlier run")
+	}
 	row("base", base(h)...)
 	row("leads to", cmp.Or(state(h), "a state without a name"))
 	row("extents", fmt.Sprintf("%d in %s", t.Extents, count(t.Segments, "segment")))

@@ -33,7 +33,7 @@ func verify(ctx context.Context, inv *cli.Invocation) error {
 	}
 	var patches []apply.Patch
 	for _, name := range names {
-		f, err := input.Open(inv, name)
+		f, err := input.Open(inv, "patch", name)
 		if err != nil {
 			return err
 		}
