@@ -11,15 +11,34 @@ import (
 	"lvmsync/format"
 )
 
-func check(t *testing.T, p imagetest.Pair, rnd *rand.Rand, blockSize int64) {
+// open opens the difference of a pair.
+func open(t *testing.T, p imagetest.Pair, blockSize int64) *Source {
 	t.Helper()
-	p.Write(t, rnd)
 	src, err := Open(t.Context(), p.NewPath, p.OldPath, blockSize)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer src.Close()
-	p.Check(t, src, blockSize)
+	t.Cleanup(func() { src.Close() })
+	return src
+}
+
+func check(t *testing.T, p imagetest.Pair, rnd *rand.Rand, blockSize int64) {
+	t.Helper()
+	p.Write(t, rnd)
+	p.Check(t, open(t, p, blockSize), blockSize)
+}
+
+// What is left from some byte on completes what an earlier run has brought.
+func TestStart(t *testing.T) {
+	for seed := range uint64(40) {
+		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
+			rnd := rand.New(rand.NewPCG(seed, 1))
+			p, blockSize := imagetest.Random(rnd), format.SectorSize<<rnd.IntN(12)
+			p.Write(t, rnd)
+			src := open(t, p, int64(blockSize))
+			p.CheckFrom(t, src, int64(blockSize), rnd.Int64N(int64(len(p.New))))
+		})
+	}
 }
 
 func TestEdges(t *testing.T) {

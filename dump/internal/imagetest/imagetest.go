@@ -102,6 +102,18 @@ func scribble(rnd *rand.Rand, b []byte) {
 // blockSize bytes, and checks that the patch holds just that.
 func (p *Pair) Check(t testing.TB, src dump.Source, blockSize int64) format.Header {
 	t.Helper()
+	return p.CheckFrom(t, src, blockSize, 0)
+}
+
+// CheckFrom does the same with what is left from the byte start on.
+func (p *Pair) CheckFrom(t testing.TB, src dump.Source, blockSize, start int64) format.Header {
+	t.Helper()
+	if start > 0 {
+		var err error
+		if src, err = dump.StartAt(context.Background(), src, start); err != nil {
+			t.Fatal(err)
+		}
+	}
 	var out bytes.Buffer
 	report, err := dump.Run(context.Background(), src, &out, dump.Options{ExactBase: true, BlockSize: blockSize, Level: 1})
 	if err != nil {
@@ -118,6 +130,10 @@ func (p *Pair) Check(t testing.TB, src dump.Source, blockSize int64) format.Head
 	}
 	got := make([]byte, len(p.New))
 	copy(got, p.Old)
+	copy(got[:h.Start], p.New)
+	if h.Start > start || h.Start+max(blockSize, format.RefineSize) <= start {
+		t.Errorf("starts at %d instead of %d", h.Start, start)
+	}
 	for {
 		s, err := r.Next()
 		if err != nil {
@@ -125,6 +141,9 @@ func (p *Pair) Check(t testing.TB, src dump.Source, blockSize int64) format.Head
 		}
 		for x, data := range s.All() {
 			p.checkRecord(t, h, x, blockSize)
+			if x.Off < h.Start {
+				t.Errorf("%v lies before the start", x)
+			}
 			clear(got[x.Off:x.End()])
 			copy(got[x.Off:], data)
 		}
