@@ -6,7 +6,7 @@
 PREFIX  ?= /usr/local
 DESTDIR ?=
 PROGRAMS = lvmsync-dump lvmsync-apply lvmsync-patch
-FUZZTIME ?= 10s
+FUZZTIME ?= 6s
 
 .PHONY: all install demo test check unit guest lvm lvm-first lvm-second fuzz bench clean
 
