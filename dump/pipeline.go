@@ -26,7 +26,12 @@ type pipeline struct {
 	filling  *batch      // in plan; may be nil
 	batches  chan *batch // in order, from plan to send
 	reads    chan read   // from plan to the readers
+
+	wantToKnow []willNeeder // what will be read
 }
+
+// A willNeeder reads faster if it's told beforehand what.
+type willNeeder interface{ WillNeed(off, n int64) }
 
 func newPipeline(src Source, compare *comparison, salvage *salvage, w *format.Writer, progress func(int64)) *pipeline {
 	if progress == nil {
@@ -42,6 +47,14 @@ func newPipeline(src Source, compare *comparison, salvage *salvage, w *format.Wr
 		reads:    make(chan read, readers),
 	}
 	p.scratch.New = p.newScratch
+	if in, ok := src.(willNeeder); ok {
+		p.wantToKnow = append(p.wantToKnow, in)
+	}
+	if compare != nil {
+		if in, ok := compare.base.(willNeeder); ok {
+			p.wantToKnow = append(p.wantToKnow, in)
+		}
+	}
 	return p
 }
 
@@ -134,6 +147,7 @@ func (p *pipeline) dispatch() {
 			b.differs[i].planned = len(r.records)
 		}
 	}
+	p.announce(reads)
 	b.pending.Store(int32(len(reads)))
 	p.batches <- b
 	if len(reads) == 0 {
@@ -141,6 +155,16 @@ func (p *pipeline) dispatch() {
 	}
 	for _, r := range reads {
 		p.reads <- r
+	}
+}
+
+// announce tells the source and the base, if they want to know, what will be read.
+func (p *pipeline) announce(reads []read) {
+	for _, in := range p.wantToKnow {
+		for _, r := range reads {
+			first, last := r.records[0], r.records[len(r.records)-1]
+			in.WillNeed(first.Off, last.End()-first.Off)
+		}
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/cespare/xxhash/v2"
 	"github.com/klauspost/compress/zstd"
@@ -120,6 +121,8 @@ func (f *frame) read(in io.Reader, n int) error {
 // raw blocks, the content's checksum.
 func appendStored(b, content []byte) []byte {
 	const descriptor = 2<<6 | 1<<5 | 1<<2 // 4-byte size, single segment, checksum
+	const overhead = 4 + 1 + 4 + frameSumSize // magic, descriptor, size, checksum; then a header for each block
+	b = slices.Grow(b, overhead+len(content)+(len(content)/maxBlockSize+1)*blockHeaderSize)
 	b = le.AppendUint32(b, zstdMagic)
 	b = append(b, descriptor)
 	b = le.AppendUint32(b, uint32(len(content)))

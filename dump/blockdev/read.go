@@ -89,3 +89,11 @@ func (b *File) pread(p []byte, off int64) (n int, err error) {
 	})
 	return max(n, 0), err
 }
+
+// WillNeed tells the kernel that a part of an image file will be read soon: reads in any order are as fast then as in
+// ascending order. It does nothing for a device, which is read past the page cache.
+func (b *File) WillNeed(off, n int64) {
+	if !b.id.Device {
+		_ = control(b.f, func(fd int) error { return unix.Fadvise(fd, off, n, unix.FADV_WILLNEED) }) // advice only
+	}
+}

@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -25,8 +26,11 @@ import (
 const (
 	// readers is how many reads are in flight.
 	readers = 8
-	// readSize is how much is read at a time, in bytes: no less than a block.
-	readSize = format.MaxBlockSize
+	// readSize is how much is read at a time, in bytes, if blocks are no larger: little
+	// enough to stay in a processor's cache until it's hashed.
+	readSize = 256 << 10
+	// announced is how much is announced at a time, in bytes.
+	announced = 8 << 20
 	// tableBytes is how much of the volume a table is about, if its blocks are not
 	// too many.
 	tableBytes = 256 << 20
@@ -61,10 +65,11 @@ func Make(ctx context.Context, f *blockdev.File, w io.Writer, o Options) (Report
 	if err != nil {
 		return Report{}, err
 	}
-	m := &maker{file: f, header: h, holes: f.Holes(), buffers: make(chan []byte, readers)}
+	m := &maker{file: f, header: h, holes: f.Holes(), piece: max(readSize, h.BlockSize)}
 	defer m.holes.Close()
-	for range readers {
-		m.buffers <- blockdev.AlignedBuffer(readSize)
+	m.buffers.New = func() any {
+		b := blockdev.AlignedBuffer(int(m.piece))
+		return &b
 	}
 	perTable := min(tableBytes/h.BlockSize, format.MaxTableBlocks)
 	var t format.SignatureTable
@@ -113,7 +118,8 @@ type maker struct {
 	file    *blockdev.File
 	header  format.SignatureHeader
 	holes   *blockdev.Holes
-	buffers chan []byte
+	piece   int64     // read at a time, in bytes
+	buffers sync.Pool // of that size; the one used last comes first
 }
 
 // fill fills a table. Holes are not read.
@@ -122,8 +128,11 @@ func (m *maker) fill(ctx context.Context, t *format.SignatureTable) error {
 	end := min(start+int64(t.Len())*m.header.BlockSize, m.header.VolumeSize)
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(readers)
-	for off := start; off < end; off += readSize {
-		n := min(readSize, end-off)
+	for off := start; off < end; off += m.piece {
+		if off%announced == 0 {
+			m.file.WillNeed(off, 2*announced)
+		}
+		n := min(m.piece, end-off)
 		hole, err := m.holes.Cover(off, n)
 		if err != nil {
 			return errors.Join(err, g.Wait())
@@ -144,8 +153,9 @@ func (m *maker) hash(ctx context.Context, t *format.SignatureTable, off, n int64
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	buf := <-m.buffers
-	defer func() { m.buffers <- buf }()
+	pooled := m.buffers.Get().(*[]byte)
+	defer m.buffers.Put(pooled)
+	buf := *pooled
 	if _, err := m.file.ReadAt(buf[:n], off); err != nil && err != io.EOF {
 		return err
 	}

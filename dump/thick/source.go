@@ -163,6 +163,13 @@ func (s *Source) runs() iter.Seq[format.Extent] {
 // ReadAt implements [dump.Source].
 func (s *Source) ReadAt(p []byte, off int64) (int, error) { return s.volume.ReadAt(p, off) }
 
+// WillNeed tells what will be read soon.
+func (s *Source) WillNeed(off, n int64) {
+	if f, ok := s.volume.(*blockdev.File); ok {
+		f.WillNeed(off, n)
+	}
+}
+
 // LogicalBlockSize is the unit, in bytes, in which the data can be read.
 func (s *Source) LogicalBlockSize() int {
 	if f, ok := s.volume.(*blockdev.File); ok {
