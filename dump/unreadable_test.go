@@ -49,7 +49,7 @@ func TestNotLost(t *testing.T) {
 		"smaller":          {smaller, nil, false, io.ErrUnexpectedEOF, "the source has become smaller"},
 		"overflowed":       {overflowed, nil, false, ErrIncomplete, "vg/snap: "},
 		"overflowed later": {late, nil, false, ErrIncomplete, "vg/snap: "},
-		"base":             {noBase, badBase{}, false, unix.EIO, "compare with the base: read the bytes [0, 262144)"},
+		"base":             {noBase, badBase{}, false, unix.EIO, "compare with the base: read the bytes ["},
 	} {
 		t.Run(name, func(t *testing.T) {
 			onProcs(t, func(t *testing.T) {
