@@ -139,21 +139,26 @@ func (p *pipeline) compareRecords(r read) error {
 		if err := readExtent(p.src, now, x.Extent); err != nil {
 			return err
 		}
-		n := p.compare.sumsIn(x.Extent)
-		lost := p.salvage.lostIn(x.Off, x.End())
-		switch {
-		case len(lost) > 0:
-			d.addWithLost(x.Extent, now, lost)
-		case x.Off >= p.compare.known:
-			d.add(format.Refine(x.Off, now, nil))
-		case p.compare.sums != nil:
-			d.addBySums(p.compare, x.Off, now, sums[:n])
-		default:
-			old := s.old[:x.Len]
+		var old []byte
+		if p.compare.base != nil && x.Off < p.compare.known {
+			old = s.old[:x.Len]
 			if err := readExtent(p.compare.base, old, x.Extent); err != nil {
 				return fmt.Errorf("compare with the base: %w", err)
 			}
-			d.addByBase(x.Off, now, old, p.compare.blockSize)
+		}
+		n := p.compare.sumsIn(x.Extent)
+		for part := range cut(x.Extent, p.salvage.lostIn(x.Off, x.End())) {
+			from, to := part.Off-x.Off, part.End()-x.Off
+			switch {
+			case part.Lost:
+				d.records = append(d.records, part)
+			case old != nil:
+				d.addByBase(part.Off, now[from:to], old[from:to], p.compare.blockSize)
+			case n > 0 && part.Len == x.Len:
+				d.addBySums(p.compare, x.Off, now, sums[:n])
+			default: // no base, or that of a part of a block, of which no sum tells
+				d.add(format.Refine(part.Off, now[from:to], nil))
+			}
 		}
 		sums = sums[n:]
 	}
@@ -174,18 +179,6 @@ func (d *differences) add(found iter.Seq2[format.Extent, []byte]) {
 	for e, data := range found {
 		d.records = append(d.records, format.Record{Extent: e})
 		d.data = append(d.data, data...)
-	}
-}
-
-// addWithLost adds what is left of an extent that could not be read in part, all of
-// it: what a block was can't be told of a part.
-func (d *differences) addWithLost(e format.Extent, now []byte, lost []format.Extent) {
-	for part := range cut(e, lost) {
-		if part.Lost {
-			d.records = append(d.records, part)
-		} else {
-			d.add(format.Refine(part.Off, now[part.Off-e.Off:part.End()-e.Off], nil))
-		}
 	}
 }
 
