@@ -120,7 +120,7 @@ func (f *frame) read(in io.Reader, n int) error {
 // which the library can't make: a frame header with the content size in 4 bytes,
 // raw blocks, the content's checksum.
 func appendStored(b, content []byte) []byte {
-	const descriptor = 2<<6 | 1<<5 | 1<<2 // 4-byte size, single segment, checksum
+	const descriptor = 2<<6 | 1<<5 | 1<<2     // 4-byte size, single segment, checksum
 	const overhead = 4 + 1 + 4 + frameSumSize // magic, descriptor, size, checksum; then a header for each block
 	b = slices.Grow(b, overhead+len(content)+(len(content)/maxBlockSize+1)*blockHeaderSize)
 	b = le.AppendUint32(b, zstdMagic)

@@ -5,6 +5,7 @@ package imagetest
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -16,6 +17,32 @@ import (
 	"lvmsync/format"
 )
 
+// Run checks what compares: open opens the difference of a pair, whose old image may be
+// empty. It tries edges, random pairs, and what is left from some byte on when an
+// earlier run has brought what lies before.
+func Run(t *testing.T, open func(t *testing.T, p Pair, blockSize int64) dump.Source) {
+	for name, p := range edges() {
+		for _, blockSize := range []int64{512, 4096, 1 << 20} {
+			t.Run(fmt.Sprintf("%s, blocks of %d", name, blockSize), func(t *testing.T) {
+				p.Write(t, rand.New(rand.NewPCG(1, 2)))
+				p.check(t, open(t, p, blockSize), blockSize, 0)
+			})
+		}
+	}
+	for seed := range uint64(100) {
+		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
+			rnd := rand.New(rand.NewPCG(seed, 0))
+			p, blockSize := random(rnd), int64(format.SectorSize)<<rnd.IntN(12)
+			p.Write(t, rnd)
+			start := int64(0)
+			if rnd.IntN(2) == 0 {
+				start = rnd.Int64N(int64(len(p.New)))
+			}
+			p.check(t, open(t, p, blockSize), blockSize, start)
+		})
+	}
+}
+
 // A Pair is an image before and after it was changed.
 type Pair struct {
 	Old, New         []byte
@@ -23,7 +50,7 @@ type Pair struct {
 }
 
 // Write writes both to files, in which blocks of zeros are holes now and then.
-func (p *Pair) Write(t testing.TB, rnd *rand.Rand) {
+func (p *Pair) Write(t *testing.T, rnd *rand.Rand) {
 	t.Helper()
 	dir := t.TempDir()
 	p.OldPath, p.NewPath = filepath.Join(dir, "old"), filepath.Join(dir, "new")
@@ -48,9 +75,9 @@ func (p *Pair) Write(t testing.TB, rnd *rand.Rand) {
 	}
 }
 
-// Random makes up a pair: with runs that are equal, zeros, or differ in a byte; of the
+// random makes up a pair: with runs that are equal, zeros, or differ in a byte; of the
 // same size, grown or shrunk; of any number of bytes.
-func Random(rnd *rand.Rand) Pair {
+func random(rnd *rand.Rand) Pair {
 	size := 1 + rnd.IntN(1<<(10+rnd.IntN(13)))
 	if rnd.IntN(2) == 0 {
 		size = (size + 4095) / 4096 * 4096
@@ -98,15 +125,9 @@ func scribble(rnd *rand.Rand, b []byte) {
 	rand.NewChaCha8(seed).Read(b)
 }
 
-// Check dumps a source, which must be the difference of the pair in blocks of
-// blockSize bytes, and checks that the patch holds just that.
-func (p *Pair) Check(t testing.TB, src dump.Source, blockSize int64) format.Header {
-	t.Helper()
-	return p.CheckFrom(t, src, blockSize, 0)
-}
-
-// CheckFrom does the same with what is left from the byte start on.
-func (p *Pair) CheckFrom(t testing.TB, src dump.Source, blockSize, start int64) format.Header {
+// check dumps a source, which must be the difference of the pair in blocks of
+// blockSize bytes, from the byte start on, and checks that the patch holds just that.
+func (p *Pair) check(t *testing.T, src dump.Source, blockSize, start int64) {
 	t.Helper()
 	if start > 0 {
 		var err error
@@ -161,12 +182,11 @@ func (p *Pair) CheckFrom(t testing.TB, src dump.Source, blockSize, start int64) 
 			t.Errorf("the sample at %d is none of what has not changed", s.Offset)
 		}
 	}
-	return h
 }
 
 // checkRecord checks the base hash of an extent, and that it's in a block that has
 // changed. Where one of both ends within a block, it has none.
-func (p *Pair) checkRecord(t testing.TB, h format.Header, x format.Record, blockSize int64) {
+func (p *Pair) checkRecord(t *testing.T, h format.Header, x format.Record, blockSize int64) {
 	t.Helper()
 	block := x.Off / blockSize * blockSize
 	end := min(block+max(blockSize, x.Len), int64(len(p.New)), int64(len(p.Old)))
@@ -186,8 +206,8 @@ func (p *Pair) checkRecord(t testing.TB, h format.Header, x format.Record, block
 	}
 }
 
-// Edges are pairs that show what goes wrong at ends and borders.
-func Edges() map[string]Pair {
+// edges are pairs that show what goes wrong at ends and borders.
+func edges() map[string]Pair {
 	noise := make([]byte, 3<<20+1234)
 	rand.NewChaCha8([32]byte{1}).Read(noise)
 	flipped := func(at int) []byte {
