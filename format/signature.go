@@ -44,8 +44,8 @@ type SignatureHeader struct {
 	Source      Source    `json:"source"`       // what was read
 	VolumeSize  int64     `json:"volume_size"`  // its size in bytes, at least 1
 	BlockSize   int64     `json:"block_size"`   // what each hash is of, in bytes: a power of two
-	// Seed is that of the hashes. It is random, so that nobody can craft a block
-	// that has the hash of another one.
+	// Seed is that of the hashes. It is random, so that what one signature does not
+	// show by accident, the next one does.
 	Seed Hash `json:"seed"`
 	// Fingerprint is a sample of the volume, with hashes without seed.
 	Fingerprint Fingerprint `json:"fingerprint,omitempty"`
