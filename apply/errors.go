@@ -35,6 +35,7 @@ type PartialError struct {
 	Through     int64  // extents before this offset in the volume were written
 	Durable     bool   // and have reached the device
 	Undo        string // file with an undo patch of them; empty: there is none
+	Resumable   bool   // the rest is what the same dump gives from Through on: it was one patch, no undo patch
 	Err         error  // why it went no further
 }
 

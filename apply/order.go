@@ -30,6 +30,10 @@ func (e *OrderError) Unwrap() error { return ErrWrongBase }
 // checkOrder checks that each patch follows the one before it, as far as the
 // headers tell.
 func (c *chain) checkOrder(o Options) error {
+	if in := c.patches[0]; in.header.Start > 0 {
+		o.Warn(fmt.Sprintf("%s begins at byte %d: what changed before must be there already, from the run that it is the rest of",
+			in.name, in.header.Start))
+	}
 	err := c.firstMisfit(o.Warn)
 	if err == nil {
 		return nil
@@ -92,6 +96,8 @@ func misfit(a, b format.Header) (reason, doubt string) {
 		return "they are the same patch", ""
 	case b.Kind == format.Full:
 		return "it is a full patch, which needs none before it", ""
+	case b.Start > 0:
+		return fmt.Sprintf("it is the rest of an interrupted run and leaves out what changed before byte %d", b.Start), ""
 	case base.Patch != uuid.Nil:
 		if base.Patch == a.ID || a.State != nil && base.Patch == a.State.Patch {
 			return "", ""

@@ -20,14 +20,15 @@ type replay struct {
 	dryRun   bool
 	progress func(Stage, int64)
 
-	compare  bool       // leave alone what is right already
-	base     *baseCheck // nil: checked before
-	lost     *lostCount
-	accept   bool      // what is lost
-	undo     *undo     // nil: not wanted
-	readBack *readBack // nil: not wanted
-	old      []byte    // what the destination holds in a segment's data extents
-	piece    []byte    // and in a piece of a zero extent
+	compare   bool       // leave alone what is right already
+	base      *baseCheck // nil: checked before
+	lost      *lostCount
+	accept    bool      // what is lost
+	resumable bool      // see PartialError
+	undo      *undo     // nil: not wanted
+	readBack  *readBack // nil: not wanted
+	old       []byte    // what the destination holds in a segment's data extents
+	piece     []byte    // and in a piece of a zero extent
 
 	changes []change          // to be written once the undo patch is durable
 	held    []*format.Segment // that they come from
@@ -45,15 +46,16 @@ type change struct {
 
 func newReplay(c *chain, s segments, d *destination, u *undo, o Options) *replay {
 	p := &replay{
-		segments: s,
-		dest:     d,
-		lost:     &lostCount{size: d.size},
-		accept:   o.AcceptLost,
-		dryRun:   o.DryRun,
-		progress: o.Progress,
-		compare:  u != nil || c.exact() && c.patches[0].header.Kind != format.Full,
-		undo:     u,
-		piece:    make([]byte, pieceSize),
+		segments:  s,
+		dest:      d,
+		lost:      &lostCount{size: d.size},
+		accept:    o.AcceptLost,
+		resumable: len(c.patches) == 1 && c.patches[0].header.Kind != format.Undo,
+		dryRun:    o.DryRun,
+		progress:  o.Progress,
+		compare:   u != nil || c.exact() && c.patches[0].header.Kind != format.Full,
+		undo:      u,
+		piece:     make([]byte, pieceSize),
 	}
 	if len(c.patches) == 1 {
 		p.base = newBaseCheck(d, c.patches[0].header, o.NoCheckBase)
@@ -89,7 +91,7 @@ func (p *replay) run(ctx context.Context) error {
 	if !p.dest.touched {
 		return err
 	}
-	partial := &PartialError{Destination: p.dest.path, Through: p.through, Err: err}
+	partial := &PartialError{Destination: p.dest.path, Through: p.through, Resumable: p.resumable, Err: err}
 	if p.undo != nil {
 		partial.Undo = p.undo.path
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"iter"
@@ -143,6 +144,10 @@ func (p *pipeline) compareRecords(r read) error {
 		if p.compare.base != nil && x.Off < p.compare.known {
 			old = s.old[:x.Len]
 			if err := readExtent(p.compare.base, old, x.Extent); err != nil {
+				var u unreadableError // which speaks of the source
+				if errors.As(err, &u) {
+					err = u.error
+				}
 				return fmt.Errorf("compare with the base: %w", err)
 			}
 		}

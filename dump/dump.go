@@ -132,6 +132,7 @@ func Run(ctx context.Context, src Source, w io.Writer, o Options) (Report, error
 	if err != nil {
 		return Report{}, err
 	}
+	original := src
 	var save *salvage
 	if o.ZeroUnreadable {
 		save = newSalvage(ctx, src, o.Unreadable)
@@ -140,7 +141,7 @@ func Run(ctx context.Context, src Source, w io.Writer, o Options) (Report, error
 	}
 	if h.Kind == format.Delta {
 		if err := describeBase(ctx, src, &h, compare != nil); err != nil {
-			return Report{}, failed(ctx, src, err)
+			return Report{}, failed(ctx, original, err)
 		}
 	}
 	pw, err := format.NewWriter(w, h, format.WriterOptions{Level: o.Level})
@@ -149,7 +150,7 @@ func Run(ctx context.Context, src Source, w io.Writer, o Options) (Report, error
 	}
 	defer pw.Abort()
 	if err := newPipeline(src, compare, save, pw, o.Progress).run(ctx); err != nil {
-		return Report{}, failed(ctx, src, err)
+		return Report{}, failed(ctx, original, err)
 	}
 	if err := src.Check(ctx); err != nil {
 		return Report{}, err
@@ -188,6 +189,9 @@ func describeBase(ctx context.Context, src Source, h *format.Header, exact bool)
 // If the source says that it is worth nothing any more, that is the reason: the
 // snapshot that it was read from gives errors once it has overflowed.
 func failed(ctx context.Context, src Source, err error) error {
+	if _, ok := src.(Summed); ok {
+		return err // its check would wait for all of the signature
+	}
 	if ctx.Err() == nil {
 		if checkErr := src.Check(ctx); errors.Is(checkErr, ErrIncomplete) {
 			return checkErr

@@ -5,20 +5,23 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"slices"
 
 	"lvmsync/format"
 )
 
 // StartAt leaves out of a source what lies before off, which the destination has got
 // already. Where that falls within a block of the source, all of the block is sent
-// again. What is left of a full patch is a delta, for it has gaps; its fingerprint is
-// of what was left out.
+// again. What is left of a full patch is a delta, for it has gaps. Part of the
+// fingerprint is of what was left out: without that, the rest is for nothing.
 func StartAt(ctx context.Context, src Source, off int64) (Source, error) {
 	h := src.Header()
 	if off < 0 || off >= h.VolumeSize {
 		return nil, fmt.Errorf("start at byte %d: the volume has %d bytes", off, h.VolumeSize)
 	}
-	off -= off % max(h.Granularity, format.RefineSize)
+	if off -= off % max(h.Granularity, format.RefineSize); off == 0 {
+		return src, nil
+	}
 	h.Start = off
 	rest := &rest{Source: src, header: h}
 	if err := rest.takeFingerprint(ctx); err != nil {
@@ -72,22 +75,47 @@ func (r *rest) Extents() iter.Seq2[format.Extent, error] {
 // Unchanged implements [Source]: the header has the fingerprint.
 func (r *rest) Unchanged() io.ReaderAt { return nil }
 
-// takeFingerprint samples what neither the rest nor what was left out changes; of a
-// full patch, what was left out.
-func (r *rest) takeFingerprint(ctx context.Context) (err error) {
+// takeFingerprint samples what the destination must hold: before the start all that
+// the volume holds now, for an earlier run has brought it; behind it what the patch
+// leaves as it is.
+func (r *rest) takeFingerprint(ctx context.Context) error {
 	h := &r.header
 	base := new(format.Base)
 	if h.Base != nil {
 		*base = *h.Base
 	}
+	if in := r.Source.Unchanged(); in != nil && h.Kind != format.Full {
+		var err error
+		if base.Fingerprint, err = fingerprint(ctx, passOver{in}, r.Source.Extents(), h.VolumeSize); err != nil {
+			return err
+		}
+	}
 	if h.Kind == format.Full {
 		h.Kind = format.Delta
-		base.Fingerprint, err = Fingerprint(ctx, r.Source, h.Start)
-	} else if in := r.Source.Unchanged(); in != nil {
-		base.Fingerprint, err = fingerprint(ctx, in, r.Source.Extents(), h.VolumeSize)
 	}
+	before, err := Fingerprint(ctx, r.Source, h.Start)
+	if err != nil {
+		return err
+	}
+	behind := slices.DeleteFunc(slices.Clone(base.Fingerprint), func(s format.Sample) bool { return s.Offset < h.Start })
+	if len(before)+len(behind) > format.MaxSamples {
+		before, behind = thinned(before), thinned(behind)
+	}
+	base.Fingerprint = slices.Concat(before, behind)
 	h.Base = base
-	return err
+	return nil
+}
+
+// thinned leaves half of the largest number of samples, evenly.
+func thinned(f format.Fingerprint) (left format.Fingerprint) {
+	const most = format.MaxSamples / 2
+	if len(f) <= most {
+		return f
+	}
+	for i := range most {
+		left = append(left, f[i*len(f)/most])
+	}
+	return left
 }
 
 // plan counts what is left.

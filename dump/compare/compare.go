@@ -5,6 +5,7 @@ package compare
 import (
 	"context"
 	"errors"
+	"fmt"
 	"iter"
 
 	"lvmsync/dump"
@@ -12,6 +13,9 @@ import (
 	"lvmsync/dump/full"
 	"lvmsync/format"
 )
+
+// ErrSame means that a device or file was to be compared with itself.
+var ErrSame = errors.New("both are the same device or file")
 
 // A Source is what differs between two devices or files. It implements [dump.Source].
 type Source struct {
@@ -37,6 +41,9 @@ func Open(ctx context.Context, path, base string, blockSize int64) (s *Source, e
 	}
 	if s.old, err = blockdev.Open(base); err != nil {
 		return s, err
+	}
+	if s.old.ID() == s.ID() {
+		return s, fmt.Errorf("%w: %s and %s", ErrSame, base, path)
 	}
 	if err = s.old.Flush(); err != nil {
 		return s, err
@@ -124,6 +131,15 @@ func (s *Source) yieldHole(e format.Extent, holes *blockdev.Holes, yield func(fo
 		e.Off, e.Len = part.End(), e.End()-part.End()
 	}
 	return true
+}
+
+// Check implements [dump.Source]. The end of a file that became smaller looks like a
+// hole.
+func (s *Source) Check(ctx context.Context) error {
+	if err := s.old.CheckSize(); err != nil {
+		return err
+	}
+	return s.Source.Check(ctx)
 }
 
 // Close implements [dump.Source].

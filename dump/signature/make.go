@@ -85,6 +85,9 @@ func Make(ctx context.Context, f *blockdev.File, w io.Writer, o Options) (Report
 			o.Progress(min((first+perTable)*h.BlockSize, h.VolumeSize))
 		}
 	}
+	if err := f.CheckSize(); err != nil { // the end of a file that became smaller looks like a hole
+		return Report{}, err
+	}
 	if err := sw.Close(); err != nil {
 		return Report{}, err
 	}

@@ -232,9 +232,9 @@ func hint(err error) string {
 	case errors.As(err, &partial) && partial.Undo != "":
 		return fmt.Sprintf("mend the cause and apply again from the beginning, which is always safe, or go back: lvmsync-apply %s %s",
 			partial.Undo, partial.Destination)
-	case errors.As(err, &partial) && partial.Durable && partial.Through > 0:
-		return fmt.Sprintf("mend the cause and apply the patch again from its beginning, which is always safe, "+
-			"or send the rest only: lvmsync-dump --start %d", partial.Through)
+	case errors.As(err, &partial) && partial.Durable && partial.Resumable && partial.Through > 0:
+		return fmt.Sprintf("mend the cause and apply the patch again from its beginning, which is always safe; "+
+			"if the source is as it was, the same lvmsync-dump with --start %d sends the rest only", partial.Through)
 	case errors.As(err, &partial):
 		return "mend the cause and apply the patch again from its beginning: that is always safe"
 	case errors.As(err, &order):

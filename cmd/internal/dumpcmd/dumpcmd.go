@@ -165,12 +165,14 @@ func summarise(src source, h format.Header, t format.Totals) summary {
 // plan says what would be dumped. That was asked for, so it goes to standard
 // output.
 func plan(ctx context.Context, inv *cli.Invocation, src source, o options) error {
-	t, err := count(ctx, inv, src, o)
+	r, err := count(ctx, inv, src, o)
 	if err != nil {
 		return err
 	}
+	warnLost(inv, r.Lost)
+	t := r.Totals
 	s := summarise(src, src.Header(), t)
-	s.DryRun = true
+	s.DryRun, s.LostBytes = true, r.Lost.Bytes
 	inv.Close("", s)
 	if !inv.Bool("json") {
 		atMost := ""
@@ -185,13 +187,13 @@ func plan(ctx context.Context, inv *cli.Invocation, src source, o options) error
 
 // count counts what would be dumped. What two volumes differ in is known only when
 // both have been read.
-func count(ctx context.Context, inv *cli.Invocation, src source, o options) (format.Totals, error) {
-	if !src.compares {
-		return dump.Plan(ctx, src)
+func count(ctx context.Context, inv *cli.Invocation, src source, o options) (r dump.Report, err error) {
+	if src.compares {
+		o.level, o.bwlimit = 0, 0
+		return pipe(ctx, inv, src, io.Discard, o)
 	}
-	o.level, o.bwlimit = 0, 0
-	report, err := pipe(ctx, inv, src, io.Discard, o)
-	return report.Totals, err
+	r.Totals, err = dump.Plan(ctx, src)
+	return r, err
 }
 
 // conclude says what was dumped.
