@@ -2,13 +2,14 @@
 # make install  install them and their manual pages below PREFIX
 # make demo     show the main job on a real snapshot (root; Debian, or a kernel with device-mapper)
 # make test     run everything; installs what it needs (root, Debian)
+# make bench    measure the programs beside others (root, Debian; 30 GiB in /var/tmp)
 
 PREFIX  ?= /usr/local
 DESTDIR ?=
 PROGRAMS = lvmsync-dump lvmsync-apply lvmsync-patch
 FUZZTIME ?= 6s
 
-.PHONY: all install demo test check unit guest lvm lvm-first lvm-second fuzz bench clean
+.PHONY: all install demo test check unit guest lvm lvm-first lvm-second fuzz bench microbench clean
 
 all:
 	go build -trimpath -o bin/ $(PROGRAMS:%=./cmd/%)
@@ -53,7 +54,12 @@ lvm-second:
 fuzz:
 	testdata/fuzz $(FUZZTIME)
 
-bench:
+# The programs beside what one would use instead: docs/performance.md.
+bench: all
+	testdata/bench/run
+
+# The hot paths, and a device that delays each read.
+microbench:
 	go test -run '^$$' -bench . ./...
 	$(LVMTEST) -run '^$$' -bench . ./dump/cow
 
