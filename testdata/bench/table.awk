@@ -17,7 +17,7 @@ END {
 	for (k = 1; k <= total; k++) {
 		key = keys[k]; ref = first[group[key]]
 		if (key == ref)
-			printf "\n%s\n\n| | time | spread | CPU | peak memory | output |\n|---|---|---|---|---|---|\n", group[key]
+			printf "\n### %s\n\n| | time | spread | CPU | peak memory | output |\n|---|---|---|---|---|---|\n", group[key]
 		n = count[key]
 		for (i = 1; i <= n; i++) { r[i] = wall[key, i] / wall[ref, i]; c[i] = cpu[key, i] / cpu[ref, i] }
 		mid = median(r, n)
