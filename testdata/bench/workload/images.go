@@ -1,10 +1,3 @@
-// Workload makes what "make bench" measures with, and does what the programs are
-// measured against: reading and writing the same bytes and nothing else.
-//
-//	workload make FOLDER BYTES          images, COW stores and lists of extents
-//	workload read FILE...               all of each file, all at the same time
-//	workload pread EXTENTS FILE         the extents of a file
-//	workload pwrite EXTENTS DATA FILE   the extents of a file, from data side by side, with fdatasync
 package main
 
 import (
@@ -14,43 +7,11 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"log"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
-	"sync"
-	"syscall"
 )
-
-const block = 4096
-
-type extent struct{ off, len int64 }
-
-func main() {
-	log.SetFlags(0)
-	args := os.Args[1:]
-	var err error
-	switch {
-	case len(args) == 3 && args[0] == "make":
-		var size int64
-		if size, err = strconv.ParseInt(args[2], 10, 64); err == nil {
-			err = makeAll(args[1], size)
-		}
-	case len(args) > 1 && args[0] == "read":
-		err = readAll(args[1:])
-	case len(args) == 3 && args[0] == "pread":
-		err = pread(args[1], args[2])
-	case len(args) == 4 && args[0] == "pwrite":
-		err = pwrite(args[1], args[2], args[3])
-	default:
-		err = errors.New("usage: see workload.go")
-	}
-	if err != nil {
-		log.Fatal("workload: ", err)
-	}
-}
 
 // material is what files of this machine hold, in the order of their names: text and
 // binaries as they are.
@@ -276,83 +237,4 @@ func (m *maker) store(path, old string, chunk int64, list []extent) error {
 		area++
 	}
 	return f.Truncate((2 + (area+1)*(perArea+1)) * chunk)
-}
-
-func readAll(paths []string) error {
-	errs := make([]error, len(paths))
-	var all sync.WaitGroup
-	for i, path := range paths {
-		all.Go(func() {
-			f, err := os.Open(path)
-			if err != nil {
-				errs[i] = err
-				return
-			}
-			defer f.Close()
-			b := make([]byte, 4<<20)
-			for err == nil {
-				_, err = f.Read(b)
-			}
-			if err != io.EOF {
-				errs[i] = err
-			}
-		})
-	}
-	all.Wait()
-	return errors.Join(errs...)
-}
-
-// eachExtent reads the list of extents at path.
-func eachExtent(path string, do func(off, n int64) error) error {
-	f, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	lines := bufio.NewScanner(f)
-	for lines.Scan() {
-		var off, n int64
-		if _, err := fmt.Sscan(lines.Text(), &off, &n); err != nil {
-			return err
-		}
-		if err := do(off, n); err != nil {
-			return err
-		}
-	}
-	return lines.Err()
-}
-
-func pread(extents, path string) error {
-	f, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	b := make([]byte, 1<<20)
-	return eachExtent(extents, func(off, n int64) error {
-		_, err := f.ReadAt(b[:n], off)
-		return err
-	})
-}
-
-func pwrite(extents, data, path string) error {
-	in, err := os.Open(data)
-	if err != nil {
-		return err
-	}
-	defer in.Close()
-	out, err := os.OpenFile(path, os.O_WRONLY, 0)
-	if err != nil {
-		return err
-	}
-	defer out.Close()
-	b := make([]byte, 1<<20)
-	err = eachExtent(extents, func(off, n int64) error {
-		if _, err := io.ReadFull(in, b[:n]); err != nil {
-			return err
-		}
-		_, err := out.WriteAt(b[:n], off)
-		return err
-	})
-	return errors.Join(err, syscall.Fdatasync(int(out.Fd())))
 }
