@@ -5,8 +5,6 @@ package lvmtest
 import (
 	"bytes"
 	"fmt"
-	"io"
-	"os/exec"
 	"path/filepath"
 	"testing"
 )
@@ -114,29 +112,6 @@ func TestBadSectorsOfOrigin(t *testing.T) {
 // A snapshot that overflows gives the same errors as bad sectors. It's none.
 func TestFullOfOverflowing(t *testing.T) {
 	origin, snap := newOverflowing(t, "badfull", 128*mib)
-	cmd := exec.Command("lvmsync-dump", "--level", "0", "--full", "--on-read-error", "zero", snap)
-	var errs bytes.Buffer
-	cmd.Stderr = &errs
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	head := make([]byte, 1*mib) // more than a pipe holds: data are being read
-	if _, err := io.ReadFull(out, head); err != nil {
-		t.Fatal(err)
-	}
-	overflow(t, origin)
-	rest, err := io.ReadAll(out)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cmd.Wait()
-	r := result{status: cmd.ProcessState.ExitCode(), stderr: errs.String()}
-	t.Log(r.stderr)
-	r.want(t, 1, "the snapshot has overflowed and is invalid")
-	wantNoPatch(t, string(head)+string(rest))
+	overflowDuringDump(t, origin, "the snapshot has overflowed and is invalid", "--full", "--on-read-error", "zero", snap)
 	run(t, nil, "lvmsync-dump", "--full", "--on-read-error", "zero", snap).want(t, 1, "")
 }

@@ -90,7 +90,31 @@ func TestOverflowDuringData(t *testing.T) {
 		offsets = append(offsets, i*64*kib)
 	}
 	poke(t, origin, 2, offsets...)
-	cmd := exec.Command("lvmsync-dump", "--level", "0", snap)
+	overflowDuringDump(t, origin, "overflowed", snap)
+}
+
+// A snapshot that is being merged, or will be as soon as its origin is closed,
+// has no list that lasts.
+func TestMerging(t *testing.T) {
+	vg := newVG(t, "merge", 1)
+	origin := "/dev/merge/origin"
+	sh(t, "lvcreate", "-qq", "-y", "-Wn", "-L", "16m", "-n", "origin", vg)
+	sh(t, "mkfs.ext4", "-q", origin)
+	sh(t, "lvcreate", "-qq", "-y", "-s", "-c", "4k", "-L", "8m", "-n", "snap", vg+"/origin")
+	mnt := mount(t, origin)
+	node := dmDevice(t, "merge-snap")
+	sh(t, "lvconvert", "-qq", "-y", "--merge", vg+"/snap")
+	for _, name := range []string{"merge/snap", node} {
+		run(t, nil, "lvmsync-dump", name).want(t, 1, "being merged")
+	}
+	sh(t, "umount", mnt)
+}
+
+// overflowDuringDump has a snapshot overflow while its data are being dumped, and wants
+// the dump to fail with a message.
+func overflowDuringDump(t *testing.T, origin, message string, args ...string) {
+	t.Helper()
+	cmd := exec.Command("lvmsync-dump", append([]string{"--level", "0"}, args...)...)
 	var errs bytes.Buffer
 	cmd.Stderr = &errs
 	out, err := cmd.StdoutPipe()
@@ -110,23 +134,7 @@ func TestOverflowDuringData(t *testing.T) {
 		t.Fatal(err)
 	}
 	cmd.Wait()
-	result{status: cmd.ProcessState.ExitCode(), stderr: errs.String()}.want(t, 1, "overflowed")
+	t.Log(errs.String())
+	result{status: cmd.ProcessState.ExitCode(), stderr: errs.String()}.want(t, 1, message)
 	wantNoPatch(t, string(head)+string(rest))
-}
-
-// A snapshot that is being merged, or will be as soon as its origin is closed,
-// has no list that lasts.
-func TestMerging(t *testing.T) {
-	vg := newVG(t, "merge", 1)
-	origin := "/dev/merge/origin"
-	sh(t, "lvcreate", "-qq", "-y", "-Wn", "-L", "16m", "-n", "origin", vg)
-	sh(t, "mkfs.ext4", "-q", origin)
-	sh(t, "lvcreate", "-qq", "-y", "-s", "-c", "4k", "-L", "8m", "-n", "snap", vg+"/origin")
-	mnt := mount(t, origin)
-	node := dmDevice(t, "merge-snap")
-	sh(t, "lvconvert", "-qq", "-y", "--merge", vg+"/snap")
-	for _, name := range []string{"merge/snap", node} {
-		run(t, nil, "lvmsync-dump", name).want(t, 1, "being merged")
-	}
-	sh(t, "umount", mnt)
 }
