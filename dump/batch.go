@@ -1,6 +1,7 @@
 package dump
 
 import (
+	"slices"
 	"sync/atomic"
 
 	"lvmsync/format"
@@ -10,7 +11,7 @@ const (
 	// batchData is how much data goes into a segment, in bytes: a compromise
 	// between memory, of which a few segments are held, and the number of
 	// segments, which the index lists.
-	batchData = 2 << 20
+	batchData = 1 << 20
 	// batchExtents bounds the extents of a batch, so that its segment keeps to
 	// format.MaxSegmentExtents however format.Refine splits them: an extent of n
 	// bytes touches n/format.RefineSize + 2 blocks at most, so there are no more
@@ -21,15 +22,23 @@ const (
 )
 
 // A batch is a segment in the making. Its records are as planned until it is
-// ready.
+// ready. Batches are used again, with the memory of their lists.
 type batch struct {
 	seg     *format.Segment
 	compare *comparison   // or nil
 	sums    []BlockSum    // of the base, for the blocks of the data extents as far as they are known
+	reads   []read        // that fill it
 	differs []differences // one for each read, if it's compared
 	bytes   int64         // length of the extents as planned
 	pending atomic.Int32  // reads under way
-	ready   chan struct{} // closed when all are done
+	ready   chan struct{} // told when all are done
+}
+
+// newBatch makes an empty batch, or empties one that has been sent.
+func (p *pipeline) newBatch() *batch {
+	b := p.used.Get().(*batch)
+	b.seg, b.sums, b.bytes = p.w.NewSegment(), b.sums[:0], 0
+	return b
 }
 
 // A read is a run of neighbouring records of a batch, and where their data go.
@@ -59,16 +68,16 @@ func (b *batch) full() bool {
 	return len(b.seg.Data) == batchData || len(b.seg.Records) == batchExtents
 }
 
-// reads cuts the data extents of the batch into reads of readSize bytes, or
-// one extent if that is larger.
-func (b *batch) reads() []read {
-	var reads []read
+// plan cuts the data extents of the batch into reads of readSize bytes, or one
+// extent if that is larger.
+func (b *batch) plan() {
+	b.reads = b.reads[:0]
 	var cur read
 	data, sums := b.seg.Data, b.sums
 	flush := func() {
 		if len(cur.records) > 0 {
-			cur.number = len(reads)
-			reads = append(reads, cur)
+			cur.number = len(b.reads)
+			b.reads = append(b.reads, cur)
 		}
 		cur = read{}
 	}
@@ -91,7 +100,18 @@ func (b *batch) reads() []read {
 		}
 	}
 	flush()
-	return reads
+	b.planDifferences()
+}
+
+// planDifferences makes room for what each read finds to differ.
+func (b *batch) planDifferences() {
+	if b.compare == nil {
+		return
+	}
+	b.differs = slices.Grow(b.differs[:0], len(b.reads))[:len(b.reads)]
+	for i, r := range b.reads {
+		b.differs[i] = differences{planned: len(r.records), records: b.differs[i].records[:0]}
+	}
 }
 
 // gather puts what the reads have found to differ in the place of what was planned.

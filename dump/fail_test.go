@@ -56,19 +56,19 @@ func TestSourceErrors(t *testing.T) {
 	}{
 		"read error": {&fakeSource{extents: everything, readAt: reading(func([]byte, int64) (int, error) {
 			return 0, errTest
-		})}, errTest, "read the bytes [4194304, 6291456): it went wrong"},
+		})}, errTest, "read the bytes [5242880, 6291456): it went wrong"},
 		"read error in many extents": {&fakeSource{extents: every(8*kib, 8*kib-512, 8*mib), readAt: reading(func([]byte, int64) (int, error) {
 			return 0, errTest
 		})}, errTest, "read the bytes [5242880, 5250560): it went wrong"},
 		"read error after all bytes": {&fakeSource{extents: everything, readAt: reading(func(p []byte, _ int64) (int, error) {
 			return len(p), errTest
-		})}, errTest, "read the bytes [4194304, 6291456): it went wrong"},
+		})}, errTest, "read the bytes [5242880, 6291456): it went wrong"},
 		"end of file": {&fakeSource{extents: everything, readAt: reading(func(p []byte, off int64) (int, error) {
 			return int(bad - off), io.EOF
-		})}, io.EOF, "read the bytes [4194304, 6291456): the source has become smaller: EOF"},
+		})}, io.EOF, "read the bytes [5242880, 6291456): the source has become smaller: EOF"},
 		"short read": {&fakeSource{extents: everything, readAt: reading(func(p []byte, off int64) (int, error) {
 			return int(bad - off), nil
-		})}, io.ErrUnexpectedEOF, "read the bytes [4194304, 6291456): the source has become smaller: unexpected EOF"},
+		})}, io.ErrUnexpectedEOF, "read the bytes [5242880, 6291456): the source has become smaller: unexpected EOF"},
 		"list":         {&fakeSource{extents: everything, listErr: errTest}, errTest, "it went wrong"},
 		"list at once": {&fakeSource{listErr: errTest}, errTest, "it went wrong"},
 		"check": {&fakeSource{extents: everything, check: func(context.Context) error {

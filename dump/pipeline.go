@@ -19,6 +19,7 @@ type pipeline struct {
 	src      Source
 	compare  *comparison // nil: everything is sent
 	scratch  sync.Pool   // of scratch
+	used     sync.Pool   // of batches
 	w        *format.Writer
 	progress func(int64)
 	salvage  *salvage // nil: what can't be read ends the run
@@ -47,6 +48,7 @@ func newPipeline(src Source, compare *comparison, salvage *salvage, w *format.Wr
 		reads:    make(chan read, readers),
 	}
 	p.scratch.New = p.newScratch
+	p.used.New = func() any { return &batch{compare: compare, ready: make(chan struct{}, 1)} }
 	if in, ok := src.(willNeeder); ok {
 		p.wantToKnow = append(p.wantToKnow, in)
 	}
@@ -128,7 +130,7 @@ func (p *pipeline) planExtent(ctx context.Context, e format.Extent) error {
 // fill is the batch that is being filled.
 func (p *pipeline) fill() *batch {
 	if p.filling == nil {
-		p.filling = &batch{seg: p.w.NewSegment(), compare: p.compare, ready: make(chan struct{})}
+		p.filling = p.newBatch()
 	}
 	return p.filling
 }
@@ -140,21 +142,17 @@ func (p *pipeline) dispatch() {
 		return
 	}
 	p.filling = nil
-	reads := b.reads()
-	if p.compare != nil {
-		b.differs = make([]differences, len(reads))
-		for i, r := range reads {
-			b.differs[i].planned = len(r.records)
-		}
-	}
-	p.announce(reads)
-	b.pending.Store(int32(len(reads)))
+	b.plan()
+	p.announce(b.reads)
+	// As long as one is missing, the batch is not sent, and is ours.
+	n := len(b.reads)
+	b.pending.Store(int32(n))
 	p.batches <- b
-	if len(reads) == 0 {
-		close(b.ready)
+	if n == 0 {
+		b.ready <- struct{}{}
 	}
-	for _, r := range reads {
-		p.reads <- r
+	for i := range n {
+		p.reads <- b.reads[i]
 	}
 }
 
@@ -184,7 +182,7 @@ func (p *pipeline) read(ctx context.Context) {
 				p.salvage.mark(r.seg)
 				splitZeros(r.seg)
 			}
-			close(r.ready)
+			r.ready <- struct{}{}
 		}
 	}
 }
@@ -217,23 +215,24 @@ func (p *pipeline) send(ctx context.Context) {
 	}
 	for b := range p.batches {
 		<-b.ready
-		if ctx.Err() != nil {
-			b.seg.Release()
-			continue
-		}
+		seg := b.seg
 		done += b.bytes
+		p.used.Put(b)
 		switch {
-		case len(b.seg.Records) == 0: // all of it equals the base
-			b.seg.Release()
-		case waiting != nil && fit(waiting, b.seg):
-			waiting.Records = append(waiting.Records, b.seg.Records...)
-			waiting.Data = append(waiting.Data, b.seg.Data...)
-			b.seg.Release()
+		case ctx.Err() != nil:
+			seg.Release()
+			continue
+		case len(seg.Records) == 0: // all of it equals the base
+			seg.Release()
+		case waiting != nil && fit(waiting, seg):
+			waiting.Records = append(waiting.Records, seg.Records...)
+			waiting.Data = append(waiting.Data, seg.Data...)
+			seg.Release()
 		case p.compare != nil:
 			write(waiting)
-			waiting = b.seg
+			waiting = seg
 		default:
-			write(b.seg)
+			write(seg)
 		}
 		p.progress(done)
 	}

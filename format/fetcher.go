@@ -17,19 +17,14 @@ type fetcher struct {
 	sum    *xxhash.Digest // of the bytes read
 	dec    *zstd.Decoder
 
-	queue chan<- *readJob  // in order, to Next
-	work  chan *fetchedJob // to the workers
+	queue chan<- fetched // in order, to Next
+	work  chan *Segment  // to the workers
 	pool  *segmentPool
 	quit  <-chan struct{}
 }
 
-type fetchedJob struct {
-	*readJob
-	frame frame
-}
-
 func (f *fetcher) start(workers, held int) {
-	f.work = make(chan *fetchedJob, workers)
+	f.work = make(chan *Segment, workers)
 	f.pool = newSegmentPool(held + 4)
 	for range workers {
 		go f.decompress()
@@ -48,53 +43,50 @@ func (f *fetcher) run() {
 		}
 		s := f.pool.take()
 		if s == nil {
-			s = new(Segment)
+			s = &Segment{ready: make(chan struct{}, 1)}
 		}
-		s.pool = f.pool
-		j := &fetchedJob{readJob: &readJob{seg: s, ready: make(chan struct{})}}
-		j.err = f.fetch(j)
-		if j.err != nil {
-			close(j.ready)
-		}
+		s.pool, s.err = f.pool, nil
+		end, err := f.fetch(s)
 		select {
-		case f.queue <- j.readJob:
+		case f.queue <- fetched{s, err, end}:
 		case <-f.quit:
 			return
 		}
-		if j.err != nil {
+		if err != nil {
 			return
 		}
-		f.work <- j
+		f.work <- s
 	}
 }
 
 // fetch reads the next segment's frame, or the end of the patch, which is io.EOF.
-func (f *fetcher) fetch(j *fetchedJob) error {
+func (f *fetcher) fetch(s *Segment) (*patchEnd, error) {
 	magic, err := f.in.Peek(4)
 	if len(magic) < 4 {
-		return partError("segment or index", f.offset, len(magic), err)
+		return nil, partError("segment or index", f.offset, len(magic), err)
 	}
 	switch le.Uint32(magic) {
 	case zstdMagic:
-		return f.fetchSegment(j)
+		return nil, f.fetchSegment(s)
 	case skippableMagic:
-		if j.end, err = f.fetchEnd(); err != nil {
-			return err
+		end, err := f.fetchEnd()
+		if err == nil {
+			err = io.EOF
 		}
-		return io.EOF
+		return end, err
 	}
-	return corrupt("segment", f.offset, "neither a segment nor the index begins with %q", magic)
+	return nil, corrupt("segment", f.offset, "neither a segment nor the index begins with %q", magic)
 }
 
-func (f *fetcher) fetchSegment(j *fetchedJob) (err error) {
-	j.seg.Offset = f.offset
-	j.frame, err = readFrame(f.in, j.seg.frame)
-	j.seg.frame = j.frame.bytes
+func (f *fetcher) fetchSegment(s *Segment) error {
+	s.Offset = f.offset
+	fr, err := readFrame(f.in, s.frame)
+	s.frame, s.content = fr.bytes, fr.content
 	if err != nil {
-		return partError("segment", f.offset, len(j.frame.bytes), err)
+		return partError("segment", f.offset, len(fr.bytes), err)
 	}
-	f.sum.Write(j.frame.bytes)
-	f.offset += int64(len(j.frame.bytes))
+	f.sum.Write(fr.bytes)
+	f.offset += int64(len(fr.bytes))
 	return nil
 }
 
@@ -133,25 +125,25 @@ func (f *fetcher) fetchEnd() (*patchEnd, error) {
 
 // decompress is a worker: it makes segments of frames.
 func (f *fetcher) decompress() {
-	for j := range f.work {
-		if err := j.frame.decode(f.dec, j.seg); err != nil {
-			j.err = corrupt("segment", j.seg.Offset, "%w", err)
+	for s := range f.work {
+		if err := s.decode(f.dec); err != nil {
+			s.err = corrupt("segment", s.Offset, "%w", err)
 		}
-		close(j.ready)
+		s.ready <- struct{}{}
 	}
 }
 
-// decode decompresses the frame into s and checks it.
-func (f frame) decode(dec *zstd.Decoder, s *Segment) error {
-	if cap(s.buf) < f.content {
-		s.buf = make([]byte, f.content)
+// decode decompresses the segment's frame and checks it.
+func (s *Segment) decode(dec *zstd.Decoder) error {
+	if cap(s.buf) < s.content {
+		s.buf = make([]byte, s.content)
 	}
-	content, err := dec.DecodeAll(f.bytes, s.buf[:0:f.content])
+	content, err := dec.DecodeAll(s.frame, s.buf[:0:s.content])
 	if err != nil {
 		return fmt.Errorf("zstd: %w", err)
 	}
-	if len(content) != f.content {
-		return fmt.Errorf("zstd: %d bytes instead of %d", len(content), f.content)
+	if len(content) != s.content {
+		return fmt.Errorf("zstd: %d bytes instead of %d", len(content), s.content)
 	}
 	return s.unmarshal(content)
 }

@@ -146,8 +146,8 @@ func (f *File) ReadSegment(i int) (*Segment, error) {
 	if int64(len(fr.bytes)) != place {
 		return nil, corrupt("segment", e.Offset, "frame of %d bytes in a place of %d", len(fr.bytes), place)
 	}
-	s := &Segment{Offset: e.Offset}
-	if err := fr.decode(f.dec, s); err != nil {
+	s := &Segment{Offset: e.Offset, frame: fr.bytes, content: fr.content}
+	if err := s.decode(f.dec); err != nil {
 		return nil, corrupt("segment", e.Offset, "%w", err)
 	}
 	if err := f.checkSegment(s, e); err != nil {

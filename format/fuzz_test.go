@@ -143,7 +143,11 @@ func FuzzIndex(f *testing.F) {
 			b = seal(bytes.Clone(b[:len(b)-checksumSize]), nil)
 		}
 		var o output
-		if err := readIndex(bytes.NewReader(b), func(e IndexEntry) { o.index = append(o.index, e) }); err != nil {
+		var entries []IndexEntry
+		if err := readIndex(bytes.NewReader(b), func(e IndexEntry) {
+			entries = append(entries, e)
+			o.index.add(e)
+		}); err != nil {
 			return
 		}
 		var out bytes.Buffer
@@ -155,8 +159,8 @@ func FuzzIndex(f *testing.F) {
 			t.Fatalf("written again it differs:\n%x\n%x", b, out.Bytes())
 		}
 		end := int64(1) << 62
-		if checkIndex(o.index, 0, end, extentOrder{volumeSize: end}) == nil {
-			for _, e := range o.index {
+		if checkIndex(entries, 0, end, extentOrder{volumeSize: end}) == nil {
+			for _, e := range entries {
 				if e.Offset < 0 || e.Offset >= end || e.Start < 0 || e.Start >= e.End || e.End > end {
 					t.Fatalf("entry %+v is accepted", e)
 				}
@@ -185,8 +189,8 @@ func FuzzFrame(f *testing.F) {
 		if err != nil {
 			return
 		}
-		var s Segment
-		decodeErr := fr.decode(dec, &s)
+		s := Segment{frame: fr.bytes, content: fr.content}
+		decodeErr := s.decode(dec)
 		if fr.content > MaxSegmentContent || cap(s.buf) > MaxSegmentContent {
 			t.Fatalf("content of %d bytes, buffer of %d", fr.content, cap(s.buf))
 		}

@@ -1,8 +1,10 @@
 package format
 
 import (
+	"encoding/binary"
 	"fmt"
 	"io"
+	"iter"
 
 	"github.com/cespare/xxhash/v2"
 )
@@ -26,6 +28,51 @@ func parseIndexEntry(b []byte) IndexEntry {
 		Offset: int64(le.Uint64(b)),
 		Start:  int64(le.Uint64(b[8:])),
 		End:    int64(le.Uint64(b[16:])),
+	}
+}
+
+// A packedIndex keeps the entries of an index in few bytes each, for a Writer has
+// them all in memory until the end: as numbers of variable length, each the
+// difference to the one before.
+type packedIndex struct {
+	count  int
+	last   IndexEntry
+	pieces [][]byte // none of them ever copied
+}
+
+const indexPiece = 64 << 10
+
+func (x *packedIndex) add(e IndexEntry) {
+	n := len(x.pieces)
+	if n == 0 || len(x.pieces[n-1]) > indexPiece-3*binary.MaxVarintLen64 {
+		x.pieces = append(x.pieces, make([]byte, 0, indexPiece))
+		n++
+	}
+	b := binary.AppendUvarint(x.pieces[n-1], uint64(e.Offset-x.last.Offset))
+	b = binary.AppendUvarint(b, uint64(e.Start-x.last.End))
+	x.pieces[n-1] = binary.AppendUvarint(b, uint64(e.End-e.Start))
+	x.last = e
+	x.count++
+}
+
+// all yields the entries in order.
+func (x *packedIndex) all() iter.Seq[IndexEntry] {
+	return func(yield func(IndexEntry) bool) {
+		var e IndexEntry
+		for _, b := range x.pieces {
+			for len(b) > 0 {
+				offset, n := binary.Uvarint(b)
+				start, m := binary.Uvarint(b[n:])
+				length, k := binary.Uvarint(b[n+m:])
+				b = b[n+m+k:]
+				e.Offset += int64(offset)
+				e.Start = e.End + int64(start)
+				e.End = e.Start + int64(length)
+				if !yield(e) {
+					return
+				}
+			}
+		}
 	}
 }
 

@@ -13,7 +13,13 @@ type output struct {
 	w      io.Writer
 	offset int64          // bytes written
 	sum    *xxhash.Digest // of the bytes written
-	index  []IndexEntry   // of the segments written
+	index  packedIndex    // of the segments written
+}
+
+// writeSegment writes the frame of a segment.
+func (o *output) writeSegment(s *Segment) error {
+	o.index.add(IndexEntry{Offset: o.offset, Start: s.Records[0].Off, End: s.Records[len(s.Records)-1].End()})
+	return o.write(s.frame)
 }
 
 func (o *output) write(b []byte) error {
@@ -48,11 +54,11 @@ func (o *output) finish(totals Totals) error {
 // writeIndex writes the index in pieces, for that of a large volume is long.
 func (o *output) writeIndex() error {
 	const piece = 64 << 10
-	b, err := appendIndexStart(make([]byte, 0, piece), len(o.index))
+	b, err := appendIndexStart(make([]byte, 0, piece), o.index.count)
 	if err != nil {
 		return err
 	}
-	if n, err := indexCount(b); err != nil || n != int64(len(o.index)) {
+	if n, err := indexCount(b); err != nil || n != int64(o.index.count) {
 		return errors.New("write the patch: index does not read back")
 	}
 	sum := xxhash.New()
@@ -62,7 +68,7 @@ func (o *output) writeIndex() error {
 		b = b[:0]
 		return err
 	}
-	for _, e := range o.index {
+	for e := range o.index.all() {
 		if len(b)+indexEntrySize > piece {
 			if err := flush(); err != nil {
 				return err

@@ -25,22 +25,23 @@ type ReaderOptions struct {
 // for [Segment.Release].
 type Reader struct {
 	header Header
-	queue  chan *readJob // in order, the last one has err set
+	queue  chan fetched // in order, the last one has err set
 	quit   chan struct{}
 	close  sync.Once
 
 	order   extentOrder
 	totals  Totals
 	entries *xxhash.Digest // of the index as it should be
+	entry   []byte         // where one of them is made
 	err     error          // sticky
 }
 
-// A readJob is a segment on its way, or the end of the patch.
-type readJob struct {
-	seg   *Segment
-	err   error         // why there is no segment; io.EOF: the patch ends rightly
-	ready chan struct{} // closed when seg is checked or err is set
-	end   *patchEnd     // with io.EOF
+// fetched is a segment on its way, which is ready once it has been decompressed and
+// checked, or the end of the patch.
+type fetched struct {
+	*Segment
+	err error     // why there is no segment; io.EOF: the patch ends rightly
+	end *patchEnd // with io.EOF
 }
 
 // patchEnd is what index and trailer say.
@@ -49,11 +50,13 @@ type patchEnd struct {
 	offset  int64          // of the trailer
 	count   int64          // entries of the index
 	entries *xxhash.Digest // of them
+	entry   []byte         // where one of them is made
 }
 
 func (e *patchEnd) add(entry IndexEntry) {
 	e.count++
-	e.entries.Write(appendIndexEntry(nil, entry))
+	e.entry = appendIndexEntry(e.entry[:0], entry)
+	e.entries.Write(e.entry)
 }
 
 // NewReader reads and checks the header. The errors are those of [ErrNotPatch],
@@ -72,7 +75,7 @@ func NewReader(r io.Reader, o ReaderOptions) (*Reader, error) {
 		entries: xxhash.New(),
 	}
 	workers := concurrency(o.Concurrency)
-	pr.queue = make(chan *readJob, workers)
+	pr.queue = make(chan fetched, workers)
 	dec, err := newDecoder(workers)
 	if err != nil {
 		return nil, err
@@ -111,20 +114,22 @@ func (r *Reader) Next() (*Segment, error) {
 	if r.err != nil {
 		return nil, r.err
 	}
-	j := <-r.queue
-	<-j.ready
-	switch j.err {
+	f := <-r.queue
+	switch f.err {
 	case nil:
-		r.err = r.accept(j.seg)
+		<-f.ready
+		if r.err = f.Segment.err; r.err == nil {
+			r.err = r.accept(f.Segment)
+		}
 	case io.EOF:
-		r.err = r.finish(j.end)
+		r.err = r.finish(f.end)
 	default:
-		r.err = j.err
+		r.err = f.err
 	}
 	if r.err != nil {
 		return nil, r.err
 	}
-	return j.seg, nil
+	return f.Segment, nil
 }
 
 // accept checks what only the order of segments can tell.
@@ -136,7 +141,8 @@ func (r *Reader) accept(s *Segment) error {
 	}
 	r.totals.Add(s.Records)
 	e := IndexEntry{Offset: s.Offset, Start: s.Records[0].Off, End: r.order.end}
-	r.entries.Write(appendIndexEntry(nil, e))
+	r.entry = appendIndexEntry(r.entry[:0], e)
+	r.entries.Write(r.entry)
 	return nil
 }
 

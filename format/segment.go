@@ -27,9 +27,12 @@ type Segment struct {
 	// the patch. Set by readers.
 	Offset int64
 
-	buf   []byte       // table, then data
-	frame []byte       // the same, compressed
-	pool  *segmentPool // where it goes back to; nil: nowhere, or it has gone
+	buf     []byte        // table, then data
+	frame   []byte        // the same, compressed
+	content int           // size of the same, as the frame declares it; set by readers
+	ready   chan struct{} // told when a worker has done with it
+	err     error         // of that worker
+	pool    *segmentPool  // where it goes back to; nil: nowhere, or it has gone
 }
 
 // dataStart is where Data begins in a buffer for writing: behind the largest
@@ -47,7 +50,7 @@ func newWriteSegment() *Segment {
 		buf = buf[pageSize-odd:]
 	}
 	buf = buf[: dataStart+MaxSegmentData : dataStart+MaxSegmentData]
-	return &Segment{buf: buf, Data: buf[dataStart:dataStart]}
+	return &Segment{buf: buf, Data: buf[dataStart:dataStart], ready: make(chan struct{}, 1)}
 }
 
 // Release gives the segment back to its Writer, unwritten, or to its Reader.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"runtime"
+	"slices"
 	"sync"
 
 	"github.com/cespare/xxhash/v2"
@@ -39,8 +40,8 @@ type Writer struct {
 	closed bool
 
 	pool  *segmentPool
-	jobs  chan *writeJob // to be compressed, by any worker
-	queue chan *writeJob // the same, in order, to be written
+	jobs  chan *Segment // to be compressed, by any worker
+	queue chan queued   // the same, in order, to be written
 	done  sync.WaitGroup
 	out   output
 	enc   *zstd.Encoder // nil: store
@@ -49,12 +50,15 @@ type Writer struct {
 	err error // the first one
 }
 
-type writeJob struct {
-	seg     *Segment // nil: a Flush, which has nothing to write
-	entry   IndexEntry
-	ready   chan struct{} // closed when the segment's frame is there
-	written chan struct{} // of a Flush: closed when all before it is written
+// queued is what waits to be written.
+type queued struct {
+	*Segment               // nil: a Flush, which has nothing to write
+	written  chan struct{} // of a Flush: closed when all before it is written
 }
+
+// encoderWindow is how far back, in bytes, matches are looked for. Segments from
+// the dump are no larger, and the encoders hold twice as much each.
+const encoderWindow = 1 << 20
 
 // NewWriter writes the header to w and returns a Writer for the rest, which
 // needs Close or Abort. The caller still owns w.
@@ -71,13 +75,13 @@ func NewWriter(w io.Writer, h Header, o WriterOptions) (*Writer, error) {
 		header: h,
 		order:  newExtentOrder(&h),
 		pool:   newSegmentPool(workers + 4),
-		jobs:   make(chan *writeJob, workers),
-		queue:  make(chan *writeJob, 2*workers),
+		jobs:   make(chan *Segment, workers),
+		queue:  make(chan queued, 2*workers),
 		out:    output{w: w, sum: xxhash.New()},
 	}
 	if o.Level > 0 {
 		pw.enc, err = zstd.NewWriter(nil, zstd.WithEncoderConcurrency(workers), zstd.WithEncoderCRC(true),
-			zstd.WithEncoderLevel(zstd.EncoderLevelFromZstd(o.Level)), zstd.WithWindowSize(MaxSegmentData),
+			zstd.WithEncoderLevel(zstd.EncoderLevelFromZstd(o.Level)), zstd.WithWindowSize(encoderWindow),
 			zstd.WithSingleSegment(true)) // else small frames do not state their content size
 		if err != nil {
 			return nil, fmt.Errorf("start zstd: %w", err)
@@ -127,14 +131,8 @@ func (w *Writer) Write(s *Segment) error {
 	}
 	s.pool = nil // now it's ours
 	w.totals.Add(s.Records)
-	last := s.Records[len(s.Records)-1]
-	j := &writeJob{
-		seg:   s,
-		entry: IndexEntry{Start: s.Records[0].Off, End: last.End()},
-		ready: make(chan struct{}),
-	}
-	w.queue <- j
-	w.jobs <- j
+	w.queue <- queued{Segment: s}
+	w.jobs <- s
 	return nil
 }
 
@@ -165,35 +163,34 @@ func (w *Writer) check(s *Segment) error {
 
 // compress is a worker: it makes frames of segments.
 func (w *Writer) compress() {
-	for j := range w.jobs {
+	for s := range w.jobs {
 		if w.firstError() == nil {
-			content := j.seg.marshal()
+			content := s.marshal()
 			if w.enc == nil {
-				j.seg.frame = appendStored(j.seg.frame[:0], content)
-			} else {
-				j.seg.frame = w.enc.EncodeAll(content, j.seg.frame[:0])
+				s.frame = appendStored(s.frame[:0], content)
+			} else { // grown beforehand, for the library would do so step by step
+				s.frame = w.enc.EncodeAll(content, slices.Grow(s.frame[:0], w.enc.MaxEncodedSize(len(content))))
 			}
 		}
-		close(j.ready)
+		s.ready <- struct{}{}
 	}
 }
 
 // writeFrames writes the frames in the order of their segments.
 func (w *Writer) writeFrames() {
-	for j := range w.queue {
-		if j.seg == nil {
-			close(j.written)
+	for q := range w.queue {
+		s := q.Segment
+		if s == nil {
+			close(q.written)
 			continue
 		}
-		<-j.ready
+		<-s.ready
 		if w.firstError() == nil {
-			j.entry.Offset = w.out.offset
-			w.out.index = append(w.out.index, j.entry)
-			if err := w.out.write(j.seg.frame); err != nil {
+			if err := w.out.writeSegment(s); err != nil {
 				w.fail(err)
 			}
 		}
-		w.pool.put(j.seg)
+		w.pool.put(s)
 	}
 }
 
@@ -204,9 +201,9 @@ func (w *Writer) Flush() error {
 	if w.closed {
 		return cmp.Or(w.firstError(), ErrState)
 	}
-	j := &writeJob{written: make(chan struct{})}
-	w.queue <- j
-	<-j.written
+	written := make(chan struct{})
+	w.queue <- queued{written: written}
+	<-written
 	return w.firstError()
 }
 

@@ -77,23 +77,38 @@ func (b *File) readBounced(p []byte, off int64) (int, error) {
 	return copy(p, (*buf)[skip:n]), nil
 }
 
-// pread is one pread(2), repeated only when a signal interrupted it.
-func (b *File) pread(p []byte, off int64) (n int, err error) {
-	err = control(b.f, func(fd int) (err error) {
-		for {
-			n, err = unix.Pread(fd, p, off)
-			if err != unix.EINTR {
-				return err
-			}
-		}
-	})
-	return max(n, 0), err
+// pread reads what can be read from the beginning of p's range. What comes behind a part that was read, an error or the
+// end, is for the next call to find.
+func (b *File) pread(p []byte, off int64) (int, error) {
+	n, err := b.f.ReadAt(p, off)
+	if n > 0 || err == io.EOF {
+		return n, nil
+	}
+	return 0, cause(err)
 }
 
 // WillNeed tells the kernel that a part of an image file will be read soon: reads in any order are as fast then as in
 // ascending order. It does nothing for a device, which is read past the page cache.
 func (b *File) WillNeed(off, n int64) {
-	if !b.id.Device {
-		_ = control(b.f, func(fd int) error { return unix.Fadvise(fd, off, n, unix.FADV_WILLNEED) }) // advice only
+	if b.id.Device {
+		return
 	}
+	// Advice only. On what is in the cache already it costs as much as reading it.
+	_ = control(b.f, func(fd int) error {
+		if cached(fd, off, n) {
+			return nil
+		}
+		return unix.Fadvise(fd, off, n, unix.FADV_WILLNEED)
+	})
 }
+
+// cached tells whether all of a range is in the page cache, as far as the kernel (from 6.5 on) says.
+func cached(fd int, off, n int64) bool {
+	var in unix.Cachestat_t
+	pages := (off+n+pageSize-1)/pageSize - off/pageSize
+	err := unix.Cachestat(uint(fd), &unix.CachestatRange{Off: uint64(off), Len: uint64(n)}, &in, 0)
+	return err == nil && in.Cache == uint64(pages)
+}
+
+// pageSize is the size in bytes of what cachestat counts.
+var pageSize = int64(unix.Getpagesize())
