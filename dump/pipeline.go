@@ -156,14 +156,33 @@ func (p *pipeline) dispatch() {
 	}
 }
 
+// announceGap is how large a gap between two extents may be for both to be announced
+// as one, in bytes: a call of its own costs more than to read that.
+const announceGap = 16 << 10
+
 // announce tells the source and the base, if they want to know, what will be read.
 func (p *pipeline) announce(reads []read) {
-	for _, in := range p.wantToKnow {
-		for _, r := range reads {
-			first, last := r.records[0], r.records[len(r.records)-1]
-			in.WillNeed(first.Off, last.End()-first.Off)
+	if len(p.wantToKnow) == 0 {
+		return
+	}
+	off, end := int64(0), int64(0)
+	tell := func() {
+		for _, in := range p.wantToKnow {
+			if end > off {
+				in.WillNeed(off, end-off)
+			}
 		}
 	}
+	for _, r := range reads {
+		for _, x := range r.records {
+			if x.Off-end > announceGap || x.End()-off > readSize {
+				tell()
+				off = x.Off
+			}
+			end = x.End()
+		}
+	}
+	tell()
 }
 
 // read is a reader: it does reads until there are no more. The one that does
