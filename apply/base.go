@@ -251,7 +251,7 @@ func (c *baseCheck) result() error {
 // buffer is one of the check's buffers with room for n bytes.
 func (c *baseCheck) buffer(i int, n int64) []byte {
 	if int64(cap(c.buf[i])) < n {
-		c.buf[i] = make([]byte, max(n, pieceSize))
+		c.buf[i] = alignedBuffer(int(max(n, pieceSize)))
 	}
 	return c.buf[i][:n]
 }

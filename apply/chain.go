@@ -19,7 +19,7 @@ type chain struct {
 func openChain(patches []Patch, o Options) (*chain, error) {
 	c := new(chain)
 	for _, p := range patches {
-		in, err := openInput(p, heldSegments, o)
+		in, err := openInput(p, o.held(), o)
 		if err == nil && len(patches) > 1 && in.at == nil {
 			in.close()
 			err = errors.New("only files can be applied one after another, not a pipe")
@@ -104,7 +104,7 @@ func (c *chain) verified(ctx context.Context, d *destination, o Options) (segmen
 	if err := check.result(); err != nil {
 		return nil, err
 	}
-	return in, in.rewind(heldSegments)
+	return in, in.rewind(o.held())
 }
 
 // verifiedMerge does the same for several patches: each is compared with what the

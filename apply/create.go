@@ -37,6 +37,10 @@ func createDestination(patches []format.Header, o Options) (*destination, error)
 		d.close(o)
 		return nil, fmt.Errorf("create %s with %d bytes: %w", d.path, d.size, cause(err))
 	}
+	if d.in, err = openDirect(d); err != nil {
+		d.close(o)
+		return nil, err
+	}
 	return d, nil
 }
 

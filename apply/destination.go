@@ -17,6 +17,7 @@ import (
 type destination struct {
 	path     string
 	f        *os.File // nil: a dry run of creating it
+	in       *direct  // what it is read through; nil if f is
 	size     int64    // in bytes
 	isDevice bool
 	isThin   bool
@@ -58,6 +59,9 @@ func openDestination(patches []format.Header, o Options) (*destination, error) {
 	err = d.open(o)
 	if err == nil {
 		err = d.check(st, volumeSize(patches), o)
+	}
+	if err == nil {
+		d.in, err = openDirect(d)
 	}
 	if err != nil {
 		d.f.Close()
@@ -125,11 +129,11 @@ func (d *destination) check(st fs.FileInfo, volumeSize int64, o Options) error {
 	return d.checkSize(volumeSize, o)
 }
 
-// dropCache makes what is read come from the device. After writes that failed, the
-// cache holds, as if all were well, what the device does not: a run that is repeated
-// then would take it for right and write nothing.
+// dropCache brings to the device what others have written, so that an error of
+// theirs is not taken for one of ours, and empties the page cache as far as it can.
+// What lies there after writes that failed is not only wrong to read (see direct):
+// ext4 takes it for allocated, and what is written over it is lost without an error.
 func (d *destination) dropCache() {
-	// Only what is clean is dropped. An error is that of an earlier writer.
 	_ = d.f.Sync()
 	_ = unix.Fadvise(int(d.f.Fd()), 0, 0, unix.FADV_DONTNEED)
 	if d.isDevice { // also what other openers of the device keep; needs root
@@ -159,6 +163,9 @@ func (d *destination) close(o Options) {
 		if err := os.Remove(d.path); err != nil {
 			o.Warn(fmt.Sprintf("%s was created and could not be removed again: %v", d.path, cause(err)))
 		}
+	}
+	if d.in != nil {
+		d.in.Close()
 	}
 	d.f.Close()
 }

@@ -10,7 +10,7 @@ import (
 // it's written at once.
 func (p *replay) plan(ctx context.Context, s *format.Segment) error {
 	if cap(p.old) < len(s.Data) {
-		p.old = make([]byte, format.MaxSegmentData)
+		p.old = alignedBuffer(format.MaxSegmentData)
 	}
 	old, err := p.dest.readData(ctx, s, p.old[:len(s.Data)])
 	if err != nil {

@@ -26,13 +26,14 @@ func pieces(e format.Extent, do func(off, n int64) error) error {
 }
 
 // ReadAt implements [io.ReaderAt]. Past its end a destination that doesn't exist
-// yet reads as zeros, as it will.
+// yet reads as zeros, as it will. What is read comes from the device, not from the
+// page cache.
 func (d *destination) ReadAt(b []byte, off int64) (int, error) {
 	if d.f == nil {
 		clear(b)
 		return len(b), nil
 	}
-	n, err := d.f.ReadAt(b, off)
+	n, err := d.in.ReadAt(b, off)
 	if err != nil && err != io.EOF {
 		err = fmt.Errorf("read %s at byte %d: %w", d.path, off+int64(n), cause(err))
 	}
@@ -52,7 +53,11 @@ func (d *destination) readData(ctx context.Context, s *format.Segment, buf []byt
 		}
 		b := rest[:max(0, min(e.Len, d.size-e.Off))]
 		rest = rest[len(data):]
-		g.Go(func() error { return readFull(ctx, d, b, e.Off) })
+		for off := e.Off; len(b) > 0; off += directSize {
+			part := b[:min(directSize, len(b))]
+			b = b[len(part):]
+			g.Go(func() error { return readFull(ctx, d, part, off) })
+		}
 	}
 	return buf, g.Wait()
 }

@@ -13,6 +13,14 @@ import (
 // the most.
 const heldSegments = 8
 
+// held is how many segments of a patch are needed at a time.
+func (o Options) held() int {
+	if o.Undo != "" {
+		return heldSegments
+	}
+	return 1
+}
+
 // A replay writes the extents of patches to their destination.
 type replay struct {
 	segments segments
@@ -55,7 +63,7 @@ func newReplay(c *chain, s segments, d *destination, u *undo, o Options) *replay
 		progress:  o.Progress,
 		compare:   u != nil || c.exact() && c.patches[0].header.Kind != format.Full,
 		undo:      u,
-		piece:     make([]byte, pieceSize),
+		piece:     alignedBuffer(pieceSize),
 	}
 	if len(c.patches) == 1 {
 		p.base = newBaseCheck(d, c.patches[0].header, o.NoCheckBase)

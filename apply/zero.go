@@ -2,7 +2,6 @@ package apply
 
 import (
 	"bytes"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -11,8 +10,9 @@ const (
 	// smallZero is the size in bytes below which zeros are simply written to a
 	// device: a request of its own costs more.
 	smallZero = 64 << 10
-	// zeroAlign is the alignment in bytes of what a device is told to zero. It
-	// suits nearly every device's logical blocks and most kernels' pages.
+	// zeroAlign is the alignment in bytes of what a device is told to zero, and of
+	// direct reads. It suits nearly every device's logical blocks and most kernels'
+	// pages.
 	zeroAlign = 4096
 	// zeroBuffer is how many zeros are written or read back at a time, in bytes.
 	zeroBuffer = 1 << 20
@@ -69,15 +69,10 @@ func (d *destination) zeroAligned(off, size int64) error {
 func (d *destination) discard(off, size int64) error {
 	arg := [2]uint64{uint64(off), uint64(size)}
 	_ = ioctlRange(d.f, unix.BLKDISCARD, &arg)
-	direct, err := openDirect(d)
-	if err != nil {
-		return d.writeZeros(off, size)
-	}
-	defer direct.Close()
 	buf := alignedBuffer(zeroBuffer)
 	for end := off + size; off < end; {
 		n := min(zeroBuffer, end-off)
-		_, err := direct.ReadAt(buf[:n], off)
+		_, err := d.ReadAt(buf[:n], off)
 		if err == nil {
 			err = d.clear(buf[:n], off)
 		} else {
@@ -121,11 +116,4 @@ func (d *destination) writeZeros(off, size int64) error {
 		size -= n
 	}
 	return nil
-}
-
-// alignedBuffer makes a buffer of n bytes for direct reads.
-func alignedBuffer(n int) []byte {
-	b := make([]byte, n+zeroAlign)
-	skip := -int(uintptr(unsafe.Pointer(unsafe.SliceData(b)))) & (zeroAlign - 1)
-	return b[skip : skip+n : skip+n]
 }

@@ -17,14 +17,16 @@ type fetcher struct {
 	sum    *xxhash.Digest // of the bytes read
 	dec    *zstd.Decoder
 
-	queue chan<- fetched // in order, to Next
-	work  chan *Segment  // to the workers
-	pool  *segmentPool
-	quit  <-chan struct{}
+	queue  chan<- fetched // in order, to Next
+	work   chan *Segment  // to the workers
+	frames chan []byte    // to be used again
+	pool   *segmentPool
+	quit   <-chan struct{}
 }
 
 func (f *fetcher) start(workers, held int) {
-	f.work = make(chan *Segment, workers)
+	f.work = make(chan *Segment, 1)
+	f.frames = make(chan []byte, workers+2) // those of work, one in each worker, and the next
 	f.pool = newSegmentPool(held + 4)
 	for range workers {
 		go f.decompress()
@@ -80,7 +82,12 @@ func (f *fetcher) fetch(s *Segment) (*patchEnd, error) {
 
 func (f *fetcher) fetchSegment(s *Segment) error {
 	s.Offset = f.offset
-	fr, err := readFrame(f.in, s.frame)
+	var buf []byte
+	select {
+	case buf = <-f.frames:
+	default:
+	}
+	fr, err := readFrame(f.in, buf)
 	s.frame, s.content = fr.bytes, fr.content
 	if err != nil {
 		return partError("segment", f.offset, len(fr.bytes), err)
@@ -129,6 +136,8 @@ func (f *fetcher) decompress() {
 		if err := s.decode(f.dec); err != nil {
 			s.err = corrupt("segment", s.Offset, "%w", err)
 		}
+		f.frames <- s.frame
+		s.frame = nil
 		s.ready <- struct{}{}
 	}
 }

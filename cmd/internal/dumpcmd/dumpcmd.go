@@ -8,7 +8,6 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"runtime/debug"
 
 	ucli "github.com/urfave/cli/v2"
 	"golang.org/x/sys/unix"
@@ -21,9 +20,6 @@ import (
 
 // Main runs the program and returns its exit status.
 func Main(args []string, std cli.Streams) int {
-	// What is dumped passes through buffers that are used again; the set of changed chunks, which can be large, is most of what
-	// lives. It shall not take twice its size.
-	debug.SetGCPercent(25)
 	return command().Main(args, std)
 }
 

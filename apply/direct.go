@@ -1,0 +1,105 @@
+package apply
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"sync"
+	"sync/atomic"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// directSize is how much is read past the cache at a time, in bytes.
+const directSize = 256 << 10
+
+// A direct reads the destination past the page cache. After writes that failed, that
+// holds, as if all were well, what the device does not: a run that is repeated then
+// would take it for right and write nothing.
+type direct struct {
+	f      *os.File
+	dest   *destination
+	cached atomic.Bool // the file system can't do without the cache
+}
+
+// openDirect opens the destination once more, for reading past the cache where the
+// file system can do that.
+func openDirect(d *destination) (*direct, error) {
+	// This way it is the same file or device, whatever its name means by now.
+	name := fmt.Sprintf("/proc/self/fd/%d", d.f.Fd())
+	in := &direct{dest: d}
+	var err error
+	in.f, err = os.OpenFile(name, os.O_RDONLY|unix.O_DIRECT, 0)
+	if errors.Is(err, unix.EINVAL) {
+		in.f, err = os.OpenFile(name, os.O_RDONLY, 0)
+		in.useCache()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open %s to read it: %w", d.path, cause(err))
+	}
+	return in, nil
+}
+
+// useCache gives up reading past the cache, and empties it as far as it can.
+func (in *direct) useCache() {
+	in.cached.Store(true)
+	_ = unix.Fadvise(int(in.dest.f.Fd()), 0, 0, unix.FADV_DONTNEED)
+}
+
+// ReadAt implements [io.ReaderAt], for several goroutines. What is aligned to
+// zeroAlign, in memory too, is read without a copy.
+func (in *direct) ReadAt(b []byte, off int64) (done int, err error) {
+	for done < len(b) && err == nil {
+		var n int
+		if in.cached.Load() {
+			n, err = in.dest.f.ReadAt(b[done:], off+int64(done))
+		} else if n, err = in.readPart(b[done:], off+int64(done)); errors.Is(err, unix.EINVAL) {
+			in.useCache()
+			err = nil
+		}
+		done += n
+	}
+	if done == len(b) {
+		err = nil
+	}
+	return done, err
+}
+
+// readPart reads the beginning of b; io.EOF comes with less than could be read.
+func (in *direct) readPart(b []byte, off int64) (int, error) {
+	if whole := len(b) / zeroAlign * zeroAlign; whole > 0 && off%zeroAlign == 0 && misaligned(b) == 0 {
+		return in.f.ReadAt(b[:whole], off)
+	}
+	buf := directBuffers.Get().(*[]byte)
+	defer directBuffers.Put(buf)
+	skip := off % zeroAlign
+	want := min((skip+int64(len(b))+zeroAlign-1)/zeroAlign*zeroAlign, directSize)
+	got, err := in.f.ReadAt((*buf)[:want], off-skip)
+	if int64(got) < skip {
+		return 0, err
+	}
+	return copy(b, (*buf)[skip:got]), err
+}
+
+var directBuffers = sync.Pool{New: func() any {
+	b := alignedBuffer(directSize)
+	return &b
+}}
+
+// alignedBuffer makes a buffer of n bytes for direct reads.
+func alignedBuffer(n int) []byte {
+	b := make([]byte, n+zeroAlign)
+	skip := -misaligned(b) & (zeroAlign - 1)
+	return b[skip : skip+n : skip+n]
+}
+
+// misaligned tells by how many bytes the memory of b is past a multiple of zeroAlign.
+func misaligned(b []byte) int {
+	return int(uintptr(unsafe.Pointer(unsafe.SliceData(b))) & (zeroAlign - 1))
+}
+
+func (in *direct) Close() error { return in.f.Close() }
+
+var _ io.ReaderAt = (*direct)(nil)
