@@ -3,13 +3,14 @@
 # make demo     show the main job on a real snapshot (root; Debian, or a kernel with device-mapper)
 # make test     run everything; installs what it needs (root, Debian)
 # make bench    measure the programs beside others (root, Debian; 30 GiB in /var/tmp)
+# make bench-scale  measure dumps of 4 GiB to 16 TiB (3 GiB in /var/tmp)
 
 PREFIX  ?= /usr/local
 DESTDIR ?=
 PROGRAMS = lvmsync-dump lvmsync-apply lvmsync-patch
 FUZZTIME ?= 6s
 
-.PHONY: all install demo test check unit guest lvm lvm-first lvm-second fuzz bench microbench clean
+.PHONY: all install demo test check unit guest lvm lvm-first lvm-second fuzz bench bench-scale microbench clean
 
 all:
 	go build -trimpath -o bin/ $(PROGRAMS:%=./cmd/%)
@@ -58,6 +59,10 @@ fuzz:
 # The programs beside what one would use instead: docs/performance.md.
 bench: all
 	testdata/bench/run
+
+# Whether a dump's time and memory grow faster than what has changed.
+bench-scale: all
+	PATH=$(CURDIR)/bin:$$PATH go run ./testdata/bench/scale
 
 # The hot paths, and a device that delays each read.
 microbench:
