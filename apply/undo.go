@@ -18,6 +18,10 @@ import (
 // in bytes: enough that the disk sets the pace, not the number of flushes.
 const undoBatch = 16 << 20
 
+// undoSegment is how much data goes into a segment of the undo patch, in bytes: a
+// few of them are held.
+const undoSegment = 1 << 20
+
 // An undo is the undo patch of a run: what the destination held before, written
 // ahead. Nothing is overwritten before what it held is durable in the patch.
 type undo struct {
@@ -132,7 +136,7 @@ func (u *undo) append(r format.Record, data []byte) error {
 
 // room returns a segment with room for a block.
 func (u *undo) room() (*format.Segment, error) {
-	if s := u.segment; s != nil && (len(s.Records) == format.MaxSegmentExtents || len(s.Data) > format.MaxSegmentData-format.RefineSize) {
+	if s := u.segment; s != nil && (len(s.Records) == format.MaxSegmentExtents || len(s.Data) > undoSegment-format.RefineSize) {
 		if err := u.write(); err != nil {
 			return nil, err
 		}
