@@ -1,9 +1,7 @@
 package main
 
 import (
-	"bufio"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"sync"
@@ -34,56 +32,47 @@ func readAll(paths []string) error {
 	return errors.Join(errs...)
 }
 
-// eachExtent reads the list of extents at path.
-func eachExtent(path string, do func(off, n int64) error) error {
-	f, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	lines := bufio.NewScanner(f)
-	for lines.Scan() {
-		var off, n int64
-		if _, err := fmt.Sscan(lines.Text(), &off, &n); err != nil {
-			return err
-		}
-		if err := do(off, n); err != nil {
-			return err
-		}
-	}
-	return lines.Err()
+// aligned is a buffer as O_DIRECT wants it.
+func aligned(n int) ([]byte, error) {
+	return syscall.Mmap(-1, 0, n, syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_ANON|syscall.MAP_PRIVATE)
 }
 
-func pread(extents, path string) error {
-	f, err := os.Open(path)
+func pread(extents, path string, direct int) error {
+	f, err := os.OpenFile(path, os.O_RDONLY|direct, 0)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
-	b := make([]byte, 1<<20)
-	return eachExtent(extents, func(off, n int64) error {
-		_, err := f.ReadAt(b[:n], off)
+	b, err := aligned(piece)
+	if err != nil {
+		return err
+	}
+	return eachExtent(extents, func(e extent) error {
+		_, err := f.ReadAt(b[:e.len], e.off)
 		return err
 	})
 }
 
-func pwrite(extents, data, path string) error {
+func pwrite(extents, data, path string, direct int) error {
 	in, err := os.Open(data)
 	if err != nil {
 		return err
 	}
 	defer in.Close()
-	out, err := os.OpenFile(path, os.O_WRONLY, 0)
+	out, err := os.OpenFile(path, os.O_WRONLY|direct, 0)
 	if err != nil {
 		return err
 	}
 	defer out.Close()
-	b := make([]byte, 1<<20)
-	err = eachExtent(extents, func(off, n int64) error {
-		if _, err := io.ReadFull(in, b[:n]); err != nil {
+	b, err := aligned(piece)
+	if err != nil {
+		return err
+	}
+	err = eachExtent(extents, func(e extent) error {
+		if _, err := io.ReadFull(in, b[:e.len]); err != nil {
 			return err
 		}
-		_, err := out.WriteAt(b[:n], off)
+		_, err := out.WriteAt(b[:e.len], e.off)
 		return err
 	})
 	return errors.Join(err, syscall.Fdatasync(int(out.Fd())))

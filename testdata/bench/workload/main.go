@@ -1,10 +1,16 @@
 // Workload makes what "make bench" measures with, and does what the programs are
 // measured against: reading and writing the same bytes and nothing else.
 //
-//	workload make FOLDER BYTES          images, COW stores and lists of extents
-//	workload read FILE...               all of each file, all at the same time
-//	workload pread EXTENTS FILE         the extents of a file
-//	workload pwrite EXTENTS DATA FILE   the extents of a file, from data side by side, with fdatasync
+//	workload make FOLDER BYTES PART...            images, COW stores and lists of extents: see parts
+//	workload generation NUMBER IMAGE              changes 1% of an image, differently for each number
+//	workload differ OLD NEW EXTENTS DATA          the extents that differ, and what they hold in NEW
+//	workload copy EXTENTS FROM TO                 the extents of a file to the same places of another
+//	workload spoil EXTENTS FILE                   inverts what the extents hold
+//	workload read FILE...                         all of each file, all at the same time
+//	workload pread [--direct] EXTENTS FILE        the extents of a file
+//	workload pwrite [--direct] EXTENTS DATA FILE  the extents of a file, from data side by side, with fdatasync
+//
+// With --direct, past the page cache.
 package main
 
 import (
@@ -12,6 +18,7 @@ import (
 	"log"
 	"os"
 	"strconv"
+	"syscall"
 )
 
 const block = 4096
@@ -20,24 +27,41 @@ type extent struct{ off, len int64 }
 
 func main() {
 	log.SetFlags(0)
-	args := os.Args[1:]
-	var err error
-	switch {
-	case len(args) == 3 && args[0] == "make":
-		var size int64
-		if size, err = strconv.ParseInt(args[2], 10, 64); err == nil {
-			err = makeAll(args[1], size)
-		}
-	case len(args) > 1 && args[0] == "read":
-		err = readAll(args[1:])
-	case len(args) == 3 && args[0] == "pread":
-		err = pread(args[1], args[2])
-	case len(args) == 4 && args[0] == "pwrite":
-		err = pwrite(args[1], args[2], args[3])
-	default:
-		err = errors.New("usage: see main.go")
-	}
-	if err != nil {
+	if err := do(os.Args[1:]); err != nil {
 		log.Fatal("workload: ", err)
 	}
+}
+
+func do(args []string) error {
+	var mode string
+	if len(args) > 0 {
+		mode, args = args[0], args[1:]
+	}
+	direct := 0
+	if len(args) > 0 && args[0] == "--direct" && (mode == "pread" || mode == "pwrite") {
+		direct, args = syscall.O_DIRECT, args[1:]
+	}
+	switch {
+	case mode == "make" && len(args) > 2:
+		size, err := strconv.ParseInt(args[1], 10, 64)
+		if err != nil {
+			return err
+		}
+		return makeParts(args[0], size, args[2:])
+	case mode == "generation" && len(args) == 2:
+		return generation(args[0], args[1])
+	case mode == "differ" && len(args) == 4:
+		return differ(args[0], args[1], args[2], args[3])
+	case mode == "copy" && len(args) == 3:
+		return copyExtents(args[0], args[1], args[2])
+	case mode == "spoil" && len(args) == 2:
+		return spoil(args[0], args[1])
+	case mode == "read" && len(args) > 0:
+		return readAll(args)
+	case mode == "pread" && len(args) == 2:
+		return pread(args[0], args[1], direct)
+	case mode == "pwrite" && len(args) == 3:
+		return pwrite(args[0], args[1], args[2], direct)
+	}
+	return errors.New("usage: see main.go")
 }
