@@ -1,31 +1,65 @@
 # Prints for each group a table of ratios to its first case: wall time with its spread
-# over the rounds, processor time, peak memory and what went to standard output.
+# over the rounds, processor time, peak memory and what went to standard output. Below,
+# how the first of our programs stands to the best peer, and a pipe to its slower part.
 function median(list, n,    i, j, t) {
 	for (i = 2; i <= n; i++)
 		for (j = i; j > 1 && list[j - 1] > list[j]; j--) { t = list[j]; list[j] = list[j - 1]; list[j - 1] = t }
 	return n % 2 ? list[(n + 1) / 2] : (list[n / 2] + list[n / 2 + 1]) / 2
 }
+function ratio(a, b) { return b > 0 ? a / b : 0 }
+# ratios fills r with the sorted ratios of the wall times of two cases; it returns their median.
+function ratios(key, ref, r,    i, n) {
+	n = count[key] < count[ref] ? count[key] : count[ref]
+	split("", r)
+	for (i = 1; i <= n; i++) r[i] = ratio(wall[key, i], wall[ref, i])
+	rounds = n
+	return median(r, n)
+}
+# best returns the case of a kind in a group with the smallest, or largest, ratio to a case.
+function best(g, kind, ref, largest,    k, x, found, limit) {
+	for (k = 1; k <= total; k++)
+		if (group[keys[k]] == g && kinds[keys[k]] == kind) {
+			x = ratios(keys[k], ref, r)
+			if (found == "" || (largest ? x > limit : x < limit)) { found = keys[k]; limit = x }
+		}
+	return found
+}
+function below(g,    own, other, x) {
+	own = ours[g]
+	if (own == "") return
+	if ((other = best(g, "peer", own, 0)) != "") {
+		x = ratios(other, own, r)
+		printf "\n%s is %.2f times as fast as the best peer, %s (%.2f–%.2f).\n", name[own], x, name[other], r[1], r[rounds]
+	}
+	if ((other = best(g, "part", own, 1)) != "") {
+		x = ratios(own, other, r)
+		printf "\n%s takes %.2f times as long as the slower of the two alone, %s (%.2f–%.2f).\n", name[own], x, name[other], r[1], r[rounds]
+	}
+}
 {
 	key = $1 "\t" $2
-	if (!(key in count)) { keys[++total] = key; group[key] = $1; name[key] = $2 }
+	if (!(key in count)) { keys[++total] = key; group[key] = $1; name[key] = $2; kinds[key] = $3 }
 	n = ++count[key]
-	wall[key, n] = $3; cpu[key, n] = $4
-	if ($5 != "") { split($5, m, " "); memory[key] = m[1]; size[key] = m[2] }
-	if (!($1 in first)) first[$1] = key
+	wall[key, n] = $4; cpu[key, n] = $5
+	if ($6 > memory[key]) memory[key] = $6
+	size[key] = $7
+	if (!($1 in first)) { first[$1] = key; order[++groups] = $1 }
+	if ($3 == "own" && !($1 in ours)) ours[$1] = key
 }
 END {
-	for (k = 1; k <= total; k++) {
-		key = keys[k]; ref = first[group[key]]
-		if (key == ref)
-			printf "\n### %s\n\n| | time | spread | CPU | peak memory | output |\n|---|---|---|---|---|---|\n", group[key]
-		n = count[key]
-		for (i = 1; i <= n; i++) { r[i] = wall[key, i] / wall[ref, i]; c[i] = cpu[key, i] / cpu[ref, i] }
-		mid = median(r, n)
-		peak = out = ""
-		if (key in memory) peak = sprintf("%.0f MiB", memory[key] / 1024)
-		if (size[key] + 0 != 0) out = sprintf("%.1f MiB", size[key] / 1048576)
-		label = name[key]
-		gsub(/\|/, "\\|", label)
-		printf("| %s | %.2f | %.2f–%.2f | %.2f | %s | %s |\n", label, mid, r[1], r[n], median(c, n), peak, out)
+	for (g = 1; g <= groups; g++) {
+		printf "\n### %s\n\n| | time | spread | CPU | peak memory | output |\n|---|---|---|---|---|---|\n", order[g]
+		ref = first[order[g]]
+		for (k = 1; k <= total; k++) {
+			key = keys[k]
+			if (group[key] != order[g]) continue
+			mid = ratios(key, ref, r)
+			for (i = 1; i <= rounds; i++) c[i] = ratio(cpu[key, i], cpu[ref, i])
+			out = size[key] > 0 ? sprintf("%.1f MiB", size[key] / 1048576) : ""
+			label = name[key]
+			gsub(/\|/, "\\|", label)
+			printf("| %s | %.2f | %.2f–%.2f | %.2f | %.0f MiB | %s |\n", label, mid, r[1], r[rounds], median(c, rounds), memory[key] / 1024, out)
+		}
+		below(order[g])
 	}
 }
