@@ -2,7 +2,7 @@
 # make install  install them and their manual pages below PREFIX
 # make demo     show the main job on a real snapshot (root; Debian, or a kernel with device-mapper)
 # make test     run everything; installs what it needs (root, Debian)
-# make bench    measure the programs beside others (root, Debian; 30 GiB in /var/tmp)
+# make bench    measure the programs beside others (root, Debian; 36 GiB in /var/tmp)
 # make bench-scale  measure dumps of 4 GiB to 16 TiB (3 GiB in /var/tmp)
 
 PREFIX  ?= /usr/local

@@ -1,6 +1,7 @@
 # Prints for each group a table of ratios to its first case: wall time with its spread
 # over the rounds, processor time, peak memory and what went to standard output. Below,
-# how the first of our programs stands to the best peer, and a pipe to its slower part.
+# how the first of our programs stands to the best peer, the same of those that don't
+# compress, and a pipe to its slower part.
 function median(list, n,    i, j, t) {
 	for (i = 2; i <= n; i++)
 		for (j = i; j > 1 && list[j - 1] > list[j]; j--) { t = list[j]; list[j] = list[j - 1]; list[j - 1] = t }
@@ -24,16 +25,18 @@ function best(g, kind, ref, largest,    k, x, found, limit) {
 		}
 	return found
 }
-function below(g,    own, other, x) {
+function beside(own, other, text,    x) {
+	if (own == "" || other == "") return
+	x = ratios(other, own, r)
+	printf "\n%s is %.2f times as fast as %s, %s (%.2f–%.2f).\n", name[own], x, text, name[other], r[1], r[rounds]
+}
+function below(g,    own, part, x) {
 	own = ours[g]
-	if (own == "") return
-	if ((other = best(g, "peer", own, 0)) != "") {
-		x = ratios(other, own, r)
-		printf "\n%s is %.2f times as fast as the best peer, %s (%.2f–%.2f).\n", name[own], x, name[other], r[1], r[rounds]
-	}
-	if ((other = best(g, "part", own, 1)) != "") {
-		x = ratios(own, other, r)
-		printf "\n%s takes %.2f times as long as the slower of the two alone, %s (%.2f–%.2f).\n", name[own], x, name[other], r[1], r[rounds]
+	beside(own, best(g, "peer", own, 0), "the best peer")
+	beside(stored[g], best(g, "peer-stored", stored[g], 0), "the best peer that doesn't compress")
+	if (own != "" && (part = best(g, "part", own, 1)) != "") {
+		x = ratios(own, part, r)
+		printf "\n%s takes %.2f times as long as the slower of the two alone, %s (%.2f–%.2f).\n", name[own], x, name[part], r[1], r[rounds]
 	}
 }
 {
@@ -44,6 +47,7 @@ function below(g,    own, other, x) {
 	if ($6 > memory[key]) memory[key] = $6
 	size[key] = $7
 	if (!($1 in first)) { first[$1] = key; order[++groups] = $1 }
+	if ($3 == "stored" && !($1 in stored)) stored[$1] = key
 	if ($3 == "own" && !($1 in ours)) ours[$1] = key
 }
 END {
