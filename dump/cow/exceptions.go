@@ -48,6 +48,7 @@ func (s *Store) exceptions(ctx context.Context, volumeSize, initialisedAreas int
 		layout:       s.layout,
 		volumeChunks: chunksOf(volumeSize, s.layout.chunkBytes),
 		old:          roaring64.New(),
+		batch:        make([]uint64, 0, minBatch),
 		eachChecked:  eachChecked,
 	}
 	ahead := newReadAhead(s.r, s.layout, max(initialisedAreas, 1))
@@ -93,8 +94,13 @@ type exceptionList struct {
 	batch []uint64
 }
 
-// batchSize is how many old chunks are added to the set at a time: 8 MiB of them.
-const batchSize = 1 << 20
+// The smallest and the largest batch, in old chunks: of 8 bytes, before they are added. In between it's a part of the
+// set, for to add a batch takes as long as to walk through the set.
+const (
+	minBatch  = 128 << 10
+	maxBatch  = 1 << 20
+	batchPart = 8
+)
 
 // errTwice means that an old chunk is listed twice, somewhere.
 var errTwice = errors.New("an old chunk is listed twice")
@@ -106,10 +112,10 @@ func (l *exceptionList) merge() error {
 	added.AddMany(l.batch)
 	want := l.old.GetCardinality() + uint64(len(l.batch))
 	l.old.Or(added)
-	l.batch = l.batch[:0]
 	if l.old.GetCardinality() != want {
 		return errTwice
 	}
+	l.batch = slices.Grow(l.batch[:0], int(min(want/batchPart, maxBatch)))
 	return nil
 }
 
@@ -161,7 +167,7 @@ func (l *exceptionList) add(oldChunk, newChunk uint64) error {
 	case l.eachChecked:
 		return nil
 	}
-	if l.batch = append(l.batch, oldChunk); len(l.batch) == batchSize {
+	if l.batch = append(l.batch, oldChunk); len(l.batch) == cap(l.batch) {
 		return l.merge()
 	}
 	return nil
