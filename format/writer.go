@@ -10,6 +10,7 @@ import (
 	"sync"
 
 	"github.com/cespare/xxhash/v2"
+	"github.com/klauspost/compress"
 	"github.com/klauspost/compress/zstd"
 )
 
@@ -166,7 +167,7 @@ func (w *Writer) compress() {
 	for s := range w.jobs {
 		if w.firstError() == nil {
 			content := s.marshal()
-			if w.enc == nil {
+			if w.enc == nil || incompressible(s.Data) {
 				s.frame = appendStored(s.frame[:0], content)
 			} else { // grown beforehand, for the library would do so step by step
 				s.frame = w.enc.EncodeAll(content, slices.Grow(s.frame[:0], w.enc.MaxEncodedSize(len(content))))
@@ -174,6 +175,22 @@ func (w *Writer) compress() {
 		}
 		s.ready <- struct{}{}
 	}
+}
+
+// incompressible tells from a few samples whether it's no use to compress data.
+func incompressible(data []byte) bool {
+	const samples, size = 8, 4 << 10
+	if len(data) < samples*size {
+		return false
+	}
+	for i := range samples {
+		at := (len(data) - size) * i / (samples - 1)
+		// What is likely to compress has 0.1 or more.
+		if compress.Estimate(data[at:at+size]) > 0.1 {
+			return false
+		}
+	}
+	return true
 }
 
 // writeFrames writes the frames in the order of their segments.
