@@ -9,10 +9,12 @@ import (
 	"io"
 	"iter"
 	"slices"
+	"sync"
 
 	"github.com/cespare/xxhash/v2"
 	"golang.org/x/sync/errgroup"
 
+	"lvmsync/dump/blockdev"
 	"lvmsync/format"
 )
 
@@ -149,7 +151,6 @@ func sampleWindows(extents iter.Seq2[format.Extent, error], volumeSize int64) ([
 // sampleStratum takes the samples of one stratum.
 func sampleStratum(ctx context.Context, in io.ReaderAt, windows []format.Extent) (format.Fingerprint, error) {
 	var good, zero format.Fingerprint
-	buf := make([]byte, sampleWindow)
 	for _, w := range windows {
 		if err := ctx.Err(); err != nil {
 			return nil, err
@@ -157,25 +158,14 @@ func sampleStratum(ctx context.Context, in io.ReaderAt, windows []format.Extent)
 		if len(good) == stratumSample {
 			break
 		}
-		if n, err := in.ReadAt(buf[:w.Len], w.Off); errors.Is(err, errPassOver) {
+		found, zeros, err := sampleIn(in, w, good)
+		if errors.Is(err, errPassOver) {
 			continue
-		} else if int64(n) < w.Len {
-			return nil, readError(w, err)
 		}
-		for at := int64(0); at < w.Len; at += format.SampleSize {
-			block, off := buf[at:at+format.SampleSize], w.Off+at
-			if overlaps(good, off) {
-				continue
-			}
-			s := format.Sample{Offset: off, Hash: format.Hash(xxhash.Sum64(block))}
-			if !bytes.Equal(block, zeroSample[:]) {
-				good = append(good, s)
-				break
-			}
-			if at == 0 {
-				zero = append(zero, s)
-			}
+		if err != nil {
+			return nil, err
 		}
+		good, zero = append(good, found...), append(zero, zeros...)
 	}
 	for _, s := range zero {
 		if len(good) < stratumSample && !overlaps(good, s.Offset) {
@@ -185,6 +175,45 @@ func sampleStratum(ctx context.Context, in io.ReaderAt, windows []format.Extent)
 	slices.SortFunc(good, func(a, b format.Sample) int { return cmp.Compare(a.Offset, b.Offset) })
 	return good, nil
 }
+
+// sampleIn takes a sample of the first block in a window that isn't zero and doesn't
+// overlap others. If the first block of all is zero, that comes, too.
+func sampleIn(in io.ReaderAt, window format.Extent, others format.Fingerprint) (good, zero format.Fingerprint, err error) {
+	buf := sampleBuffers.Get().(*[]byte)
+	defer sampleBuffers.Put(buf)
+	for at := int64(0); at < window.Len; {
+		// Mostly the first block will do.
+		part := format.Extent{Off: window.Off + at, Len: format.SampleSize}
+		if at > 0 {
+			part.Len = window.Len - at
+		}
+		b := (*buf)[:part.Len]
+		if n, err := in.ReadAt(b, part.Off); errors.Is(err, errPassOver) {
+			return nil, nil, err
+		} else if int64(n) < part.Len {
+			return nil, nil, readError(part, err)
+		}
+		for ; len(b) > 0; b, at = b[format.SampleSize:], at+format.SampleSize {
+			block, off := b[:format.SampleSize], window.Off+at
+			if overlaps(others, off) {
+				continue
+			}
+			s := format.Fingerprint{{Offset: off, Hash: format.Hash(xxhash.Sum64(block))}}
+			if !bytes.Equal(block, zeroSample[:]) {
+				return s, zero, nil
+			}
+			if at == 0 {
+				zero = s
+			}
+		}
+	}
+	return nil, zero, nil
+}
+
+var sampleBuffers = sync.Pool{New: func() any {
+	b := blockdev.AlignedBuffer(sampleWindow)
+	return &b
+}}
 
 // overlaps tells whether a sample at off would overlap one of those.
 func overlaps(samples format.Fingerprint, off int64) bool {
