@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 
 	"github.com/cespare/xxhash/v2"
 	"github.com/klauspost/compress/zstd"
@@ -116,13 +115,18 @@ func (f *frame) read(in io.Reader, n int) error {
 	return err
 }
 
+// storedSize is the size in bytes of what appendStored makes of n bytes, or a little
+// more.
+func storedSize(n int) int {
+	const overhead = 4 + 1 + 4 + frameSumSize // magic, descriptor, size, checksum; then a header for each block
+	return overhead + n + (n/maxBlockSize+1)*blockHeaderSize
+}
+
 // appendStored appends content to b as a zstd frame that isn't compressed,
 // which the library can't make: a frame header with the content size in 4 bytes,
 // raw blocks, the content's checksum.
 func appendStored(b, content []byte) []byte {
-	const descriptor = 2<<6 | 1<<5 | 1<<2     // 4-byte size, single segment, checksum
-	const overhead = 4 + 1 + 4 + frameSumSize // magic, descriptor, size, checksum; then a header for each block
-	b = slices.Grow(b, overhead+len(content)+(len(content)/maxBlockSize+1)*blockHeaderSize)
+	const descriptor = 2<<6 | 1<<5 | 1<<2 // 4-byte size, single segment, checksum
 	b = le.AppendUint32(b, zstdMagic)
 	b = append(b, descriptor)
 	b = le.AppendUint32(b, uint32(len(content)))

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"slices"
 	"unsafe"
 
 	"github.com/cespare/xxhash/v2"
@@ -52,6 +53,10 @@ func newWriteSegment() *Segment {
 	buf = buf[: dataStart+MaxSegmentData : dataStart+MaxSegmentData]
 	return &Segment{buf: buf, Data: buf[dataStart:dataStart], ready: make(chan struct{}, 1)}
 }
+
+// frameBuffer is the memory of the last frame, with room for n bytes. The library
+// would let it grow step by step.
+func (s *Segment) frameBuffer(n int) []byte { return slices.Grow(s.frame[:0], n) }
 
 // Release gives the segment back to its Writer, unwritten, or to its Reader.
 // Once it has gone back, Release does nothing.

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"runtime"
-	"slices"
 	"sync"
 
 	"github.com/cespare/xxhash/v2"
@@ -75,7 +74,7 @@ func NewWriter(w io.Writer, h Header, o WriterOptions) (*Writer, error) {
 	pw := &Writer{
 		header: h,
 		order:  newExtentOrder(&h),
-		pool:   newSegmentPool(workers + 4),
+		pool:   newSegmentPool(workers + 2),
 		jobs:   make(chan *Segment, workers),
 		queue:  make(chan queued, 2*workers),
 		out:    output{w: w, sum: xxhash.New()},
@@ -168,9 +167,9 @@ func (w *Writer) compress() {
 		if w.firstError() == nil {
 			content := s.marshal()
 			if w.enc == nil || incompressible(s.Data) {
-				s.frame = appendStored(s.frame[:0], content)
-			} else { // grown beforehand, for the library would do so step by step
-				s.frame = w.enc.EncodeAll(content, slices.Grow(s.frame[:0], w.enc.MaxEncodedSize(len(content))))
+				s.frame = appendStored(s.frameBuffer(storedSize(len(content))), content)
+			} else {
+				s.frame = w.enc.EncodeAll(content, s.frameBuffer(w.enc.MaxEncodedSize(len(content))))
 			}
 		}
 		s.ready <- struct{}{}
