@@ -13,12 +13,12 @@ import (
 // the most.
 const heldSegments = 8
 
-// held is how many segments of a patch are needed at a time.
+// held is how many segments of a patch are needed besides the last one.
 func (o Options) held() int {
 	if o.Undo != "" {
 		return heldSegments
 	}
-	return 1
+	return 0
 }
 
 // A replay writes the extents of patches to their destination.

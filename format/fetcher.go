@@ -27,7 +27,7 @@ type fetcher struct {
 func (f *fetcher) start(workers, held int) {
 	f.work = make(chan *Segment, 1)
 	f.frames = make(chan []byte, workers+2) // those of work, one in each worker, and the next
-	f.pool = newSegmentPool(held + 4)
+	f.pool = newSegmentPool(held + 1 + workers + 1) // those of the caller, one in each worker, and the next
 	for range workers {
 		go f.decompress()
 	}
@@ -145,7 +145,8 @@ func (f *fetcher) decompress() {
 // decode decompresses the segment's frame and checks it.
 func (s *Segment) decode(dec *zstd.Decoder) error {
 	if cap(s.buf) < s.content {
-		s.buf = make([]byte, s.content)
+		const step = 256 << 10 // the next one may be a little larger
+		s.buf = make([]byte, min((s.content+step-1)/step*step, MaxSegmentContent))
 	}
 	content, err := dec.DecodeAll(s.frame, s.buf[:0:s.content])
 	if err != nil {

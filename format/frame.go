@@ -99,6 +99,9 @@ func (f *frame) readBlock(in io.Reader) (last bool, err error) {
 	return header&1 != 0, f.read(in, size)
 }
 
+// usualFrame is the size in bytes that few frames exceed.
+const usualFrame = 1 << 20
+
 // read appends n bytes of the input to the frame.
 func (f *frame) read(in io.Reader, n int) error {
 	at := len(f.bytes)
@@ -106,7 +109,11 @@ func (f *frame) read(in io.Reader, n int) error {
 		return fmt.Errorf("zstd frame of more than %d bytes", MaxSegmentFrame)
 	}
 	if cap(f.bytes) < at+n {
-		grown := make([]byte, at, max(at+n, min(2*cap(f.bytes), MaxSegmentFrame)))
+		size := min(2*cap(f.bytes), MaxSegmentFrame)
+		if at > maxBlockSize/2 { // it's not only a header that claims much
+			size = max(size, usualFrame)
+		}
+		grown := make([]byte, at, max(at+n, size))
 		copy(grown, f.bytes)
 		f.bytes = grown
 	}

@@ -15,8 +15,7 @@ import (
 type ReaderOptions struct {
 	// Concurrency is how many segments are decompressed at a time, 0 for one a core.
 	Concurrency int
-	// Held is how many segments the caller keeps while it asks for more, 0 for
-	// as many as Concurrency.
+	// Held is how many segments the caller keeps besides the last one.
 	Held int
 }
 
@@ -82,7 +81,7 @@ func NewReader(r io.Reader, o ReaderOptions) (*Reader, error) {
 	}
 	f := &fetcher{in: in, offset: int64(len(b)), sum: xxhash.New(), queue: pr.queue, quit: pr.quit, dec: dec}
 	f.sum.Write(b)
-	f.start(workers, max(o.Held, workers))
+	f.start(workers, max(o.Held, 0))
 	return pr, nil
 }
 
@@ -105,7 +104,7 @@ func (r *Reader) Header() Header { return r.header }
 // the extents against the volume's size and those before.
 //
 // Release the segment when done with it. At most as many as
-// [ReaderOptions].Held may be held at a time: Next waits for more.
+// [ReaderOptions].Held may be held besides: Next waits for more.
 //
 // io.EOF comes after a whole patch, with index and trailer checked and nothing
 // behind it; a patch that ends early gives ErrTruncated. An error ends the

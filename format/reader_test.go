@@ -112,7 +112,7 @@ func TestReaderClose(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				r, err := NewReader(bytes.NewReader(test.patch), ReaderOptions{Concurrency: 2})
+				r, err := NewReader(bytes.NewReader(test.patch), ReaderOptions{Concurrency: 2, Held: test.hold})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -146,7 +146,7 @@ func TestReaderClose(t *testing.T) {
 func TestReaderHeldSegmentsStay(t *testing.T) {
 	patch := write(t, testHeader(Delta, 1<<20), WriterOptions{},
 		[]Extent{{0, 512, Data}}, []Extent{{512, 512, Data}}, []Extent{{1024, 512, Data}}, []Extent{{1536, 512, Data}})
-	r, err := NewReader(bytes.NewReader(patch), ReaderOptions{Concurrency: 2})
+	r, err := NewReader(bytes.NewReader(patch), ReaderOptions{Concurrency: 2, Held: 4})
 	if err != nil {
 		t.Fatal(err)
 	}
