@@ -143,8 +143,8 @@ func (c *baseCheck) segment(ctx context.Context, s *format.Segment) error {
 	if c.skip || !hasBase(s) {
 		return nil
 	}
-	old, err := c.dest.readData(ctx, s, c.buffer(2, int64(len(s.Data))))
-	if err != nil {
+	old := c.buffer(2, int64(len(s.Data)))
+	if err := c.dest.readData(ctx, s, old); err != nil {
 		return err
 	}
 	return c.compare(ctx, s, old)

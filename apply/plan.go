@@ -6,16 +6,10 @@ import (
 	"lvmsync/format"
 )
 
-// plan finds out what a segment changes, and checks its base. Without an undo patch
-// it's written at once.
-func (p *replay) plan(ctx context.Context, s *format.Segment) error {
-	if cap(p.old) < len(s.Data) {
-		p.old = alignedBuffer(format.MaxSegmentData)
-	}
-	old, err := p.dest.readData(ctx, s, p.old[:len(s.Data)])
-	if err != nil {
-		return err
-	}
+// plan finds out what a segment changes, and checks its base. Old is what the
+// destination holds in its data extents. Without an undo patch it's written at once.
+func (p *replay) plan(ctx context.Context, s *format.Segment, old []byte) error {
+	var err error
 	if p.base != nil {
 		if err := p.base.compare(ctx, s, old); err != nil {
 			return err
@@ -36,8 +30,8 @@ func (p *replay) plan(ctx context.Context, s *format.Segment) error {
 			return err
 		}
 	}
-	p.held = append(p.held, s)
-	if p.undo != nil && len(p.held) < heldSegments && p.undo.pending < undoBatch {
+	p.planned.held = append(p.planned.held, s)
+	if p.undo != nil && len(p.planned.held) < batchSegments && p.undo.pending < undoBatch {
 		return nil
 	}
 	return p.commit(ctx)
@@ -48,7 +42,7 @@ func (p *replay) planData(off int64, data, old []byte) error {
 	p.report.Right += int64(len(data))
 	for e, d := range format.Refine(off, data, old) {
 		p.report.Right -= e.Len
-		p.changes = append(p.changes, change{e, d})
+		p.planned.changes = append(p.planned.changes, change{e, d})
 	}
 	if p.undo == nil {
 		return nil
@@ -88,7 +82,7 @@ func (p *replay) planZero(ctx context.Context, e format.Extent) error {
 			p.report.Right += part.Len
 			continue
 		}
-		p.changes = append(p.changes, change{part, nil})
+		p.planned.changes = append(p.planned.changes, change{part, nil})
 		if p.undo != nil && p.undo.pending >= undoBatch {
 			if err := p.commit(ctx); err != nil {
 				return err
@@ -98,20 +92,55 @@ func (p *replay) planZero(ctx context.Context, e format.Extent) error {
 	return nil
 }
 
-// commit makes the undo patch durable as far as it goes, then writes the changes.
+// commit makes the undo patch durable as far as it goes, then writes what is planned.
+// With an undo patch, the next batch is planned meanwhile, for the disks are slow; the
+// outcome comes from wait.
 func (p *replay) commit(ctx context.Context) error {
-	if p.undo != nil {
-		if err := p.undo.sync(); err != nil {
+	if err := p.wait(); err != nil {
+		return err
+	}
+	b := p.planned
+	if p.undo == nil {
+		p.planned = batch{b.changes[:0], b.held[:0]}
+		return p.carryOut(ctx, b)
+	}
+	p.planned = batch{}
+	pending, err := p.undo.handOver()
+	if err != nil {
+		return err
+	}
+	p.committing = make(chan error, 1)
+	go func() {
+		var err error
+		if pending {
+			err = p.undo.sync()
+		}
+		if err == nil {
+			err = p.carryOut(ctx, b)
+		}
+		p.committing <- err
+	}()
+	return nil
+}
+
+// wait waits until the batch before has been carried out.
+func (p *replay) wait() error {
+	if p.committing == nil {
+		return nil
+	}
+	err := <-p.committing
+	p.committing = nil
+	return err
+}
+
+// carryOut writes the changes of a batch.
+func (p *replay) carryOut(ctx context.Context, b batch) error {
+	for _, c := range b.changes {
+		if err := p.do(ctx, c, func(int64) {}); err != nil {
 			return err
 		}
 	}
-	for _, c := range p.changes {
-		if err := p.do(ctx, c); err != nil {
-			return err
-		}
-	}
-	p.changes = p.changes[:0]
-	for _, s := range p.held {
+	for _, s := range b.held {
 		for _, r := range s.Records {
 			p.done += r.Len
 		}
@@ -119,6 +148,5 @@ func (p *replay) commit(ctx context.Context) error {
 			return err
 		}
 	}
-	p.held = p.held[:0]
 	return nil
 }

@@ -43,7 +43,7 @@ func (d *destination) ReadAt(b []byte, off int64) (int, error) {
 // readData reads what the destination holds in the data extents of a segment, one
 // after another, into buf, which is as long as the segment's data. Where the
 // destination has ended, it stays as it is.
-func (d *destination) readData(ctx context.Context, s *format.Segment, buf []byte) ([]byte, error) {
+func (d *destination) readData(ctx context.Context, s *format.Segment, buf []byte) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(parallelReads)
 	rest := buf
@@ -59,7 +59,7 @@ func (d *destination) readData(ctx context.Context, s *format.Segment, buf []byt
 			g.Go(func() error { return readFull(ctx, d, part, off) })
 		}
 	}
-	return buf, g.Wait()
+	return g.Wait()
 }
 
 // readFull fills b.

@@ -9,16 +9,16 @@ import (
 	"lvmsync/format"
 )
 
-// heldSegments is how many segments wait for their undo patch to be durable, at
-// the most.
-const heldSegments = 8
+// batchSegments is how many segments wait for their undo patch to be durable, at
+// the most, while as many are planned.
+const batchSegments = 8
 
 // held is how many segments of a patch are needed besides the last one.
 func (o Options) held() int {
 	if o.Undo != "" {
-		return heldSegments
+		return 1 + 2*batchSegments
 	}
-	return 0
+	return 1
 }
 
 // A replay writes the extents of patches to their destination.
@@ -35,15 +35,21 @@ type replay struct {
 	resumable bool      // see PartialError
 	undo      *undo     // nil: not wanted
 	readBack  *readBack // nil: not wanted
-	old       []byte    // what the destination holds in a segment's data extents
+	old       [2][]byte // where looks read
 	piece     []byte    // and in a piece of a zero extent
 
-	changes []change          // to be written once the undo patch is durable
+	planned    batch      // to be written once the undo patch is durable
+	committing chan error // the outcome of the batch before; nil: there is none under way
+	totals     format.Totals
+	report     Report // the numbers in it
+	done       int64  // length of the extents dealt with, in bytes
+	through    int64  // extents before this offset have been written
+}
+
+// A batch is what is written in one go.
+type batch struct {
+	changes []change
 	held    []*format.Segment // that they come from
-	totals  format.Totals
-	report  Report // the numbers in it
-	done    int64  // length of the extents dealt with, in bytes
-	through int64  // extents before this offset have been written
 }
 
 // A change is a part of an extent that is to be written, or made zeros if data is nil.
@@ -84,6 +90,9 @@ func (p *replay) fill(r *Report) {
 // run replays everything and makes it durable.
 func (p *replay) run(ctx context.Context) error {
 	err := p.all(ctx)
+	if waitErr := p.wait(); waitErr != nil {
+		err = waitErr // it came first
+	}
 	if p.dryRun {
 		return err
 	}
@@ -115,29 +124,22 @@ func (p *replay) run(ctx context.Context) error {
 }
 
 func (p *replay) all(ctx context.Context) error {
-	for {
-		s, err := p.segments.Next()
-		if err == io.EOF {
-			break
+	next := p.look(ctx)
+	defer func() { _ = next.wait() }() // it reads the destination, which is closed later
+	for next.err != io.EOF {
+		now := next
+		if now.err != nil {
+			return now.err
 		}
-		if err != nil {
-			return err
-		}
-		p.totals.Add(s.Records)
-		p.lost.add(s)
-		if err := p.lost.refuse(p.accept, true); err != nil && !p.dryRun { // which counts all of them
-			return err
-		}
-		if p.compare || p.base != nil && hasBase(s) {
-			err = p.plan(ctx, s)
-		} else {
-			err = p.write(ctx, s)
-		}
-		if err != nil {
+		next = p.look(ctx)
+		if err := p.replay(ctx, now); err != nil {
 			return err
 		}
 	}
 	if err := p.commit(ctx); err != nil {
+		return err
+	}
+	if err := p.wait(); err != nil {
 		return err
 	}
 	if !p.dryRun {
@@ -149,6 +151,59 @@ func (p *replay) all(ctx context.Context) error {
 	return p.base.result()
 }
 
+// replay replays a segment.
+func (p *replay) replay(ctx context.Context, l *look) error {
+	s := l.segment
+	p.totals.Add(s.Records)
+	p.lost.add(s)
+	if err := p.lost.refuse(p.accept, true); err != nil && !p.dryRun { // which counts all of them
+		return err
+	}
+	if err := l.wait(); err != nil {
+		return err
+	}
+	if l.old == nil {
+		return p.write(ctx, s)
+	}
+	return p.plan(ctx, s, l.old)
+}
+
+// A look is a segment and what the destination holds in its data extents, which is
+// read while the segment before is dealt with.
+type look struct {
+	segment *format.Segment
+	err     error      // why there is no segment
+	old     []byte     // once wait has returned; nil: it doesn't matter
+	reading chan error // nil: nothing is read
+}
+
+// look gets the next segment.
+func (p *replay) look(ctx context.Context) *look {
+	s, err := p.segments.Next()
+	l := &look{segment: s, err: err}
+	if err != nil || !p.compare && (p.base == nil || !hasBase(s)) {
+		return l
+	}
+	// Of two, one is in use.
+	p.old[0], p.old[1] = p.old[1], p.old[0]
+	if cap(p.old[0]) < len(s.Data) || p.old[0] == nil {
+		p.old[0] = alignedBuffer(format.MaxSegmentData)
+	}
+	l.old, l.reading = p.old[0][:len(s.Data)], make(chan error, 1)
+	go func() { l.reading <- p.dest.readData(ctx, s, l.old) }()
+	return l
+}
+
+// wait waits until all has been read.
+func (l *look) wait() error {
+	if l.reading == nil {
+		return nil
+	}
+	err := <-l.reading
+	l.reading = nil
+	return err
+}
+
 // write writes a segment whatever the destination holds.
 func (p *replay) write(ctx context.Context, s *format.Segment) error {
 	for e, data := range runs(s) {
@@ -156,7 +211,7 @@ func (p *replay) write(ctx context.Context, s *format.Segment) error {
 		if c.Len = p.room(e); data != nil {
 			c.data = data[:c.Len]
 		}
-		if err := p.do(ctx, c); err != nil {
+		if err := p.do(ctx, c, func(done int64) { p.progress(Applying, p.done+done) }); err != nil {
 			return err
 		}
 		p.done += e.Len
@@ -183,8 +238,8 @@ func (p *replay) finish(ctx context.Context, s *format.Segment) error {
 	return err
 }
 
-// do writes one change.
-func (p *replay) do(ctx context.Context, c change) error {
+// do writes one change. It tells how much has become zeros, for that can be much.
+func (p *replay) do(ctx context.Context, c change, zeroed func(done int64)) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -203,7 +258,7 @@ func (p *replay) do(ctx context.Context, c change) error {
 	if p.dryRun || p.dest.created {
 		return nil // a new file reads as zeros where nothing was written
 	}
-	return p.zero(ctx, c.Off, c.Len)
+	return p.zero(ctx, c.Off, c.Len, zeroed)
 }
 
 // zeroStep is how much is zeroed at a time, in bytes, so that neither an
@@ -211,7 +266,7 @@ func (p *replay) do(ctx context.Context, c change) error {
 const zeroStep = 256 << 20
 
 // zero makes [off, off+size) read as zeros, step by step.
-func (p *replay) zero(ctx context.Context, off, size int64) error {
+func (p *replay) zero(ctx context.Context, off, size int64, zeroed func(done int64)) error {
 	for done := int64(0); done < size; {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -222,9 +277,7 @@ func (p *replay) zero(ctx context.Context, off, size int64) error {
 		}
 		done += n
 		p.through = off + done
-		if !p.compare && len(p.held) == 0 { // not planned
-			p.progress(Applying, p.done+done)
-		}
+		zeroed(done)
 	}
 	return nil
 }

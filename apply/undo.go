@@ -32,8 +32,8 @@ type undo struct {
 	size    int64           // of the volume, in bytes
 	segment *format.Segment // being filled; may be nil
 	saved   int64           // where the last of what was saved ends
-	pending int64           // length of what was saved and may not be durable, in bytes
-	named   bool            // the file's name is durable
+	pending int64           // length of what was saved and has not been handed over, in bytes
+	named   bool            // the file's name is durable; for sync alone
 }
 
 // createUndo creates the undo patch that the options ask for. In a dry run it only
@@ -157,14 +157,15 @@ func (u *undo) write() error {
 	return u.w.Write(s)
 }
 
-// sync makes all that was saved durable.
+// handOver hands over all that was saved, to be made durable by sync, and tells
+// whether there was anything.
+func (u *undo) handOver() (pending bool, err error) {
+	pending, u.pending = u.pending > 0, 0
+	return pending, u.write()
+}
+
+// sync makes all that was handed over durable. Meanwhile more may be added.
 func (u *undo) sync() error {
-	if u.pending == 0 {
-		return nil
-	}
-	if err := u.write(); err != nil {
-		return err
-	}
 	if err := u.w.Flush(); err != nil {
 		return err
 	}
@@ -177,7 +178,6 @@ func (u *undo) sync() error {
 		}
 		u.named = true
 	}
-	u.pending = 0
 	return nil
 }
 

@@ -32,7 +32,8 @@ type WriterOptions struct {
 //
 // The first error sticks: every later call returns it and no trailer is ever
 // written, so that a torn patch never looks whole. The methods are for one
-// goroutine, but for [Writer.NewSegment] and [Segment.Release].
+// goroutine, but for [Writer.NewSegment], [Segment.Release], and [Writer.Flush] before
+// Close or Abort.
 type Writer struct {
 	header Header
 	order  extentOrder
