@@ -10,6 +10,7 @@ package apply
 import (
 	"context"
 	"io"
+	"sync"
 
 	"lvmsync/format"
 )
@@ -55,6 +56,13 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Started == nil {
 		o.Started = func([]format.Header) {}
+	}
+	var mu sync.Mutex
+	warn := o.Warn
+	o.Warn = func(message string) {
+		mu.Lock()
+		defer mu.Unlock()
+		warn(message)
 	}
 	return o
 }

@@ -159,7 +159,7 @@ func (c *baseCheck) compare(ctx context.Context, s *format.Segment, old []byte) 
 			is, shall = inMemory{old[:r.Len], r.Off}, inMemory{data, r.Off}
 			old = old[r.Len:]
 		}
-		if err := c.record(ctx, r, is, []io.ReaderAt{shall}); err != nil {
+		if err := c.record(ctx, r, is, is, []io.ReaderAt{shall}); err != nil {
 			return err
 		}
 	}
@@ -170,8 +170,24 @@ func (c *baseCheck) compare(ctx context.Context, s *format.Segment, old []byte) 
 // patch's turn comes, with the base hashes of a segment. After are the states that
 // this patch and those behind it lead to.
 func (c *baseCheck) records(ctx context.Context, s *format.Segment, before io.ReaderAt, after []io.ReaderAt) error {
+	old := c.buffer(2, int64(len(s.Data)))
+	rest := old
+	for e, data := range runs(s) {
+		if e.Kind == format.Zero {
+			continue
+		}
+		if err := readFull(ctx, before, rest[:max(0, min(e.Len, c.dest.size-e.Off))], e.Off); err != nil {
+			return err
+		}
+		rest = rest[len(data):]
+	}
 	for _, r := range s.Records {
-		if err := c.record(ctx, r, before, after); err != nil {
+		held := before
+		if r.Kind == format.Data {
+			held = inMemory{old[:r.Len], r.Off}
+			old = old[r.Len:]
+		}
+		if err := c.record(ctx, r, held, c.dest, after); err != nil {
 			return err
 		}
 	}
@@ -187,10 +203,10 @@ func hasBase(s *format.Segment) bool {
 	return false
 }
 
-// record compares before with the base hash of one extent. If that differs, the
-// destination may hold already what it shall: an earlier run was interrupted, or got
-// as far as one of the states that follow.
-func (c *baseCheck) record(ctx context.Context, r format.Record, before io.ReaderAt, after []io.ReaderAt) error {
+// record compares before with the base hash of one extent. If that differs, what is on
+// the destination may be already what it shall hold: an earlier run was interrupted, or
+// got as far as one of the states that follow.
+func (c *baseCheck) record(ctx context.Context, r format.Record, before, is io.ReaderAt, after []io.ReaderAt) error {
 	if c.skip || !r.HasBase || r.End() > c.dest.size {
 		return nil
 	}
@@ -203,10 +219,6 @@ func (c *baseCheck) record(ctx context.Context, r format.Record, before io.Reade
 	})
 	if err != nil || sum.Sum64() == r.BaseHash {
 		return err
-	}
-	var is io.ReaderAt = c.dest
-	if m, ok := before.(inMemory); ok {
-		is = m
 	}
 	if c.dest.isNew() {
 		after = nil

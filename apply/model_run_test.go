@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 )
 
@@ -141,7 +142,10 @@ func (r *round) try(a *attempt) *attempt {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	a.cancel = cancel
+	var mu sync.Mutex // with an undo patch, two goroutines take steps
 	step := func() {
+		mu.Lock()
+		defer mu.Unlock()
 		if a.steps++; a.steps == a.at {
 			a.happens()
 		}

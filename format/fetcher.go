@@ -26,7 +26,7 @@ type fetcher struct {
 
 func (f *fetcher) start(workers, held int) {
 	f.work = make(chan *Segment, 1)
-	f.frames = make(chan []byte, workers+2) // those of work, one in each worker, and the next
+	f.frames = make(chan []byte, workers+2)         // those of work, one in each worker, and the next
 	f.pool = newSegmentPool(held + 1 + workers + 1) // those of the caller, one in each worker, and the next
 	for range workers {
 		go f.decompress()

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"sort"
+	"sync"
 
 	"github.com/klauspost/compress/zstd"
 )
@@ -19,6 +20,7 @@ type File struct {
 	trailer trailer
 	index   []IndexEntry
 	dec     *zstd.Decoder
+	frames  sync.Pool // of *[]byte
 }
 
 // OpenFile reads header, trailer and index of the patch in r, which is size
@@ -134,26 +136,43 @@ func (f *File) Touches(off, n int64) (bool, error) {
 
 // ReadSegment reads and checks segment i of the index.
 func (f *File) ReadSegment(i int) (*Segment, error) {
+	s := new(Segment)
+	if err := f.readSegment(i, s); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// readSegment reads it into s, whose memory is used again.
+func (f *File) readSegment(i int, s *Segment) error {
 	e, next := f.index[i], f.trailer.index
 	if i+1 < len(f.index) {
 		next = f.index[i+1].Offset
 	}
 	place := next - e.Offset
-	fr, err := readFrame(bufio.NewReader(io.NewSectionReader(f.r, e.Offset, place)), nil)
+	buf, ok := f.frames.Get().(*[]byte)
+	if !ok {
+		buf = new([]byte)
+	}
+	defer f.frames.Put(buf)
+	fr, err := readFrame(bufio.NewReader(io.NewSectionReader(f.r, e.Offset, place)), *buf)
+	*buf = fr.bytes
 	if err != nil {
-		return nil, placeError("segment", e.Offset, err)
+		return placeError("segment", e.Offset, err)
 	}
 	if int64(len(fr.bytes)) != place {
-		return nil, corrupt("segment", e.Offset, "frame of %d bytes in a place of %d", len(fr.bytes), place)
+		return corrupt("segment", e.Offset, "frame of %d bytes in a place of %d", len(fr.bytes), place)
 	}
-	s := &Segment{Offset: e.Offset, frame: fr.bytes, content: fr.content}
-	if err := s.decode(f.dec); err != nil {
-		return nil, corrupt("segment", e.Offset, "%w", err)
+	s.Offset, s.frame, s.content = e.Offset, fr.bytes, fr.content
+	err = s.decode(f.dec)
+	s.frame = nil
+	if err == nil {
+		err = f.checkSegment(s, e)
 	}
-	if err := f.checkSegment(s, e); err != nil {
-		return nil, corrupt("segment", e.Offset, "%w", err)
+	if err != nil {
+		return corrupt("segment", e.Offset, "%w", err)
 	}
-	return s, nil
+	return nil
 }
 
 // checkSegment checks the segment's extents, and that the index tells the truth

@@ -11,8 +11,12 @@ import (
 // segments of each patch in memory, and is for one goroutine.
 type Merge struct {
 	cursors []*cursor
+	pool    segmentPool
 	err     error
 }
+
+// mergeData is how much data goes into a segment of a Merge, in bytes.
+const mergeData = 1 << 20
 
 // NewMerge returns a Merge of files, the later of which prevail.
 func NewMerge(files ...*File) *Merge {
@@ -24,13 +28,17 @@ func NewMerge(files ...*File) *Merge {
 }
 
 // Next returns the next segment, or io.EOF at the end of all patches. Extents
-// ascend and have hashes, but no base hashes.
+// ascend and have hashes, but no base hashes. A segment that is released is used again.
 func (m *Merge) Next() (*Segment, error) {
 	if m.err != nil {
 		return nil, m.err
 	}
-	s := &Segment{Data: make([]byte, 0, MaxSegmentData)}
-	for len(s.Records) < MaxSegmentExtents && len(s.Data) < MaxSegmentData {
+	s := m.pool.take()
+	if s == nil {
+		s = &Segment{Data: make([]byte, 0, mergeData)}
+	}
+	s.Records, s.Data, s.pool = s.Records[:0], s.Data[:0], &m.pool
+	for len(s.Records) < MaxSegmentExtents && len(s.Data) < mergeData {
 		if m.err = m.add(s); m.err != nil {
 			break
 		}
@@ -49,7 +57,7 @@ func (m *Merge) add(s *Segment) error {
 	}
 	if r.Kind == Data {
 		whole := r.Len
-		r.Len = min(r.Len, int64(MaxSegmentData-len(s.Data)))
+		r.Len = min(r.Len, int64(mergeData-len(s.Data)))
 		if data = data[:r.Len]; r.Len < whole || r.Hash == 0 {
 			r.Hash = xxhash.Sum64(data)
 		}
@@ -97,6 +105,7 @@ type cursor struct {
 	segment int // the next to be read
 	ahead   chan readAhead
 	current *Segment // may be nil
+	spare   *Segment // the one before, to be used again; may be nil
 	record  int      // the next of current
 
 	rest Record // what is left of the extent at the cursor; empty: nothing is loaded
@@ -142,16 +151,21 @@ func (c *cursor) next() error {
 		return r.err
 	}
 	c.segment++
+	c.current, c.spare = r.segment, c.current
+	c.record, c.left = 0, c.current.Data
 	if c.segment < len(c.file.Index()) {
 		c.readAhead()
 	}
-	c.current, c.record, c.left = r.segment, 0, r.segment.Data
 	return nil
 }
 
 func (c *cursor) readAhead() {
+	s := c.spare
+	if s == nil {
+		s = new(Segment)
+	}
 	go func(i int) {
-		s, err := c.file.ReadSegment(i)
+		err := c.file.readSegment(i, s)
 		c.ahead <- readAhead{s, err}
 	}(c.segment)
 }
@@ -180,13 +194,13 @@ func (c *cursor) skip(off int64) error {
 type Overlay struct {
 	below   io.ReaderAt
 	file    *File
-	number  int      // of current in the index
-	current *Segment // the segment read last, for what is asked for next is mostly near
+	number  int     // of current in the index; -1: it isn't one
+	current Segment // the one read last, for what is asked for next is mostly near
 }
 
 // NewOverlay returns below as it will be with the patch applied.
 func NewOverlay(below io.ReaderAt, patch *File) *Overlay {
-	return &Overlay{below: below, file: patch}
+	return &Overlay{below: below, file: patch, number: -1}
 }
 
 // ReadAt implements [io.ReaderAt].
@@ -222,10 +236,14 @@ func (o *Overlay) ReadAt(p []byte, off int64) (int, error) {
 	return len(p), nil
 }
 
-func (o *Overlay) load(i int) (err error) {
-	if o.current == nil || o.number != i {
-		o.number = i
-		o.current, err = o.file.ReadSegment(i)
+func (o *Overlay) load(i int) error {
+	if o.number == i {
+		return nil
 	}
-	return err
+	o.number = -1
+	if err := o.file.readSegment(i, &o.current); err != nil {
+		return err
+	}
+	o.number = i
+	return nil
 }

@@ -6,7 +6,7 @@ import "sync"
 // came back last goes first, so that those which are never needed at the same time
 // are never made.
 type segmentPool struct {
-	free chan struct{} // holds as many as may still be taken
+	free chan struct{} // holds as many as may still be taken; nil: any number
 
 	mu   sync.Mutex
 	idle []*Segment
@@ -39,5 +39,7 @@ func (p *segmentPool) put(s *Segment) {
 	p.mu.Lock()
 	p.idle = append(p.idle, s)
 	p.mu.Unlock()
-	p.free <- struct{}{}
+	if p.free != nil {
+		p.free <- struct{}{}
+	}
 }
