@@ -146,23 +146,3 @@ func TestMemoryIsFlat(t *testing.T) {
 		t.Errorf("allocated %d MiB, limit %d", n>>20, limit>>20)
 	}
 }
-
-func BenchmarkRun(b *testing.B) {
-	const size = 12 * mib
-	volume := noise(size)
-	for name, extents := range map[string][]format.Extent{
-		"one extent":   data(0, size),
-		"4 KiB chunks": every(8*kib, 4*kib, size),
-	} {
-		b.Run(name, func(b *testing.B) {
-			src := &fakeSource{volume: volume, extents: extents}
-			plan, _ := Plan(b.Context(), src)
-			b.SetBytes(plan.DataBytes)
-			for b.Loop() {
-				if _, err := Run(b.Context(), src, io.Discard, Options{Level: 1}); err != nil {
-					b.Fatal(err)
-				}
-			}
-		})
-	}
-}
