@@ -65,7 +65,7 @@ bench: all
 bench-scale: all
 	PATH=$(CURDIR)/bin:$$PATH go run ./testdata/bench/scale
 
-# The hot paths, and a device that delays each read.
+# The hot paths, and a device that delays each read: docs/performance.md says how to compare two versions.
 microbench:
 	go test -run '^$$' -bench . ./...
 	$(LVMTEST) -run '^$$' -bench . ./dump/cow
