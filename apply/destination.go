@@ -165,7 +165,7 @@ func (d *destination) close(o Options) {
 		}
 	}
 	if d.in != nil {
-		d.in.Close()
+		d.in.close()
 	}
 	d.f.Close()
 }

@@ -3,7 +3,6 @@ package apply
 import (
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -100,6 +99,4 @@ func misaligned(b []byte) int {
 	return int(uintptr(unsafe.Pointer(unsafe.SliceData(b))) & (zeroAlign - 1))
 }
 
-func (in *direct) Close() error { return in.f.Close() }
-
-var _ io.ReaderAt = (*direct)(nil)
+func (in *direct) close() { in.f.Close() }

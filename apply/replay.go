@@ -186,8 +186,9 @@ func (p *replay) look(ctx context.Context) *look {
 	}
 	// Of two, one is in use.
 	p.old[0], p.old[1] = p.old[1], p.old[0]
-	if cap(p.old[0]) < len(s.Data) || p.old[0] == nil {
-		p.old[0] = alignedBuffer(format.MaxSegmentData)
+	if p.old[0] == nil || len(p.old[0]) < len(s.Data) {
+		const step = 1 << 20 // the next one may be a little larger
+		p.old[0] = alignedBuffer((len(s.Data)/step + 1) * step)
 	}
 	l.old, l.reading = p.old[0][:len(s.Data)], make(chan error, 1)
 	go func() { l.reading <- p.dest.readData(ctx, s, l.old) }()
