@@ -131,9 +131,15 @@ func (p *replay) all(ctx context.Context) error {
 		if now.err != nil {
 			return now.err
 		}
-		next = p.look(ctx)
+		ahead := now.reading != nil // else it's written at once, before the next is waited for
+		if ahead {
+			next = p.look(ctx)
+		}
 		if err := p.replay(ctx, now); err != nil {
 			return err
+		}
+		if !ahead {
+			next = p.look(ctx)
 		}
 	}
 	if err := p.commit(ctx); err != nil {

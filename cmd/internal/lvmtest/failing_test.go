@@ -173,7 +173,7 @@ func TestFailingUndo(t *testing.T) {
 			if test.between == "" {
 				r = runCommand(t, bytes.NewReader(test.patch), cmd)
 			} else {
-				r = runFed(t, cmd, test.patch, ends[held], func() {
+				r = runFed(t, cmd, test.patch, ends[held+1], func() { // one more: what a segment overwrites is read ahead
 					waitFor(t, dest, lastHeld, p.new)
 					s.fail(t, test.between)
 				})
