@@ -2,6 +2,7 @@ package cow
 
 import (
 	"encoding/binary"
+	"errors"
 	"math"
 	"runtime"
 	"runtime/debug"
@@ -47,12 +48,41 @@ func newBigStore(exceptions int64, chunks uint64) *bigStore {
 	return &bigStore{chunks: chunks, layout: newLayout((areas+2)*257*chunk, chunk), areas: areas}
 }
 
+func (s *bigStore) store() *Store {
+	return &Store{r: s, size: s.layout.chunks * s.layout.chunkBytes, layout: s.layout}
+}
+
 func (s *bigStore) exceptions(b *testing.B) {
 	b.Helper()
-	store := &Store{r: s, size: s.layout.chunks * s.layout.chunkBytes, layout: s.layout}
-	set, err := store.Exceptions(b.Context(), math.MaxInt64, AllAreas)
+	set, err := s.store().Exceptions(b.Context(), math.MaxInt64, AllAreas)
 	if err != nil || set.GetCardinality() != uint64(s.areas*s.layout.areaEntries) {
 		b.Fatalf("%d exceptions: %v", set.GetCardinality(), err)
+	}
+}
+
+// TestExceptionsInBatches has more exceptions than are added to the set at a time.
+func TestExceptionsInBatches(t *testing.T) {
+	const chunks = 1 << 19
+	s := newBigStore(chunks-256, chunks)
+	set, err := s.store().Exceptions(t.Context(), math.MaxInt64, AllAreas)
+	if err != nil {
+		t.Fatal(err)
+	}
+	listed := uint64(s.areas * s.layout.areaEntries)
+	if listed < 3*minBatch || set.GetCardinality() != listed {
+		t.Fatalf("%d chunks of %d", set.GetCardinality(), listed)
+	}
+	for n := range uint64(chunks) {
+		if chunk := n * 2654435761 % chunks; set.Contains(chunk) != (n < listed) {
+			t.Fatalf("chunk %d, the %dth: listed %v", chunk, n, n < listed)
+		}
+	}
+	// The second half lists the chunks of the first once more.
+	s = newBigStore(chunks, chunks/2)
+	_, err = s.store().Exceptions(t.Context(), math.MaxInt64, AllAreas)
+	var corrupt *CorruptError
+	if !errors.As(err, &corrupt) || corrupt.Area != chunks/2/s.layout.areaEntries || corrupt.Entry != 0 {
+		t.Errorf("got %v, want that of the first entry of area %d", err, chunks/2/s.layout.areaEntries)
 	}
 }
 
