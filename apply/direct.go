@@ -66,20 +66,26 @@ func (in *direct) ReadAt(b []byte, off int64) (done int, err error) {
 	return done, err
 }
 
-// readPart reads the beginning of b; io.EOF comes with less than could be read.
+// readPart reads the beginning of b. An error behind a part that was read is left for
+// the next call: an end that isn't aligned looks like one.
 func (in *direct) readPart(b []byte, off int64) (int, error) {
 	if whole := len(b) / zeroAlign * zeroAlign; whole > 0 && off%zeroAlign == 0 && misaligned(b) == 0 {
-		return in.f.ReadAt(b[:whole], off)
+		n, err := in.f.ReadAt(b[:whole], off)
+		if n > 0 {
+			err = nil
+		}
+		return n, err
 	}
 	buf := directBuffers.Get().(*[]byte)
 	defer directBuffers.Put(buf)
 	skip := off % zeroAlign
 	want := min((skip+int64(len(b))+zeroAlign-1)/zeroAlign*zeroAlign, directSize)
 	got, err := in.f.ReadAt((*buf)[:want], off-skip)
-	if int64(got) < skip {
-		return 0, err
+	n := copy(b, (*buf)[min(skip, int64(got)):got])
+	if n > 0 {
+		err = nil
 	}
-	return copy(b, (*buf)[skip:got]), err
+	return n, err
 }
 
 var directBuffers = sync.Pool{New: func() any {

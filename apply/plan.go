@@ -94,9 +94,9 @@ func (p *replay) planZero(ctx context.Context, e format.Extent) error {
 
 // commit makes the undo patch durable as far as it goes, then writes what is planned.
 // With an undo patch, the next batch is planned meanwhile, for the disks are slow; the
-// outcome comes from wait.
+// outcome is waited for later.
 func (p *replay) commit(ctx context.Context) error {
-	if err := p.wait(); err != nil {
+	if err := p.committing.wait(); err != nil {
 		return err
 	}
 	b := p.planned
@@ -109,28 +109,15 @@ func (p *replay) commit(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	p.committing = make(chan error, 1)
-	go func() {
-		var err error
+	p.committing = begin(func() error {
 		if pending {
-			err = p.undo.sync()
+			if err := p.undo.sync(); err != nil {
+				return err
+			}
 		}
-		if err == nil {
-			err = p.carryOut(ctx, b)
-		}
-		p.committing <- err
-	}()
+		return p.carryOut(ctx, b)
+	})
 	return nil
-}
-
-// wait waits until the batch before has been carried out.
-func (p *replay) wait() error {
-	if p.committing == nil {
-		return nil
-	}
-	err := <-p.committing
-	p.committing = nil
-	return err
 }
 
 // carryOut writes the changes of a batch.

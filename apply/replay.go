@@ -38,8 +38,8 @@ type replay struct {
 	old       [2][]byte // where looks read
 	piece     []byte    // and in a piece of a zero extent
 
-	planned    batch      // to be written once the undo patch is durable
-	committing chan error // the outcome of the batch before; nil: there is none under way
+	planned    batch   // to be written once the undo patch is durable
+	committing outcome // of the batch before
 	totals     format.Totals
 	report     Report // the numbers in it
 	done       int64  // length of the extents dealt with, in bytes
@@ -90,7 +90,7 @@ func (p *replay) fill(r *Report) {
 // run replays everything and makes it durable.
 func (p *replay) run(ctx context.Context) error {
 	err := p.all(ctx)
-	if waitErr := p.wait(); waitErr != nil {
+	if waitErr := p.committing.wait(); waitErr != nil {
 		err = waitErr // it came first
 	}
 	if p.dryRun {
@@ -125,7 +125,7 @@ func (p *replay) run(ctx context.Context) error {
 
 func (p *replay) all(ctx context.Context) error {
 	next := p.look(ctx)
-	defer func() { _ = next.wait() }() // it reads the destination, which is closed later
+	defer func() { _ = next.reading.wait() }() // it reads the destination, which is closed later
 	for next.err != io.EOF {
 		now := next
 		if now.err != nil {
@@ -145,7 +145,7 @@ func (p *replay) all(ctx context.Context) error {
 	if err := p.commit(ctx); err != nil {
 		return err
 	}
-	if err := p.wait(); err != nil {
+	if err := p.committing.wait(); err != nil {
 		return err
 	}
 	if !p.dryRun {
@@ -165,7 +165,7 @@ func (p *replay) replay(ctx context.Context, l *look) error {
 	if err := p.lost.refuse(p.accept, true); err != nil && !p.dryRun { // which counts all of them
 		return err
 	}
-	if err := l.wait(); err != nil {
+	if err := l.reading.wait(); err != nil {
 		return err
 	}
 	if l.old == nil {
@@ -178,9 +178,9 @@ func (p *replay) replay(ctx context.Context, l *look) error {
 // read while the segment before is dealt with.
 type look struct {
 	segment *format.Segment
-	err     error      // why there is no segment
-	old     []byte     // once wait has returned; nil: it doesn't matter
-	reading chan error // nil: nothing is read
+	err     error  // why there is no segment
+	old     []byte // once reading is done; nil: it doesn't matter
+	reading outcome
 }
 
 // look gets the next segment.
@@ -196,18 +196,28 @@ func (p *replay) look(ctx context.Context) *look {
 		const step = 1 << 20 // the next one may be a little larger
 		p.old[0] = alignedBuffer((len(s.Data)/step + 1) * step)
 	}
-	l.old, l.reading = p.old[0][:len(s.Data)], make(chan error, 1)
-	go func() { l.reading <- p.dest.readData(ctx, s, l.old) }()
+	l.old = p.old[0][:len(s.Data)]
+	l.reading = begin(func() error { return p.dest.readData(ctx, s, l.old) })
 	return l
 }
 
-// wait waits until all has been read.
-func (l *look) wait() error {
-	if l.reading == nil {
+// An outcome is what a goroutine has come to; nil if there was none.
+type outcome chan error
+
+// begin has do done by a goroutine.
+func begin(do func() error) outcome {
+	o := make(outcome, 1)
+	go func() { o <- do() }()
+	return o
+}
+
+// wait waits for the outcome, which comes once.
+func (o *outcome) wait() error {
+	if *o == nil {
 		return nil
 	}
-	err := <-l.reading
-	l.reading = nil
+	err := <-*o
+	*o = nil
 	return err
 }
 
