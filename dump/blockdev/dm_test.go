@@ -13,7 +13,7 @@ func dmDevice(t *testing.T, name, table string) (path, label string) {
 	t.Helper()
 	needRoot(t)
 	if devices, err := os.ReadFile("/proc/devices"); err != nil || !strings.Contains(string(devices), "device-mapper") {
-		t.Skip("this kernel has no device-mapper")
+		t.Skip("this kernel has no device-mapper: make lvm runs it in the guest")
 	}
 	name = fmt.Sprintf("test-%s-%d", name, os.Getpid())
 	run(t, "dmsetup", "create", name, "--table", table)

@@ -15,7 +15,7 @@ import (
 func needRoot(t *testing.T) {
 	t.Helper()
 	if os.Geteuid() != 0 {
-		t.Skip("needs root for loop devices and mounts")
+		t.Skip("only root may make loop devices and mount file systems")
 	}
 }
 

@@ -14,7 +14,7 @@ import (
 
 // Whatever differs is in the patch, and nothing else.
 func TestPairs(t *testing.T) {
-	imagetest.Run(t, func(t *testing.T, p imagetest.Pair, blockSize int64) dump.Source {
+	imagetest.Run(t, 0, func(t *testing.T, p imagetest.Pair, blockSize int64) dump.Source {
 		src, err := Open(t.Context(), p.NewPath, p.OldPath, blockSize)
 		if err != nil {
 			t.Fatal(err)

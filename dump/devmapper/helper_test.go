@@ -79,7 +79,7 @@ func blockNode(t *testing.T) (path string, num DevNum) {
 			return path, num
 		}
 	}
-	t.Skip("there is no block device in /dev")
+	t.Skip("there is no block device in /dev, as in a container")
 	return "", DevNum{}
 }
 

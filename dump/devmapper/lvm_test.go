@@ -16,10 +16,10 @@ import (
 func needLVM(t *testing.T) {
 	t.Helper()
 	if os.Geteuid() != 0 {
-		t.Skip("needs root for logical volumes")
+		t.Skip("only root may make logical volumes")
 	}
 	if devices, err := os.ReadFile("/proc/devices"); err != nil || !strings.Contains(string(devices), "device-mapper") {
-		t.Skip("this kernel has no device-mapper")
+		t.Skip("this kernel has no device-mapper: make lvm runs it in the guest")
 	}
 }
 

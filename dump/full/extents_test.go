@@ -108,7 +108,7 @@ func TestSmallHoles(t *testing.T) {
 func smallBlocks(t *testing.T) string {
 	t.Helper()
 	if os.Geteuid() != 0 {
-		t.Skip("needs root to mount")
+		t.Skip("only root may mount a file system")
 	}
 	disk, dir := image(t, 8*mib), t.TempDir()
 	run(t, "mkfs.ext4", "-q", "-b", "1024", "-O", "^has_journal", disk)

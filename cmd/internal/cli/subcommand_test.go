@@ -95,7 +95,7 @@ func TestSubcommandHelp(t *testing.T) {
 	}
 	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
 	if err != nil {
-		t.Skip(err)
+		t.Fatal(err)
 	}
 	defer full.Close()
 	if got := testProgram(never).Main([]string{"x", "--help"}, Streams{os.Stdin, full, full}); got != StatusFailed {

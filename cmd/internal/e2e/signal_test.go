@@ -129,7 +129,7 @@ func TestApplyStopped(t *testing.T) {
 // What the system refuses comes as one line with a hint, and leaves nothing behind.
 func TestSystemErrors(t *testing.T) {
 	if os.Geteuid() != 0 {
-		t.Skip("needs root to mount a small file system and to become somebody else")
+		t.Skip("only root may mount a small file system and become somebody else")
 	}
 	dir := t.TempDir()
 	if err := os.Chmod(dir, 0o755); err != nil {

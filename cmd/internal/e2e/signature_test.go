@@ -14,7 +14,7 @@ import (
 func loopDevice(t *testing.T, file string) string {
 	t.Helper()
 	if os.Geteuid() != 0 {
-		t.Skip("needs root")
+		t.Skip("only root may make a loop device")
 	}
 	out, err := exec.Command("losetup", "--find", "--show", file).Output()
 	if err != nil {

@@ -17,11 +17,14 @@ import (
 	"lvmsync/format"
 )
 
-// Run checks what compares: open opens the difference of a pair, whose old image may be
-// empty. It tries edges, random pairs, and what is left from some byte on when an
+// Run checks what compares: open opens the difference of a pair, whose old image has at
+// least so many bytes. It tries edges, random pairs, and what is left from some byte on when an
 // earlier run has brought what lies before.
-func Run(t *testing.T, open func(t *testing.T, p Pair, blockSize int64) dump.Source) {
+func Run(t *testing.T, least int, open func(t *testing.T, p Pair, blockSize int64) dump.Source) {
 	for name, p := range edges() {
+		if len(p.Old) < least {
+			continue
+		}
 		for _, blockSize := range []int64{512, 4096, 1 << 20} {
 			t.Run(fmt.Sprintf("%s, blocks of %d", name, blockSize), func(t *testing.T) {
 				p.Write(t, rand.New(rand.NewPCG(1, 2)))
@@ -33,6 +36,9 @@ func Run(t *testing.T, open func(t *testing.T, p Pair, blockSize int64) dump.Sou
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
 			rnd := rand.New(rand.NewPCG(seed, 0))
 			p, blockSize := random(rnd), int64(format.SectorSize)<<rnd.IntN(12)
+			for len(p.Old) < least {
+				p = random(rnd)
+			}
 			p.Write(t, rnd)
 			start := int64(0)
 			if rnd.IntN(2) == 0 {
