@@ -2,7 +2,6 @@ package e2e
 
 import (
 	"bytes"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -14,6 +13,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"lvmsync/testdata/cowstore"
 )
 
 // startSSHD starts a real sshd on loopback with keys of its own, and returns
@@ -168,51 +169,15 @@ func killHalfWay(t *testing.T, ssh []string, cow, origin, dest string) {
 func makeStore(t *testing.T, dir string, chunks int) (cow, origin string) {
 	t.Helper()
 	cow, origin = filepath.Join(dir, "cow.img"), filepath.Join(dir, "origin.img")
-	changed := make([]int, chunks)
+	changed := make([]int64, chunks)
 	for i := range changed {
-		changed[i] = i
+		changed[i] = int64(i)
 	}
-	writeStore(t, cow, 4096, changed)
+	if err := cowstore.Create(cow, 4096, changed, nil); err != nil {
+		t.Fatal(err)
+	}
 	data := make([]byte, chunks*4096)
 	rand.NewChaCha8([32]byte{}).Read(data)
 	mustWrite(t, origin, data)
 	return cow, origin
-}
-
-// writeStore writes a COW store that lists the given chunks. Only what the
-// captured stores show is used; the chunks' old data are left out.
-func writeStore(t testing.TB, path string, chunk int, changed []int) {
-	t.Helper()
-	le := binary.LittleEndian
-	entries := chunk / 16
-	f, err := os.Create(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	b := make([]byte, chunk)
-	for i, field := range []uint32{0x70416e53, 1, 1, uint32(chunk / 512)} {
-		le.PutUint32(b[4*i:], field)
-	}
-	put := func(n int) { // the n-th chunk of the store
-		if _, err := f.WriteAt(b, int64(n)*int64(chunk)); err != nil {
-			t.Fatal(err)
-		}
-		clear(b)
-	}
-	put(0)
-	area := 1
-	for i, c := range changed {
-		e := i % entries
-		le.PutUint64(b[16*e:], uint64(c))
-		le.PutUint64(b[16*e+8:], uint64(area+1+e))
-		if e == entries-1 {
-			put(area)
-			area += entries + 1
-		}
-	}
-	put(area)
-	if err := f.Truncate(int64(area+entries+1) * int64(chunk)); err != nil {
-		t.Fatal(err)
-	}
 }

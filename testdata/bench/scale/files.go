@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"syscall"
+
+	"lvmsync/testdata/cowstore"
 )
 
 // places is how many chunks of text a volume of 16 TiB has: few enough to be made quickly.
@@ -44,16 +46,16 @@ func makeFiles(dir string, size, chunk int64) error {
 			return err
 		}
 	}
-	if err := makeStore(filepath.Join(dir, "empty"), chunk, nil); err != nil {
+	if err := cowstore.Create(filepath.Join(dir, "empty"), chunk, nil, nil); err != nil {
 		return err
 	}
-	order := make([]uint32, n)
-	for i := range order {
-		order[i] = uint32(i)
+	changed := make([]int64, n)
+	for k := range changed {
+		changed[k] = int64(k) * every
 	}
 	rnd := rand.New(rand.NewPCG(1, 2))
-	rnd.Shuffle(len(order), func(i, j int) { order[i], order[j] = order[j], order[i] })
-	if err := makeStore(filepath.Join(dir, "store"), chunk, order); err != nil {
+	rnd.Shuffle(len(changed), func(i, j int) { changed[i], changed[j] = changed[j], changed[i] })
+	if err := cowstore.Create(filepath.Join(dir, "store"), chunk, changed, nil); err != nil {
 		return err
 	}
 	return volume.Sync() // nothing is to be written back while it's measured
@@ -61,41 +63,6 @@ func makeFiles(dir string, size, chunk int64) error {
 
 // changes is how many chunks of a volume have changed: whole ones.
 func changes(size, chunk int64) int64 { return size / chunk / every }
-
-// makeStore writes header and areas. The k-th change is that of chunk k*every.
-func makeStore(path string, chunk int64, order []uint32) error {
-	f, err := os.Create(path)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	le, area := binary.LittleEndian, make([]byte, chunk)
-	for i, field := range []uint32{0x70416e53, 1, 1, uint32(chunk / 512)} {
-		le.PutUint32(area[4*i:], field)
-	}
-	if _, err := f.WriteAt(area, 0); err != nil {
-		return err
-	}
-	perArea := int(chunk / 16)
-	place := int64(1) // chunk of the next area
-	for {
-		clear(area)
-		part := order[:min(len(order), perArea)]
-		order = order[len(part):]
-		for i, k := range part {
-			le.PutUint64(area[i*16:], uint64(k)*every)
-			le.PutUint64(area[i*16+8:], uint64(place+1+int64(i)))
-		}
-		if _, err := f.WriteAt(area, place*chunk); err != nil {
-			return err
-		}
-		place += 1 + int64(perArea)
-		if len(part) < perArea { // so the list ends here
-			break
-		}
-	}
-	return errors.Join(f.Truncate(place*chunk), f.Sync())
-}
 
 // text is made of words, some more often than others, which compress by half like text and
 // binaries do.

@@ -104,45 +104,34 @@ func differ(oldPath, newPath, listPath, dataPath string) error {
 	return writeList(listPath, dataPath, newPath, pieces(list))
 }
 
-func copyExtents(list, from, to string) error {
+func copyExtents(list, from, to string) error { return rewrite(list, from, to, func([]byte) {}) }
+
+func spoil(list, path string) error {
+	return rewrite(list, path, path, func(b []byte) {
+		for i := range b {
+			b[i] = ^b[i]
+		}
+	})
+}
+
+// rewrite writes to the extents of a file what change makes of those of another one.
+func rewrite(list, from, to string, change func(b []byte)) error {
 	in, err := os.Open(from)
 	if err != nil {
 		return err
 	}
 	defer in.Close()
-	return rewrite(list, to, func(b []byte, off int64) error {
-		_, err := in.ReadAt(b, off)
-		return err
-	})
-}
-
-func spoil(list, path string) error {
-	f, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	return rewrite(list, path, func(b []byte, off int64) error {
-		_, err := f.ReadAt(b, off)
-		for i := range b {
-			b[i] = ^b[i]
-		}
-		return err
-	})
-}
-
-// rewrite writes what fill makes to the extents of a file.
-func rewrite(list, path string, fill func(b []byte, off int64) error) error {
-	out, err := os.OpenFile(path, os.O_WRONLY, 0)
+	out, err := os.OpenFile(to, os.O_WRONLY, 0)
 	if err != nil {
 		return err
 	}
 	defer out.Close()
 	b := make([]byte, piece)
 	return eachExtent(list, func(e extent) error {
-		if err := fill(b[:e.len], e.off); err != nil {
+		if _, err := in.ReadAt(b[:e.len], e.off); err != nil {
 			return err
 		}
+		change(b[:e.len])
 		_, err := out.WriteAt(b[:e.len], e.off)
 		return err
 	})

@@ -3,7 +3,6 @@ package main
 import (
 	"bufio"
 	"crypto/sha256"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -11,7 +10,8 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
-	"slices"
+
+	"lvmsync/testdata/cowstore"
 )
 
 // material is what files of this machine hold, in the order of their names: text and
@@ -228,24 +228,16 @@ func (m *maker) listed(in folder, name, image, held string, list []extent, chunk
 
 // halve copies every other stretch of an image, of 64 KiB to 64 MiB, and leaves holes between.
 func (m *maker) halve(from, to string, size int64) error {
-	in, err := os.Open(from)
-	if err != nil {
-		return err
-	}
-	defer in.Close()
-	out, err := os.Create(to)
-	if err != nil {
-		return err
-	}
-	defer out.Close()
-	for off := int64(0); off < size; {
-		n := int64(64<<10) << m.rnd.IntN(11)
-		if _, err := io.Copy(io.NewOffsetWriter(out, off), io.NewSectionReader(in, off, n)); err != nil {
-			return err
+	return transform(from, to, func(in, out *os.File) error {
+		for off := int64(0); off < size; {
+			n := int64(64<<10) << m.rnd.IntN(11)
+			if _, err := io.Copy(io.NewOffsetWriter(out, off), io.NewSectionReader(in, off, n)); err != nil {
+				return err
+			}
+			off += 2 * n
 		}
-		off += 2 * n
-	}
-	return out.Truncate(size)
+		return out.Truncate(size)
+	})
 }
 
 // generation changes 1% of an image in place.
@@ -262,6 +254,14 @@ func generation(number, image string) error {
 }
 
 func copyFile(from, to string) error {
+	return transform(from, to, func(in, out *os.File) error {
+		_, err := io.Copy(out, in)
+		return err
+	})
+}
+
+// transform makes a new file from another one.
+func transform(from, to string, do func(in, out *os.File) error) error {
 	in, err := os.Open(from)
 	if err != nil {
 		return err
@@ -272,8 +272,7 @@ func copyFile(from, to string) error {
 		return err
 	}
 	defer out.Close()
-	_, err = io.Copy(out, in)
-	return err
+	return do(in, out)
 }
 
 // store writes a COW store that lists the chunks of the extents in random order, as a
@@ -293,39 +292,8 @@ func (m *maker) store(path, old string, chunk int64, list []extent) error {
 		return err
 	}
 	defer in.Close()
-	f, err := os.Create(path)
-	if err != nil {
+	return cowstore.Create(path, chunk, chunks, func(f *os.File, c, at int64) error {
+		_, err := io.Copy(io.NewOffsetWriter(f, at), io.NewSectionReader(in, c*chunk, chunk))
 		return err
-	}
-	defer f.Close()
-	held := make([]byte, chunk)
-	le, b := binary.LittleEndian, make([]byte, chunk)
-	for i, field := range []uint32{0x70416e53, 1, 1, uint32(chunk / 512)} {
-		le.PutUint32(b[4*i:], field)
-	}
-	if _, err := f.WriteAt(b, 0); err != nil {
-		return err
-	}
-	perArea := chunk / 16
-	area, end := int64(0), int64(1)
-	for part := range slices.Chunk(chunks, int(perArea)) {
-		clear(b)
-		first := 1 + area*(perArea+1)
-		for i, c := range part {
-			le.PutUint64(b[i*16:], uint64(c))
-			le.PutUint64(b[i*16+8:], uint64(first+1+int64(i)))
-			if _, err := in.ReadAt(held, c*chunk); err != nil && err != io.EOF {
-				return err
-			}
-			if _, err := f.WriteAt(held, (first+1+int64(i))*chunk); err != nil {
-				return err
-			}
-		}
-		if _, err := f.WriteAt(b, first*chunk); err != nil {
-			return err
-		}
-		area++
-		end = first + 1 + int64(len(part))
-	}
-	return f.Truncate((end + 1) * chunk) // an area that is full is followed by another one
+	})
 }
