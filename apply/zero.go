@@ -2,13 +2,14 @@ package apply
 
 import (
 	"bytes"
+	"errors"
 
 	"golang.org/x/sys/unix"
 )
 
 const (
-	// smallZero is the size in bytes below which zeros are simply written to a
-	// device: a request of its own costs more.
+	// smallZero is the size in bytes below which zeros are simply written: a request
+	// of its own costs more, and in a file leaves many small holes.
 	smallZero = 64 << 10
 	// zeroAlign is the alignment in bytes of what a device is told to zero, and of
 	// direct reads. It suits nearly every device's logical blocks and most kernels'
@@ -20,16 +21,19 @@ const (
 
 var zeros [zeroBuffer]byte
 
-// zero makes [off, off+size) read as zeros. What isn't aligned for a device is
-// written.
+// zero makes [off, off+size) read as zeros. What is small, or isn't aligned for a
+// device, is written.
 func (d *destination) zero(off, size int64) error {
 	end := off + size
+	if size < smallZero {
+		if !d.isDevice && d.isHole(off, end) {
+			return nil
+		}
+		return d.writeZeros(off, size)
+	}
 	from, to := off, end
 	if d.isDevice {
 		from, to = (off+zeroAlign-1)/zeroAlign*zeroAlign, end/zeroAlign*zeroAlign
-		if size < smallZero {
-			from, to = end, end
-		}
 	}
 	if err := d.writeZeros(off, from-off); err != nil {
 		return err
@@ -38,6 +42,13 @@ func (d *destination) zero(off, size int64) error {
 		return err
 	}
 	return d.writeZeros(to, end-to)
+}
+
+// isHole tells whether the file stores nothing of [off, end), which then reads as
+// zeros.
+func (d *destination) isHole(off, end int64) bool {
+	data, err := d.f.Seek(off, unix.SEEK_DATA)
+	return errors.Is(err, unix.ENXIO) || err == nil && data >= end // ENXIO: no data from there on
 }
 
 // zeroAligned punches a hole where the system guarantees that it reads as zeros:
