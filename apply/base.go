@@ -30,12 +30,13 @@ type baseCheck struct {
 
 	wrong []format.Extent // the first that hold something else
 	count int64           // of them
+	zeros zeroExtents
 	buf   [3][]byte
 }
 
 // newBaseCheck prepares to check the base of the patch with that header.
 func newBaseCheck(d *destination, h format.Header, skip bool) *baseCheck {
-	c := &baseCheck{dest: d, skip: skip}
+	c := &baseCheck{dest: d, skip: skip, zeros: zeroExtents{dest: d}}
 	if h.Base != nil {
 		c.seed = uint64(h.Base.HashSeed)
 	}
@@ -147,14 +148,15 @@ func (c *baseCheck) segment(ctx context.Context, s *format.Segment) error {
 	if err := c.dest.readData(ctx, s, old); err != nil {
 		return err
 	}
-	return c.compare(ctx, s, old)
+	c.zeros.of(s)
+	return c.compare(ctx, s, old, &c.zeros)
 }
 
-// compare does the same if old, which lies in step with the data of the segment, is
-// what the destination holds.
-func (c *baseCheck) compare(ctx context.Context, s *format.Segment, old []byte) error {
+// compare does the same if old, which lies in step with the data of the segment, and
+// zeros are what the destination holds.
+func (c *baseCheck) compare(ctx context.Context, s *format.Segment, old []byte, zeros *zeroExtents) error {
 	for r, data := range s.All() {
-		var is, shall io.ReaderAt = c.dest, zeroReader{}
+		var is, shall io.ReaderAt = zeros, zeroReader{}
 		if r.Kind == format.Data {
 			is, shall = inMemory{old[:r.Len], r.Off}, inMemory{data, r.Off}
 			old = old[r.Len:]

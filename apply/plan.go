@@ -10,8 +10,9 @@ import (
 // destination holds in its data extents. Without an undo patch it's written at once.
 func (p *replay) plan(ctx context.Context, s *format.Segment, old []byte) error {
 	var err error
+	p.zeros.of(s)
 	if p.base != nil {
-		if err := p.base.compare(ctx, s, old); err != nil {
+		if err := p.base.compare(ctx, s, old, &p.zeros); err != nil {
 			return err
 		}
 		if err := p.base.result(); err != nil && !p.dryRun { // which counts all of them
@@ -63,7 +64,7 @@ func (p *replay) planZero(ctx context.Context, e format.Extent) error {
 				return nil // that's enough to know
 			}
 			old := p.piece[:n]
-			if err := readFull(ctx, p.dest, old, off); err != nil {
+			if err := readFull(ctx, &p.zeros, old, off); err != nil {
 				return err
 			}
 			for range format.Refine(off, zeros[:n], old) {

@@ -40,12 +40,17 @@ func (d *destination) ReadAt(b []byte, off int64) (int, error) {
 	return n, err
 }
 
+// smallGap is what is read along between two extents, in bytes: a request of its own
+// for each would cost more.
+const smallGap = 16 << 10
+
 // readData reads what the destination holds in the data extents of a segment, one
 // after another, into buf, which is as long as the segment's data. Where the
 // destination has ended, it stays as it is.
 func (d *destination) readData(ctx context.Context, s *format.Segment, buf []byte) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(parallelReads)
+	var near []inMemory // extents that one request reads
 	rest := buf
 	for e, data := range runs(s) {
 		if e.Kind == format.Zero {
@@ -53,13 +58,52 @@ func (d *destination) readData(ctx context.Context, s *format.Segment, buf []byt
 		}
 		b := rest[:max(0, min(e.Len, d.size-e.Off))]
 		rest = rest[len(data):]
-		for off := e.Off; len(b) > 0; off += directSize {
-			part := b[:min(directSize, len(b))]
-			b = b[len(part):]
-			g.Go(func() error { return readFull(ctx, d, part, off) })
+		if len(b) == 0 {
+			break
 		}
+		if n := len(near); n > 0 && (e.Off-near[n-1].end() > smallGap || e.Off+int64(len(b))-near[0].off > directSize) {
+			d.readNear(ctx, g, near)
+			near = nil
+		}
+		near = append(near, inMemory{b, e.Off})
 	}
+	d.readNear(ctx, g, near)
 	return g.Wait()
+}
+
+// readNear has extents read. Several are no more than directSize with the gaps between
+// them.
+func (d *destination) readNear(ctx context.Context, g *errgroup.Group, near []inMemory) {
+	if len(near) == 1 {
+		d.readParts(ctx, g, near[0].data, near[0].off)
+	}
+	if len(near) <= 1 {
+		return
+	}
+	g.Go(func() error {
+		buf := directBuffers.Get().(*[]byte)
+		defer directBuffers.Put(buf)
+		first := near[0].off
+		all := (*buf)[:near[len(near)-1].end()-first]
+		err := readFull(ctx, d, all, first)
+		for _, m := range near {
+			if err == nil {
+				copy(m.data, all[m.off-first:])
+			} else if err := readFull(ctx, d, m.data, m.off); err != nil { // or it's a gap that can't be read
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// readParts has b filled with what the destination holds from off on.
+func (d *destination) readParts(ctx context.Context, g *errgroup.Group, b []byte, off int64) {
+	for at := off; len(b) > 0; at += directSize {
+		part := b[:min(directSize, len(b))]
+		b = b[len(part):]
+		g.Go(func() error { return readFull(ctx, d, part, at) })
+	}
 }
 
 // readFull fills b.
@@ -82,6 +126,8 @@ type inMemory struct {
 	data []byte
 	off  int64
 }
+
+func (m inMemory) end() int64 { return m.off + int64(len(m.data)) }
 
 func (m inMemory) ReadAt(b []byte, off int64) (int, error) {
 	if n := copy(b, m.data[min(off-m.off, int64(len(m.data))):]); n < len(b) {

@@ -36,7 +36,8 @@ type replay struct {
 	undo      *undo     // nil: not wanted
 	readBack  *readBack // nil: not wanted
 	old       [2][]byte // where looks read
-	piece     []byte    // and in a piece of a zero extent
+	zeros     zeroExtents
+	piece     []byte // and in a piece of a zero extent
 
 	planned    batch   // to be written once the undo patch is durable
 	committing outcome // of the batch before
@@ -69,6 +70,7 @@ func newReplay(c *chain, s segments, d *destination, u *undo, o Options) *replay
 		progress:  o.Progress,
 		compare:   u != nil || c.exact() && c.patches[0].header.Kind != format.Full,
 		undo:      u,
+		zeros:     zeroExtents{dest: d},
 		piece:     alignedBuffer(pieceSize),
 	}
 	if len(c.patches) == 1 {

@@ -115,3 +115,27 @@ func TestFullOfOverflowing(t *testing.T) {
 	overflowDuringDump(t, origin, "the snapshot has overflowed and is invalid", "--full", "--on-read-error", "zero", snap)
 	run(t, nil, "lvmsync-dump", "--full", "--on-read-error", "zero", snap).want(t, 1, "")
 }
+
+// What lies between the extents of a patch isn't needed, and may be bad. That is read
+// along, for speed, where extents are near each other.
+func TestBadSectorsBetween(t *testing.T) {
+	const size = 8 * mib
+	vg := newVG(t, "badbtw", 2)
+	under, changed := plain(t, vg, "under", size), plain(t, vg, "changed", size)
+	fill(t, under, 1)
+	before := whole(t, under)
+	after := bytes.Clone(before)
+	for off := int64(0); off < 64*kib; off += 8 * kib {
+		after[off]++                              // data extents, 4 KiB apart
+		clear(after[1*mib+off : 1*mib+off+4*kib]) // zero extents
+	}
+	put(t, changed, after)
+	patch, undo := filepath.Join(t.TempDir(), "x.lvmpatch"), filepath.Join(t.TempDir(), "undo")
+	run(t, nil, "lvmsync-dump", "-o", patch, "--base", under, changed).want(t, 0, "")
+	dest := newMapped(t, "bad-between", withBad(size, under, 9, (1*mib+4*kib)/512, (1*mib+20*kib)/512+3)...)
+
+	run(t, nil, "lvmsync-apply", "--undo", undo, patch, dest.path()).want(t, 0, "")
+	wantContent(t, under, "the new state", after)
+	run(t, nil, "lvmsync-apply", undo, dest.path()).want(t, 0, "")
+	wantContent(t, under, "the old state", before)
+}
