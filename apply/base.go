@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"sync"
+	"sync/atomic"
 
 	"github.com/cespare/xxhash/v2"
 	"golang.org/x/sync/errgroup"
@@ -30,13 +30,13 @@ type baseCheck struct {
 
 	wrong []format.Extent // the first that hold something else
 	count int64           // of them
-	zeros zeroExtents
+	zeros spans
 	buf   [3][]byte
 }
 
 // newBaseCheck prepares to check the base of the patch with that header.
 func newBaseCheck(d *destination, h format.Header, skip bool) *baseCheck {
-	c := &baseCheck{dest: d, skip: skip, zeros: zeroExtents{dest: d}}
+	c := &baseCheck{dest: d, skip: skip, zeros: spans{dest: d}}
 	if h.Base != nil {
 		c.seed = uint64(h.Base.HashSeed)
 	}
@@ -83,49 +83,26 @@ func ranges(first []format.Extent, count int64) string {
 // Unwrap makes the error match ErrWrongBase.
 func (e *BaseError) Unwrap() error { return ErrWrongBase }
 
-// samples compares the fingerprint of a patch with before, which is what the
-// destination will hold when the patch's turn comes. Where later patches write,
-// an interrupted run may have been already: what they touch says nothing.
-func (c *baseCheck) samples(ctx context.Context, h format.Header, before io.ReaderAt, later []*format.File) error {
+// samples compares the destination with the fingerprint of a patch.
+func (c *baseCheck) samples(ctx context.Context, h format.Header) error {
 	if c.skip || h.Base == nil {
 		return nil
 	}
-	if c.dest.isNew() {
-		later = nil
-	}
-	var mu sync.Mutex
-	e := &BaseError{Patch: c.name}
+	var bad, of atomic.Int64
 	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(1)
-	if before == io.ReaderAt(c.dest) {
-		g.SetLimit(parallelReads)
-	}
+	g.SetLimit(parallelReads)
 	for _, s := range h.Base.Fingerprint {
 		if s.Offset+format.SampleSize > c.dest.size {
 			continue // cut off
 		}
 		g.Go(func() error {
 			b := make([]byte, format.SampleSize)
-			if err := readFull(ctx, before, b, s.Offset); err != nil {
+			if err := readFull(ctx, c.dest, b, s.Offset); err != nil {
 				return err
 			}
-			touched := false
+			of.Add(1)
 			if !s.Holds(b) {
-				for _, f := range later {
-					hit, err := f.Touches(s.Offset, format.SampleSize)
-					if err != nil {
-						return err
-					}
-					touched = touched || hit
-				}
-			}
-			mu.Lock()
-			defer mu.Unlock()
-			if !touched {
-				e.Of++
-				if !s.Holds(b) {
-					e.Samples++
-				}
+				bad.Add(1)
 			}
 			return nil
 		})
@@ -133,8 +110,8 @@ func (c *baseCheck) samples(ctx context.Context, h format.Header, before io.Read
 	if err := g.Wait(); err != nil {
 		return err
 	}
-	if e.Samples > 0 {
-		return e
+	if bad.Load() > 0 {
+		return &BaseError{Patch: c.name, Samples: int(bad.Load()), Of: int(of.Load())}
 	}
 	return nil
 }
@@ -148,48 +125,20 @@ func (c *baseCheck) segment(ctx context.Context, s *format.Segment) error {
 	if err := c.dest.readData(ctx, s, old); err != nil {
 		return err
 	}
-	c.zeros.of(s)
+	c.zeros.ofZeros(s)
 	return c.compare(ctx, s, old, &c.zeros)
 }
 
 // compare does the same if old, which lies in step with the data of the segment, and
 // zeros are what the destination holds.
-func (c *baseCheck) compare(ctx context.Context, s *format.Segment, old []byte, zeros *zeroExtents) error {
+func (c *baseCheck) compare(ctx context.Context, s *format.Segment, old []byte, zeros *spans) error {
 	for r, data := range s.All() {
 		var is, shall io.ReaderAt = zeros, zeroReader{}
 		if r.Kind == format.Data {
 			is, shall = inMemory{old[:r.Len], r.Off}, inMemory{data, r.Off}
 			old = old[r.Len:]
 		}
-		if err := c.record(ctx, r, is, is, []io.ReaderAt{shall}); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// records compares before, which is what the destination will hold when the
-// patch's turn comes, with the base hashes of a segment. After are the states that
-// this patch and those behind it lead to.
-func (c *baseCheck) records(ctx context.Context, s *format.Segment, before io.ReaderAt, after []io.ReaderAt) error {
-	old := c.buffer(2, int64(len(s.Data)))
-	rest := old
-	for e, data := range runs(s) {
-		if e.Kind == format.Zero {
-			continue
-		}
-		if err := readFull(ctx, before, rest[:max(0, min(e.Len, c.dest.size-e.Off))], e.Off); err != nil {
-			return err
-		}
-		rest = rest[len(data):]
-	}
-	for _, r := range s.Records {
-		held := before
-		if r.Kind == format.Data {
-			held = inMemory{old[:r.Len], r.Off}
-			old = old[r.Len:]
-		}
-		if err := c.record(ctx, r, held, c.dest, after); err != nil {
+		if err := c.record(ctx, r, is, shall); err != nil {
 			return err
 		}
 	}
@@ -205,36 +154,37 @@ func hasBase(s *format.Segment) bool {
 	return false
 }
 
-// record compares before with the base hash of one extent. If that differs, what is on
-// the destination may be already what it shall hold: an earlier run was interrupted, or
-// got as far as one of the states that follow.
-func (c *baseCheck) record(ctx context.Context, r format.Record, before, is io.ReaderAt, after []io.ReaderAt) error {
+// record compares what is there with the base hash of one extent. If that differs, it
+// may be what the patch leads to already: an earlier run was interrupted.
+func (c *baseCheck) record(ctx context.Context, r format.Record, is, shall io.ReaderAt) error {
 	if c.skip || !r.HasBase || r.End() > c.dest.size {
 		return nil
 	}
 	sum := xxhash.NewWithSeed(c.seed)
 	err := pieces(r.Extent, func(off, n int64) error {
 		b := c.buffer(0, n)
-		err := readFull(ctx, before, b, off)
+		err := readFull(ctx, is, b, off)
 		sum.Write(b)
 		return err
 	})
 	if err != nil || sum.Sum64() == r.BaseHash {
 		return err
 	}
-	if c.dest.isNew() {
-		after = nil
-	}
-	for _, state := range after {
-		if same, err := c.same(ctx, r.Extent, is, state); same || err != nil {
+	if !c.dest.isNew() {
+		if same, err := c.same(ctx, r.Extent, is, shall); same || err != nil {
 			return err
 		}
 	}
+	c.isWrong(r.Extent)
+	return nil
+}
+
+// isWrong notes an extent that holds something else.
+func (c *baseCheck) isWrong(e format.Extent) {
 	c.count++
 	if len(c.wrong) < shownExtents {
-		c.wrong = append(c.wrong, r.Extent)
+		c.wrong = append(c.wrong, e)
 	}
-	return nil
 }
 
 // same tells whether an extent is the same in both.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 
 	"lvmsync/format"
 )
@@ -84,7 +83,7 @@ func (c *chain) verified(ctx context.Context, d *destination, o Options) (segmen
 	}
 	in := c.patches[0]
 	check := newBaseCheck(d, in.header, o.NoCheckBase)
-	if err := check.samples(ctx, in.header, d, nil); err != nil {
+	if err := check.samples(ctx, in.header); err != nil {
 		return nil, err
 	}
 	if in.again == nil || o.DryRun { // a dry run's replay reads and checks the same
@@ -156,33 +155,9 @@ func (c *chain) checkBases(ctx context.Context, d *destination, o Options) error
 	if o.NoCheckBase {
 		return nil
 	}
-	states := []io.ReaderAt{d}
-	for _, f := range c.files {
-		states = append(states, format.NewOverlay(states[len(states)-1], f))
+	w := newSweep(d, c)
+	if err := w.run(ctx); err != nil {
+		return err
 	}
-	for i, f := range c.files {
-		check := newBaseCheck(d, c.patches[i].header, false)
-		if i > 0 {
-			check.name = c.patches[i].name
-		}
-		if err := check.samples(ctx, c.patches[i].header, states[i], c.files[i+1:]); err != nil {
-			return err
-		}
-		if !c.patches[i].hasBase {
-			continue
-		}
-		for n := range f.Index() {
-			s, err := f.ReadSegment(n)
-			if err == nil {
-				err = check.records(ctx, s, states[i], states[i+1:])
-			}
-			if err != nil {
-				return fmt.Errorf("%s: %w", c.patches[i].name, err)
-			}
-		}
-		if err := check.result(); err != nil {
-			return err
-		}
-	}
-	return nil
+	return w.result()
 }

@@ -10,7 +10,7 @@ import (
 // destination holds in its data extents. Without an undo patch it's written at once.
 func (p *replay) plan(ctx context.Context, s *format.Segment, old []byte) error {
 	var err error
-	p.zeros.of(s)
+	p.zeros.ofZeros(s)
 	if p.base != nil {
 		if err := p.base.compare(ctx, s, old, &p.zeros); err != nil {
 			return err

@@ -47,8 +47,8 @@ func TestReadExtents(t *testing.T) {
 		if err := d.readData(t.Context(), s, old); err != nil {
 			t.Fatal(err)
 		}
-		zeros := zeroExtents{dest: d}
-		zeros.of(s)
+		zeros := spans{dest: d}
+		zeros.ofZeros(s)
 		for _, e := range extents {
 			want := content[min(e.Off, size):min(e.End(), size)]
 			var got []byte

@@ -11,7 +11,7 @@ import (
 
 // batchSegments is how many segments wait for their undo patch to be durable, at
 // the most, while as many are planned.
-const batchSegments = 8
+const batchSegments = 4
 
 // held is how many segments of a patch are needed besides the last one.
 func (o Options) held() int {
@@ -36,7 +36,7 @@ type replay struct {
 	undo      *undo     // nil: not wanted
 	readBack  *readBack // nil: not wanted
 	old       [2][]byte // where looks read
-	zeros     zeroExtents
+	zeros     spans
 	piece     []byte // and in a piece of a zero extent
 
 	planned    batch   // to be written once the undo patch is durable
@@ -70,7 +70,7 @@ func newReplay(c *chain, s segments, d *destination, u *undo, o Options) *replay
 		progress:  o.Progress,
 		compare:   u != nil || c.exact() && c.patches[0].header.Kind != format.Full,
 		undo:      u,
-		zeros:     zeroExtents{dest: d},
+		zeros:     spans{dest: d},
 		piece:     alignedBuffer(pieceSize),
 	}
 	if len(c.patches) == 1 {

@@ -20,8 +20,13 @@ type File struct {
 	trailer trailer
 	index   []IndexEntry
 	dec     *zstd.Decoder
-	frames  sync.Pool // of *[]byte
+
+	mu    sync.Mutex
+	spare []*Segment // for the next Cursor: a second walk needs no more memory
 }
+
+// frames are *[]byte that frames are read into.
+var frames sync.Pool
 
 // OpenFile reads header, trailer and index of the patch in r, which is size
 // bytes long. The index takes 24 bytes of memory a segment.
@@ -150,11 +155,11 @@ func (f *File) readSegment(i int, s *Segment) error {
 		next = f.index[i+1].Offset
 	}
 	place := next - e.Offset
-	buf, ok := f.frames.Get().(*[]byte)
+	buf, ok := frames.Get().(*[]byte)
 	if !ok {
 		buf = new([]byte)
 	}
-	defer f.frames.Put(buf)
+	defer frames.Put(buf)
 	fr, err := readFrame(bufio.NewReader(io.NewSectionReader(f.r, e.Offset, place)), *buf)
 	*buf = fr.bytes
 	if err != nil {
@@ -173,6 +178,30 @@ func (f *File) readSegment(i int, s *Segment) error {
 		return corrupt("segment", e.Offset, "%w", err)
 	}
 	return nil
+}
+
+// keep keeps segments that a Cursor has no use for any more; they may be nil.
+func (f *File) keep(segments ...*Segment) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, s := range segments {
+		if s != nil {
+			f.spare = append(f.spare, s)
+		}
+	}
+}
+
+// kept returns such a segment, or a new one.
+func (f *File) kept() *Segment {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	n := len(f.spare)
+	if n == 0 {
+		return new(Segment)
+	}
+	s := f.spare[n-1]
+	f.spare = f.spare[:n-1]
+	return s
 }
 
 // checkSegment checks the segment's extents, and that the index tells the truth

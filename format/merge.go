@@ -10,7 +10,7 @@ import (
 // the volume comes from the last patch that has it, and only once. It holds two
 // segments of each patch in memory, and is for one goroutine.
 type Merge struct {
-	cursors []*cursor
+	cursors []*Cursor
 	pool    segmentPool
 	err     error
 }
@@ -22,7 +22,7 @@ const mergeData = 1 << 20
 func NewMerge(files ...*File) *Merge {
 	m := new(Merge)
 	for _, f := range files {
-		m.cursors = append(m.cursors, &cursor{file: f})
+		m.cursors = append(m.cursors, f.Walk())
 	}
 	return m
 }
@@ -65,7 +65,7 @@ func (m *Merge) add(s *Segment) error {
 	s.Records = append(s.Records, r)
 	s.Data = append(s.Data, data...)
 	for _, c := range m.cursors {
-		if err := c.skip(r.End()); err != nil {
+		if err := c.Skip(r.End()); err != nil {
 			return err
 		}
 	}
@@ -77,116 +77,26 @@ func (m *Merge) add(s *Segment) error {
 func (m *Merge) first() (r Record, data []byte, err error) {
 	winner := -1
 	for i, c := range m.cursors {
-		if err := c.load(); err == io.EOF {
+		if err := c.Load(); err == io.EOF {
 			continue
 		} else if err != nil {
 			return Record{}, nil, err
 		}
-		if winner < 0 || c.rest.Off <= m.cursors[winner].rest.Off {
+		if winner < 0 || c.Rest.Off <= m.cursors[winner].Rest.Off {
 			winner = i
 		}
 	}
 	if winner < 0 {
 		return Record{}, nil, io.EOF
 	}
-	r, data = m.cursors[winner].rest, m.cursors[winner].data
+	r, data = m.cursors[winner].Rest, m.cursors[winner].Data
 	for _, c := range m.cursors[winner+1:] {
-		if c.rest.Len > 0 && c.rest.Off < r.End() {
-			r.Len, r.Hash = c.rest.Off-r.Off, 0
+		if c.Rest.Len > 0 && c.Rest.Off < r.End() {
+			r.Len, r.Hash = c.Rest.Off-r.Off, 0
 		}
 	}
 	r.BaseHash, r.HasBase = 0, false
 	return r, data, nil
-}
-
-// A cursor walks through the extents of a patch.
-type cursor struct {
-	file    *File
-	segment int // the next to be read
-	ahead   chan readAhead
-	current *Segment // may be nil
-	spare   *Segment // the one before, to be used again; may be nil
-	record  int      // the next of current
-
-	rest Record // what is left of the extent at the cursor; empty: nothing is loaded
-	data []byte // its data
-	left []byte // the data of current behind it
-}
-
-// load makes sure that there is an extent at the cursor; io.EOF if there are no more.
-func (c *cursor) load() error {
-	for c.rest.Len == 0 {
-		if c.current == nil || c.record == len(c.current.Records) {
-			if c.segment == len(c.file.Index()) {
-				return io.EOF
-			}
-			if err := c.next(); err != nil {
-				return err
-			}
-		}
-		c.rest = c.current.Records[c.record]
-		c.record++
-		c.data = nil
-		if c.rest.Kind == Data {
-			c.data, c.left = c.left[:c.rest.Len], c.left[c.rest.Len:]
-		}
-	}
-	return nil
-}
-
-// A readAhead is a segment that was read before it was asked for.
-type readAhead struct {
-	segment *Segment
-	err     error
-}
-
-// next goes to the next segment, and has the one behind it read meanwhile.
-func (c *cursor) next() error {
-	if c.ahead == nil {
-		c.ahead = make(chan readAhead, 1)
-		c.readAhead()
-	}
-	r := <-c.ahead
-	if r.err != nil {
-		return r.err
-	}
-	c.segment++
-	c.current, c.spare = r.segment, c.current
-	c.record, c.left = 0, c.current.Data
-	if c.segment < len(c.file.Index()) {
-		c.readAhead()
-	}
-	return nil
-}
-
-func (c *cursor) readAhead() {
-	s := c.spare
-	if s == nil {
-		s = new(Segment)
-	}
-	go func(i int) {
-		err := c.file.readSegment(i, s)
-		c.ahead <- readAhead{s, err}
-	}(c.segment)
-}
-
-// skip drops what lies before off.
-func (c *cursor) skip(off int64) error {
-	for {
-		if err := c.load(); err == io.EOF {
-			return nil
-		} else if err != nil {
-			return err
-		}
-		if c.rest.Off >= off {
-			return nil
-		}
-		n := min(c.rest.Len, off-c.rest.Off)
-		c.rest.Off, c.rest.Len, c.rest.Hash = c.rest.Off+n, c.rest.Len-n, 0
-		if c.rest.Kind == Data {
-			c.data = c.data[n:]
-		}
-	}
 }
 
 // An Overlay is a volume as it will be once a patch has been applied to it. It is

@@ -1,0 +1,211 @@
+package apply
+
+import (
+	"bytes"
+	"fmt"
+	"math/rand/v2"
+	"reflect"
+	"slices"
+	"testing"
+
+	"github.com/cespare/xxhash/v2"
+	"github.com/google/uuid"
+
+	"lvmsync/format"
+)
+
+// What a sweep finds is what comparing each patch with a copy of each state finds,
+// whatever sizes the extents have, and whether the hashes are right or not.
+func TestSweep(t *testing.T) {
+	right, wrongExtents, wrongSamples := 0, 0, 0
+	for seed := range uint64(300) {
+		r := sweepRound{Rand: rand.New(rand.NewPCG(seed, 0))}
+		r.size = 512 * (1 + r.Int64N(64))
+		if seed%100 == 0 {
+			r.size = 3*pieceSize + 1536
+		}
+		states := [][]byte{garbage(r.size)}
+		for range 2 + r.IntN(3) {
+			states = append(states, r.addPatch(states[len(states)-1]))
+		}
+		held := r.held(states)
+		got, want := r.sweep(t, held), r.compareStates(held)
+		if !reflect.DeepEqual(got, want) {
+			t.Fatalf("seed %d: %v, want %v", seed, got, want)
+		}
+		switch e, _ := want.(*BaseError); {
+		case e == nil:
+			right++
+		case e.Samples > 0:
+			wrongSamples++
+		default:
+			wrongExtents++
+		}
+	}
+	if min(right, wrongExtents, wrongSamples) < 20 {
+		t.Errorf("right %d, wrong extents %d, wrong samples %d: too few", right, wrongExtents, wrongSamples)
+	}
+}
+
+// A sweepRound is a volume and patches of it, that follow one another.
+type sweepRound struct {
+	*rand.Rand
+	size    int64
+	patches []sweepPatch
+}
+
+type sweepPatch struct {
+	records []format.Record
+	data    []byte
+	samples format.Fingerprint
+}
+
+// addPatch makes up a patch and returns what it leads to.
+func (r *sweepRound) addPatch(before []byte) (after []byte) {
+	var p sweepPatch
+	after = bytes.Clone(before)
+	for at := 512 * r.Int64N(3); at < r.size; at += 512 * (r.Int64N(r.size/512) / 4) {
+		x := format.Record{Extent: format.Extent{Off: at, Len: min(512*(1+r.Int64N(1+r.size/1024)), r.size-at)}}
+		if x.HasBase = r.IntN(4) > 0; x.HasBase {
+			x.BaseHash = r.hash(before[x.Off:x.End()], 300)
+		}
+		if x.Kind = format.ExtentKind(r.IntN(2)); x.Kind == format.Zero {
+			clear(after[x.Off:x.End()])
+		} else {
+			copy(after[x.Off:x.End()], random(byte(r.IntN(200)), int(x.Len)))
+			p.data = append(p.data, after[x.Off:x.End()]...)
+		}
+		p.records = append(p.records, x)
+		at = x.End()
+	}
+	for at := 512 * r.Int64N(8); at+format.SampleSize <= r.size; at += format.SampleSize + 512*r.Int64N(1+r.size/1024) {
+		p.samples = append(p.samples, format.Sample{Offset: at, Hash: format.Hash(r.hash(before[at:at+format.SampleSize], 8))})
+	}
+	r.patches = append(r.patches, p)
+	return after
+}
+
+// hash is mostly that of b, and a wrong one once in a while.
+func (r *sweepRound) hash(b []byte, oneIn int) uint64 {
+	if r.IntN(oneIn) == 0 {
+		return 1
+	}
+	return xxhash.Sum64(b)
+}
+
+// held makes up what the destination holds: the base, or parts of what comes later.
+func (r *sweepRound) held(states [][]byte) []byte {
+	held := bytes.Clone(states[0])
+	for range r.IntN(4) {
+		from := 512 * r.Int64N(r.size/512)
+		copy(held[from:], states[r.IntN(len(states))][from:from+1+r.Int64N(r.size-from)])
+	}
+	return held
+}
+
+// compareStates is the model of a sweep.
+func (r *sweepRound) compareStates(held []byte) error {
+	states := [][]byte{held}
+	for _, p := range r.patches {
+		after, data := bytes.Clone(states[len(states)-1]), p.data
+		for _, x := range p.records {
+			clear(after[x.Off:x.End()])
+			if x.Kind == format.Data {
+				copy(after[x.Off:], data[:x.Len])
+				data = data[x.Len:]
+			}
+		}
+		states = append(states, after)
+	}
+	for i, p := range r.patches {
+		e := &BaseError{}
+		if i > 0 {
+			e.Patch = fmt.Sprint(i)
+		}
+		for _, s := range p.samples {
+			holds := s.Holds(states[i][s.Offset : s.Offset+format.SampleSize])
+			if holds || !touched(r.patches[i+1:], s.Offset) {
+				e.Of++
+				if !holds {
+					e.Samples++
+				}
+			}
+		}
+		if e.Samples > 0 {
+			return e
+		}
+		e.Of = 0
+		for _, x := range p.records {
+			in := func(state []byte) []byte { return state[x.Off:x.End()] }
+			if x.HasBase && xxhash.Sum64(in(states[i])) != x.BaseHash &&
+				!slices.ContainsFunc(states[i+1:], func(s []byte) bool { return bytes.Equal(in(s), in(held)) }) {
+				if e.Count++; e.Count <= shownExtents {
+					e.Extents = append(e.Extents, x.Extent)
+				}
+			}
+		}
+		if e.Count > 0 {
+			return e
+		}
+	}
+	return nil
+}
+
+// touched tells whether one of the patches has a part of a sample.
+func touched(patches []sweepPatch, off int64) bool {
+	return slices.ContainsFunc(patches, func(p sweepPatch) bool {
+		return slices.ContainsFunc(p.records, func(x format.Record) bool { return x.Off < off+format.SampleSize && off < x.End() })
+	})
+}
+
+func (r *sweepRound) sweep(t *testing.T, held []byte) error {
+	d, err := openDestination([]format.Header{{VolumeSize: r.size}}, Options{
+		Destination: image(t, quickDir(t), held), System: &fakeSystem{},
+	}.withDefaults())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.f.Close()
+	defer d.in.close()
+	c := &chain{}
+	for i, p := range r.patches {
+		encoded := r.encode(t, p)
+		f, err := format.OpenFile(bytes.NewReader(encoded), int64(len(encoded)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.files, c.patches = append(c.files, f), append(c.patches, &input{name: fmt.Sprint(i)})
+	}
+	w := newSweep(d, c)
+	if err := w.run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return w.result()
+}
+
+// encode writes a patch, a few extents a segment.
+func (r *sweepRound) encode(t *testing.T, p sweepPatch) []byte {
+	var out bytes.Buffer
+	w, err := format.NewWriter(&out, format.Header{ID: uuid.New(), Kind: format.Delta, VolumeSize: r.size, Granularity: 512,
+		Base: &format.Base{Exact: true, Fingerprint: p.samples}}, format.WriterOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	data := p.data
+	for part := range slices.Chunk(p.records, 1+r.IntN(2)) {
+		s := w.NewSegment()
+		for _, x := range part {
+			s.Records = append(s.Records, x)
+			if x.Kind == format.Data {
+				s.Data, data = append(s.Data, data[:x.Len]...), data[x.Len:]
+			}
+		}
+		if err := w.Write(s); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return out.Bytes()
+}
