@@ -88,8 +88,14 @@ func (w *sweep) run(ctx context.Context) error {
 		if !w.next() {
 			return nil
 		}
-		if err := w.compare(ctx); err != nil {
+		if err := ctx.Err(); err != nil {
 			return err
+		}
+		if w.wanted() {
+			w.step.Len = min(w.step.Len, pieceSize)
+			if err := w.compare(ctx); err != nil {
+				return err
+			}
 		}
 		w.pos = w.step.End()
 		for _, l := range w.links {
@@ -111,7 +117,7 @@ func (w *sweep) next() bool {
 			end = min(end, e.Off)
 		}
 	})
-	w.step = format.Extent{Off: start, Len: min(end-start, pieceSize)}
+	w.step = format.Extent{Off: start, Len: end - start}
 	return start < math.MaxInt64
 }
 
@@ -131,11 +137,16 @@ func (w *sweep) each(yield func(format.Extent)) {
 // has tells whether the patch has the step.
 func (w *sweep) has(l *link) bool { return l.cursor.Rest.Len > 0 && l.cursor.Rest.Off == w.step.Off }
 
+// wanted tells whether anything is compared in the step.
+func (w *sweep) wanted() bool {
+	return slices.ContainsFunc(w.links, func(l *link) bool { return w.has(l) && l.cursor.Rest.HasBase || w.samples(l) })
+}
+
+// samples tells whether the step is within a sample of the patch.
+func (w *sweep) samples(l *link) bool { return len(l.samples) > 0 && l.samples[0].Offset <= w.step.Off }
+
 // compare deals with a step.
 func (w *sweep) compare(ctx context.Context) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
 	w.held = nil
 	var state []byte
 	for i, l := range w.links {
@@ -269,7 +280,7 @@ func (w *sweep) reach(ctx context.Context, reached []bool) error {
 // compareSample compares the step with a sample of the fingerprint. Where later patches
 // write, an interrupted run may have been already: what they touch says nothing.
 func (w *sweep) compareSample(ctx context.Context, i int, l *link) error {
-	if len(l.samples) == 0 || l.samples[0].Offset > w.step.Off {
+	if !w.samples(l) {
 		return nil
 	}
 	s := l.samples[0]

@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/cespare/xxhash/v2"
 	"github.com/google/uuid"
@@ -208,4 +209,24 @@ func (r *sweepRound) encode(t *testing.T, p sweepPatch) []byte {
 		t.Fatal(err)
 	}
 	return out.Bytes()
+}
+
+// What no later patch asks for is passed over, not gone through: it may be larger than
+// any disk.
+func TestSweepOfHoles(t *testing.T) {
+	const size = 1 << 60
+	full := newVolume(format.Full, size, []format.Extent{zero(0, size)})
+	full.header.Created = time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC)
+	delta := newVolume(format.Delta, size, []format.Extent{zero(mib, size/2)})
+	delta.header.ID[0], delta.header.Created = 1, time.Now()
+	delta.header.Base = &format.Base{Fingerprint: format.Fingerprint{
+		{Offset: 4096, Hash: format.Hash(xxhash.Sum64(zeros[:format.SampleSize]))},
+		{Offset: size - format.SampleSize, Hash: 1},
+	}}
+	a, _ := full.patch(t)
+	b, _ := delta.patch(t)
+	_, _, err := verify(t, files(a, b)...)
+	if want := (&BaseError{Patch: "b", Samples: 1, Of: 2}); !reflect.DeepEqual(err, error(want)) {
+		t.Errorf("%v, want %v", err, want)
+	}
 }
