@@ -123,22 +123,6 @@ func (f *File) Find(off int64) int {
 	return sort.Search(len(f.index), func(i int) bool { return f.index[i].End > off })
 }
 
-// Touches tells whether the patch's extents hold any of the n bytes from off on.
-func (f *File) Touches(off, n int64) (bool, error) {
-	for i := f.Find(off); i < len(f.index) && f.index[i].Start < off+n; i++ {
-		s, err := f.ReadSegment(i)
-		if err != nil {
-			return false, err
-		}
-		for _, r := range s.Records {
-			if r.Off < off+n && r.End() > off {
-				return true, nil
-			}
-		}
-	}
-	return false, nil
-}
-
 // ReadSegment reads and checks segment i of the index.
 func (f *File) ReadSegment(i int) (*Segment, error) {
 	s := new(Segment)

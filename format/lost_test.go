@@ -3,7 +3,6 @@ package format
 import (
 	"bytes"
 	"io"
-	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -69,19 +68,6 @@ func TestMergeLost(t *testing.T) {
 	}
 	if _, err := m.Next(); err != io.EOF {
 		t.Errorf("then %v", err)
-	}
-}
-
-// What is lost reads as zeros.
-func TestOverlayLost(t *testing.T) {
-	below := bytes.Repeat([]byte{9}, 64<<10)
-	want := slices.Clone(below)
-	clear(want[512:1536])
-	copy(want[1536:2048], bytes.Repeat([]byte{7}, 512))
-	got := make([]byte, len(below))
-	patch := lossy(t, Extent{512, 1024, Zero}, Extent{1536, 512, Data})
-	if _, err := NewOverlay(bytes.NewReader(below), patch).ReadAt(got, 0); err != nil || !bytes.Equal(got, want) {
-		t.Errorf("other data, or error %v", err)
 	}
 }
 

@@ -12,7 +12,7 @@ import (
 )
 
 // A layer is a volume of which only some bytes are known: what a patch holds, or
-// several laid over one another. It's the model for Merge, Overlay and Touches.
+// several laid over one another. It's the model for Merge.
 type layer struct {
 	data  []byte
 	known []bool
@@ -42,15 +42,6 @@ func (l *layer) over(above *layer) *layer {
 		}
 	}
 	return out
-}
-
-// knows is how many bytes from off to end are known without a gap.
-func (l *layer) knows(off, end int64) int64 {
-	at := off
-	for at < min(end, int64(len(l.known))) && l.known[at] {
-		at++
-	}
-	return at - off
 }
 
 // randomExtents makes up extents of a volume: many small ones, or few large ones
@@ -222,88 +213,14 @@ func TestMergeLimits(t *testing.T) {
 	}
 }
 
-// A volume with patches laid over it reads like them all laid over one another, also
-// where the volume ends before the patches do.
-func TestOverlay(t *testing.T) {
-	forSeeds(t, 100, func(t *testing.T, rnd *rand.Rand) {
-		files, layers := randomFiles(t, rnd, 1+rnd.IntN(3))
-		layers = slices.Insert(layers, 0, newLayer(rnd.Int64N(int64(2*len(layers[0].data)))))
-		below := layers[0]
-		for i := range below.data {
-			below.data[i], below.known[i] = byte(i*7), true
-		}
-		var r io.ReaderAt = bytes.NewReader(below.data)
-		want := below
-		for i, f := range files {
-			r, want = NewOverlay(r, f), want.over(layers[i+1])
-		}
-		for range 30 {
-			off := rnd.Int64N(int64(len(want.data)) + 1)
-			p := bytes.Repeat([]byte{0xEE}, 1+rnd.IntN(1<<rnd.IntN(18)))
-			n, err := r.ReadAt(p, off)
-			least, most := atLeast(layers, off, off+int64(len(p))), want.knows(off, off+int64(len(p)))
-			if int64(n) < least || int64(n) > most || (err == nil) != (n == len(p)) || err != nil && err != io.EOF {
-				t.Fatalf("%d bytes from %d on: read %d, %v; want %d", len(p), off, n, err, most)
-			}
-			if !bytes.Equal(p[:n], want.data[off:off+int64(n)]) {
-				t.Fatalf("%d bytes from %d on are not what was laid over one another", n, off)
-			}
-		}
-	})
-}
-
-// atLeast is how much of a range can be read if each layer tells the next only how far
-// it goes without a gap, as an io.ReaderAt does.
-func atLeast(layers []*layer, off, end int64) (n int64) {
-	for _, l := range layers {
-		n += l.knows(off+n, end)
-	}
-	return n
-}
-
-// A patch touches a range if it holds any byte of it.
-func TestFileTouches(t *testing.T) {
-	forSeeds(t, 100, func(t *testing.T, rnd *rand.Rand) {
-		files, layers := randomFiles(t, rnd, 1)
-		size := int64(len(layers[0].data))
-		for range 100 {
-			off, n := rnd.Int64N(size+1024), 1+rnd.Int64N(1<<rnd.IntN(14))
-			if rnd.IntN(2) == 0 {
-				off, n = off/SectorSize*SectorSize, roundToSector(n)
-			}
-			got, err := files[0].Touches(off, n)
-			if want := slices.Contains(layers[0].known[min(off, size):min(off+n, size)], true); err != nil || got != want {
-				t.Fatalf("Touches(%d, %d) = %t, %v; want %t", off, n, got, err, want)
-			}
-		}
-	})
-}
-
-// A segment that is damaged behind the File's back is an error to all three, each
-// time they come to it, and never data.
+// A segment that is damaged behind the File's back is an error each time that a
+// Merge comes to it, and never data.
 func TestDamagedSegment(t *testing.T) {
 	extents := []Extent{{0, 512, Data}, {1024, 1024, Zero}, {4096, 512, Data}}
 	good := write(t, testHeader(Delta, 64<<10), WriterOptions{}, extents)
 	bad := write(t, testHeader(Delta, 64<<10), WriterOptions{}, extents[:1], extents[1:])
 	f := open(t, bad)
 	bad[f.Index()[1].Offset+60] ^= 1
-	below := bytes.NewReader(make([]byte, 64<<10))
-	o := NewOverlay(below, f)
-	for _, off := range []int64{0, 0, 1024, 1024} {
-		if n, err := o.ReadAt(make([]byte, 8192), off); n != 0 || !errors.Is(err, ErrCorrupt) {
-			t.Errorf("Overlay: %d, %v", n, err)
-		}
-		if touched, err := f.Touches(1024, 512); touched || !errors.Is(err, ErrCorrupt) {
-			t.Errorf("Touches: %t, %v", touched, err)
-		}
-	}
-	if _, err := o.ReadAt(make([]byte, 1024), 0); err != nil {
-		t.Errorf("Overlay, beside the damage: %v", err)
-	}
-	broken := readerAtFunc(func([]byte, int64) (int, error) { return 0, errTape })
-	if _, err := NewOverlay(broken, f).ReadAt(make([]byte, 512), 0); !errors.Is(err, errTape) {
-		t.Errorf("Overlay over what can't be read: %v", err)
-	}
 	for _, files := range [][]*File{{f}, {open(t, good), f}, {f, open(t, good)}} {
 		m := NewMerge(files...)
 		for range 2 {

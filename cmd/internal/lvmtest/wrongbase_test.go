@@ -74,9 +74,16 @@ func onto(t *testing.T, patch, volume []byte) []byte {
 	if err != nil {
 		t.Fatal(err)
 	}
-	after := make([]byte, len(volume))
-	if _, err := format.NewOverlay(bytes.NewReader(volume), f).ReadAt(after, 0); err != nil {
-		t.Fatal(err)
+	after := bytes.Clone(volume)
+	for i := range f.Index() {
+		s, err := f.ReadSegment(i)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for r, data := range s.All() {
+			clear(after[r.Off:r.End()])
+			copy(after[r.Off:], data)
+		}
 	}
 	return after
 }
