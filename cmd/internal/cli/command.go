@@ -65,6 +65,8 @@ func (c *Command) Main(args []string, std Streams) int {
 	// Data pass through buffers that are used again. What else lives, such as the set of
 	// changed chunks, can be large and shall not take twice its size.
 	debug.SetGCPercent(25)
+	widen(std.In)
+	widen(std.Out)
 	ctx, stop := catchSignals()
 	defer stop()
 	args = args[min(1, len(args)):]
