@@ -202,11 +202,13 @@ func (s *snapshot) compare(src *Source) error {
 	return nil
 }
 
-// Reading the list while exceptions are made: how often, and how long to wait,
-// until what the kernel counted before is on the device.
+// Reading the list while exceptions are made: how long until what the kernel counted
+// before is on the device, which is when no exception is being made for once or an area
+// is full, and between two looks. A busy machine can take many seconds.
 const (
-	listTries = 100
-	listPause = 50 * time.Millisecond
+	listPatience = 2 * time.Minute
+	listPause    = 50 * time.Millisecond
+	listMaxPause = 2 * time.Second
 )
 
 // listLive reads the list and compares it with the kernel's own count. The
@@ -222,7 +224,8 @@ func (s *Source) listLive(ctx context.Context) error {
 	chunkSectors := uint64(s.store.ChunkSize() / format.SectorSize)
 	// All areas up to the one being filled have been initialised.
 	initialised := int64(before.MetadataSectors/chunkSectors) - 1
-	for try := 1; ; try++ {
+	deadline := time.Now().Add(listPatience)
+	for pause := listPause; ; pause = min(2*pause, listMaxPause) {
 		if err := s.list(ctx, snap.size, initialised); err != nil {
 			return err
 		}
@@ -241,12 +244,12 @@ func (s *Source) listLive(ctx context.Context) error {
 		if n >= before.Exceptions(chunkSectors) {
 			return nil
 		}
-		if try == listTries {
-			return fmt.Errorf("%s: %w: the COW store lists %d exceptions, the kernel counts %d",
-				snap.name, dump.ErrIncomplete, n, before.Exceptions(chunkSectors))
+		if time.Now().After(deadline) {
+			return fmt.Errorf("%s: %w: the COW store lists %d exceptions, the kernel counted %d %v ago",
+				snap.name, dump.ErrIncomplete, n, before.Exceptions(chunkSectors), listPatience)
 		}
 		select {
-		case <-time.After(listPause):
+		case <-time.After(pause):
 		case <-ctx.Done():
 			return ctx.Err()
 		}
