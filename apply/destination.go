@@ -25,8 +25,9 @@ type destination struct {
 	touched  bool // a write was tried
 	finished bool // it holds all that it shall
 
-	window window
-	failed error // the first error of writing or flushing
+	window    window
+	finishing outcome // of the window before
+	failed    error   // the first error of writing or flushing
 }
 
 // isNew tells whether there was nothing before, and so no earlier run either that
@@ -158,6 +159,7 @@ func (d *destination) close(o Options) {
 	if d.f == nil {
 		return
 	}
+	_ = d.finishing.wait() // it uses the file
 	if d.created && !d.touched && !d.finished {
 		// It's still locked: nobody can have begun to use it.
 		if err := os.Remove(d.path); err != nil {
@@ -168,29 +170,4 @@ func (d *destination) close(o Options) {
 		d.in.close()
 	}
 	d.f.Close()
-}
-
-// sync makes everything written durable, the name of a new file included. Once
-// something has failed it's refused: the kernel tells of a lost write once only,
-// so that a later success would say nothing.
-func (d *destination) sync() error {
-	if d.failed != nil {
-		return d.failed
-	}
-	if err := d.f.Sync(); err != nil {
-		return d.fail(fmt.Errorf("flush %s: %w", d.path, cause(err)))
-	}
-	if !d.created {
-		return nil
-	}
-	if err := syncFolder(d.path); err != nil {
-		return d.fail(fmt.Errorf("flush the folder of %s: %w", d.path, err))
-	}
-	return nil
-}
-
-// fail remembers that the destination failed.
-func (d *destination) fail(err error) error {
-	d.failed = err
-	return err
 }

@@ -235,7 +235,7 @@ func (p *replay) do(ctx context.Context, c change, zeroed func(done int64)) erro
 
 // zeroStep is how much is zeroed at a time, in bytes, so that neither an
 // interruption nor the progress waits for a large volume.
-const zeroStep = 256 << 20
+const zeroStep = windowZeros
 
 // zero makes [off, off+size) read as zeros, step by step.
 func (p *replay) zero(ctx context.Context, off, size int64, zeroed func(done int64)) error {

@@ -1,22 +1,28 @@
 package apply
 
 import (
-	"errors"
 	"fmt"
 
 	"golang.org/x/sys/unix"
+
+	"lvmsync/format"
 )
 
-// windowSize is how much is written before the kernel is told to bring it to
-// the device, in bytes. The window before is then waited for: errors show up
-// soon, the page cache doesn't fill, and the last flush is short.
-const windowSize = 32 << 20
+// What goes into a window, in bytes.
+const (
+	windowData  = 32 << 20
+	windowZeros = 256 << 20
+)
 
-// A window is a range of the destination that has been written to.
+// A window is what is brought to the destination in one go, while the next one is
+// filled: errors show up soon, the page cache doesn't fill, and the last flush is
+// short. Its zeros are not made before that, for a device or a file system takes its
+// time for them, most of all while it flushes.
 type window struct {
-	start, end         int64
-	bytes              int64 // written within it
-	lastStart, lastEnd int64 // the one before, on its way to the device
+	start, end int64           // of what was written
+	written    int64           // bytes within that
+	zeros      []format.Extent // to be made
+	zeroed     int64           // length of them in bytes
 }
 
 // write writes b at off.
@@ -25,46 +31,97 @@ func (d *destination) write(b []byte, off int64) error {
 		return nil
 	}
 	d.touched = true
-	if n, err := d.f.WriteAt(b, off); err != nil {
-		return d.fail(fmt.Errorf("write to %s at byte %d: %w", d.path, off+int64(n), cause(err)))
+	if err := d.writeAt(b, off); err != nil {
+		return d.fail(err)
 	}
 	w := &d.window
-	if w.bytes == 0 {
+	if w.written == 0 {
 		w.start = off
 	}
 	w.end = off + int64(len(b))
-	w.bytes += int64(len(b))
-	if w.bytes < windowSize {
+	w.written += int64(len(b))
+	if w.written < windowData {
 		return nil
 	}
 	return d.turn()
 }
 
-// turn starts writing back the current window and waits for the one before.
-func (d *destination) turn() error {
-	w := &d.window
-	if err := d.syncRange(w.start, w.end, unix.SYNC_FILE_RANGE_WRITE); err != nil {
-		return err
+// writeAt writes b at off, for what is accounted for already.
+func (d *destination) writeAt(b []byte, off int64) error {
+	if n, err := d.f.WriteAt(b, off); err != nil {
+		return fmt.Errorf("write to %s at byte %d: %w", d.path, off+int64(n), cause(err))
 	}
-	if w.lastEnd > w.lastStart {
-		const wait = unix.SYNC_FILE_RANGE_WAIT_BEFORE | unix.SYNC_FILE_RANGE_WRITE | unix.SYNC_FILE_RANGE_WAIT_AFTER
-		if err := d.syncRange(w.lastStart, w.lastEnd, wait); err != nil {
-			return err
-		}
-		// Best effort: what is on the device needn't stay in memory.
-		_ = unix.Fadvise(int(d.f.Fd()), w.lastStart, w.lastEnd-w.lastStart, unix.FADV_DONTNEED)
-	}
-	*w = window{lastStart: w.start, lastEnd: w.end}
 	return nil
 }
 
-// syncRange brings a range to the device, but not past the device's own cache:
-// that is left to sync. It's a matter of speed only where it's missing. Any
-// other error may be that of a lost write, which nobody will be told again.
-func (d *destination) syncRange(start, end int64, flags int) error {
-	err := unix.SyncFileRange(int(d.f.Fd()), start, end-start, flags)
-	if err == nil || errors.Is(err, unix.ENOSYS) {
-		return nil
+// turn waits for the window before and has the current one brought to the
+// destination.
+func (d *destination) turn() error {
+	if err := d.finishing.wait(); err != nil {
+		return d.fail(err)
 	}
-	return d.fail(fmt.Errorf("flush the bytes [%d, %d) of %s: %w", start, end, d.path, err))
+	w := d.window
+	d.window = window{}
+	d.finishing = begin(func() error { return d.finish(w) })
+	return nil
+}
+
+// finish brings a window to the destination.
+func (d *destination) finish(w window) error {
+	err := d.makeZeros(w.zeros)
+	if err == nil {
+		err = d.flush()
+	}
+	if w.written > 0 {
+		// Best effort: what is on the device needn't stay in memory.
+		_ = unix.Fadvise(int(d.f.Fd()), w.start, w.end-w.start, unix.FADV_DONTNEED)
+	}
+	return err
+}
+
+// flush waits until what was written is on the device, and past the device's own
+// cache.
+func (d *destination) flush() error {
+	for {
+		switch err := unix.Fdatasync(int(d.f.Fd())); err {
+		case nil:
+			return nil
+		case unix.EINTR:
+		default:
+			return fmt.Errorf("flush %s: %w", d.path, err)
+		}
+	}
+}
+
+// sync makes everything durable, the name of a new file included. Once something has
+// failed it's refused: the kernel tells of a lost write once only, so that a later
+// success would say nothing.
+func (d *destination) sync() error {
+	if d.failed != nil {
+		return d.failed
+	}
+	w := d.window
+	d.window = window{}
+	err := d.finishing.wait()
+	if err == nil {
+		err = d.makeZeros(w.zeros)
+	}
+	if err == nil {
+		err = d.flush()
+	}
+	if err == nil && d.created {
+		if err = syncFolder(d.path); err != nil {
+			err = fmt.Errorf("flush the folder of %s: %w", d.path, err)
+		}
+	}
+	if err != nil {
+		return d.fail(err)
+	}
+	return nil
+}
+
+// fail remembers that the destination failed.
+func (d *destination) fail(err error) error {
+	d.failed = err
+	return err
 }

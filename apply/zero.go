@@ -5,6 +5,8 @@ import (
 	"errors"
 
 	"golang.org/x/sys/unix"
+
+	"lvmsync/format"
 )
 
 const (
@@ -21,27 +23,23 @@ const (
 
 var zeros [zeroBuffer]byte
 
-// zero makes [off, off+size) read as zeros. What is small, or isn't aligned for a
-// device, is written.
+// zero has [off, off+size) read as zeros once it has been synced: what is small is
+// written, what is large is left to makeZeros.
 func (d *destination) zero(off, size int64) error {
-	end := off + size
 	if size < smallZero {
-		if !d.isDevice && d.isHole(off, end) {
+		if !d.isDevice && d.isHole(off, off+size) {
 			return nil
 		}
-		return d.writeZeros(off, size)
+		return writeZeros(d.write, off, size)
 	}
-	from, to := off, end
-	if d.isDevice {
-		from, to = (off+zeroAlign-1)/zeroAlign*zeroAlign, end/zeroAlign*zeroAlign
+	d.touched = true
+	w := &d.window
+	w.zeros = append(w.zeros, format.Extent{Off: off, Len: size, Kind: format.Zero})
+	w.zeroed += size
+	if w.zeroed < windowZeros {
+		return nil
 	}
-	if err := d.writeZeros(off, from-off); err != nil {
-		return err
-	}
-	if err := d.zeroAligned(from, to-from); err != nil {
-		return err
-	}
-	return d.writeZeros(to, end-to)
+	return d.turn()
 }
 
 // isHole tells whether the file stores nothing of [off, end), which then reads as
@@ -49,6 +47,27 @@ func (d *destination) zero(off, size int64) error {
 func (d *destination) isHole(off, end int64) bool {
 	data, err := d.f.Seek(off, unix.SEEK_DATA)
 	return errors.Is(err, unix.ENXIO) || err == nil && data >= end // ENXIO: no data from there on
+}
+
+// makeZeros makes extents read as zeros. What isn't aligned for a device is written.
+func (d *destination) makeZeros(extents []format.Extent) error {
+	for _, e := range extents {
+		from, to := e.Off, e.End()
+		if d.isDevice {
+			from, to = (from+zeroAlign-1)/zeroAlign*zeroAlign, to/zeroAlign*zeroAlign
+		}
+		err := writeZeros(d.writeAt, e.Off, from-e.Off)
+		if err == nil {
+			err = d.zeroAligned(from, to-from)
+		}
+		if err == nil {
+			err = writeZeros(d.writeAt, to, e.End()-to)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // zeroAligned punches a hole where the system guarantees that it reads as zeros:
@@ -60,7 +79,6 @@ func (d *destination) zeroAligned(off, size int64) error {
 	if size == 0 {
 		return nil
 	}
-	d.touched = true
 	fd := int(d.f.Fd())
 	switch {
 	case d.isThin:
@@ -70,7 +88,7 @@ func (d *destination) zeroAligned(off, size int64) error {
 	case d.isDevice && unix.Fallocate(fd, unix.FALLOC_FL_ZERO_RANGE|unix.FALLOC_FL_KEEP_SIZE, off, size) == nil:
 		return nil
 	}
-	return d.writeZeros(off, size)
+	return writeZeros(d.writeAt, off, size)
 }
 
 // discard unmaps what it can of a range of a thin volume, which keeps it thin,
@@ -87,7 +105,7 @@ func (d *destination) discard(off, size int64) error {
 		if err == nil {
 			err = d.clear(buf[:n], off)
 		} else {
-			err = d.writeZeros(off, n)
+			err = writeZeros(d.writeAt, off, n)
 		}
 		if err != nil {
 			return err
@@ -105,7 +123,7 @@ func (d *destination) clear(was []byte, off int64) error {
 		for n < len(was) && !bytes.Equal(was[n:n+zeroAlign], zeros[:zeroAlign]) {
 			n += zeroAlign
 		}
-		if err := d.writeZeros(off, int64(n)); err != nil {
+		if err := writeZeros(d.writeAt, off, int64(n)); err != nil {
 			return err
 		}
 		if n < len(was) {
@@ -116,11 +134,11 @@ func (d *destination) clear(was []byte, off int64) error {
 	return nil
 }
 
-// writeZeros writes zeros to [off, off+size).
-func (d *destination) writeZeros(off, size int64) error {
+// writeZeros writes zeros to [off, off+size) by calls of write.
+func writeZeros(write func(b []byte, off int64) error, off, size int64) error {
 	for size > 0 {
 		n := min(size, zeroBuffer)
-		if err := d.write(zeros[:n], off); err != nil {
+		if err := write(zeros[:n], off); err != nil {
 			return err
 		}
 		off += n
