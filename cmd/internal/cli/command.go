@@ -13,7 +13,7 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"runtime/debug"
+	"runtime"
 	"slices"
 	"strings"
 
@@ -62,9 +62,7 @@ func StdStreams() Streams { return Streams{os.Stdin, os.Stdout, os.Stderr} }
 // Main runs the command with the arguments of a process, its name first, and
 // returns the exit status.
 func (c *Command) Main(args []string, std Streams) int {
-	// Data pass through buffers that are used again. What else lives, such as the set of
-	// changed chunks, can be large and shall not take twice its size.
-	debug.SetGCPercent(25)
+	defer runtime.KeepAlive(tuneCollector())
 	widen(std.In)
 	widen(std.Out)
 	ctx, stop := catchSignals()
