@@ -63,10 +63,10 @@ func StdStreams() Streams { return Streams{os.Stdin, os.Stdout, os.Stderr} }
 // returns the exit status.
 func (c *Command) Main(args []string, std Streams) int {
 	defer runtime.KeepAlive(tuneCollector())
-	widen(std.In)
-	widen(std.Out)
 	ctx, stop := catchSignals()
 	defer stop()
+	widen(std.In)
+	widen(std.Out)
 	args = args[min(1, len(args)):]
 	inv := newInvocation(c.Name, std)
 	inv.json = slices.Contains(args, "--json") // for an error in what else is there

@@ -114,8 +114,8 @@ func TestApplyStopped(t *testing.T) {
 			if _, err := in.Write(patch[:test.sent]); err != nil {
 				t.Fatal(err)
 			}
-			// All but what a pipe holds has been read; wait for the first write
-			// where there is one.
+			// The program runs, for a pipe holds less before it widens it; wait for
+			// the first write where there is one.
 			for test.status == 3 && bytes.Equal(mustRead(t, dest), before) {
 			}
 			signalled(t, cmd, &messages, test.status, test.texts...)
