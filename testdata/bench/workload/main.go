@@ -7,6 +7,7 @@
 //	workload copy EXTENTS FROM TO                 the extents of a file to the same places of another
 //	workload spoil EXTENTS FILE                   inverts what the extents hold
 //	workload read FILE...                         all of each file, all at the same time
+//	workload compare OLD NEW                      both files, and nothing is made of what differs
 //	workload pread [--direct] EXTENTS FILE        the extents of a file
 //	workload pwrite [--direct] EXTENTS DATA FILE  the extents of a file, from data side by side, with fdatasync
 //
@@ -58,6 +59,8 @@ func do(args []string) error {
 		return spoil(args[0], args[1])
 	case mode == "read" && len(args) > 0:
 		return readAll(args)
+	case mode == "compare" && len(args) == 2:
+		return compare([2]string(args))
 	case mode == "pread" && len(args) == 2:
 		return pread(args[0], args[1], direct)
 	case mode == "pwrite" && len(args) == 3:
