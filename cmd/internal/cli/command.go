@@ -13,7 +13,7 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"runtime"
+	"runtime/debug"
 	"slices"
 	"strings"
 
@@ -62,7 +62,9 @@ func StdStreams() Streams { return Streams{os.Stdin, os.Stdout, os.Stderr} }
 // Main runs the command with the arguments of a process, its name first, and
 // returns the exit status.
 func (c *Command) Main(args []string, std Streams) int {
-	defer runtime.KeepAlive(tuneCollector())
+	// Data pass through buffers that are used again. What else lives, such as the set of
+	// changed chunks, can be large and shall not take twice its size.
+	debug.SetGCPercent(25)
 	ctx, stop := catchSignals()
 	defer stop()
 	widen(std.In)
