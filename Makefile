@@ -33,7 +33,7 @@ check:
 
 unit: all
 	testdata/prepare
-	go test -race ./...
+	go test -race -timeout 20m ./...
 	go test -count 1 -run NoAllocation ./format ./dump
 
 # The guest itself, then LVM in it, or on this machine where the kernel can.
