@@ -111,7 +111,7 @@ func TestWriteBackFails(t *testing.T) {
 	if p.Durable || p.Through >= 4*windowData {
 		t.Errorf("%+v: noticed late, or not at all", p)
 	}
-	if m := r.err.Error(); !strings.Contains(m, "flush ") || strings.Contains(m, "; then ") {
+	if m := r.err.Error(); !strings.Contains(m, "flush "+r.Destination+": ") || strings.Contains(m, "; then ") {
 		t.Errorf("error %v", r.err)
 	}
 }
