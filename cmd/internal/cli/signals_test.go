@@ -21,8 +21,11 @@ type child struct {
 	err  bytes.Buffer  // its standard error
 }
 
-// startChild starts a child, through the words before it, and waits until it
-// is ready.
+// defaultSignals are the words before a program that give it the signals as they
+// are by default: what runs the tests may have ignored some, as nohup does.
+var defaultSignals = []string{"env", "--default-signal=HUP,INT,PIPE,TERM"}
+
+// startChild starts a child, through the words before it.
 func startChild(t *testing.T, name string, before ...string) *child {
 	t.Helper()
 	exe, err := os.Executable()
@@ -30,7 +33,7 @@ func startChild(t *testing.T, name string, before ...string) *child {
 		t.Fatal(err)
 	}
 	c := &child{}
-	words := append(before, exe)
+	words := slices.Concat(defaultSignals, before, []string{exe})
 	c.Cmd = exec.Command(words[0], words[1:]...)
 	c.Env = append(os.Environ(), childVariable+"="+name)
 	c.Stderr = &c.err
