@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/klauspost/compress/zstd"
@@ -42,7 +43,7 @@ func TestMain(m *testing.M) {
 // what the snapshot holds (snapshot.img), to which a chunk was written. lost.patch
 // is a delta of a volume of 64 KiB with lost sectors.
 func TestScripts(t *testing.T) {
-	testscript.Run(t, testscript.Params{
+	testscript.RunT(oneByOne{t}, testscript.Params{
 		Dir: "testdata/script",
 		Setup: func(env *testscript.Env) error {
 			if err := unpackSnapshot("c64k-partial", env.WorkDir); err != nil {
@@ -63,6 +64,19 @@ func TestScripts(t *testing.T) {
 		},
 	})
 }
+
+// oneByOne runs scripts one after another: one that writes a file of its own while
+// another one starts a program would, for a moment, share the open file with that
+// program's process, and be told that the file is in use.
+type oneByOne struct{ *testing.T }
+
+func (oneByOne) Parallel() {}
+
+func (t oneByOne) Run(name string, script func(testscript.T)) {
+	t.T.Run(name, func(t *testing.T) { script(oneByOne{t}) })
+}
+
+func (oneByOne) Verbose() bool { return testing.Verbose() }
 
 // status N COMMAND... runs a command that must end with exit status N.
 func status(ts *testscript.TestScript, neg bool, args []string) {
@@ -211,8 +225,12 @@ func mustRead(t *testing.T, path string) []byte {
 	return b
 }
 
+// mustWrite writes a file. No program is started meanwhile, for its process would
+// have the file open, too, until it has become the program.
 func mustWrite(t testing.TB, path string, b []byte) {
 	t.Helper()
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
 	if err := os.WriteFile(path, b, 0o600); err != nil {
 		t.Fatal(err)
 	}
