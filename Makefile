@@ -10,6 +10,10 @@ DESTDIR ?=
 PROGRAMS = lvmsync-dump lvmsync-apply lvmsync-patch
 FUZZTIME ?= 6s
 
+# cron, nohup and "env -i" leave little of an environment: what Go and the tests need of one is stated here.
+export PATH := $(or $(PATH),/usr/local/bin:/usr/bin:/bin):/usr/local/go/bin:/usr/local/sbin:/usr/sbin:/sbin
+export HOME ?= $(shell getent passwd "$$(id -u)" | cut -d: -f6)
+
 .PHONY: all install demo test check unit guest lvm lvm-first lvm-second fuzz bench bench-scale microbench clean
 
 # Without cgo: no library is needed at run time, as on a rescue disk, and the start is twice as fast.
