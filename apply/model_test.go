@@ -19,7 +19,7 @@ import (
 // LVMSYNC_MODEL_SEED=n runs the round of that seed alone, LVMSYNC_MODEL_ROUNDS=n as
 // many rounds, with seeds from that one on.
 func TestModel(t *testing.T) {
-	rounds := uint64(60)
+	rounds := uint64(300)
 	if os.Getenv("LVMSYNC_MODEL_SEED") != "" {
 		rounds = 1
 	}
