@@ -83,3 +83,30 @@ func TestBrokenSignature(t *testing.T) {
 		t.Errorf("a byte too many: %v", err)
 	}
 }
+
+// Each signature has a seed of its own, so that blocks which were made to have the same hash once don't have it the next time;
+// and it is the seed of the hashes.
+func TestSeeds(t *testing.T) {
+	p := imagetest.Pair{Old: bytes.Repeat([]byte("block"), 8192), New: []byte{1}}
+	p.Write(t, rand.New(rand.NewPCG(1, 2)))
+	var seeds []format.Hash
+	var sums []uint64
+	for range 3 {
+		r, err := format.NewSignatureReader(bytes.NewReader(signatureOf(t, p.OldPath, 4096)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		h := r.Header()
+		table, err := r.Next()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := format.SeededSum(uint64(h.Seed), p.Old[:4096]); h.Seed == 0 || table.Sums[0] != want {
+			t.Errorf("seed %v: the hash of the first block is %#x, want %#x", h.Seed, table.Sums[0], want)
+		}
+		seeds, sums = append(seeds, h.Seed), append(sums, table.Sums[0])
+	}
+	if seeds[0] == seeds[1] || seeds[1] == seeds[2] || sums[0] == sums[1] {
+		t.Errorf("seeds %v, hashes %#x: they don't differ", seeds, sums)
+	}
+}
