@@ -14,11 +14,11 @@ type Cursor struct {
 	file    *File
 	segment int // the next to be read
 	ahead   chan readAhead
-	current *Segment // may be nil
-	spare   *Segment // the one before, to be used again; may be nil
-	record  int      // the next of current
-	left    []byte   // the data of current behind Data
-	err     error    // of ahead
+	current *body  // may be nil
+	spare   *body  // the one before, to be used again; may be nil
+	record  int    // the next of current
+	left    []byte // the data of current behind Data
+	err     error  // of ahead
 }
 
 // Walk returns a Cursor at the first extent.
@@ -28,7 +28,7 @@ func (f *File) Walk() *Cursor { return &Cursor{file: f} }
 // Another error is returned ever after.
 func (c *Cursor) Load() error {
 	for c.Rest.Len == 0 {
-		if c.current == nil || c.record == len(c.current.Records) {
+		if c.current == nil || c.record == len(c.current.records) {
 			if c.segment == len(c.file.Index()) {
 				c.file.keep(c.current, c.spare)
 				c.current, c.spare = nil, nil
@@ -38,7 +38,7 @@ func (c *Cursor) Load() error {
 				return err
 			}
 		}
-		c.Rest = c.current.Records[c.record]
+		c.Rest = c.current.records[c.record]
 		c.record++
 		c.Data = nil
 		if c.Rest.Kind == Data {
@@ -50,7 +50,7 @@ func (c *Cursor) Load() error {
 
 // A readAhead is a segment that was read before it was asked for.
 type readAhead struct {
-	segment *Segment
+	segment *body
 	err     error
 }
 
@@ -69,7 +69,7 @@ func (c *Cursor) next() error {
 	}
 	c.segment++
 	c.current, c.spare = r.segment, c.current
-	c.record, c.left = 0, c.current.Data
+	c.record, c.left = 0, c.current.data
 	if c.segment < len(c.file.Index()) {
 		c.readAhead()
 	}
@@ -112,5 +112,5 @@ func (c *Cursor) Loaded() (next []Record, more bool) {
 	if c.current == nil {
 		return nil, c.segment < len(c.file.Index())
 	}
-	return c.current.Records[c.record:], c.segment < len(c.file.Index())
+	return c.current.records[c.record:], c.segment < len(c.file.Index())
 }

@@ -18,16 +18,15 @@ type fetcher struct {
 	dec    *zstd.Decoder
 
 	queue  chan<- fetched // in order, to Next
-	work   chan *Segment  // to the workers
+	work   chan *body     // to the workers
 	frames chan []byte    // to be used again
 	pool   *segmentPool
 	quit   <-chan struct{}
 }
 
-func (f *fetcher) start(workers, held int) {
-	f.work = make(chan *Segment, 1)
-	f.frames = make(chan []byte, workers+2)         // those of work, one in each worker, and the next
-	f.pool = newSegmentPool(held + 1 + workers + 1) // those of the caller, one in each worker, and the next
+func (f *fetcher) start(workers int) {
+	f.work = make(chan *body, 1)
+	f.frames = make(chan []byte, workers+2) // those of work, one in each worker, and the next
 	for range workers {
 		go f.decompress()
 	}
@@ -43,33 +42,33 @@ func (f *fetcher) run() {
 		case <-f.quit:
 			return
 		}
-		s := f.pool.take()
-		if s == nil {
-			s = &Segment{ready: make(chan struct{}, 1)}
+		b := f.pool.take()
+		if b == nil {
+			b = &body{ready: make(chan struct{}, 1)}
 		}
-		s.pool, s.err = f.pool, nil
-		end, err := f.fetch(s)
+		b.err = nil
+		end, err := f.fetch(b)
 		select {
-		case f.queue <- fetched{s, err, end}:
+		case f.queue <- fetched{b, err, end}:
 		case <-f.quit:
 			return
 		}
 		if err != nil {
 			return
 		}
-		f.work <- s
+		f.work <- b
 	}
 }
 
 // fetch reads the next segment's frame, or the end of the patch, which is io.EOF.
-func (f *fetcher) fetch(s *Segment) (*patchEnd, error) {
+func (f *fetcher) fetch(b *body) (*patchEnd, error) {
 	magic, err := f.in.Peek(4)
 	if len(magic) < 4 {
 		return nil, partError("segment or index", f.offset, len(magic), err)
 	}
 	switch le.Uint32(magic) {
 	case zstdMagic:
-		return nil, f.fetchSegment(s)
+		return nil, f.fetchSegment(b)
 	case skippableMagic:
 		end, err := f.fetchEnd()
 		if err == nil {
@@ -80,15 +79,15 @@ func (f *fetcher) fetch(s *Segment) (*patchEnd, error) {
 	return nil, corrupt("segment", f.offset, "neither a segment nor the index begins with %q", magic)
 }
 
-func (f *fetcher) fetchSegment(s *Segment) error {
-	s.Offset = f.offset
+func (f *fetcher) fetchSegment(b *body) error {
+	b.offset = f.offset
 	var buf []byte
 	select {
 	case buf = <-f.frames:
 	default:
 	}
 	fr, err := readFrame(f.in, buf)
-	s.frame, s.content = fr.bytes, fr.content
+	b.frame, b.content = fr.bytes, fr.content
 	if err != nil {
 		return partError("segment", f.offset, len(fr.bytes), err)
 	}
@@ -130,32 +129,32 @@ func (f *fetcher) fetchEnd() (*patchEnd, error) {
 	return end, nil
 }
 
-// decompress is a worker: it makes segments of frames.
+// decompress is a worker: it makes extents of frames.
 func (f *fetcher) decompress() {
-	for s := range f.work {
-		if err := s.decode(f.dec); err != nil {
-			s.err = corrupt("segment", s.Offset, "%w", err)
+	for b := range f.work {
+		if err := b.decode(f.dec); err != nil {
+			b.err = corrupt("segment", b.offset, "%w", err)
 		}
-		f.frames <- s.frame
-		s.frame = nil
-		s.ready <- struct{}{}
+		f.frames <- b.frame
+		b.frame = nil
+		b.ready <- struct{}{}
 	}
 }
 
-// decode decompresses the segment's frame and checks it.
-func (s *Segment) decode(dec *zstd.Decoder) error {
-	if cap(s.buf) < s.content {
+// decode decompresses the frame and checks what is in it.
+func (b *body) decode(dec *zstd.Decoder) error {
+	if cap(b.buf) < b.content {
 		const step = 256 << 10 // the next one may be a little larger
-		s.buf = make([]byte, min((s.content+step-1)/step*step, MaxSegmentContent))
+		b.buf = make([]byte, min((b.content+step-1)/step*step, MaxSegmentContent))
 	}
-	content, err := dec.DecodeAll(s.frame, s.buf[:0:s.content])
+	content, err := dec.DecodeAll(b.frame, b.buf[:0:b.content])
 	if err != nil {
 		return fmt.Errorf("zstd: %w", err)
 	}
-	if len(content) != s.content {
-		return fmt.Errorf("zstd: %d bytes instead of %d", len(content), s.content)
+	if len(content) != b.content {
+		return fmt.Errorf("zstd: %d bytes instead of %d", len(content), b.content)
 	}
-	return s.unmarshal(content)
+	return b.unmarshal(content)
 }
 
 type countWriter struct {

@@ -22,7 +22,7 @@ type File struct {
 	dec     *zstd.Decoder
 
 	mu    sync.Mutex
-	spare []*Segment // for the next Cursor: a second walk needs no more memory
+	spare []*body // for the next Cursor: a second walk needs no more memory
 }
 
 // frames are *[]byte that frames are read into.
@@ -125,15 +125,15 @@ func (f *File) Find(off int64) int {
 
 // ReadSegment reads and checks segment i of the index.
 func (f *File) ReadSegment(i int) (*Segment, error) {
-	s := new(Segment)
-	if err := f.readSegment(i, s); err != nil {
+	b := new(body)
+	if err := f.readSegment(i, b); err != nil {
 		return nil, err
 	}
-	return s, nil
+	return &Segment{Records: b.records, Data: b.data, Offset: b.offset}, nil
 }
 
-// readSegment reads it into s, whose memory is used again.
-func (f *File) readSegment(i int, s *Segment) error {
+// readSegment reads it into b, whose memory is used again.
+func (f *File) readSegment(i int, b *body) error {
 	e, next := f.index[i], f.trailer.index
 	if i+1 < len(f.index) {
 		next = f.index[i+1].Offset
@@ -152,11 +152,11 @@ func (f *File) readSegment(i int, s *Segment) error {
 	if int64(len(fr.bytes)) != place {
 		return corrupt("segment", e.Offset, "frame of %d bytes in a place of %d", len(fr.bytes), place)
 	}
-	s.Offset, s.frame, s.content = e.Offset, fr.bytes, fr.content
-	err = s.decode(f.dec)
-	s.frame = nil
+	b.offset, b.frame, b.content = e.Offset, fr.bytes, fr.content
+	err = b.decode(f.dec)
+	b.frame = nil
 	if err == nil {
-		err = f.checkSegment(s, e)
+		err = f.checkSegment(b, e)
 	}
 	if err != nil {
 		return corrupt("segment", e.Offset, "%w", err)
@@ -164,43 +164,43 @@ func (f *File) readSegment(i int, s *Segment) error {
 	return nil
 }
 
-// keep keeps segments that a Cursor has no use for any more; they may be nil.
-func (f *File) keep(segments ...*Segment) {
+// keep keeps bodies that a Cursor has no use for any more; they may be nil.
+func (f *File) keep(bodies ...*body) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	for _, s := range segments {
-		if s != nil {
-			f.spare = append(f.spare, s)
+	for _, b := range bodies {
+		if b != nil {
+			f.spare = append(f.spare, b)
 		}
 	}
 }
 
-// kept returns such a segment, or a new one.
-func (f *File) kept() *Segment {
+// kept returns such a body, or a new one.
+func (f *File) kept() *body {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	n := len(f.spare)
 	if n == 0 {
-		return new(Segment)
+		return new(body)
 	}
-	s := f.spare[n-1]
+	b := f.spare[n-1]
 	f.spare = f.spare[:n-1]
-	return s
+	return b
 }
 
 // checkSegment checks the segment's extents, and that the index tells the truth
 // about it.
-func (f *File) checkSegment(s *Segment, e IndexEntry) error {
+func (f *File) checkSegment(b *body, e IndexEntry) error {
 	order := newExtentOrder(&f.header)
 	order.end = e.Start
-	for _, r := range s.Records {
+	for _, r := range b.records {
 		if err := order.addRecord(r); err != nil {
 			return err
 		}
 	}
-	if s.Records[0].Off != e.Start || order.end != e.End {
+	if b.records[0].Off != e.Start || order.end != e.End {
 		return fmt.Errorf("its extents fill [%d, %d), not [%d, %d) as the index says",
-			s.Records[0].Off, order.end, e.Start, e.End)
+			b.records[0].Off, order.end, e.Start, e.End)
 	}
 	return nil
 }

@@ -189,7 +189,7 @@ func FuzzFrame(f *testing.F) {
 		if err != nil {
 			return
 		}
-		s := Segment{frame: fr.bytes, content: fr.content}
+		s := body{frame: fr.bytes, content: fr.content}
 		decodeErr := s.decode(dec)
 		if fr.content > MaxSegmentContent || cap(s.buf) > MaxSegmentContent {
 			t.Fatalf("content of %d bytes, buffer of %d", fr.content, cap(s.buf))

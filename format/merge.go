@@ -28,42 +28,43 @@ func NewMerge(files ...*File) *Merge {
 }
 
 // Next returns the next segment, or io.EOF at the end of all patches. Extents
-// ascend and have hashes, but no base hashes. A segment that is released is used again.
+// ascend and have hashes, but no base hashes. The
+// memory of a segment that is released is used again.
 func (m *Merge) Next() (*Segment, error) {
 	if m.err != nil {
 		return nil, m.err
 	}
-	s := m.pool.take()
-	if s == nil {
-		s = &Segment{Data: make([]byte, 0, mergeData)}
+	b := m.pool.take()
+	if b == nil {
+		b = &body{data: make([]byte, 0, mergeData)}
 	}
-	s.Records, s.Data, s.pool = s.Records[:0], s.Data[:0], &m.pool
-	for len(s.Records) < MaxSegmentExtents && len(s.Data) < mergeData {
-		if m.err = m.add(s); m.err != nil {
+	b.records, b.data = b.records[:0], b.data[:0]
+	for len(b.records) < MaxSegmentExtents && len(b.data) < mergeData {
+		if m.err = m.add(b); m.err != nil {
 			break
 		}
 	}
-	if m.err != nil && (m.err != io.EOF || len(s.Records) == 0) {
+	if m.err != nil && (m.err != io.EOF || len(b.records) == 0) {
 		return nil, m.err
 	}
-	return s, nil
+	return m.pool.lend(b), nil
 }
 
-// add adds one extent to s, as much of it as there is room for.
-func (m *Merge) add(s *Segment) error {
+// add adds one extent to b, as much of it as there is room for.
+func (m *Merge) add(b *body) error {
 	r, data, err := m.first()
 	if err != nil {
 		return err
 	}
 	if r.Kind == Data {
 		whole := r.Len
-		r.Len = min(r.Len, int64(mergeData-len(s.Data)))
+		r.Len = min(r.Len, int64(mergeData-len(b.data)))
 		if data = data[:r.Len]; r.Len < whole || r.Hash == 0 {
 			r.Hash = xxhash.Sum64(data)
 		}
 	}
-	s.Records = append(s.Records, r)
-	s.Data = append(s.Data, data...)
+	b.records = append(b.records, r)
+	b.data = append(b.data, data...)
 	for _, c := range m.cursors {
 		if err := c.Skip(r.End()); err != nil {
 			return err

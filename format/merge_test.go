@@ -130,7 +130,7 @@ func checkMerged(t *testing.T, m *Merge, size int64) *layer {
 			return got
 		}
 		if err == nil {
-			err = errors.Join(s.checkCounts(), s.checkHashes())
+			err = errors.Join(checkCounts(s.Records, s.Data), checkHashes(s.Records, s.Data))
 		}
 		if err != nil {
 			t.Fatal(err)

@@ -17,9 +17,9 @@ type output struct {
 }
 
 // writeSegment writes the frame of a segment.
-func (o *output) writeSegment(s *Segment) error {
-	o.index.add(IndexEntry{Offset: o.offset, Start: s.Records[0].Off, End: s.Records[len(s.Records)-1].End()})
-	return o.write(s.frame)
+func (o *output) writeSegment(b *body) error {
+	o.index.add(IndexEntry{Offset: o.offset, Start: b.records[0].Off, End: b.records[len(b.records)-1].End()})
+	return o.write(b.frame)
 }
 
 func (o *output) write(b []byte) error {

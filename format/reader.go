@@ -25,6 +25,7 @@ type ReaderOptions struct {
 type Reader struct {
 	header Header
 	queue  chan fetched // in order, the last one has err set
+	pool   *segmentPool
 	quit   chan struct{}
 	close  sync.Once
 
@@ -35,10 +36,10 @@ type Reader struct {
 	err     error          // sticky
 }
 
-// fetched is a segment on its way, which is ready once it has been decompressed and
+// fetched is the body of a segment on its way, which is ready once it has been decompressed and
 // checked, or the end of the patch.
 type fetched struct {
-	*Segment
+	*body
 	err error     // why there is no segment; io.EOF: the patch ends rightly
 	end *patchEnd // with io.EOF
 }
@@ -79,9 +80,10 @@ func NewReader(r io.Reader, o ReaderOptions) (*Reader, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := &fetcher{in: in, offset: int64(len(b)), sum: xxhash.New(), queue: pr.queue, quit: pr.quit, dec: dec}
+	pr.pool = newSegmentPool(max(o.Held, 0) + 1 + workers + 1) // those of the caller, one in each worker, and the next
+	f := &fetcher{in: in, offset: int64(len(b)), sum: xxhash.New(), queue: pr.queue, quit: pr.quit, dec: dec, pool: pr.pool}
 	f.sum.Write(b)
-	f.start(workers, max(o.Held, 0))
+	f.start(workers)
 	return pr, nil
 }
 
@@ -117,8 +119,8 @@ func (r *Reader) Next() (*Segment, error) {
 	switch f.err {
 	case nil:
 		<-f.ready
-		if r.err = f.Segment.err; r.err == nil {
-			r.err = r.accept(f.Segment)
+		if r.err = f.body.err; r.err == nil {
+			r.err = r.accept(f.body)
 		}
 	case io.EOF:
 		r.err = r.finish(f.end)
@@ -128,18 +130,18 @@ func (r *Reader) Next() (*Segment, error) {
 	if r.err != nil {
 		return nil, r.err
 	}
-	return f.Segment, nil
+	return r.pool.lend(f.body), nil
 }
 
 // accept checks what only the order of segments can tell.
-func (r *Reader) accept(s *Segment) error {
-	for _, x := range s.Records {
+func (r *Reader) accept(b *body) error {
+	for _, x := range b.records {
 		if err := r.order.addRecord(x); err != nil {
-			return corrupt("segment", s.Offset, "%w", err)
+			return corrupt("segment", b.offset, "%w", err)
 		}
 	}
-	r.totals.Add(s.Records)
-	e := IndexEntry{Offset: s.Offset, Start: s.Records[0].Off, End: r.order.end}
+	r.totals.Add(b.records)
+	e := IndexEntry{Offset: b.offset, Start: b.records[0].Off, End: r.order.end}
 	r.entry = appendIndexEntry(r.entry[:0], e)
 	r.entries.Write(r.entry)
 	return nil

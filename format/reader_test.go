@@ -166,7 +166,7 @@ func TestReaderHeldSegmentsStay(t *testing.T) {
 		if s.Records[0].Off != int64(i)*512 {
 			t.Errorf("segment %d begins at %d", i, s.Records[0].Off)
 		}
-		if err := s.checkHashes(); err != nil {
+		if err := checkHashes(s.Records, s.Data); err != nil {
 			t.Errorf("segment %d: %v", i, err)
 		}
 	}

@@ -13,10 +13,10 @@ import (
 // A Segment is a batch of extents and their data, compressed on its own
 // (docs/format.md, "Segment").
 //
-// Segments are large and come from a pool: one from [Writer.NewSegment] goes
-// back with [Writer.Write] or [Segment.Release], one from a [Reader] with
-// Release. It must not be used afterwards. A Segment is not safe for
-// concurrent use.
+// The memory of segments is large and comes from a pool: that of one from
+// [Writer.NewSegment] goes back with [Writer.Write] or [Segment.Release], that of one
+// from a [Reader] or a [Merge] with Release. A Segment is handed out once and then
+// has neither extents nor data any more. It is not safe for concurrent use.
 type Segment struct {
 	// Records are the extents in ascending order.
 	Records []Record
@@ -28,12 +28,21 @@ type Segment struct {
 	// the patch. Set by readers.
 	Offset int64
 
+	body *body        // its memory; nil: it has gone
+	pool *segmentPool // where that goes back to; nil: nowhere
+}
+
+// A body is the memory of a segment, and its state on the way between frame and
+// extents. Bodies are used again and again, behind one Segment at a time.
+type body struct {
+	records []Record
+	data    []byte        // a part of buf, but for a Merge
+	offset  int64         // of the frame in the patch; set by readers
 	buf     []byte        // table, then data
 	frame   []byte        // the same, compressed
 	content int           // size of the same, as the frame declares it; set by readers
 	ready   chan struct{} // told when a worker has done with it
 	err     error         // of that worker
-	pool    *segmentPool  // where it goes back to; nil: nowhere, or it has gone
 }
 
 // dataStart is where Data begins in a buffer for writing: behind the largest
@@ -44,38 +53,51 @@ const (
 	dataStart = (tableHeaderSize + MaxSegmentExtents*extentSize + pageSize - 1) / pageSize * pageSize
 )
 
-// newWriteSegment allocates a segment for a Writer.
-func newWriteSegment() *Segment {
+// newWriteBody allocates the memory of a segment for a Writer.
+func newWriteBody() *body {
 	buf := make([]byte, dataStart+MaxSegmentData+pageSize)
 	if odd := int(uintptr(unsafe.Pointer(unsafe.SliceData(buf))) % pageSize); odd != 0 {
 		buf = buf[pageSize-odd:]
 	}
 	buf = buf[: dataStart+MaxSegmentData : dataStart+MaxSegmentData]
-	return &Segment{buf: buf, Data: buf[dataStart:dataStart], ready: make(chan struct{}, 1)}
+	return &body{buf: buf, ready: make(chan struct{}, 1)}
 }
 
 // frameBuffer is the memory of the last frame, with room for n bytes. The library
 // would let it grow step by step.
-func (s *Segment) frameBuffer(n int) []byte { return slices.Grow(s.frame[:0], n) }
+func (b *body) frameBuffer(n int) []byte { return slices.Grow(b.frame[:0], n) }
 
-// Release gives the segment back to its Writer, unwritten, or to its Reader.
-// Once it has gone back, Release does nothing.
+// Release gives the segment's memory back to its Writer, unwritten, or to its Reader or
+// Merge. Once it has gone, Release does nothing: whoever has the memory by then has it
+// behind another Segment.
 func (s *Segment) Release() {
-	if pool := s.pool; pool != nil {
-		s.pool = nil
-		pool.put(s)
+	if b, pool := s.take(), s.pool; b != nil && pool != nil {
+		pool.put(b)
 	}
+}
+
+// take takes the memory, with what is in it, away from the segment. The second time it
+// is nil.
+func (s *Segment) take() *body {
+	b := s.body
+	if b != nil {
+		b.records, b.data = s.Records, s.Data
+	}
+	s.Records, s.Data, s.body = nil, nil, nil
+	return b
 }
 
 // All yields each extent with its data, which is nil for a zero extent. The
 // data is a part of s.Data.
-func (s *Segment) All() iter.Seq2[Record, []byte] {
+func (s *Segment) All() iter.Seq2[Record, []byte] { return withData(s.Records, s.Data) }
+
+func withData(records []Record, all []byte) iter.Seq2[Record, []byte] {
 	return func(yield func(Record, []byte) bool) {
 		at := int64(0)
-		for _, r := range s.Records {
+		for _, r := range records {
 			var data []byte
 			if r.Kind == Data {
-				data = s.Data[at : at+r.Len : at+r.Len]
+				data = all[at : at+r.Len : at+r.Len]
 				at += r.Len
 			}
 			if !yield(r, data) {
@@ -85,10 +107,10 @@ func (s *Segment) All() iter.Seq2[Record, []byte] {
 	}
 }
 
-// checkCounts checks what the limits say of the segment as a whole.
-func (s *Segment) checkCounts() error {
+// checkCounts checks what the limits say of a segment as a whole.
+func checkCounts(records []Record, data []byte) error {
 	n := int64(0)
-	for _, r := range s.Records {
+	for _, r := range records {
 		switch {
 		case r.Kind > Zero:
 			return fmt.Errorf("extent at offset %d is of the unknown kind %d", r.Off, r.Kind)
@@ -100,37 +122,37 @@ func (s *Segment) checkCounts() error {
 		}
 	}
 	switch {
-	case len(s.Records) == 0:
+	case len(records) == 0:
 		return errors.New("segment without extents")
-	case len(s.Records) > MaxSegmentExtents:
-		return fmt.Errorf("segment of %d extents, limit %d", len(s.Records), MaxSegmentExtents)
+	case len(records) > MaxSegmentExtents:
+		return fmt.Errorf("segment of %d extents, limit %d", len(records), MaxSegmentExtents)
 	case n > MaxSegmentData:
 		return fmt.Errorf("segment of %d bytes of data, limit %d", n, MaxSegmentData)
-	case n != int64(len(s.Data)):
-		return fmt.Errorf("segment with %d bytes of data for extents of %d bytes", len(s.Data), n)
+	case n != int64(len(data)):
+		return fmt.Errorf("segment with %d bytes of data for extents of %d bytes", len(data), n)
 	}
 	return nil
 }
 
 // marshal hashes the data, puts the table in front of it and returns the
-// content of the frame. The segment must come from a Writer's pool.
-func (s *Segment) marshal() []byte {
-	start := dataStart - tableHeaderSize - len(s.Records)*extentSize
-	b := s.buf[start:start]
-	b = le.AppendUint32(b, uint32(len(s.Records))) // 0: number of extents
-	b = le.AppendUint32(b, 0)                      // 4: reserved
-	for r, data := range s.All() {
+// content of the frame. The body must come from a Writer's pool.
+func (b *body) marshal() []byte {
+	start := dataStart - tableHeaderSize - len(b.records)*extentSize
+	table := b.buf[start:start]
+	table = le.AppendUint32(table, uint32(len(b.records))) // 0: number of extents
+	table = le.AppendUint32(table, 0)                      // 4: reserved
+	for r, data := range withData(b.records, b.data) {
 		if r.Kind == Data {
 			r.Hash = xxhash.Sum64(data)
 		}
-		b = appendRecord(b, r)
+		table = appendRecord(table, r)
 	}
-	return s.buf[start : dataStart+len(s.Data)]
+	return b.buf[start : dataStart+len(b.data)]
 }
 
-// unmarshal reads the content of a frame, which the segment keeps. The data
+// unmarshal reads the content of a frame, which the body keeps. The data
 // hashes are checked; the order of extents within the volume is not.
-func (s *Segment) unmarshal(content []byte) error {
+func (b *body) unmarshal(content []byte) error {
 	if len(content) < tableHeaderSize {
 		return fmt.Errorf("%d bytes are too few for a table of extents", len(content))
 	}
@@ -143,25 +165,25 @@ func (s *Segment) unmarshal(content []byte) error {
 	case tableHeaderSize+int(n)*extentSize > len(content):
 		return fmt.Errorf("%d bytes are too few for a table of %d extents", len(content), n)
 	}
-	s.Records = s.Records[:0]
+	b.records = b.records[:0]
 	table := content[tableHeaderSize:]
 	for range n {
 		r, err := parseRecord(table)
 		if err != nil {
 			return err
 		}
-		s.Records = append(s.Records, r)
+		b.records = append(b.records, r)
 		table = table[extentSize:]
 	}
-	s.Data = table
-	if err := s.checkCounts(); err != nil {
+	b.data = table
+	if err := checkCounts(b.records, b.data); err != nil {
 		return err
 	}
-	return s.checkHashes()
+	return checkHashes(b.records, b.data)
 }
 
-func (s *Segment) checkHashes() error {
-	for r, data := range s.All() {
+func checkHashes(records []Record, all []byte) error {
+	for r, data := range withData(records, all) {
 		if r.Kind == Data && xxhash.Sum64(data) != r.Hash {
 			return fmt.Errorf("%v: data does not match its hash", r.Extent)
 		}

@@ -41,8 +41,8 @@ type Writer struct {
 	closed bool
 
 	pool  *segmentPool
-	jobs  chan *Segment // to be compressed, by any worker
-	queue chan queued   // the same, in order, to be written
+	jobs  chan *body  // to be compressed, by any worker
+	queue chan queued // the same, in order, to be written
 	done  sync.WaitGroup
 	out   output
 	enc   *zstd.Encoder // nil: store
@@ -53,8 +53,8 @@ type Writer struct {
 
 // queued is what waits to be written.
 type queued struct {
-	*Segment               // nil: a Flush, which has nothing to write
-	written  chan struct{} // of a Flush: closed when all before it is written
+	*body                 // nil: a Flush, which has nothing to write
+	written chan struct{} // of a Flush: closed when all before it is written
 }
 
 // encoderWindow is how far back, in bytes, matches are looked for. Segments from
@@ -76,7 +76,7 @@ func NewWriter(w io.Writer, h Header, o WriterOptions) (*Writer, error) {
 		header: h,
 		order:  newExtentOrder(&h),
 		pool:   newSegmentPool(workers + 2),
-		jobs:   make(chan *Segment, workers),
+		jobs:   make(chan *body, workers),
 		queue:  make(chan queued, 2*workers),
 		out:    output{w: w, sum: xxhash.New()},
 	}
@@ -109,18 +109,16 @@ func concurrency(n int) int {
 // the pool are in use, which bounds the memory.
 func (w *Writer) NewSegment() *Segment {
 	<-w.pool.free
-	s := w.pool.take()
-	if s == nil {
-		s = newWriteSegment()
+	b := w.pool.take()
+	if b == nil {
+		b = newWriteBody()
 	}
-	s.pool = w.pool
-	s.Records = s.Records[:0]
-	s.Data = s.buf[dataStart:dataStart]
-	return s
+	b.records, b.data = b.records[:0], b.buf[dataStart:dataStart]
+	return w.pool.lend(b)
 }
 
 // Write hands over a segment from [Writer.NewSegment], filled with extents and
-// their data. The extents must follow those written before. Success means that
+// their data, which it has no more afterwards. The extents must follow those written before. Success means that
 // the segment is on its way; an error in compressing or writing it comes from a
 // later call.
 func (w *Writer) Write(s *Segment) error {
@@ -130,10 +128,10 @@ func (w *Writer) Write(s *Segment) error {
 		s.Release()
 		return err
 	}
-	s.pool = nil // now it's ours
-	w.totals.Add(s.Records)
-	w.queue <- queued{Segment: s}
-	w.jobs <- s
+	b := s.take() // now it's ours
+	w.totals.Add(b.records)
+	w.queue <- queued{body: b}
+	w.jobs <- b
 	return nil
 }
 
@@ -144,10 +142,13 @@ func (w *Writer) check(s *Segment) error {
 	if w.closed {
 		return ErrState
 	}
-	if err := s.checkCounts(); err != nil {
+	if s.body == nil {
+		return errors.New("write a patch: segment is not from NewSegment, or has been handed over")
+	}
+	if err := checkCounts(s.Records, s.Data); err != nil {
 		return fmt.Errorf("write a patch: %w", err)
 	}
-	if s.pool != w.pool || len(s.Data) > 0 && &s.Data[0] != &s.buf[dataStart] {
+	if s.pool != w.pool || len(s.Data) > 0 && &s.Data[0] != &s.body.buf[dataStart] {
 		return errors.New("write a patch: segment or its data are not from NewSegment")
 	}
 	for _, r := range s.Records {
@@ -164,16 +165,16 @@ func (w *Writer) check(s *Segment) error {
 
 // compress is a worker: it makes frames of segments.
 func (w *Writer) compress() {
-	for s := range w.jobs {
+	for b := range w.jobs {
 		if w.firstError() == nil {
-			content := s.marshal()
-			if w.enc == nil || incompressible(s.Data) {
-				s.frame = appendStored(s.frameBuffer(storedSize(len(content))), content)
+			content := b.marshal()
+			if w.enc == nil || incompressible(b.data) {
+				b.frame = appendStored(b.frameBuffer(storedSize(len(content))), content)
 			} else {
-				s.frame = w.enc.EncodeAll(content, s.frameBuffer(w.enc.MaxEncodedSize(len(content))))
+				b.frame = w.enc.EncodeAll(content, b.frameBuffer(w.enc.MaxEncodedSize(len(content))))
 			}
 		}
-		s.ready <- struct{}{}
+		b.ready <- struct{}{}
 	}
 }
 
@@ -196,18 +197,20 @@ func incompressible(data []byte) bool {
 // writeFrames writes the frames in the order of their segments.
 func (w *Writer) writeFrames() {
 	for q := range w.queue {
-		s := q.Segment
-		if s == nil {
+		b := q.body
+		if b == nil {
 			close(q.written)
 			continue
 		}
-		<-s.ready
+		<-b.ready
 		if w.firstError() == nil {
-			if err := w.out.writeSegment(s); err != nil {
+			if err := w.out.writeSegment(b); err != nil {
 				w.fail(err)
+				w.pool.forget() // an io.Writer that was interrupted may still read from it
+				continue
 			}
 		}
-		w.pool.put(s)
+		w.pool.put(b)
 	}
 }
 
