@@ -127,20 +127,7 @@ func (c *chain) readFiles(ctx context.Context, o Options) error {
 	progress, before := o.Progress, int64(0)
 	o.Progress = func(s Stage, done int64) { progress(s, before+done) }
 	for _, in := range c.patches {
-		f, err := format.OpenFile(in.at, in.size)
-		if err == nil {
-			err = in.rewind(0)
-		}
-		if err == nil {
-			err = in.readAll(ctx, o, func(s *format.Segment) error {
-				in.hasBase = in.hasBase || hasBase(s)
-				in.hasLost = in.hasLost || hasLost(s)
-				return nil
-			})
-		}
-		if err == nil && f.Totals() != in.reader.Totals() {
-			err = errors.New("the patch has changed while it was read")
-		}
+		f, err := in.readFile(ctx, o)
 		if err != nil {
 			return fmt.Errorf("%s: %w", in.name, err)
 		}
@@ -148,6 +135,30 @@ func (c *chain) readFiles(ctx context.Context, o Options) error {
 		before += f.Totals().Bytes()
 	}
 	return nil
+}
+
+// readFile reads a patch to its end, then opens it to be read at random: an index takes
+// memory, and only then is it known to be that of so many segments.
+func (in *input) readFile(ctx context.Context, o Options) (*format.File, error) {
+	if !format.HasTrailer(in.at, in.size) {
+		return format.OpenFile(in.at, in.size) // says so before all of it has been read
+	}
+	if err := in.rewind(0); err != nil {
+		return nil, err
+	}
+	err := in.readAll(ctx, o, func(s *format.Segment) error {
+		in.hasBase = in.hasBase || hasBase(s)
+		in.hasLost = in.hasLost || hasLost(s)
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	f, err := format.OpenFile(in.at, in.size)
+	if err == nil && f.Totals() != in.reader.Totals() {
+		err = errors.New("the patch has changed while it was read")
+	}
+	return f, err
 }
 
 // checkBases compares each patch's base with what the patches before it leave.

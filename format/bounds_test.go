@@ -97,15 +97,26 @@ func TestIndexEntryBounds(t *testing.T) {
 		"negative start":          {Offset: 100, Start: -512, End: 512},
 		"past the end":            {Offset: 100, Start: 1 << 20, End: 1<<20 + 512},
 	} {
-		if err := checkIndex([]IndexEntry{e}, 100, 200, order); err == nil {
+		check := &indexCheck{begin: 100, end: 200, order: order}
+		if err := check.add(e); err == nil {
 			t.Errorf("%s: %+v is accepted", name, e)
 		}
 	}
-	if err := checkIndex([]IndexEntry{{100, 0, 512}, {101, 512, 1 << 20}}, 100, 200, order); err != nil {
+	check := &indexCheck{begin: 100, end: 200, order: order}
+	if err := errors.Join(check.checkCount(7), check.add(IndexEntry{100, 0, 512}), check.add(IndexEntry{114, 512, 1024}),
+		check.add(IndexEntry{186, 1024, 1 << 20})); err != nil {
 		t.Error(err)
 	}
-	if err := checkIndex(nil, 100, 200, order); err == nil {
-		t.Error("segments without entries are accepted")
+	for _, e := range []IndexEntry{{199, 1 << 19, 1 << 20}, {187, 1 << 19, 1 << 20}, {113, 1 << 19, 1 << 20}} {
+		check := &indexCheck{begin: 100, end: 200, order: order}
+		if err := check.add(IndexEntry{100, 0, 512}); err != nil || check.add(e) == nil {
+			t.Errorf("%+v is accepted behind a segment at byte 100 (%v)", e, err)
+		}
+	}
+	for _, count := range []int64{0, 8, 60_000_000} {
+		if err := check.checkCount(count); err == nil {
+			t.Errorf("%d segments in 100 bytes are accepted", count)
+		}
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 type fetcher struct {
 	in     *bufio.Reader
 	offset int64          // bytes read
+	count  int64          // segments read
 	sum    *xxhash.Digest // of the bytes read
 	dec    *zstd.Decoder
 
@@ -93,6 +94,7 @@ func (f *fetcher) fetchSegment(b *body) error {
 	}
 	f.sum.Write(fr.bytes)
 	f.offset += int64(len(fr.bytes))
+	f.count++
 	return nil
 }
 
@@ -100,7 +102,7 @@ func (f *fetcher) fetchSegment(b *body) error {
 func (f *fetcher) fetchEnd() (*patchEnd, error) {
 	end := &patchEnd{entries: xxhash.New()}
 	n := countWriter{f.sum, 0}
-	err := readIndex(io.TeeReader(f.in, &n), end.add)
+	err := readIndex(io.TeeReader(f.in, &n), f.checkCount, end.add)
 	if err != nil {
 		return nil, partError("index", f.offset, int(n.n), err)
 	}
@@ -127,6 +129,15 @@ func (f *fetcher) fetchEnd() (*patchEnd, error) {
 		return nil, partError("end", f.offset, 0, err)
 	}
 	return end, nil
+}
+
+// checkCount checks the number of the index's entries. What they say is compared when all
+// segments have been checked: see [Reader.finish].
+func (f *fetcher) checkCount(entries int64) error {
+	if entries != f.count {
+		return fmt.Errorf("%d entries for %d segments", entries, f.count)
+	}
+	return nil
 }
 
 // decompress is a worker: it makes extents of frames.

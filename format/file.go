@@ -90,19 +90,22 @@ func (f *File) readIndex(begin, end int64) error {
 	if at < begin || at > end {
 		return corrupt("trailer", end, "it places the index at byte %d", at)
 	}
+	check := &indexCheck{begin: begin, end: at, order: newExtentOrder(&f.header)}
 	in := bufio.NewReader(io.NewSectionReader(f.r, at, end-at))
-	err := readIndex(in, func(e IndexEntry) { f.index = append(f.index, e) })
+	err := readIndex(in, func(count int64) error {
+		switch size := indexFrameSize(count); {
+		case size != end-at:
+			return fmt.Errorf("frame of %d bytes in a place of %d", size, end-at)
+		case count != f.trailer.Segments:
+			return fmt.Errorf("%d entries for %d segments", count, f.trailer.Segments)
+		}
+		return check.checkCount(count)
+	}, func(e IndexEntry) error {
+		f.index = append(f.index, e)
+		return check.add(e)
+	})
 	if err != nil {
 		return placeError("index", at, err)
-	}
-	if size := indexFrameSize(int64(len(f.index))); size != end-at {
-		return corrupt("index", at, "frame of %d bytes in a place of %d", size, end-at)
-	}
-	if err := checkIndex(f.index, begin, at, newExtentOrder(&f.header)); err != nil {
-		return corrupt("index", at, "%w", err)
-	}
-	if int64(len(f.index)) != f.trailer.Segments {
-		return corrupt("index", at, "%d entries for %d segments", len(f.index), f.trailer.Segments)
 	}
 	return nil
 }

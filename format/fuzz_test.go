@@ -144,9 +144,16 @@ func FuzzIndex(f *testing.F) {
 		}
 		var o output
 		var entries []IndexEntry
-		if err := readIndex(bytes.NewReader(b), func(e IndexEntry) {
+		end := int64(1) << 62
+		check := &indexCheck{end: end, order: extentOrder{volumeSize: end}}
+		var checkErr error
+		if err := readIndex(bytes.NewReader(b), func(int64) error { return nil }, func(e IndexEntry) error {
 			entries = append(entries, e)
 			o.index.add(e)
+			if checkErr == nil {
+				checkErr = check.add(e)
+			}
+			return nil
 		}); err != nil {
 			return
 		}
@@ -158,13 +165,15 @@ func FuzzIndex(f *testing.F) {
 		if !bytes.HasPrefix(b, out.Bytes()) {
 			t.Fatalf("written again it differs:\n%x\n%x", b, out.Bytes())
 		}
-		end := int64(1) << 62
-		if checkIndex(entries, 0, end, extentOrder{volumeSize: end}) == nil {
-			for _, e := range entries {
-				if e.Offset < 0 || e.Offset >= end || e.Start < 0 || e.Start >= e.End || e.End > end {
-					t.Fatalf("entry %+v is accepted", e)
-				}
+		if checkErr != nil {
+			return
+		}
+		last := IndexEntry{Offset: -minSegmentFrame}
+		for _, e := range entries {
+			if e.Offset < last.Offset+minSegmentFrame || e.Offset > end-minSegmentFrame || e.Start < last.End || e.Start >= e.End || e.End > end {
+				t.Fatalf("entry %+v is accepted after %+v", e, last)
 			}
+			last = e
 		}
 	})
 }

@@ -105,9 +105,9 @@ func indexCount(b []byte) (int64, error) {
 	return int64(count), nil
 }
 
-// readIndex reads the index frame and hands its entries to add. The frame's
-// checksum is known only at the end.
-func readIndex(in io.Reader, add func(IndexEntry)) error {
+// readIndex reads the index frame. It has the number of entries checked before it reads
+// them, and hands each of them to add. The frame's checksum is known only at the end.
+func readIndex(in io.Reader, check func(count int64) error, add func(IndexEntry) error) error {
 	sum := xxhash.New()
 	in = io.TeeReader(in, sum)
 	var b [frameHeaderSize + indexFixedSize]byte
@@ -115,6 +115,9 @@ func readIndex(in io.Reader, add func(IndexEntry)) error {
 		return err
 	}
 	count, err := indexCount(b[:])
+	if err == nil {
+		err = check(count)
+	}
 	if err != nil {
 		return err
 	}
@@ -122,7 +125,9 @@ func readIndex(in io.Reader, add func(IndexEntry)) error {
 		if _, err := io.ReadFull(in, b[:indexEntrySize]); err != nil {
 			return err
 		}
-		add(parseIndexEntry(b[:indexEntrySize]))
+		if err := add(parseIndexEntry(b[:indexEntrySize])); err != nil {
+			return err
+		}
 	}
 	want := sum.Sum64()
 	if _, err := io.ReadFull(in, b[:checksumSize]); err != nil {
@@ -134,21 +139,40 @@ func readIndex(in io.Reader, add func(IndexEntry)) error {
 	return nil
 }
 
-// checkIndex checks what an index says of the segments, which fill the bytes
-// [begin, end) of the patch, and of the volume.
-func checkIndex(index []IndexEntry, begin, end int64, order extentOrder) error {
-	next := begin // the first segment is here, any other behind it
-	for i, e := range index {
-		if e.Offset < next || e.Offset >= end || i == 0 && e.Offset != begin {
-			return fmt.Errorf("entry %d places a segment at byte %d", i, e.Offset)
-		}
-		if err := order.add(Extent{Off: e.Start, Len: e.End - e.Start}); err != nil {
-			return fmt.Errorf("entry %d: %w", i, err)
-		}
-		next = e.Offset + 1
+// minSegmentFrame is the size in bytes that no segment's frame is smaller than: magic,
+// descriptor, content size, a block of a byte with its header, checksum.
+const minSegmentFrame = 4 + 1 + 1 + blockHeaderSize + 1 + frameSumSize
+
+// An indexCheck checks what an index says of the segments, which fill the bytes
+// [begin, end) of the patch, and of the volume: one entry after another.
+type indexCheck struct {
+	begin, end int64
+	order      extentOrder
+	count      int64 // of the entries so far
+	next       int64 // where the next segment can begin at the earliest
+}
+
+// checkCount checks how many entries there are, before memory is taken for them.
+func (c *indexCheck) checkCount(count int64) error {
+	switch {
+	case count > (c.end-c.begin)/minSegmentFrame:
+		return fmt.Errorf("%d entries for the segments in %d bytes", count, c.end-c.begin)
+	case count == 0 && c.begin != c.end:
+		return fmt.Errorf("no entries for the segments in the bytes [%d, %d)", c.begin, c.end)
 	}
-	if len(index) == 0 && begin != end {
-		return fmt.Errorf("no entries for the segments in the bytes [%d, %d)", begin, end)
+	return nil
+}
+
+// add checks the next entry.
+func (c *indexCheck) add(e IndexEntry) error {
+	first := c.count == 0
+	if first && e.Offset != c.begin || !first && e.Offset < c.next || e.Offset > c.end-minSegmentFrame {
+		return fmt.Errorf("entry %d places a segment at byte %d", c.count, uint64(e.Offset))
 	}
+	if err := c.order.add(Extent{Off: e.Start, Len: e.End - e.Start}); err != nil {
+		return fmt.Errorf("entry %d: %w", c.count, err)
+	}
+	c.next = e.Offset + minSegmentFrame
+	c.count++
 	return nil
 }

@@ -48,15 +48,14 @@ type fetched struct {
 type patchEnd struct {
 	trailer
 	offset  int64          // of the trailer
-	count   int64          // entries of the index
-	entries *xxhash.Digest // of them
+	entries *xxhash.Digest // of the index's entries
 	entry   []byte         // where one of them is made
 }
 
-func (e *patchEnd) add(entry IndexEntry) {
-	e.count++
+func (e *patchEnd) add(entry IndexEntry) error {
 	e.entry = appendIndexEntry(e.entry[:0], entry)
 	e.entries.Write(e.entry)
+	return nil
 }
 
 // NewReader reads and checks the header. The errors are those of [ErrNotPatch],
@@ -150,7 +149,7 @@ func (r *Reader) accept(b *body) error {
 // finish compares index and trailer with what was read. If all is right it
 // returns io.EOF.
 func (r *Reader) finish(end *patchEnd) error {
-	if end.count != r.totals.Segments || end.entries.Sum64() != r.entries.Sum64() {
+	if end.entries.Sum64() != r.entries.Sum64() {
 		return corrupt("index", end.index, "it does not match the segments")
 	}
 	if end.Totals != r.totals {

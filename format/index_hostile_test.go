@@ -1,0 +1,112 @@
+package format
+
+import (
+	"bytes"
+	"io"
+	"strings"
+	"testing"
+
+	"github.com/cespare/xxhash/v2"
+)
+
+// A sparse is a file of some bytes here and there, and zeros between them.
+type sparse struct {
+	pieces map[int64][]byte
+	size   int64
+}
+
+func (s sparse) ReadAt(b []byte, off int64) (int, error) {
+	if off >= s.size {
+		return 0, io.EOF
+	}
+	n := int(min(int64(len(b)), s.size-off))
+	clear(b[:n])
+	for at, piece := range s.pieces {
+		if at < off+int64(n) && at+int64(len(piece)) > off {
+			copy(b[max(0, at-off):n], piece[max(0, off-at):])
+		}
+	}
+	if n < len(b) {
+		return n, io.EOF
+	}
+	return n, nil
+}
+
+// sparsePatch has an index of many entries, all but the first few of which are a hole,
+// behind room for segments, which is one, too.
+func sparsePatch(t *testing.T, room, count int64, first ...IndexEntry) sparse {
+	p := deltaPatch()
+	p.header.VolumeSize = 1 << 50
+	p.segments = nil
+	head := p.headerFrame(t)
+	index := int64(len(head)) + room
+	b := append(appendFrameHeader(nil, uint32(indexFrameSize(count)-frameHeaderSize)), indexMagic...)
+	b = le.AppendUint64(b, uint64(count))
+	for _, e := range first {
+		e.Offset += int64(len(head))
+		b = appendIndexEntry(b, e)
+	}
+	end := index + indexFrameSize(count)
+	last := trailer{Totals: Totals{Segments: count}, index: index, patchSum: xxhash.Sum64(head)}
+	return sparse{map[int64][]byte{0: head, index: b, end: last.marshal()}, end + trailerSize}
+}
+
+// What an index costs is bounded by the segments that there are, whatever it claims.
+func TestHostileIndex(t *testing.T) {
+	const count, mib = 2 << 20, 1 << 20
+	for name, test := range map[string]struct {
+		patch sparse
+		want  string // of reading at random
+	}{
+		"no room for segments":   {sparsePatch(t, 0, count), "2097152 entries for the segments in 0 bytes"},
+		"less room than needed":  {sparsePatch(t, minSegmentFrame*count-1, count), "2097152 entries for the segments in"},
+		"entries that are zeros": {sparsePatch(t, minSegmentFrame*count, count), "entry 0 places a segment at byte 0"},
+		"one right entry":        {sparsePatch(t, minSegmentFrame*count, count, IndexEntry{0, 0, 512}), "entry 1 places"},
+		"two right entries": {sparsePatch(t, minSegmentFrame*count, count, IndexEntry{0, 0, 512}, IndexEntry{minSegmentFrame, 512, 1024}),
+			"entry 2 places"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var err, streamErr error
+			var counted countReader
+			n := allocated(func() { _, err = OpenFile(test.patch, test.patch.size) })
+			m := allocated(func() {
+				counted.r = io.NewSectionReader(test.patch, 0, test.patch.size)
+				_, streamErr = readStream(&counted)
+			})
+			if verdict(err) != "corrupt index" || !strings.Contains(err.Error(), test.want) {
+				t.Errorf("File: %v", err)
+			}
+			if v := verdict(streamErr); v != "corrupt index" && v != "corrupt segment" {
+				t.Errorf("Reader: %v", streamErr)
+			}
+			if n > mib || m > 2*mib || counted.n > mib {
+				t.Errorf("a File takes %d KiB, a Reader %d KiB and %d KiB of input", n>>10, m>>10, counted.n>>10)
+			}
+		})
+	}
+}
+
+type countReader struct {
+	r io.Reader
+	n int64
+}
+
+func (c *countReader) Read(b []byte) (int, error) {
+	n, err := c.r.Read(b)
+	c.n += int64(n)
+	return n, err
+}
+
+// A signature has no index; what it claims to hold costs nothing either.
+func TestHostileSignature(t *testing.T) {
+	h := testSignatureHeader(1<<62, 512)
+	head, err := h.marshal()
+	if err != nil {
+		t.Fatal(err)
+	}
+	in := &countReader{r: io.MultiReader(bytes.NewReader(head), io.LimitReader(blocks{}, 1<<30))}
+	n := allocated(func() { _, err = VerifySignature(in) })
+	if err == nil || n > 2<<20 || in.n > 1<<20 {
+		t.Errorf("%d KiB for %d KiB of input: %v", n>>10, in.n>>10, err)
+	}
+}
