@@ -163,6 +163,7 @@ func otherVolume(a, b format.Header) bool {
 
 // volumeName names a patch's volume for people.
 func volumeName(h format.Header) string {
+	h = h.Shown()
 	if h.Source.LV == "" {
 		return h.Source.Path
 	}
@@ -170,6 +171,7 @@ func volumeName(h format.Header) string {
 }
 
 func snapshotName(h format.Header) string {
+	h = h.Shown()
 	if h.Source.Snapshot == "" {
 		return h.Base.Snapshot
 	}

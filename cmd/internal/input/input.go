@@ -68,6 +68,7 @@ func cause(err error) error {
 
 // Describe tells what a patch says of itself.
 func Describe(h format.Header) string {
+	h = h.Shown()
 	from := h.Source.Path
 	if h.Source.Snapshot != "" {
 		from = h.Source.VG + "/" + h.Source.Snapshot

@@ -13,7 +13,8 @@ import (
 	"lvmsync/format"
 )
 
-// text tells people what the patch is. Names in a header may hold anything.
+// text tells people what the patch is. Names in a header may hold anything: --json has
+// all of them.
 func (p patchInfo) text() string {
 	var b strings.Builder
 	row := func(name string, parts ...string) {
@@ -21,7 +22,7 @@ func (p patchInfo) text() string {
 			fmt.Fprintf(&b, "%-12s %s\n", name, cli.OneLine(text))
 		}
 	}
-	h, t := p.Header, p.Totals
+	h, t := p.Header.Shown(), p.Totals
 	end := ""
 	if p.NoEnd {
 		end = "without its end"
@@ -47,7 +48,7 @@ func (p patchInfo) text() string {
 		row("changed", cli.Percent(t.Bytes(), h.VolumeSize)+" of the volume")
 	}
 	row("compression", fmt.Sprintf("%.2f bytes of data for each byte of the patch", p.ratio()))
-	row("requires", cmp.Or(strings.Join(h.RequiredFeatures, ", "), fmt.Sprintf("format version %d, no features", format.Version)))
+	row("requires", cmp.Or(format.Shown(strings.Join(h.RequiredFeatures, ", ")), fmt.Sprintf("format version %d, no features", format.Version)))
 	row("map", fmt.Sprintf("%s, cells of %s", p.shows(), cli.Bytes(p.volume.length(0))))
 	return b.String() + p.scale() + "\n" + p.volume.String() + "\n"
 }
