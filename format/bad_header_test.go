@@ -91,6 +91,10 @@ var headerVectors = []vector{
 			b := append(appendFrameHeader(nil, 100), headerMagic...)
 			return append(le.AppendUint32(b, 2), bytes.Repeat([]byte("?"), 88)...)
 		}},
+	{name: "version-2-20-bytes", expect: "unsupported version", why: "ends behind format version 2",
+		make: func(testing.TB) []byte {
+			return le.AppendUint32(append(appendFrameHeader(nil, 100), headerMagic...), 2)
+		}},
 
 	{name: "cut-in-magic", expect: "truncated", why: "ends within the magic of the first frame", edit: cut(atStart, 3)},
 	{name: "cut-in-header", expect: "truncated", why: "ends within the header", edit: cut(atStart, 100)},
@@ -147,4 +151,6 @@ var headerVectors = []vector{
 		edit: jsonText(`"volume`, `"required_features":["time-travel"],"volume`)},
 	{name: "feature-unknown-kind", expect: "unsupported feature", why: "requires an unknown feature, which explains the unknown kind",
 		edit: jsonText(`"delta"`, `"sideways","required_features":["sideways-patches"]`)},
+	{name: "full-with-base", expect: "corrupt header", why: "a full patch with a base",
+		edit: jsonText(`"delta"`, `"full","base":{"exact":true}`)},
 }

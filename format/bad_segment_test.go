@@ -145,6 +145,8 @@ var frameVectors = []vector{
 		make: large(Extent{0, MaxSegmentData, Data}, Extent{MaxSegmentData, 512, Data})},
 	{name: "data-missing", expect: "corrupt segment", why: "less data than the table says",
 		edit: contentEdit(func(b []byte) []byte { return b[:len(b)-512] })},
+	{name: "data-length-2-64", expect: "corrupt segment", why: "data extent of 2^64 - 512 bytes",
+		edit: contentEdit(put64(8+8, 1<<64-512))},
 	{name: "data-left-over", expect: "corrupt segment", why: "more data than the table says",
 		edit: contentEdit(func(b []byte) []byte { return append(b, make([]byte, 512)...) })},
 	{name: "data-hash", expect: "corrupt segment", why: "hash of an extent is not that of its data",
@@ -168,6 +170,14 @@ var orderVectors = []vector{
 		edit: last(Extent{4096, math.MaxInt64 - 4095, Zero})},
 	{name: "extent-length-2-64", expect: "corrupt segment", why: "extent of 2^64 - 512 bytes: its end, in 64 bits, lies before its start",
 		edit: last(Extent{4096, -512, Zero}, Extent{4096, 512, Zero})},
+	{name: "extent-before-start", expect: "corrupt segment", file: "corrupt index", why: "an extent begins before start",
+		edit: func(p *rawPatch) { p.header.Start = 512 }},
+	{name: "extent-across-start", expect: "corrupt segment", why: "an extent begins before start, and ends behind it",
+		edit: func(p *rawPatch) {
+			p.header.Start = 1536
+			p.segments = p.segments[1:]
+			p.segments[0] = newRaw(Extent{1024, 1024, Zero})
+		}, file: "corrupt index"},
 	{name: "extents-overlap", expect: "corrupt segment", why: "two extents of a segment overlap",
 		edit: first(Extent{0, 1024, Data}, Extent{512, 1024, Zero}, Extent{2048, 512, Data})},
 	{name: "extents-out-of-order", expect: "corrupt segment", why: "an extent lies before the one that precedes it in the segment",

@@ -30,8 +30,12 @@ type Extent struct {
 // End is the first byte after the extent.
 func (e Extent) End() int64 { return e.Off + e.Len }
 
-// String shows the range in bytes, for messages.
+// String shows the range in bytes, for messages. One that reaches past 2^63 - 1, as a
+// patch may say, is shown as it is there.
 func (e Extent) String() string {
+	if e.Off < 0 || e.Len < 0 || e.End() < 0 {
+		return fmt.Sprintf("%s extent of %d bytes at offset %d", e.Kind, uint64(e.Len), uint64(e.Off))
+	}
 	return fmt.Sprintf("%s extent [%d, %d)", e.Kind, e.Off, e.End())
 }
 
@@ -95,13 +99,13 @@ func parseRecord(b []byte) (Record, error) {
 	}
 	switch {
 	case flags&^knownFlags != 0:
-		return Record{}, fmt.Errorf("extent at offset %d has unknown flags %#x", r.Off, flags&^knownFlags)
+		return Record{}, fmt.Errorf("extent at offset %d has unknown flags %#x", uint64(r.Off), flags&^knownFlags)
 	case le.Uint32(b[20:]) != 0:
-		return Record{}, fmt.Errorf("extent at offset %d has a reserved field that is not 0", r.Off)
+		return Record{}, fmt.Errorf("extent at offset %d has a reserved field that is not 0", uint64(r.Off))
 	case r.Kind == Zero && r.Hash != 0:
-		return Record{}, fmt.Errorf("zero extent at offset %d has a data hash", r.Off)
+		return Record{}, fmt.Errorf("zero extent at offset %d has a data hash", uint64(r.Off))
 	case !r.HasBase && r.BaseHash != 0:
-		return Record{}, fmt.Errorf("extent at offset %d has a base hash without its flag", r.Off)
+		return Record{}, fmt.Errorf("extent at offset %d has a base hash without its flag", uint64(r.Off))
 	}
 	return r, r.checkLost()
 }
@@ -121,13 +125,14 @@ func (r Record) checkLost() error {
 // (docs/format.md, "Order of extents").
 type extentOrder struct {
 	volumeSize int64
+	start      int64 // the first byte that the patch says anything of
 	whole      bool  // a full patch leaves no gaps
 	mayLose    bool  // there may be lost extents
 	end        int64 // of the last extent
 }
 
 func newExtentOrder(h *Header) extentOrder {
-	return extentOrder{volumeSize: h.VolumeSize, whole: h.Kind == Full, mayLose: h.requires(LostSectors)}
+	return extentOrder{volumeSize: h.VolumeSize, start: h.Start, whole: h.Kind == Full, mayLose: h.requires(LostSectors)}
 }
 
 // addRecord checks the next extent, and whether a patch with this header may have it.
@@ -145,11 +150,13 @@ func (o *extentOrder) add(e Extent) error {
 		return fmt.Errorf("extent of %d bytes at offset %d reaches past the end of the volume, %d bytes",
 			uint64(e.Len), uint64(e.Off), o.volumeSize)
 	case e.Len == 0:
-		return fmt.Errorf("extent at offset %d is empty", e.Off)
+		return fmt.Errorf("extent at offset %d is empty", uint64(e.Off))
 	case e.Off%SectorSize != 0 || (e.Len%SectorSize != 0 && e.End() != o.volumeSize):
 		return fmt.Errorf("%v is not aligned to %d bytes", e, SectorSize)
 	case e.Off < o.end:
 		return fmt.Errorf("%v overlaps the extent before it or is out of order: that one ends at %d", e, o.end)
+	case e.Off < o.start:
+		return fmt.Errorf("%v begins before byte %d, where the patch starts by its header", e, o.start)
 	case o.whole && e.Off != o.end:
 		return fmt.Errorf("a full patch leaves out the bytes [%d, %d)", o.end, e.Off)
 	}

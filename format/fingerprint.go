@@ -2,7 +2,6 @@ package format
 
 import (
 	"fmt"
-	"strconv"
 
 	"github.com/cespare/xxhash/v2"
 )
@@ -37,12 +36,11 @@ func (h Hash) MarshalText() ([]byte, error) { return fmt.Appendf(nil, "%016x", u
 
 // UnmarshalText implements [encoding.TextUnmarshaler].
 func (h *Hash) UnmarshalText(text []byte) error {
-	n, err := strconv.ParseUint(string(text), 16, 64)
-	if err != nil || len(text) != 16 {
-		return fmt.Errorf("hash %.20q is not 16 hexadecimal digits", text)
+	n, err := parseHash(string(text))
+	if err == nil {
+		*h = n
 	}
-	*h = Hash(n)
-	return nil
+	return err
 }
 
 func (f Fingerprint) validate(volumeSize int64) error {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -126,6 +127,8 @@ func (h *Header) Validate() error {
 	switch {
 	case h.ID == uuid.Nil:
 		return errors.New("id is missing")
+	case h.Kind == "":
+		return errors.New("kind is missing")
 	case h.Kind != Full && h.Kind != Delta && h.Kind != Undo:
 		return fmt.Errorf("kind %.20q is none of full, delta, undo", h.Kind)
 	case h.VolumeSize < 1:
@@ -134,6 +137,8 @@ func (h *Header) Validate() error {
 		return fmt.Errorf("granularity of %d bytes is not a multiple of %d", h.Granularity, SectorSize)
 	case h.Start < 0 || h.Start >= h.VolumeSize || h.Start > 0 && h.Kind == Full:
 		return fmt.Errorf("a %s patch of a volume of %d bytes that starts at byte %d", h.Kind, h.VolumeSize, h.Start)
+	case h.Kind == Full && h.Base != nil:
+		return errors.New("a full patch that has a base")
 	case h.Planned != nil && (h.Planned.Bytes < 0 || h.Planned.Bytes > h.VolumeSize || h.Planned.Extents < 0):
 		return fmt.Errorf("planned %d extents of %d bytes do not fit the volume", h.Planned.Extents, h.Planned.Bytes)
 	}
@@ -173,11 +178,14 @@ func marshalHeader(h *Header) ([]byte, error) {
 		return nil, fmt.Errorf("patch header: %w", err)
 	}
 	text, err := json.Marshal(h)
+	if err == nil && len(text) > MaxHeaderJSON {
+		err = fmt.Errorf("%d bytes of JSON, limit %d", len(text), MaxHeaderJSON)
+	}
+	if err == nil {
+		_, err = decodeHeader(text) // what can't be read must not go out
+	}
 	if err != nil {
 		return nil, fmt.Errorf("patch header: %w", err)
-	}
-	if len(text) > MaxHeaderJSON {
-		return nil, fmt.Errorf("patch header: %d bytes of JSON, limit %d", len(text), MaxHeaderJSON)
 	}
 	b := appendFrameHeader(nil, uint32(headerFixedSize+len(text)+checksumSize))
 	b = append(b, headerMagic...)                   // 8: our magic
@@ -237,9 +245,11 @@ func checkHeaderMagic(b []byte) error {
 	return nil
 }
 
+var errVersion0 = errors.New("format version 0 does not exist")
+
 func versionError(v uint32) error {
 	if v == 0 {
-		return corrupt("header", 0, "format version 0 does not exist")
+		return corrupt("header", 0, "%w", errVersion0)
 	}
 	return fmt.Errorf("%w %d: this program reads version %d", ErrVersion, v, Version)
 }
@@ -254,15 +264,40 @@ func parseHeader(b []byte) (*Header, error) {
 	if !utf8.Valid(text) {
 		return nil, corrupt("header", 0, "JSON: not UTF-8")
 	}
-	h := new(Header)
-	if err := json.Unmarshal(text, h); err != nil {
-		return nil, corrupt("header", 0, "JSON: %w", err)
+	h, err := decodeHeader(text)
+	if err != nil {
+		return nil, corrupt("header", 0, "%w", err)
 	}
 	if err := h.checkFeatures(); err != nil {
 		return nil, err
 	}
 	if err := h.Validate(); err != nil {
 		return nil, corrupt("header", 0, "%w", err)
+	}
+	return h, nil
+}
+
+// decodeHeader reads the JSON text of a header, of which it doesn't check more than types
+// and forms. A base of which nothing is said is as good as none.
+func decodeHeader(text []byte) (*Header, error) {
+	h := new(Header)
+	all := struct {
+		*Header
+		Planned *struct { // a promise only if bytes are given
+			Extents int64  `json:"extents"`
+			Bytes   *int64 `json:"bytes"`
+		} `json:"planned"`
+	}{Header: h}
+	if err := decodeJSON(text, &all); err != nil {
+		return nil, err
+	}
+	if p := all.Planned; p != nil && p.Bytes != nil {
+		h.Planned = &Planned{Extents: p.Extents, Bytes: *p.Bytes}
+	}
+	if h.Kind == Full && h.Base != nil && len(h.Base.Fingerprint) == 0 {
+		if h.Base.Fingerprint = nil; reflect.DeepEqual(*h.Base, Base{}) {
+			h.Base = nil
+		}
 	}
 	return h, nil
 }

@@ -113,7 +113,7 @@ func checkCounts(records []Record, data []byte) error {
 	for _, r := range records {
 		switch {
 		case r.Kind > Zero:
-			return fmt.Errorf("extent at offset %d is of the unknown kind %d", r.Off, r.Kind)
+			return fmt.Errorf("extent at offset %d is of the unknown kind %d", uint64(r.Off), r.Kind)
 		case r.Kind == Zero: // no bytes, no limit
 		case r.Len < 0 || r.Len > MaxSegmentData:
 			return fmt.Errorf("%v is larger than a segment", r.Extent)

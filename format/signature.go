@@ -66,14 +66,14 @@ func IsBlockSize(n int64) bool {
 // Validate checks what version 1 demands.
 func (h *SignatureHeader) Validate() error {
 	switch {
+	case len(h.RequiredFeatures) > 0: // which may explain what else is strange
+		return fmt.Errorf("%w %.60q", ErrFeature, h.RequiredFeatures[0])
 	case h.ID == uuid.Nil:
 		return errors.New("id is missing")
 	case h.VolumeSize < 1:
 		return fmt.Errorf("volume size of %d bytes is out of range", h.VolumeSize)
 	case !IsBlockSize(h.BlockSize):
 		return fmt.Errorf("block size of %d bytes is no power of two within %d to %d", h.BlockSize, MinBlockSize, MaxBlockSize)
-	case len(h.RequiredFeatures) > 0:
-		return fmt.Errorf("%w %.60q", ErrFeature, h.RequiredFeatures[0])
 	}
 	return h.Fingerprint.validate(h.VolumeSize)
 }
@@ -86,6 +86,9 @@ func (h *SignatureHeader) marshal() ([]byte, error) {
 	text, err := json.Marshal(h)
 	if err == nil && len(text) > MaxHeaderJSON {
 		err = fmt.Errorf("%d bytes of JSON, limit %d", len(text), MaxHeaderJSON)
+	}
+	if err == nil {
+		_, _, err = decodeSignatureHeader(text) // what can't be read must not go out
 	}
 	if err != nil {
 		return nil, fmt.Errorf("signature header: %w", err)
@@ -108,11 +111,33 @@ func parseSignatureHeader(b []byte) (*SignatureHeader, error) {
 	if !utf8.Valid(text) {
 		return nil, errors.New("JSON: not UTF-8")
 	}
-	h := new(SignatureHeader)
-	if err := json.Unmarshal(text, h); err != nil {
-		return nil, fmt.Errorf("JSON: %w", err)
+	h, seeded, err := decodeSignatureHeader(text)
+	switch {
+	case err != nil:
+		return nil, err
+	case !seeded && len(h.RequiredFeatures) == 0:
+		return nil, errors.New("seed is missing")
 	}
 	return h, h.Validate()
+}
+
+// decodeSignatureHeader reads the JSON text of a header, of which it doesn't check more
+// than types and forms. A seed of 0 is one, too: it tells whether it is there.
+func decodeSignatureHeader(text []byte) (h *SignatureHeader, seeded bool, err error) {
+	all := struct {
+		*SignatureHeader
+		Seed string `json:"seed"`
+	}{SignatureHeader: new(SignatureHeader)}
+	if err := decodeJSON(text, &all); err != nil {
+		return nil, false, err
+	}
+	if all.Seed == "" {
+		return all.SignatureHeader, false, nil
+	}
+	if all.SignatureHeader.Seed, err = parseHash(all.Seed); err != nil {
+		return nil, false, fmt.Errorf("JSON: \"seed\": %w", err)
+	}
+	return all.SignatureHeader, true, nil
 }
 
 // A SignatureTable is what a signature says of some blocks that follow one another.
@@ -223,4 +248,21 @@ func (s signatureTotals) marshal(sum uint64) []byte {
 	b = le.AppendUint64(b, uint64(s.zeros))    // 32: those that are all zeros
 	b = le.AppendUint64(b, sum)                // 40: xxh64 of all before the trailer
 	return le.AppendUint64(b, xxhash.Sum64(b)) // 48: xxh64 of the trailer so far
+}
+
+// checkTrailer compares a trailer with what was read, and returns the signature's
+// checksum.
+func (s signatureTotals) checkTrailer(b []byte) (sum uint64, err error) {
+	const end = signatureEndSize - checksumSize
+	switch {
+	case le.Uint32(b) != skippableMagic || string(b[frameHeaderSize:frameHeaderSize+len(signatureEndMagic)]) != signatureEndMagic:
+		return 0, fmt.Errorf("not a trailer: it begins with %q", b[:frameHeaderSize+8])
+	case le.Uint32(b[4:]) != signatureEndSize-frameHeaderSize:
+		return 0, fmt.Errorf("frame of %d bytes, must be %d", le.Uint32(b[4:]), signatureEndSize-frameHeaderSize)
+	case le.Uint64(b[end:]) != xxhash.Sum64(b[:end]):
+		return 0, errChecksum
+	case le.Uint64(b[16:]) != uint64(s.tables) || le.Uint64(b[24:]) != uint64(s.blocks) || le.Uint64(b[32:]) != uint64(s.zeros):
+		return 0, errors.New("its totals do not match the tables")
+	}
+	return le.Uint64(b[40:]), nil
 }

@@ -2,7 +2,6 @@ package format
 
 import (
 	"bufio"
-	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -22,6 +21,7 @@ type SignatureWriter struct {
 	totals signatureTotals
 	plain  []byte
 	frame  []byte
+	err    error // of writing; it sticks: what follows would not be where it should
 }
 
 // NewSignatureWriter writes the header. The caller still owns w.
@@ -41,6 +41,9 @@ func NewSignatureWriter(w io.Writer, h SignatureHeader) (*SignatureWriter, error
 
 // Write writes a table. It must begin where the one before has ended.
 func (w *SignatureWriter) Write(t *SignatureTable) error {
+	if w.err != nil {
+		return w.err // the memory may still be read from, by an io.Writer that was interrupted
+	}
 	if err := w.totals.add(t, w.header.Blocks()); err != nil {
 		return fmt.Errorf("write a signature: %w", err)
 	}
@@ -62,12 +65,16 @@ func (w *SignatureWriter) Close() error {
 func (w *SignatureWriter) Bytes() int64 { return w.offset }
 
 func (w *SignatureWriter) write(b []byte) error {
+	if w.err != nil {
+		return w.err
+	}
 	n, err := w.w.Write(b)
 	if err == nil && n < len(b) {
 		err = io.ErrShortWrite
 	}
 	if err != nil {
-		return fmt.Errorf("write the signature at byte %d: %w", w.offset, err)
+		w.err = fmt.Errorf("write the signature at byte %d: %w", w.offset, err)
+		return w.err
 	}
 	w.sum.Write(b)
 	w.offset += int64(n)
@@ -170,6 +177,8 @@ func checkSignatureMagic(b []byte) error {
 	case !strings.HasPrefix(want, string(b[:min(len(b), 4)])),
 		len(b) > 8 && !strings.HasPrefix(signatureMagic, string(b[8:min(len(b), 16)])):
 		return fmt.Errorf("%w: it begins with %q", ErrNotSignature, b[:min(len(b), 16)])
+	case len(b) >= 20 && le.Uint32(b[16:]) == 0:
+		return &CorruptError{What: "signature", Part: "header", Err: errVersion0}
 	case len(b) >= 20 && le.Uint32(b[16:]) != SignatureVersion:
 		return fmt.Errorf("signature: %w %d: this program reads version %d", ErrVersion, le.Uint32(b[16:]), SignatureVersion)
 	}
@@ -226,14 +235,17 @@ func (r *SignatureReader) readTrailer() error {
 	if n, err := io.ReadFull(r.in, b); err != nil {
 		return r.partError("trailer", n, err)
 	}
+	sum, err := r.totals.checkTrailer(b)
 	switch {
-	case !bytes.Equal(b, r.totals.marshal(r.sum.Sum64())):
-		return r.partError("trailer", 0, errors.New("it does not match what came before"))
+	case err != nil:
+		return r.partError("trailer", 0, err)
+	case sum != r.sum.Sum64():
+		return r.partError("trailer", 0, fmt.Errorf("checksum of the signature: %w", errChecksum))
 	case r.totals.blocks != r.header.Blocks():
 		return r.partError("trailer", 0, fmt.Errorf("%d blocks are missing", r.header.Blocks()-r.totals.blocks))
 	}
 	r.offset += signatureEndSize
-	_, err := r.in.ReadByte()
+	_, err = r.in.ReadByte()
 	switch {
 	case err == nil:
 		return r.partError("end", 0, errors.New("bytes follow the trailer"))

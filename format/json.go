@@ -1,0 +1,243 @@
+package format
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"reflect"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+	"github.com/google/uuid"
+)
+
+// MaxNesting is how deep objects and arrays of a JSON text may stand in one another, the
+// outermost counted.
+const MaxNesting = 64
+
+// decodeJSON reads the JSON text of a header into v, a pointer to a struct, and takes
+// nothing but what docs/format.md, "JSON text", says: names are exact and none is there
+// twice, also among those that aren't known. Errors say which name is wrong and how, in
+// words of the format.
+func decodeJSON(text []byte, v any) error {
+	if err := checkNesting(text); err != nil {
+		return jsonError(err)
+	}
+	return jsonError(json.Unmarshal(text, v, exactly))
+}
+
+// checkNesting reads an object, to its end, and checks how deep it is.
+func checkNesting(text []byte) error {
+	dec := jsontext.NewDecoder(bytes.NewReader(text))
+	if kind := dec.PeekKind(); kind != '{' && kind != jsontext.KindInvalid {
+		return errors.New("not an object")
+	}
+	for {
+		if _, err := dec.ReadToken(); err != nil {
+			return err
+		}
+		switch dec.StackDepth() {
+		case 0:
+			return nil
+		case MaxNesting + 1:
+			return fmt.Errorf("more than %d objects and arrays in one another at byte %d", MaxNesting, dec.InputOffset())
+		}
+	}
+}
+
+// exactly are the forms in which values are taken. What is null counts as missing, and
+// so does a string without characters.
+var exactly = json.WithUnmarshalers(json.JoinUnmarshalers(
+	json.UnmarshalFromFunc(readInt),
+	json.UnmarshalFromFunc(readStrings),
+	json.UnmarshalFromFunc(readSample),
+	json.UnmarshalFromFunc(textReader(parseUUID)),
+	json.UnmarshalFromFunc(textReader(parseTime)),
+	json.UnmarshalFromFunc(textReader(parseHash)),
+))
+
+// A valueError says what a value isn't.
+type valueError string
+
+func (e valueError) Error() string { return string(e) }
+
+func readInt(dec *jsontext.Decoder, n *int64) error {
+	value, err := dec.ReadValue()
+	switch {
+	case err != nil:
+		return err
+	case value.Kind() == 'n':
+		*n = 0
+		return nil
+	case value.Kind() != '0':
+		return notA("an integer", value.Kind())
+	case strings.Trim(string(value), "0123456789") != "":
+		return valueError(fmt.Sprintf("%.30q is not an integer of digits alone", value))
+	}
+	if *n, err = strconv.ParseInt(string(value), 10, 64); err != nil {
+		return valueError(fmt.Sprintf("%.30s exceeds 2^63-1", value))
+	}
+	return nil
+}
+
+func readStrings(dec *jsontext.Decoder, list *[]string) error {
+	token, err := dec.ReadToken()
+	*list = nil
+	switch {
+	case err != nil || token.Kind() == 'n':
+		return err
+	case token.Kind() != '[':
+		return notA("an array", token.Kind())
+	}
+	for dec.PeekKind() != ']' {
+		if token, err = dec.ReadToken(); err != nil {
+			return err
+		}
+		if token.Kind() != '"' {
+			return notA("a string", token.Kind())
+		}
+		*list = append(*list, token.String())
+	}
+	_, err = dec.ReadToken()
+	return err
+}
+
+// readSample reads a sample of a fingerprint, which has both of its names.
+func readSample(dec *jsontext.Decoder, s *Sample) error {
+	var text struct {
+		Offset *int64 `json:"offset"`
+		Hash   string `json:"hash"`
+	}
+	err := json.UnmarshalDecode(dec, &text)
+	switch {
+	case err != nil:
+		return err
+	case text.Offset == nil:
+		return valueError("a sample without offset")
+	case text.Hash == "":
+		return valueError("a sample without hash")
+	}
+	s.Offset = *text.Offset
+	s.Hash, err = parseHash(text.Hash)
+	return err
+}
+
+// textReader makes a reader of strings that have a form. Without characters it is that
+// of the zero value.
+func textReader[T any](parse func(string) (T, error)) func(*jsontext.Decoder, *T) error {
+	return func(dec *jsontext.Decoder, v *T) error {
+		token, err := dec.ReadToken()
+		if err != nil {
+			return err
+		}
+		text := ""
+		switch token.Kind() {
+		case 'n':
+		case '"':
+			text = token.String()
+		default:
+			return notA("a string", token.Kind())
+		}
+		if text == "" {
+			*v = *new(T)
+			return nil
+		}
+		*v, err = parse(text)
+		return err
+	}
+}
+
+var (
+	uuidForm = regexp.MustCompile(`^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$`)
+	timeForm = regexp.MustCompile(`^[0-9]{4}-[0-9]{2}-[0-9]{2}T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,9})?` +
+		`(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$`)
+	hashForm = regexp.MustCompile(`^[0-9A-Fa-f]{16}$`)
+)
+
+func parseUUID(text string) (uuid.UUID, error) {
+	if !uuidForm.MatchString(text) {
+		return uuid.Nil, valueError(fmt.Sprintf("%.60q is not a UUID of 36 characters", text))
+	}
+	return uuid.Parse(text)
+}
+
+func parseTime(text string) (time.Time, error) {
+	t, err := time.Parse(time.RFC3339Nano, text)
+	if err != nil || !timeForm.MatchString(text) {
+		return time.Time{}, valueError(fmt.Sprintf("%.60q is not a time of RFC 3339, as 2026-01-02T03:04:05Z is", text))
+	}
+	if t.IsZero() {
+		t = time.Time{} // wherever it was
+	}
+	return t, nil
+}
+
+func parseHash(text string) (Hash, error) {
+	n, err := strconv.ParseUint(text, 16, 64)
+	if err != nil || !hashForm.MatchString(text) {
+		return 0, valueError(fmt.Sprintf("%.60q is not 16 hexadecimal digits", text))
+	}
+	return Hash(n), nil
+}
+
+func notA(what string, kind jsontext.Kind) error {
+	return valueError(fmt.Sprintf("%s in place of %s", kindNames[kind], what))
+}
+
+var kindNames = map[jsontext.Kind]string{
+	'n': "null", 't': "true", 'f': "false", '"': "a string", '0': "a number", '{': "an object", '[': "an array",
+}
+
+// jsonError turns an error of the library into one in words of the format. It is no
+// io.EOF: the text is there, whatever is missing in it.
+func jsonError(err error) error {
+	var syntax *jsontext.SyntacticError
+	var value *json.SemanticError
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &syntax) && errors.Is(err, jsontext.ErrDuplicateName):
+		return fmt.Errorf("JSON: the name %s is there twice", shownPointer(syntax.JSONPointer))
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return errors.New("JSON: the text ends before it is complete")
+	case errors.As(err, &syntax):
+		return fmt.Errorf("JSON: syntax error at byte %d of the text", syntax.ByteOffset)
+	case errors.As(err, &value):
+		return fmt.Errorf("JSON: %s: %s", shownPointer(value.JSONPointer), wrongValue(value))
+	}
+	return fmt.Errorf("JSON: %w", err)
+}
+
+// wrongValue says what is wrong with a value.
+func wrongValue(err *json.SemanticError) string {
+	var own valueError
+	if errors.As(err.Err, &own) {
+		return own.Error()
+	}
+	what := "a string"
+	if err.GoType != nil {
+		switch err.GoType.Kind() {
+		case reflect.Bool:
+			what = "true or false"
+		case reflect.Slice:
+			what = "an array"
+		case reflect.Struct, reflect.Pointer:
+			what = "an object"
+		}
+	}
+	return notA(what, err.JSONKind).Error()
+}
+
+// shownPointer names a value by the names and numbers that lead to it.
+func shownPointer(p jsontext.Pointer) string {
+	var names []string
+	for name := range p.Tokens() {
+		names = append(names, name)
+	}
+	return fmt.Sprintf("%.100q", strings.Join(names, "."))
+}

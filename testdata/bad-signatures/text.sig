@@ -1,0 +1,1 @@
+This is not a signature, but a text about one.
