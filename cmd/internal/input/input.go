@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"slices"
+	"strings"
 
 	"lvmsync/cmd/internal/cli"
 	"lvmsync/format"
@@ -73,9 +74,21 @@ func Describe(h format.Header) string {
 	if h.Source.Snapshot != "" {
 		from = h.Source.VG + "/" + h.Source.Snapshot
 	}
-	return fmt.Sprintf("%s patch %s of %s on %s, made %s by %s %s; volume of %s (%d bytes)",
-		h.Kind, h.ID, from, h.Host, h.Created.Local().Format("2006-01-02 15:04:05"),
-		h.Tool, h.ToolVersion, cli.Bytes(h.VolumeSize), h.VolumeSize)
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s patch %s", h.Kind, h.ID)
+	add := func(before, text string) {
+		if text != "" {
+			b.WriteString(before + text)
+		}
+	}
+	add(" of ", from)
+	add(" on ", h.Host)
+	if !h.Created.IsZero() {
+		add(", made ", h.Created.Local().Format("2006-01-02 15:04:05"))
+	}
+	add(" by ", strings.TrimSpace(h.Tool+" "+h.ToolVersion))
+	fmt.Fprintf(&b, "; volume of %s (%d bytes)", cli.Bytes(h.VolumeSize), h.VolumeSize)
+	return b.String()
 }
 
 // IsBad tells whether err is about a patch that is not one, or not whole, or that
