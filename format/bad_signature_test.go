@@ -3,14 +3,18 @@ package format
 import (
 	"bytes"
 	"errors"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/cespare/xxhash/v2"
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/uuid"
 )
 
 const badSignatureDir = "../testdata/bad-signatures"
@@ -234,5 +238,27 @@ func TestBadSignatures(t *testing.T) {
 		if !slices.Contains(files, name) {
 			t.Errorf("%s comes from no vector", name)
 		}
+	}
+}
+
+// TestGoldenSignature reads a signature that was written once and is never made anew.
+func TestGoldenSignature(t *testing.T) {
+	name := filepath.Join(goldenDir, "signature.sig")
+	h := SignatureHeader{
+		ID: uuid.MustParse("0b54d3c2-5a8e-4f5e-9d3c-1f2e3d4c5b6a"), Created: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), Tool: "lvmsync-patch",
+		Source: Source{Type: "device", Path: "/dev/vg/lv"}, VolumeSize: 30*4096 - 7, BlockSize: 4096, Seed: 0x123456789abcdef0,
+		Fingerprint: Fingerprint{{Offset: 4096, Hash: 0xfedcba9876543210}},
+	}
+	sig, tables := signTables(t, h, rand.New(rand.NewPCG(5, 0)), 20, 10)
+	if *update {
+		create(t, name, sig)
+	}
+	b, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, read, err := readTables(b)
+	if err != nil || cmp.Diff(h, got) != "" || cmp.Diff(tables, read) != "" {
+		t.Errorf("%v\n%s%s", err, cmp.Diff(h, got), cmp.Diff(tables, read))
 	}
 }

@@ -55,6 +55,9 @@ func (w *SignatureWriter) Write(t *SignatureTable) error {
 // Close writes the trailer. Without it, a signature is truncated. It doesn't close
 // the io.Writer.
 func (w *SignatureWriter) Close() error {
+	if w.err != nil {
+		return w.err
+	}
 	if missing := w.header.Blocks() - w.totals.blocks; missing != 0 {
 		return fmt.Errorf("write a signature: %d blocks are missing", missing)
 	}
