@@ -6,6 +6,9 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
 
 	"lvmsync/dump/blockdev"
 	"lvmsync/dump/devmapper"
@@ -51,4 +54,14 @@ func kernelText(path string) string {
 		return ""
 	}
 	return strings.TrimSpace(string(text))
+}
+
+// now is the time by the clock, and in milliseconds since the machine was started, which
+// nobody can set back. Where the kernel doesn't tell that, it is 0.
+func now() (clock time.Time, uptime int64) {
+	var since unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &since); err == nil {
+		uptime = since.Nano() / int64(time.Millisecond)
+	}
+	return time.Now().UTC().Truncate(time.Millisecond), uptime
 }

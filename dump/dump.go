@@ -15,7 +15,6 @@ import (
 	"io"
 	"iter"
 	"os"
-	"time"
 
 	"github.com/google/uuid"
 
@@ -125,7 +124,7 @@ type Report struct {
 func Run(ctx context.Context, src Source, w io.Writer, o Options) (Report, error) {
 	h := src.Header()
 	h.ID = uuid.New()
-	h.Created = time.Now().UTC().Truncate(time.Millisecond)
+	h.Created, h.Source.Uptime = now()
 	h.Tool, h.ToolVersion = o.Tool, o.ToolVersion
 	h.Host, _ = os.Hostname() // only told to people: unknown is fine
 	compare, err := newComparison(src, o)

@@ -59,6 +59,7 @@ type Source struct {
 	DeviceUUID   string `json:"device_uuid,omitempty"`   // device-mapper UUID of that device
 	DeviceID     string `json:"device_id,omitempty"`     // its major:minor, or device:inode of a file
 	BootID       string `json:"boot_id,omitempty"`       // boot during which DeviceID is valid
+	Uptime       int64  `json:"uptime_ms,omitzero"`      // milliseconds since that boot when the dump began
 	VG           string `json:"vg,omitempty"`            // volume group
 	VGUUID       string `json:"vg_uuid,omitempty"`       // as LVM prints it
 	LV           string `json:"lv,omitempty"`            // logical volume that data was read from
@@ -139,6 +140,8 @@ func (h *Header) Validate() error {
 		return fmt.Errorf("a %s patch of a volume of %d bytes that starts at byte %d", h.Kind, h.VolumeSize, h.Start)
 	case h.Kind == Full && h.Base != nil:
 		return errors.New("a full patch that has a base")
+	case h.Source.Uptime < 0:
+		return fmt.Errorf("an uptime of %d ms", h.Source.Uptime)
 	case h.Planned != nil && (h.Planned.Bytes < 0 || h.Planned.Bytes > h.VolumeSize || h.Planned.Extents < 0):
 		return fmt.Errorf("planned %d extents of %d bytes do not fit the volume", h.Planned.Extents, h.Planned.Bytes)
 	}
