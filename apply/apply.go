@@ -26,8 +26,9 @@ type Options struct {
 	Destination  string // block device or image file
 	Create       bool   // create the image file, sparse, if it's missing
 	AllowSmaller bool   // cut what lies past the end of the destination
-	Force        bool   // write though the destination is in use, or the source of a full patch
+	Force        bool   // write though the destination is in use, no raw volume, or the source of a full patch
 	NoCheckBase  bool   // write whatever the destination holds
+	TrustOrder   bool   // take patches in the order given where only times speak against it
 	AcceptLost   bool   // write zeros for what could not be read when the patch was made
 	DryRun       bool   // check everything, write nothing
 	Verify       bool   // read back what was written, past the cache
@@ -104,6 +105,11 @@ func Run(ctx context.Context, patches []Patch, o Options) (report Report, err er
 	}
 	defer in.close()
 	report.Header, report.Patches = in.last().header, len(in.patches)
+	seen := lookAt(o.Destination)
+	defer seen.close(o)
+	if err := in.checkKind(ctx, seen, o); err != nil {
+		return report, err
+	}
 	if err := in.checkOrder(o); err != nil {
 		return report, err
 	}

@@ -23,6 +23,12 @@ var (
 	// ErrOwnSource means that the destination is where the patch came from.
 	// Nothing was written.
 	ErrOwnSource = errors.New("the destination is the source of the patch")
+	// ErrIsPatch means that the destination is a patch or a signature. Nothing was
+	// written.
+	ErrIsPatch = errors.New("not a volume: was the destination forgotten?")
+	// ErrNotRaw means that the destination holds a volume in a form of its own. Nothing
+	// was written.
+	ErrNotRaw = errors.New("not a raw image")
 	// ErrTooSmall means that the destination can't hold the volume. Nothing was
 	// written.
 	ErrTooSmall = errors.New("the destination is too small")

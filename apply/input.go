@@ -30,7 +30,8 @@ type input struct {
 	at     io.ReaderAt      // the patch, if it can be read at random
 	spool  *os.File
 	warn   func(string)
-	told   bool // that it has no end
+	told   bool            // that it has no end
+	peeked *format.Segment // read ahead; the next one to return
 
 	hasBase bool // a segment has base hashes, as far as they have been read
 	hasLost bool // a segment has lost extents, the same
@@ -119,6 +120,10 @@ func (in *input) rewind(held int) error {
 // Next implements segments. An undo patch may lack its end: the machine may have
 // died before that was written, and what is missing was not needed yet.
 func (in *input) Next() (*format.Segment, error) {
+	if s := in.peeked; s != nil {
+		in.peeked = nil
+		return s, nil
+	}
 	s, err := in.reader.Next()
 	if err != nil && err != io.EOF {
 		err = spoolError(err)
