@@ -36,14 +36,15 @@ func OpenReverse(ctx context.Context, name string) (*Source, error) {
 	return s, nil
 }
 
-// OpenTo opens what has changed from one snapshot of an origin to a later one. The origin may be in use.
+// OpenTo opens what has changed from one snapshot of an origin to another one, which need not be the newer one. The origin may be in
+// use.
 func OpenTo(ctx context.Context, from, to string) (*Source, error) {
 	s, err := openLive(ctx, from)
 	if err != nil {
 		return nil, err
 	}
 	if s.to, err = openLive(ctx, to); err == nil {
-		err = s.snapshot.checkOrder(s.to.snapshot)
+		err = s.snapshot.checkPair(s.to.snapshot)
 	}
 	if err != nil {
 		return nil, errors.Join(err, s.Close())

@@ -20,9 +20,6 @@ var ErrNotSnapshot = errors.New("not a thick snapshot")
 // ErrOtherOrigin means that two snapshots have nothing in common.
 var ErrOtherOrigin = errors.New("they are snapshots of different origins")
 
-// ErrOrder means that a later snapshot is needed.
-var ErrOrder = errors.New("a delta leads from a snapshot to a later one")
-
 // ErrMerging means that the snapshot is being merged into its origin.
 var ErrMerging = errors.New("the snapshot is being merged")
 
@@ -256,15 +253,14 @@ func (s *Source) listLive(ctx context.Context) error {
 	}
 }
 
-// checkOrder refuses a snapshot that is none of the same origin, or is older.
-func (s *snapshot) checkOrder(later *snapshot) error {
+// checkPair refuses a snapshot that is none of the same origin. Which of the two is older
+// doesn't matter.
+func (s *snapshot) checkPair(to *snapshot) error {
 	switch {
-	case s.target.Real != later.target.Real:
-		return fmt.Errorf("%s and %s: %w", s.name, later.name, ErrOtherOrigin)
-	case s.device.Num() == later.device.Num():
-		return fmt.Errorf("%s and %s are the same snapshot", s.name, later.name)
-	case s.lv != nil && later.lv != nil && later.lv.Created.Before(s.lv.Created):
-		return fmt.Errorf("%s is older than %s: %w", later.name, s.name, ErrOrder)
+	case s.target.Real != to.target.Real:
+		return fmt.Errorf("%s and %s: %w", s.name, to.name, ErrOtherOrigin)
+	case s.device.Num() == to.device.Num():
+		return fmt.Errorf("%s and %s are the same snapshot", s.name, to.name)
 	}
 	return nil
 }

@@ -17,7 +17,7 @@ import (
 	"lvmsync/format"
 )
 
-// A Source is what differs between a snapshot and its origin, or a later snapshot of it. It implements [dump.Source]. The list of
+// A Source is what differs between a snapshot and its origin, or another snapshot of it. It implements [dump.Source]. The list of
 // changes is a superset of what changed: the kernel makes an exception durable before it lets a write reach the origin.
 type Source struct {
 	origin *blockdev.File // nil if it's gone
@@ -42,7 +42,7 @@ type Source struct {
 
 	// snapshot is what the kernel says of the snapshot; nil for a store that is read without it.
 	snapshot *snapshot
-	to       *Source // the later snapshot that is sent; nil: none
+	to       *Source // the other snapshot that is sent; nil: none
 }
 
 var _ dump.Source = (*Source)(nil)
@@ -61,7 +61,7 @@ func (s *Source) list(ctx context.Context, snapshotSize, initialised int64) erro
 }
 
 // addChunks adds the exceptions of another snapshot of the origin. What neither has is the origin's in both, so that what both have
-// together is a superset of what differs between them: also if something was written to one of them.
+// together is a superset of what differs between them: whichever is older, and also if something was written to one of them.
 func (s *Source) addChunks(other *Source) {
 	unit := min(s.chunkBytes, other.chunkBytes)
 	s.chunks = inUnits(s.chunks, s.chunkBytes/unit)

@@ -91,6 +91,7 @@ func openThick(ctx context.Context, inv *cli.Invocation, name string) (source, e
 		return source{}, err
 	}
 	noteChanges(inv, s)
+	warnBackwards(inv, s)
 	if !inv.IsSet("to") {
 		inv.WarnUsers("the origin", s.Origin())
 	}
@@ -112,6 +113,7 @@ func openThin(ctx context.Context, inv *cli.Invocation, name string) (source, er
 		return source{}, err
 	}
 	noteChanges(inv, s)
+	warnBackwards(inv, s)
 	inv.WarnUsers("the volume", s.Volume())
 	warnZeroing(inv, s)
 	return source{Source: s, name: name, paths: []string{s.Volume().Name()}}, nil
@@ -139,6 +141,7 @@ func openFull(ctx context.Context, inv *cli.Invocation, name string, isThin bool
 		return source{}, err
 	}
 	inv.WarnUsers("the device", s.File)
+	inv.WarnKind(s.File)
 	return source{Source: s, name: name, paths: []string{path}}, nil
 }
 
@@ -164,6 +167,7 @@ func openStore(ctx context.Context, inv *cli.Invocation, store, name string) (so
 		return source{Source: s, name: store, paths: paths}, nil
 	}
 	inv.WarnUsers("the origin", s.Origin())
+	inv.WarnKind(s.Origin())
 	return source{Source: s, name: name, paths: paths}, nil
 }
 
@@ -172,6 +176,19 @@ func noteChanges(inv *cli.Invocation, s dump.Source) {
 	h := s.Header()
 	inv.Note("%d bytes in %d extents have changed of %d; chunks of %s",
 		h.Planned.Bytes, h.Planned.Extents, h.VolumeSize, cli.Bytes(h.Granularity))
+}
+
+// warnBackwards tells that the patch seems to lead to something older than what it starts from: the arguments may have been
+// exchanged.
+func warnBackwards(inv *cli.Invocation, s dump.Source) {
+	h := s.Header()
+	if h.Base == nil || h.State == nil || h.Base.SnapshotCreated.IsZero() || h.State.SnapshotCreated.IsZero() {
+		return
+	}
+	if h.State.SnapshotCreated.Before(h.Base.SnapshotCreated) {
+		inv.Warn(fmt.Sprintf("%s is older than %s, if the clock was right when they were made: the patch takes a volume back",
+			inv.String("to"), inv.Args().First()))
+	}
 }
 
 // warnZeroing tells that parts of the volume may hold what others left in the pool.
@@ -186,8 +203,6 @@ func sourceHint(err error) string {
 	switch {
 	case errors.Is(err, thick.ErrNotSnapshot), errors.Is(err, thin.ErrNoOrigin):
 		return "name a snapshot, or dump everything with --full"
-	case errors.Is(err, thick.ErrOrder):
-		return "name the older one first, or use --reverse to go back"
 	case errors.Is(err, thin.ErrHeld):
 		return "wait for the other program, or free what it left behind as told"
 	case errors.Is(err, thin.ErrNotThin):

@@ -292,7 +292,12 @@ func TestToBusyFileSystem(t *testing.T) {
 				wantSnapshot(t, "busy/s2", dest)
 			} else {
 				wantSame(t, "/dev/busy/s2", dest)
-				run(t, nil, "lvmsync-dump", "--to", "busy/s1", "busy/s2").want(t, 1, "is older than")
+				back := run(t, nil, "lvmsync-dump", "--to", "busy/s1", "busy/s2")
+				back.want(t, 0, "busy/s1 is older than busy/s2")
+				run(t, strings.NewReader(back.stdout), "lvmsync-apply", dest).want(t, 0, "")
+				wantSame(t, "/dev/busy/s1", dest)
+				transfer(t, dest, "--to", "busy/s2", "busy/s1")
+				wantSame(t, "/dev/busy/s2", dest)
 			}
 			sh(t, "fsck.ext4", "-f", "-y", dest) // replays the journal, as mounting would
 			if len(patch) < 1000 {
