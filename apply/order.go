@@ -3,24 +3,25 @@ package apply
 import (
 	"fmt"
 	"slices"
-	"strings"
-	"time"
-
-	"github.com/google/uuid"
 
 	"lvmsync/format"
 )
 
-// An OrderError means that patches do not follow one another in the order given.
-// Nothing was written.
+// An OrderError means that patches do not follow one another in the order given, or
+// that nobody can tell whether they do. Nothing was written.
 type OrderError struct {
 	Before, After string   // the patches, by name
 	Reason        string   // why After can't follow Before
+	Clock         bool     // nothing but times speaks against it: Options.TrustOrder overrules it
+	Unknown       bool     // the times can't tell
 	Fits          []string // an order in which all of them would fit; empty: none is known
 }
 
 // Error names both patches.
 func (e *OrderError) Error() string {
+	if e.Unknown {
+		return fmt.Sprintf("whether %s follows %s can't be told: %s", e.After, e.Before, e.Reason)
+	}
 	return fmt.Sprintf("%s does not follow %s: %s", e.After, e.Before, e.Reason)
 }
 
@@ -34,7 +35,7 @@ func (c *chain) checkOrder(o Options) error {
 		o.Warn(fmt.Sprintf("%s begins at byte %d: what changed before must be there already, from the run that it is the rest of",
 			in.name, in.header.Start))
 	}
-	err := c.firstMisfit(o.Warn)
+	err := c.firstMisfit(o.TrustOrder, o.Warn)
 	if err == nil {
 		return nil
 	}
@@ -47,35 +48,46 @@ func (c *chain) checkOrder(o Options) error {
 }
 
 // firstMisfit is the error about the first patch that does not follow its
-// predecessor.
-func (c *chain) firstMisfit(warn func(string)) *OrderError {
+// predecessor. With trust, times alone make none.
+func (c *chain) firstMisfit(trust bool, warn func(string)) *OrderError {
 	for i, in := range c.patches[1:] {
 		before := c.patches[i]
-		reason, doubt := misfit(before.header, in.header)
-		if reason != "" {
-			return &OrderError{Before: before.name, After: in.name, Reason: reason}
+		v := follows(before.header, in.header)
+		if v.reason != "" {
+			err := &OrderError{Before: before.name, After: in.name, Reason: v.reason, Clock: v.clock, Unknown: v.unknown}
+			if !v.clock || !trust {
+				return err
+			}
+			warn("taken on your word: " + err.Error())
 		}
-		if doubt != "" {
-			warn(fmt.Sprintf("%s after %s: %s", in.name, before.name, doubt))
+		if v.doubt != "" {
+			warn(fmt.Sprintf("%s after %s: %s", in.name, before.name, v.doubt))
 		}
 	}
 	return nil
 }
 
 // fittingOrder looks for an order in which the patches would follow one another:
-// the full one first, the others by age.
+// the full one first, then always one that says to follow the one before, or else the
+// oldest. That is only proposed if nothing speaks against it.
 func (c *chain) fittingOrder() []string {
-	sorted := &chain{patches: slices.Clone(c.patches)}
-	slices.SortStableFunc(sorted.patches, func(a, b *input) int {
+	left := slices.Clone(c.patches)
+	slices.SortStableFunc(left, func(a, b *input) int {
 		if (a.header.Kind == format.Full) != (b.header.Kind == format.Full) {
 			if a.header.Kind == format.Full {
 				return -1
 			}
 			return 1
 		}
-		return a.header.Created.Compare(b.header.Created)
+		return older(a.header, b.header)
 	})
-	if sorted.firstMisfit(func(string) {}) != nil {
+	sorted := new(chain)
+	for len(left) > 0 {
+		i := max(0, slices.IndexFunc(left, func(in *input) bool { return sorted.goesNext(in, left) }))
+		sorted.patches = append(sorted.patches, left[i])
+		left = slices.Delete(left, i, i+1)
+	}
+	if sorted.firstMisfit(false, func(string) {}) != nil {
 		return nil
 	}
 	var names []string
@@ -85,73 +97,14 @@ func (c *chain) fittingOrder() []string {
 	return names
 }
 
-// misfit tells why patch b can't follow patch a; or what is in doubt if it may.
-func misfit(a, b format.Header) (reason, doubt string) {
-	var base format.Base
-	if b.Base != nil {
-		base = *b.Base
+// goesNext tells whether a patch of those that are left is linked to the last of the
+// chain; at the beginning, whether it is full, or linked to none of the others.
+func (c *chain) goesNext(in *input, left []*input) bool {
+	if len(c.patches) > 0 {
+		return linked(c.last().header, in.header)
 	}
-	switch {
-	case a.ID == b.ID:
-		return "they are the same patch", ""
-	case b.Kind == format.Full:
-		return "it is a full patch, which needs none before it", ""
-	case b.Start > 0:
-		return fmt.Sprintf("it is the rest of an interrupted run and leaves out what changed before byte %d", b.Start), ""
-	case base.Patch != uuid.Nil:
-		if base.Patch == a.ID || a.State != nil && base.Patch == a.State.Patch {
-			return "", ""
-		}
-		return fmt.Sprintf("it follows the patch with the id %s", base.Patch), ""
-	case otherVolume(a, b):
-		return fmt.Sprintf("they are of different volumes, %s and %s", volumeName(a), volumeName(b)), ""
-	case b.VolumeSize < a.VolumeSize:
-		return fmt.Sprintf("its volume has %d bytes, fewer than %d before", b.VolumeSize, a.VolumeSize), ""
-	case base.Snapshot != "" && a.State != nil && base.Snapshot == a.State.Snapshot:
-		return "", "" // whatever the clocks say
-	case b.Created.Before(a.Created):
-		return "it is older, made " + clock(b.Created) + " and not after " + clock(a.Created), ""
-	case base.Snapshot == "":
-		return "", "" // nothing more is known
-	}
-	return misfitSnapshot(a, b, base)
-}
-
-// misfitSnapshot does the same for a patch b that starts from a snapshot, another
-// one than a leads to, and is not older than a. Such a patch, if it isn't exact,
-// holds all that was written since that snapshot: it can follow every state from
-// there on to its own end.
-func misfitSnapshot(a, b format.Header, base format.Base) (reason, doubt string) {
-	starts := fmt.Sprintf("it starts from snapshot %s", snapshotName(b))
-	reached := a.Created.Truncate(time.Second) // when the volume was in the state that a leads to
-	if a.State != nil && a.State.Snapshot != "" {
-		reached = a.State.SnapshotCreated
-	}
-	if b.State != nil && !b.State.SnapshotCreated.IsZero() && b.State.SnapshotCreated.Before(reached) {
-		return "it leads to a snapshot that is older than where the one before leads", ""
-	}
-	if a.State != nil && a.State.Snapshot != "" {
-		if base.Exact || reached.IsZero() || base.SnapshotCreated.IsZero() {
-			return starts + ", where the one before does not lead", ""
-		}
-		if base.SnapshotCreated.After(reached) {
-			return starts + ", made after where the one before leads: a patch between them is missing", ""
-		}
-		return "", ""
-	}
-	since := base.SnapshotCreated
-	sameStart := a.Base != nil && a.Base.Snapshot == base.Snapshot
-	older := sameStart || !since.IsZero() && since.Before(reached)
-	switch {
-	case older && base.Exact:
-		return starts + " exactly, and the one before leads past it", ""
-	case older:
-		return "", ""
-	case since.IsZero():
-		return "", "whether a patch between them is missing can't be told"
-	}
-	return "", fmt.Sprintf("%s, made %s: if the volume was in use between %s and then, something is missing",
-		starts, clock(since), clock(a.Created))
+	return in.header.Kind == format.Full ||
+		!slices.ContainsFunc(left, func(other *input) bool { return other != in && linked(other.header, in.header) })
 }
 
 // otherVolume tells whether LVM says that the patches are of different volumes. A
@@ -170,20 +123,12 @@ func volumeName(h format.Header) string {
 	return h.Source.VG + "/" + h.Source.LV
 }
 
-func snapshotName(h format.Header) string {
-	h = h.Shown()
-	if h.Source.Snapshot == "" {
-		return h.Base.Snapshot
+// snapshotName names one of a patch's snapshots for people: for the one that it was made
+// of there is a name.
+func snapshotName(h format.Header, id string) string {
+	if h.Source.Snapshot != "" && (h.Source.SnapshotUUID == id || h.Source.SnapshotUUID == "") {
+		h = h.Shown()
+		return h.Source.VG + "/" + h.Source.Snapshot
 	}
-	return h.Source.VG + "/" + h.Source.Snapshot
-}
-
-func clock(t time.Time) string { return t.Local().Format("2006-01-02 15:04:05") }
-
-// Hint says in which order the patches would fit; nothing if none is known.
-func (e *OrderError) Hint() string {
-	if len(e.Fits) == 0 {
-		return ""
-	}
-	return "they would fit in this order: " + strings.Join(e.Fits, " ")
+	return format.Shown(id)
 }

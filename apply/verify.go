@@ -19,13 +19,13 @@ type Verified struct {
 // itself, and that it follows the one before it. If the first one is full, what the
 // later ones say of their bases is checked, too: that is what Run finds when it
 // creates the destination. As for Run, one patch alone may come from a pipe. Of the
-// options, only Warn, Started and Progress count.
+// options, only TrustOrder, Warn, Started and Progress count.
 func Verify(ctx context.Context, patches []Patch, o Options) ([]Verified, error) {
 	if len(patches) == 1 {
 		v, err := Read(ctx, patches[0], o, func(*format.Segment) {})
 		return []Verified{v}, err
 	}
-	o = Options{Warn: o.Warn, Started: o.Started, Progress: o.Progress}.withDefaults()
+	o = Options{TrustOrder: o.TrustOrder, Warn: o.Warn, Started: o.Started, Progress: o.Progress}.withDefaults()
 	c, err := openChain(patches, o)
 	if err != nil {
 		return nil, err

@@ -2,7 +2,6 @@
 package applycmd
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -41,6 +40,7 @@ func command() *cli.Command {
 			&ucli.StringFlag{Name: "undo", Usage: "save what is overwritten as an undo patch in the new file `FILE`"},
 			&ucli.BoolFlag{Name: "verify", Usage: "read everything back from the device and compare", DisableDefaultText: true},
 			&ucli.BoolFlag{Name: "no-check-base", Usage: "write whatever DESTINATION holds now", DisableDefaultText: true},
+			&ucli.BoolFlag{Name: "trust-order", Usage: "take patches in the order given where only clocks speak against it", DisableDefaultText: true},
 			&ucli.BoolFlag{Name: "accept-lost-sectors", Usage: "write zeros for what could not be read when the patch was made", DisableDefaultText: true},
 			&ucli.StringFlag{Name: "spool", Usage: "receive and verify a patch from a pipe in `DIR` before the first write"},
 		},
@@ -70,6 +70,7 @@ func run(ctx context.Context, inv *cli.Invocation) error {
 		AllowSmaller: inv.Bool("allow-smaller"),
 		Force:        inv.Bool("force"),
 		NoCheckBase:  inv.Bool("no-check-base"),
+		TrustOrder:   inv.Bool("trust-order"),
 		AcceptLost:   inv.Bool("accept-lost-sectors"),
 		DryRun:       inv.Bool("dry-run"),
 		Verify:       inv.Bool("verify"),
@@ -113,7 +114,7 @@ func arguments(inv *cli.Invocation) (patches []string, destination string, err e
 
 // openPatch opens the patch, which must not be the destination.
 func openPatch(ctx context.Context, inv *cli.Invocation, path, destination string) (io.Reader, error) {
-	f, err := input.Open(inv, "patch", path)
+	f, err := input.Open(ctx, inv, "patch", path)
 	if err != nil {
 		return nil, err
 	}
@@ -217,7 +218,13 @@ func status(err error) int {
 const acceptLost = "make the patch again where its source can be read, or apply this one from its beginning " +
 	"with --accept-lost-sectors, which writes zeros there"
 
-// hint says what to do about an error.
+// goBack is the command that takes the destination back.
+func goBack(e *apply.PartialError) string {
+	return "go back: " + cli.ShellLine("lvmsync-apply", e.Undo, e.Destination)
+}
+
+// hint says what to do about an error. It proposes nothing that destroys what may be
+// somebody's backup: of that the manual speaks.
 func hint(err error) string {
 	var partial *apply.PartialError
 	var order *apply.OrderError
@@ -226,33 +233,36 @@ func hint(err error) string {
 		return "the patch is not for this destination: apply a full patch, or the undo patch if there is one; " +
 			"with --spool all of it is checked before the first write"
 	case errors.As(err, &partial) && errors.Is(err, apply.ErrLost) && partial.Undo != "":
-		return fmt.Sprintf("%s; or go back: lvmsync-apply %s %s", acceptLost, partial.Undo, partial.Destination)
+		return acceptLost + "; or " + goBack(partial)
 	case errors.Is(err, apply.ErrLost):
 		return acceptLost
 	case errors.As(err, &partial) && partial.Undo != "":
-		return fmt.Sprintf("mend the cause and apply again from the beginning, which is always safe, or go back: lvmsync-apply %s %s",
-			partial.Undo, partial.Destination)
+		return "mend the cause and apply again from the beginning, which is always safe, or " + goBack(partial)
 	case errors.As(err, &partial) && partial.Durable && partial.Resumable && partial.Through > 0:
 		return fmt.Sprintf("mend the cause and apply the patch again from its beginning, which is always safe; "+
 			"if the source is as it was, the same lvmsync-dump with --start %d sends the rest only", partial.Through)
 	case errors.As(err, &partial):
 		return "mend the cause and apply the patch again from its beginning: that is always safe"
 	case errors.As(err, &order):
-		return cmp.Or(order.Hint(), "add the patches that are missing, the oldest first; --no-check-base overrules this")
+		return input.OrderHint(order)
 	case errors.Is(err, apply.ErrUndoExists):
 		return "choose another name, or keep this one safe elsewhere: it may be the only way back"
 	case errors.Is(err, apply.ErrInUse):
-		return "end what uses it; --force overrules this and destroys what others write there"
+		return "check the destination's name, and end what uses it"
 	case errors.Is(err, apply.ErrOwnSource):
 		return "check the destination's name; to restore a full patch where it came from use --force"
 	case errors.Is(err, apply.ErrTooSmall):
-		return "make it larger (lvextend, truncate), or cut off the volume's end with --allow-smaller"
+		return "check the destination's name, or make it larger: lvextend, truncate"
+	case errors.Is(err, apply.ErrIsPatch):
+		return "name the device or image file to write to behind the patches"
+	case errors.Is(err, apply.ErrNotRaw):
+		return "name a device, or a raw image; qemu-nbd shows what is in an image of another format as a device"
 	case errors.Is(err, apply.ErrMissing):
 		return "check the name; --create makes an image file of a full patch"
 	case errors.Is(err, apply.ErrNeedsFull):
 		return "apply a full patch first"
 	case errors.Is(err, apply.ErrWrongBase):
-		return "apply the patches in between first, or a full one; --no-check-base overrules this"
+		return "apply the patches in between first, or a full one; --no-check-base overrules this, and what comes of it is nobody's copy"
 	case errors.Is(err, unix.ENOSPC):
 		return "free some space, or choose another folder"
 	}

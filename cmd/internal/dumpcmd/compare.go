@@ -29,6 +29,8 @@ func openCompare(ctx context.Context, inv *cli.Invocation, name string, blockSiz
 	}
 	inv.WarnUsers("the device", s.File)
 	inv.WarnUsers("the base", s.Old())
+	inv.WarnKind(s.File)
+	inv.WarnKind(s.Old())
 	warnSizes(inv, name, s.Size(), s.Old().Size())
 	return source{Source: s, name: name, paths: []string{path, old}, exact: true, compares: true}, nil
 }
@@ -48,6 +50,7 @@ func openSummed(ctx context.Context, inv *cli.Invocation, name string) (source, 
 		return source{}, err
 	}
 	inv.WarnUsers("the device", s.File)
+	inv.WarnKind(s.File)
 	warnSizes(inv, name, s.Size(), s.BaseSize())
 	return source{Source: s, name: name, paths: append(paths, path), exact: true, compares: true}, nil
 }
@@ -55,7 +58,7 @@ func openSummed(ctx context.Context, inv *cli.Invocation, name string) (source, 
 // openSignature opens a signature, and checks one in a file to its end. It stays open
 // until the program ends.
 func openSignature(ctx context.Context, inv *cli.Invocation, name string) (in io.Reader, paths []string, err error) {
-	f, err := input.Open(inv, "signature", name)
+	f, err := input.Open(ctx, inv, "signature", name)
 	if err != nil {
 		return nil, nil, err
 	}

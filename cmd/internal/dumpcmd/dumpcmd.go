@@ -133,7 +133,7 @@ func hint(err error) string {
 	case errors.Is(err, unix.EPIPE):
 		return "the receiving program ended early: its message says why"
 	case errors.Is(err, dump.ErrIncomplete):
-		return "remove the snapshot, make a larger one, and copy the whole volume from it with --full"
+		return "make a snapshot with more room, and copy the whole volume from it with --full"
 	case errors.Is(err, fs.ErrPermission) && os.Geteuid() != 0:
 		return "run as root"
 	case errors.Is(err, unix.ENOSPC):

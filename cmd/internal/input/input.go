@@ -28,11 +28,14 @@ func Names(args []string) ([]string, error) {
 }
 
 // Open opens a patch, or what else is read like one; - is standard input.
-func Open(inv *cli.Invocation, what, name string) (*os.File, error) {
+//
+// To open a pipe with a name takes until somebody opens it for writing, which may be for
+// ever; the end of ctx ends that.
+func Open(ctx context.Context, inv *cli.Invocation, what, name string) (*os.File, error) {
 	f := inv.Std().In
 	if name != "-" {
 		var err error
-		if f, err = os.Open(name); err != nil {
+		if f, err = open(ctx, name); err != nil {
 			return nil, fmt.Errorf("read the %s %s: %w", what, name, cause(err))
 		}
 	} else if inv.InIsTerminal() {
@@ -46,6 +49,31 @@ func Open(inv *cli.Invocation, what, name string) (*os.File, error) {
 		return nil, fmt.Errorf("read the %s %s: it is a folder", what, name)
 	}
 	return f, nil
+}
+
+// open opens a file for reading. If ctx ends before that is done, what comes of it is
+// closed, or left to the end of the program.
+func open(ctx context.Context, name string) (*os.File, error) {
+	type result struct {
+		f   *os.File
+		err error
+	}
+	done := make(chan result, 1)
+	go func() {
+		f, err := os.Open(name)
+		done <- result{f, err}
+	}()
+	select {
+	case r := <-done:
+		return r.f, r.err
+	case <-ctx.Done():
+	}
+	go func() {
+		if r := <-done; r.err == nil {
+			r.f.Close()
+		}
+	}()
+	return nil, ctx.Err()
 }
 
 // Reader reads an open patch. Only a regular file can be read twice; everything else

@@ -53,7 +53,7 @@ func info(ctx context.Context, inv *cli.Invocation) error {
 		return err
 	}
 	name := names[0]
-	f, err := input.Open(inv, "patch", name)
+	f, err := input.Open(ctx, inv, "patch", name)
 	if err != nil {
 		return err
 	}

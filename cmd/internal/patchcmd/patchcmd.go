@@ -2,7 +2,6 @@
 package patchcmd
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 
@@ -51,7 +50,7 @@ func hint(err error) string {
 	var order *apply.OrderError
 	switch {
 	case errors.As(err, &order):
-		return cmp.Or(order.Hint(), "add the patches that are missing, the oldest first")
+		return input.OrderHint(order)
 	case errors.Is(err, apply.ErrWrongBase):
 		return "a patch between them is missing, or one of them is of another volume"
 	}

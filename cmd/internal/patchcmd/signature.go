@@ -71,6 +71,7 @@ func makeSignature(ctx context.Context, inv *cli.Invocation) error {
 		return err
 	}
 	inv.WarnUsers("the device", f)
+	inv.WarnKind(f)
 	bar := inv.NewBar()
 	defer bar.Clear()
 	var report signature.Report

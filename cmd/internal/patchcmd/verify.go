@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 
+	ucli "github.com/urfave/cli/v2"
+
 	"lvmsync/apply"
 	"lvmsync/cmd/internal/cli"
 	"lvmsync/cmd/internal/input"
@@ -20,6 +22,9 @@ func verifyCommand() *cli.Command {
 			"each of the others is made for what those before it leave: that lvmsync-apply\n" +
 			"--create would take them. Without PATCH, or with -, one is read from standard input.\n\n" +
 			exitStatuses,
+		Flags: []ucli.Flag{
+			&ucli.BoolFlag{Name: "trust-order", Usage: "take patches in the order given where only clocks speak against it", DisableDefaultText: true},
+		},
 		Run:    verify,
 		Status: status,
 		Hint:   hint,
@@ -33,7 +38,7 @@ func verify(ctx context.Context, inv *cli.Invocation) error {
 	}
 	var patches []apply.Patch
 	for _, name := range names {
-		f, err := input.Open(inv, "patch", name)
+		f, err := input.Open(ctx, inv, "patch", name)
 		if err != nil {
 			return err
 		}
@@ -41,7 +46,8 @@ func verify(ctx context.Context, inv *cli.Invocation) error {
 	}
 	bar, total := inv.NewBar(), int64(-1)
 	verified, err := apply.Verify(ctx, patches, apply.Options{
-		Warn: inv.Warn,
+		TrustOrder: inv.Bool("trust-order"),
+		Warn:       inv.Warn,
 		Started: func(headers []format.Header) {
 			total = planned(headers)
 			for i, h := range headers {

@@ -1,0 +1,226 @@
+package apply
+
+import (
+	"fmt"
+	"math"
+	"time"
+
+	"lvmsync/format"
+)
+
+// A moment is one at which a volume was in a state that a patch knows: when a snapshot
+// was made, to the second, or when the volume itself was dumped.
+type moment struct {
+	snapshot string    // its UUID; empty for a dump
+	at       time.Time // by the clock; zero: not known
+	dump     format.Header
+}
+
+// An outcome of comparing two moments.
+type ordering int
+
+const (
+	unclear ordering = iota // the times are missing, or those of snapshots of one second
+	earlier
+	same
+	later
+)
+
+// startOf is the moment that a patch starts from; it may not be known. A patch that
+// knows only what snapshot it leads to goes back to that from when it was dumped.
+func startOf(h format.Header) moment {
+	if b := baseOf(h); b.Snapshot != "" {
+		return moment{snapshot: b.Snapshot, at: b.SnapshotCreated}
+	}
+	if stateOf(h).Snapshot != "" {
+		return dumpOf(h)
+	}
+	return moment{}
+}
+
+// endOf is the moment that a patch leads to.
+func endOf(h format.Header) moment {
+	if s := stateOf(h); s.Snapshot != "" {
+		return moment{snapshot: s.Snapshot, at: s.SnapshotCreated}
+	}
+	return dumpOf(h)
+}
+
+func dumpOf(h format.Header) moment { return moment{at: h.Created, dump: h} }
+
+func (m moment) known() bool { return m.snapshot != "" || m.dump.ID != [16]byte{} }
+func (m moment) dated() bool { return !m.at.IsZero() }
+
+// madeBefore tells whether a snapshot was there when a patch was dumped: it names it.
+func (m moment) madeBefore(h format.Header) bool {
+	return m.snapshot != "" && (m.snapshot == baseOf(h).Snapshot || m.snapshot == stateOf(h).Snapshot)
+}
+
+// proven compares the moments x and y, which the patches a and b know of, by what no
+// clock has a part in.
+func proven(a, b format.Header, x, y moment) ordering {
+	switch {
+	case x.snapshot != "" && x.snapshot == y.snapshot:
+		return same
+	case x.snapshot == "" && y.snapshot == "":
+		return inBoot(x.dump, y.dump)
+	case x.snapshot != "" && y.snapshot != "":
+		return unclear
+	case x.snapshot == "":
+		return reverse(proven(a, b, y, x))
+	}
+	// A snapshot was there before every dump that names it, and those that came later.
+	for _, h := range []format.Header{a, b} {
+		if o := inBoot(h, y.dump); x.madeBefore(h) && (o == same || o == earlier) {
+			return earlier
+		}
+	}
+	return unclear
+}
+
+func reverse(o ordering) ordering {
+	switch o {
+	case earlier:
+		return later
+	case later:
+		return earlier
+	}
+	return o
+}
+
+// inBoot compares when two patches were dumped by how long the machine was up, which
+// goes on whatever the clock is set to.
+func inBoot(a, b format.Header) ordering {
+	if a.ID == b.ID {
+		return same
+	}
+	if !sameBoot(a, b) {
+		return unclear
+	}
+	return compare(a.Source.Uptime, b.Source.Uptime)
+}
+
+func sameBoot(a, b format.Header) bool {
+	return a.Source.BootID != "" && a.Source.BootID == b.Source.BootID && uptime(a) > 0 && uptime(b) > 0
+}
+
+// uptime is how long the machine had been up when a patch was dumped; 0 if that is not
+// known, or can't be.
+func uptime(h format.Header) time.Duration {
+	if h.Source.Uptime > math.MaxInt64/int64(time.Millisecond) {
+		return 0
+	}
+	return time.Duration(h.Source.Uptime) * time.Millisecond
+}
+
+func compare(x, y int64) ordering {
+	switch {
+	case x < y:
+		return earlier
+	case x > y:
+		return later
+	}
+	return same
+}
+
+// order compares two moments by the clock. Snapshots are dated to the second: within
+// one, nothing is known of what was first.
+func order(x, y moment) ordering {
+	switch {
+	case x.snapshot != "" && x.snapshot == y.snapshot:
+		return same
+	case !x.dated() || !y.dated():
+		return unclear
+	case x.snapshot == "" && y.snapshot == "":
+		return compare(x.at.UnixNano(), y.at.UnixNano())
+	}
+	o := compare(x.at.Unix(), y.at.Unix())
+	if o == same {
+		o = unclear
+	}
+	return o
+}
+
+// older compares patches for a proposal: by when they were dumped.
+func older(a, b format.Header) int {
+	if o := inBoot(a, b); o == earlier || o == later {
+		return int(o) - int(same)
+	}
+	return a.Created.Compare(b.Created)
+}
+
+// clockSlack is how far the time since the boot and the clock may go apart before that
+// means that the clock was set: what adjusts its pace, and no leap second, shows.
+const clockSlack = 2 * time.Second
+
+// skewOf tells what shows that the clock can't be trusted that dated the patches a and b,
+// if anything does.
+func skewOf(a, b format.Header) string {
+	switch {
+	case youngerThanItself(a):
+		return "the clock was set back: the snapshot of the one before is younger than that itself"
+	case youngerThanItself(b):
+		return "the clock was set back: its snapshot is younger than the patch itself"
+	case a.Created.IsZero() || b.Created.IsZero():
+		return ""
+	case sameBoot(a, b):
+		return stepped(a, b)
+	}
+	first, second := a, b
+	if b.Created.Before(a.Created) {
+		first, second = b, a
+	}
+	if first.Host != "" && first.Host == second.Host && first.Source.BootID != "" && second.Source.BootID != "" &&
+		uptime(second) > 0 && booted(second).Add(clockSlack).Before(first.Created) {
+		return fmt.Sprintf("the clock of %.100q was set: it dates a dump of one boot into another one", first.Host)
+	}
+	return ""
+}
+
+// youngerThanItself tells whether a patch was dumped before its own snapshot was there.
+func youngerThanItself(h format.Header) bool {
+	return !h.Created.IsZero() && (baseOf(h).SnapshotCreated.After(h.Created) || stateOf(h).SnapshotCreated.After(h.Created))
+}
+
+// booted is when the machine was started, by the clock as it was when a patch was dumped.
+func booted(h format.Header) time.Time {
+	return h.Created.Add(-uptime(h))
+}
+
+// stepped tells whether the clock was set between two dumps of one boot.
+func stepped(a, b format.Header) string {
+	by := booted(b).Sub(booted(a))
+	if inBoot(a, b) == later {
+		by = -by
+	}
+	switch {
+	case by > clockSlack:
+		return fmt.Sprintf("the clock was set forward by %v between them", by.Round(time.Second))
+	case by < -clockSlack:
+		return fmt.Sprintf("the clock was set back by %v between them", (-by).Round(time.Second))
+	}
+	return ""
+}
+
+// outOfDate says that one moment is after another.
+func outOfDate(reached, last moment) string {
+	if last.snapshot != "" {
+		return "it leads to a snapshot that is older than where the one before leads"
+	}
+	return "it is older, made " + clock(last.at) + " and not after " + clock(reached.at)
+}
+
+// indistinct says why the order of two moments is not known.
+func indistinct(x, y moment) string {
+	if !x.dated() || !y.dated() {
+		return "when they were made is not known"
+	}
+	return "both were made within the second of " + clock(x.at)
+}
+
+func clock(t time.Time) string {
+	if t.IsZero() {
+		return "nobody knows when"
+	}
+	return t.Local().Format("2006-01-02 15:04:05")
+}

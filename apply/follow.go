@@ -1,0 +1,165 @@
+package apply
+
+import (
+	"fmt"
+
+	"github.com/google/uuid"
+
+	"lvmsync/format"
+)
+
+// A verdict is what the headers of two patches tell of whether the second follows the
+// first. All empty: nothing speaks against it.
+type verdict struct {
+	reason  string // why it does not
+	clock   bool   // the reason rests on times, which may be wrong
+	unknown bool   // the reason is that nothing can be told
+	doubt   string // what the user should look at if it does
+}
+
+func never(reason string) verdict          { return verdict{reason: reason} }
+func notByClock(reason string) verdict     { return verdict{reason: reason, clock: true} }
+func cantTell(reason string) verdict       { return verdict{reason: reason, clock: true, unknown: true} }
+func doubtful(doubt string) verdict        { return verdict{doubt: doubt} }
+func (v verdict) spoken() bool             { return v != verdict{} }
+func baseOf(h format.Header) format.Base   { return deref(h.Base) }
+func stateOf(h format.Header) format.State { return deref(h.State) }
+
+// deref is what p points to, or the zero value.
+func deref[T any](p *T) (v T) {
+	if p != nil {
+		v = *p
+	}
+	return v
+}
+
+// follows tells whether patch b can follow patch a. What their UUIDs tell comes first;
+// times are asked only where those leave something open.
+func follows(a, b format.Header) verdict {
+	base := baseOf(b)
+	switch {
+	case a.ID == b.ID:
+		return never("they are the same patch")
+	case b.Kind == format.Full:
+		return never("it is a full patch, which needs none before it")
+	case b.Start > 0:
+		return never(fmt.Sprintf("it is the rest of an interrupted run and leaves out what changed before byte %d", b.Start))
+	case base.Patch != uuid.Nil && linked(a, b):
+		return verdict{}
+	case base.Patch != uuid.Nil:
+		return never(fmt.Sprintf("it follows the patch with the id %s", base.Patch))
+	case otherVolume(a, b):
+		return never(fmt.Sprintf("they are of different volumes, %s and %s", volumeName(a), volumeName(b)))
+	case b.VolumeSize < a.VolumeSize:
+		return never(fmt.Sprintf("its volume has %d bytes, fewer than %d before", b.VolumeSize, a.VolumeSize))
+	case linked(a, b):
+		return verdict{}
+	case base.Exact && base.Snapshot != "":
+		return followsExactly(a, b)
+	}
+	return followsInTime(a, b)
+}
+
+// linked tells whether names that nobody chooses say that b may be applied to where a
+// leads: it follows that very patch, starts from that snapshot, or leads to it, too.
+func linked(a, b format.Header) bool {
+	base, reached := baseOf(b), stateOf(a)
+	if base.Patch != uuid.Nil {
+		return base.Patch == a.ID || base.Patch == reached.Patch
+	}
+	return b.Kind != format.Full && reached.Snapshot != "" &&
+		(base.Snapshot == reached.Snapshot || stateOf(b).Snapshot == reached.Snapshot)
+}
+
+// followsExactly is about a patch b that can be applied to its own snapshot only, which
+// a does not lead to by name. If a was dumped from the volume itself, that may have been
+// at rest until the snapshot was made.
+func followsExactly(a, b format.Header) verdict {
+	snapshot, reached := startOf(b), endOf(a)
+	starts := "it starts from snapshot " + snapshotName(b, snapshot.snapshot)
+	if reached.snapshot != "" {
+		return never(starts + ", where the one before does not lead")
+	}
+	past := starts + " exactly, and the one before leads past it"
+	if proven(a, b, snapshot, reached) == earlier {
+		return never(past)
+	}
+	if skew := skewOf(a, b); skew != "" {
+		return cantTell(skew)
+	}
+	if order(snapshot, reached) == earlier {
+		return notByClock(past)
+	}
+	return inUse(starts, snapshot, reached)
+}
+
+// followsInTime is about a patch b, not exact, which names nothing that a leads to. It
+// holds all that was written between two moments: when the snapshot was made that it
+// starts from, and what it leads to, or the other way round if it leads back. It can
+// follow what leads to a moment between the two.
+func followsInTime(a, b format.Header) verdict {
+	first, last, reached := startOf(b), endOf(b), endOf(a)
+	starts := "it starts from snapshot "
+	// A dump comes after all snapshots that it knows, whatever the clock says.
+	if dumped := first.known() && first.snapshot == ""; dumped || last.snapshot != "" && order(first, last) == later {
+		first, last = last, first
+		starts = "it leads back to snapshot "
+	}
+	if v := notAfter(a, b, reached, last); v.spoken() {
+		return v
+	}
+	if !first.known() {
+		return verdict{} // nothing more is known
+	}
+	return notBefore(a, b, reached, first, starts+snapshotName(b, first.snapshot))
+}
+
+// notAfter makes sure that a doesn't lead to something later than the last moment that b
+// knows of.
+func notAfter(a, b format.Header, reached, last moment) verdict {
+	switch proven(a, b, reached, last) {
+	case earlier, same:
+		return verdict{}
+	case later: // of the dumps; what was dumped may be older than they are
+		return notByClock(outOfDate(reached, last))
+	}
+	if skew := skewOf(a, b); skew != "" {
+		return cantTell(skew)
+	}
+	switch order(reached, last) {
+	case earlier, same:
+		return verdict{}
+	case later:
+		return notByClock(outOfDate(reached, last))
+	}
+	return cantTell(indistinct(reached, last))
+}
+
+// notBefore makes sure that a leads at least to the first moment that b knows of.
+func notBefore(a, b format.Header, reached, first moment, starts string) verdict {
+	if proven(a, b, first, reached) == earlier {
+		return verdict{}
+	}
+	if skew := skewOf(a, b); skew != "" {
+		return cantTell(skew)
+	}
+	o := order(first, reached)
+	switch {
+	case o == earlier:
+		return verdict{}
+	case reached.snapshot == "":
+		return inUse(starts, first, reached)
+	case o == later:
+		return notByClock(starts + ", made after where the one before leads: a patch between them is missing")
+	}
+	return cantTell(starts + ", where the one before does not lead, and " + indistinct(first, reached))
+}
+
+// inUse is the doubt about a snapshot that was made after the volume itself was dumped.
+func inUse(starts string, snapshot, dumped moment) verdict {
+	if !snapshot.dated() || !dumped.dated() {
+		return doubtful("whether a patch between them is missing can't be told")
+	}
+	return doubtful(fmt.Sprintf("%s, made %s: if the volume was in use between %s and then, something is missing",
+		starts, clock(snapshot.at), clock(dumped.at)))
+}

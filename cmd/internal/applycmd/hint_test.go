@@ -1,0 +1,88 @@
+package applycmd
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"regexp"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"lvmsync/apply"
+	"lvmsync/format"
+)
+
+// hints are all errors that have one.
+var hints = map[string]struct {
+	err  error
+	hint string // what it begins with
+}{
+	"wrong base, part-way":   {&apply.PartialError{Err: apply.ErrWrongBase}, "the patch is not for this destination"},
+	"lost, part-way":         {&apply.PartialError{Err: apply.ErrLost, Undo: "u", Destination: "d"}, "make the patch again"},
+	"lost":                   {apply.ErrLost, "make the patch again"},
+	"part-way, with undo":    {&apply.PartialError{Err: unix.EIO, Undo: "u", Destination: "d"}, "mend the cause and apply again"},
+	"part-way, resumable":    {&apply.PartialError{Err: unix.EIO, Durable: true, Resumable: true, Through: 512}, "mend the cause and apply the patch again"},
+	"part-way":               {&apply.PartialError{Err: unix.EIO}, "mend the cause and apply the patch again"},
+	"wrong order":            {&apply.OrderError{Reason: "x", Fits: []string{"a", "b"}}, "they would fit in this order: a b"},
+	"wrong order by clock":   {&apply.OrderError{Reason: "x", Clock: true}, "add the patches that are missing"},
+	"a patch is missing":     {&apply.OrderError{Reason: "x"}, "add the patches that are missing, the oldest first"},
+	"undo patch is there":    {apply.ErrUndoExists, "choose another name"},
+	"in use":                 {apply.ErrInUse, "check the destination's name"},
+	"own source":             {apply.ErrOwnSource, "check the destination's name"},
+	"too small":              {apply.ErrTooSmall, "check the destination's name"},
+	"a patch as destination": {apply.ErrIsPatch, "name the device or image file to write to behind the patches"},
+	"not raw":                {apply.ErrNotRaw, "name a device, or a raw image"},
+	"missing":                {apply.ErrMissing, "check the name"},
+	"needs a full patch":     {apply.ErrNeedsFull, "apply a full patch first"},
+	"wrong base":             {apply.ErrWrongBase, "apply the patches in between first"},
+	"full disk":              {unix.ENOSPC, "free some space"},
+	"no patch":               {format.ErrNotPatch, "patches are made by lvmsync-dump"},
+	"truncated":              {format.ErrTruncated, "the sender stopped early"},
+	"corrupt":                {&format.CorruptError{Part: "segment", Err: errors.New("x")}, "copy or send the patch again"},
+	"newer format":           {format.ErrVersion, "install a newer lvmsync"},
+	"newer feature":          {format.ErrFeature, "install a newer lvmsync"},
+	"permission":             {fs.ErrPermission, ""},
+	"anything else":          {errors.New("x"), ""},
+}
+
+// Nothing is proposed that destroys what may be a backup, or that overrules what protects
+// one, but for what somebody wants who restores one; then it is said what it costs.
+func TestHints(t *testing.T) {
+	overrule := regexp.MustCompile(`--(force|allow-smaller|no-check-base|accept-lost-sectors|trust-order)`)
+	may := map[string]string{
+		"--force":               "own source",
+		"--no-check-base":       "wrong base",
+		"--accept-lost-sectors": "lost",
+		"--trust-order":         "wrong order by clock",
+	}
+	for name, tt := range hints {
+		t.Run(name, func(t *testing.T) {
+			got := hint(fmt.Errorf("about something: %w", tt.err))
+			if !strings.HasPrefix(got, tt.hint) || tt.hint == "" && name != "permission" && got != "" {
+				t.Errorf("%q, want %q", got, tt.hint)
+			}
+			for _, option := range overrule.FindAllString(got, -1) {
+				if may[option] == "" || !strings.HasPrefix(name, may[option]) {
+					t.Errorf("proposes %s: %q", option, got)
+				}
+			}
+		})
+	}
+}
+
+// What takes the destination back can be pasted, whatever the files are called.
+func TestGoBackPasted(t *testing.T) {
+	for _, cause := range []error{unix.EIO, apply.ErrLost} {
+		got := hint(&apply.PartialError{Err: cause, Undo: "-it's a way", Destination: "/srv/my disk.img"})
+		const want = `go back: lvmsync-apply './-it'\''s a way' '/srv/my disk.img'`
+		if !strings.HasSuffix(got, want) {
+			t.Errorf("%q, want %q at its end", got, want)
+		}
+	}
+	got := hint(&apply.OrderError{Reason: "x", Fits: []string{"monday evening", "$x", "-q"}})
+	if want := "they would fit in this order: 'monday evening' '$x' ./-q"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+}

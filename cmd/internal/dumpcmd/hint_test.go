@@ -1,0 +1,47 @@
+package dumpcmd
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"lvmsync/dump"
+	"lvmsync/dump/devmapper"
+	"lvmsync/dump/thick"
+	"lvmsync/dump/thin"
+)
+
+// No hint proposes to remove or overwrite anything: a snapshot may be somebody's only
+// backup.
+func TestHints(t *testing.T) {
+	for name, tt := range map[string]struct {
+		err  error
+		hint string
+	}{
+		"receiver is gone": {unix.EPIPE, "the receiving program ended early"},
+		"overflowed":       {dump.ErrIncomplete, "make a snapshot with more room"},
+		"full disk":        {unix.ENOSPC, "free some space"},
+		"bad sector":       {dump.ErrUnreadable, "with --on-read-error zero"},
+		"no snapshot":      {thick.ErrNotSnapshot, "name a snapshot"},
+		"no origin":        {thin.ErrNoOrigin, "name a snapshot"},
+		"held":             {thin.ErrHeld, "wait for the other program"},
+		"not thin":         {thin.ErrNotThin, "with --to, both must be thin"},
+		"no dmsetup":       {devmapper.ErrNoTool, "install the package"},
+		"anything else":    {errors.New("x"), ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := hint(fmt.Errorf("about something: %w", tt.err))
+			if !strings.HasPrefix(got, tt.hint) || tt.hint == "" && got != "" {
+				t.Errorf("%q, want %q", got, tt.hint)
+			}
+			for _, harm := range []string{"remove", "overwrit", "lvremove", "--force"} {
+				if strings.Contains(got, harm) {
+					t.Errorf("proposes what may destroy a backup: %q", got)
+				}
+			}
+		})
+	}
+}

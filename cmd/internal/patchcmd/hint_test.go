@@ -1,0 +1,32 @@
+package patchcmd
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"lvmsync/apply"
+	"lvmsync/format"
+)
+
+func TestHints(t *testing.T) {
+	for name, tt := range map[string]struct {
+		err  error
+		hint string
+	}{
+		"wrong order":          {&apply.OrderError{Reason: "x", Fits: []string{"a b", "-c"}}, "they would fit in this order: 'a b' ./-c"},
+		"wrong order by clock": {&apply.OrderError{Reason: "x", Clock: true}, "add the patches that are missing, the oldest first; if you know better than the clock"},
+		"a patch is missing":   {&apply.OrderError{Reason: "x"}, "add the patches that are missing, the oldest first"},
+		"wrong base":           {apply.ErrWrongBase, "a patch between them is missing"},
+		"truncated":            {format.ErrTruncated, "the sender stopped early"},
+		"anything else":        {errors.New("x"), ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := hint(fmt.Errorf("about something: %w", tt.err))
+			if !strings.HasPrefix(got, tt.hint) || tt.hint == "" && got != "" || strings.Contains(got, "--trust-order") != (name == "wrong order by clock") {
+				t.Errorf("%q, want %q", got, tt.hint)
+			}
+		})
+	}
+}
