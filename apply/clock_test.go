@@ -270,7 +270,9 @@ func TestClocksReversed(t *testing.T) {
 	}{
 		"older, in one boot, though the clock says otherwise": {
 			ordered(1, 9, since("S", 6), upFor(5, "boot")), ordered(2, 11, since("S", 6), upFor(4, "boot")), "it is older", true},
-		"older by the clock of two boots":   {ordered(1, 11, upFor(1, "boot")), ordered(2, 9, upFor(8, "other")), "it is older", true},
+		"older by the clock of two boots": {ordered(1, 11, upFor(1, "boot")), ordered(2, 9, upFor(8, "other")), "it is older", true},
+		"to one that was made within the same second": {
+			ordered(1, 9, upTo("T", 8)), ordered(2, 11, since("R", 6), upTo("U", 8)), "both were made within the second", true},
 		"one between is missing":            {ordered(1, 9, upTo("S", 8)), ordered(2, 11, since("T", 10)), "a patch between them is missing", true},
 		"exactly from elsewhere":            {ordered(1, 9, upTo("S", 8)), ordered(2, 11, since("R", 7), exactly), "where the one before does not lead", false},
 		"exactly, and past it in one boot":  {ordered(1, 9, since("S", 8)), ordered(2, 11, since("S", 8), exactly), "leads past it", false},

@@ -69,6 +69,7 @@ func forgotten(t testing.TB) map[string][]byte {
 func TestForgottenDestination(t *testing.T) {
 	delta, _ := newVolume(format.Delta, mib, []format.Extent{data(4096, 8192)}).patch(t)
 	full, _ := newVolume(format.Full, 4*mib, []format.Extent{data(0, 2*mib)}, []format.Extent{data(2*mib, 2*mib)}).patch(t)
+	sampled, _ := headed(t, format.Delta, "", garbage(mib))
 	undo, _ := newVolume(format.Undo, mib, []format.Extent{data(0, 8192)}).patch(t)
 	follower := newVolume(format.Delta, mib, []format.Extent{data(8192, 8192)})
 	follower.header.ID = uuid.New()
@@ -108,6 +109,7 @@ func TestForgottenDestination(t *testing.T) {
 				before := readPastCache(t, file)
 				for with, patches := range map[string][]Patch{
 					"delta":       {{"delta", bytes.NewReader(delta)}},
+					"sampled":     {{"sampled", bytes.NewReader(sampled)}},
 					"full":        {{"full", bytes.NewReader(full)}},
 					"undo":        {{"undo", bytes.NewReader(undo)}},
 					"pipe":        {{"pipe", pipe(full)}},
