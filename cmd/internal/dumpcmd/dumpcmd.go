@@ -203,6 +203,7 @@ func count(ctx context.Context, inv *cli.Invocation, src source, o options) (r d
 func conclude(inv *cli.Invocation, src source, r dump.Report) {
 	s := summarise(src, r.Header, r.Totals)
 	warnLost(inv, r.Lost)
+	warnClock(inv, r.Header)
 	s.LostBytes = r.Lost.Bytes
 	s.PatchID, s.PatchBytes = r.Header.ID.String(), r.PatchBytes
 	size := cli.Bytes(s.VolumeSize)

@@ -178,19 +178,6 @@ func noteChanges(inv *cli.Invocation, s dump.Source) {
 		h.Planned.Bytes, h.Planned.Extents, h.VolumeSize, cli.Bytes(h.Granularity))
 }
 
-// warnBackwards tells that the patch seems to lead to something older than what it starts from: the arguments may have been
-// exchanged.
-func warnBackwards(inv *cli.Invocation, s dump.Source) {
-	h := s.Header()
-	if h.Base == nil || h.State == nil || h.Base.SnapshotCreated.IsZero() || h.State.SnapshotCreated.IsZero() {
-		return
-	}
-	if h.State.SnapshotCreated.Before(h.Base.SnapshotCreated) {
-		inv.Warn(fmt.Sprintf("%s is older than %s, if the clock was right when they were made: the patch takes a volume back",
-			inv.String("to"), inv.Args().First()))
-	}
-}
-
 // warnZeroing tells that parts of the volume may hold what others left in the pool.
 func warnZeroing(inv *cli.Invocation, s *thin.Source) {
 	if !s.ZeroesBlocks() {
