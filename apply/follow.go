@@ -145,6 +145,8 @@ func notBefore(a, b format.Header, reached, first moment, starts string) verdict
 	}
 	o := order(first, reached)
 	switch {
+	case o == earlier && reached.snapshot != "": // of two snapshots, nothing else ever tells
+		return doubtful(starts + ": that this is older than where the one before leads, only the clock says")
 	case o == earlier:
 		return verdict{}
 	case reached.snapshot == "":
