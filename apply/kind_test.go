@@ -209,6 +209,15 @@ func TestVolumeOfImage(t *testing.T) {
 		apply(t, path, pipe(delta))
 		wantContent(t, path, d.onto(copied, 1))
 	})
+	t.Run("spooled", func(t *testing.T) {
+		full, v := headed(t, format.Full, qcow2, nil)
+		path := image(t, t.TempDir(), append([]byte(qcow2), garbage(2*mib)...)[:mib])
+		r := apply(t, path, pipe(full), func(o *Options) { o.SpoolDir = t.TempDir() })
+		wantContent(t, path, v.onto(make([]byte, mib), 1))
+		if r.report.Totals.Bytes() != mib {
+			t.Errorf("%d bytes dealt with", r.report.Totals.Bytes())
+		}
+	})
 	t.Run("a chain", func(t *testing.T) {
 		full, v := headed(t, format.Full, qcow2, nil)
 		delta, d := headed(t, format.Delta, qcow2+"2", nil)
