@@ -263,4 +263,3 @@ func wantTrusted(t *testing.T, a, b format.Header, v verdict) {
 		t.Errorf("warnings %q", warnings)
 	}
 }
-
