@@ -172,7 +172,7 @@ func skewOf(a, b format.Header) string {
 	}
 	if first.Host != "" && first.Host == second.Host && first.Source.BootID != "" && second.Source.BootID != "" &&
 		uptime(second) > 0 && booted(second).Add(clockSlack).Before(first.Created) {
-		return fmt.Sprintf("the clock of %.100q was set: it dates a dump of one boot into another one", first.Host)
+		return fmt.Sprintf("the clock of %s was set: it dates a dump of one boot into another one", format.Shown(first.Host))
 	}
 	return ""
 }

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"testing"
+	"time"
 
 	"github.com/cespare/xxhash/v2"
 	"github.com/google/uuid"
@@ -22,7 +23,7 @@ import (
 func hugeIndex(t *testing.T, kind format.Kind, count, room int64) *os.File {
 	t.Helper()
 	var head bytes.Buffer
-	w, err := format.NewWriter(&head, format.Header{ID: uuid.New(), Kind: kind, VolumeSize: 1 << 50, Granularity: 512}, format.WriterOptions{})
+	w, err := format.NewWriter(&head, format.Header{ID: uuid.New(), Kind: kind, Created: time.Now(), VolumeSize: 1 << 50, Granularity: 512}, format.WriterOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
