@@ -59,13 +59,7 @@ func flushLayer(l layer, mounts []*mountinfo.Info) error {
 
 // openNode opens the device node that the kernel gave to a layer. Reading suffices for fsync.
 func openNode(l layer) (*os.File, error) {
-	name := l.name
-	for line := range strings.Lines(readAttr(filepath.Join(sysDir(l.id), "uevent"))) {
-		if dev, ok := strings.CutPrefix(strings.TrimSpace(line), "DEVNAME="); ok {
-			name = dev
-		}
-	}
-	return openAs(l.id, filepath.Join(devRoot, name))
+	return openAs(l.id, nodeOf(l.id, l.name))
 }
 
 // flushDevice flushes the file systems on an open device, then the device's own page cache.

@@ -98,17 +98,20 @@ func appendLayer(found []layer, dir string, kind layerKind) []layer {
 
 // loopsByBacking lists the loop devices by the file or device behind each of them.
 func loopsByBacking() (map[ID][]layer, error) {
-	files, err := filepath.Glob(filepath.Join(sysRoot, "block", "loop*", "loop", "backing_file"))
+	dirs, err := filepath.Glob(filepath.Join(sysRoot, "block", "loop*", "loop"))
 	if err != nil {
 		return nil, err
 	}
 	loops := make(map[ID][]layer)
-	for _, file := range files {
-		backing, err := Identify(readAttr(file))
-		if err != nil {
-			continue // let go of just now, or deleted: nobody can name it any more
+	for _, dir := range dirs {
+		dir = filepath.Dir(dir)
+		id, ok := readDev(dir)
+		if !ok {
+			continue
 		}
-		loops[backing] = appendLayer(loops[backing], filepath.Dir(filepath.Dir(file)), loop)
+		if b, ok := loopBacking(id, filepath.Base(dir)); ok {
+			loops[b.id] = append(loops[b.id], layer{id: id, name: filepath.Base(dir), kind: loop})
+		}
 	}
 	return loops, nil
 }
@@ -120,10 +123,34 @@ func sysDir(id ID) string {
 
 // readDev reads the device number in a sysfs folder.
 func readDev(dir string) (ID, bool) {
-	major, minor, ok := strings.Cut(readAttr(filepath.Join(dir, "dev")), ":")
+	return parseDevice(readAttr(dir + "/dev")) // dir may go up from a symbolic link, which Join would undo
+}
+
+// parseDevice reads the number of a device as the kernel prints it, for example "253:3".
+func parseDevice(text string) (ID, bool) {
+	major, minor, ok := strings.Cut(text, ":")
 	ma, err1 := strconv.ParseUint(major, 10, 32)
 	mi, err2 := strconv.ParseUint(minor, 10, 32)
 	return ID{Device: true, Major: uint32(ma), Minor: uint32(mi)}, ok && err1 == nil && err2 == nil
+}
+
+// readNumber reads a sysfs file with a number that isn't negative; -1 if there is none.
+func readNumber(path string) int64 {
+	n, err := strconv.ParseInt(readAttr(path), 10, 64)
+	if err != nil {
+		return -1
+	}
+	return n
+}
+
+// nodeOf is the device node that the kernel gave to a device which it calls name.
+func nodeOf(id ID, name string) string {
+	for line := range strings.Lines(readAttr(filepath.Join(sysDir(id), "uevent"))) {
+		if dev, ok := strings.CutPrefix(strings.TrimSpace(line), "DEVNAME="); ok {
+			name = dev
+		}
+	}
+	return filepath.Join(devRoot, name)
 }
 
 // readAttr reads a sysfs or procfs file of one line; "" if there is none.

@@ -1,0 +1,58 @@
+package blockdev
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+)
+
+// A backing is what a loop device lies on.
+type backing struct {
+	id  ID
+	off int64 // where the loop device begins in it, in bytes
+}
+
+// loopBacking asks the loop device id, which the kernel calls name, what it lies on. It gives false if there is nothing
+// behind it, or nobody can tell.
+//
+// The kernel is asked for device and inode. Its name for the file, in sysfs, is the one that it had when it was opened:
+// another file may have that by now, and a file may have lost it. It counts only where the loop device can't be opened.
+func loopBacking(id ID, name string) (backing, bool) {
+	info, err := loopStatus(id, name)
+	if errors.Is(err, unix.ENXIO) { // let go of just now
+		return backing{}, false
+	}
+	if err != nil {
+		dir := filepath.Join(sysDir(id), "loop")
+		file, err := Identify(readAttr(filepath.Join(dir, "backing_file")))
+		off := readNumber(filepath.Join(dir, "offset"))
+		return backing{file, max(0, off)}, err == nil
+	}
+	b := backing{off: int64(info.Offset)}
+	// Of a file the kernel gave the device twice, before Linux 5.16.
+	if info.Rdevice != 0 && info.Rdevice != info.Device {
+		b.id = ID{Device: true, Major: unix.Major(info.Rdevice), Minor: unix.Minor(info.Rdevice)}
+	} else {
+		b.id = ID{Major: unix.Major(info.Device), Minor: unix.Minor(info.Device), Inode: info.Inode}
+	}
+	return b, true
+}
+
+func loopStatus(id ID, name string) (info *unix.LoopInfo64, err error) {
+	f, err := os.Open(nodeOf(id, name))
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	if now, err := IdentifyFile(f); err != nil || now != id {
+		return nil, fmt.Errorf("%s is not %s", f.Name(), id)
+	}
+	err = control(f, func(fd int) (err error) {
+		info, err = unix.IoctlLoopGetStatus64(fd)
+		return err
+	})
+	return info, err
+}
