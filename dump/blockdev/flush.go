@@ -18,15 +18,16 @@ const ramdiskMajor = 1
 
 // Flush writes everything that is still in memory above the device, or image file, down to it: the file systems
 // mounted from it and the page cache of its block device, and before them those of all devices stacked on it
-// (partitions, dm-crypt, volume groups, loop devices, ...), from the top down. Without it a list of changes misses
-// what was written but not yet flushed. Whatever is written while Flush runs may or may not be included.
+// (partitions, dm-crypt, volume groups, loop devices, ...), from the top down; and those of the devices that it stands on,
+// and of others on the same storage, as far as it may open them. Without it a list of changes misses what was written
+// but not yet flushed. Whatever is written while Flush runs may or may not be included.
 //
 // File systems that are mounted in another mount namespace only, or lazily unmounted, are flushed too if the caller is
 // root; except btrfs, which the kernel does not flush through its device.
 //
 // The error names the mount or device that could not be flushed. What it lies on is then unflushed, too.
 func (b *File) Flush() error {
-	layers, err := above(b.id)
+	s, err := around(b.id)
 	if err != nil {
 		return fmt.Errorf("flush %s: %w", b.name, err)
 	}
@@ -34,13 +35,44 @@ func (b *File) Flush() error {
 	if err != nil {
 		return fmt.Errorf("flush %s: %w", b.name, err)
 	}
-	for _, l := range layers {
+	for _, l := range s.above {
 		if err := flushLayer(l, mounts); err != nil {
 			return fmt.Errorf("flush %s: %s, which is stacked on it: %w", b.name, l.label(), err)
 		}
 	}
 	if err := flushDevice(b.f, b.id, mounts); err != nil {
 		return fmt.Errorf("flush %s: %w", b.name, err)
+	}
+	for _, l := range s.beside {
+		if err := flushLayer(l, mounts); err != nil {
+			return fmt.Errorf("flush %s: %s: %w", b.name, l.onTheSame(), err)
+		}
+	}
+	for _, l := range s.below {
+		if err := flushBelow(l); err != nil {
+			return fmt.Errorf("flush %s: %s: %w", b.name, l.beneath(), err)
+		}
+	}
+	return nil
+}
+
+// flushBelow flushes the page cache of a device that the one to be read stands on, for what is there would not be read.
+// A file needs none of it: who reads it reads its page cache. What this process may not open, such as the disk of a volume
+// that it was given, it can't flush.
+func flushBelow(l layer) error {
+	if !l.id.Device {
+		return nil
+	}
+	f, err := openNode(l)
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) || errors.Is(err, unix.ENXIO) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if err := f.Sync(); err != nil {
+		return fmt.Errorf("fsync: %w", cause(err))
 	}
 	return nil
 }

@@ -17,7 +17,7 @@ var (
 	devRoot  = "/dev"
 )
 
-// layer is a block device stacked on another one, or on an image file.
+// layer is a block device stacked on another one, or on an image file; or that file.
 type layer struct {
 	id   ID
 	name string // the kernel's, for example "dm-3"
@@ -30,6 +30,7 @@ const (
 	partition layerKind = iota // of the device below
 	holder                     // device-mapper, md, bcache: whatever the kernel lists under holders/
 	loop                       // loop device whose backing file or device is the one below
+	base                       // what it is stacked on does not matter
 )
 
 // above finds everything stacked on id, directly or not. A layer comes after all that is stacked on it, so that data
@@ -39,6 +40,10 @@ func above(id ID) ([]layer, error) {
 	if err != nil {
 		return nil, err
 	}
+	return aboveWith(loops, id)
+}
+
+func aboveWith(loops map[ID][]layer, id ID) ([]layer, error) {
 	var found []layer
 	seen := map[ID]bool{id: true}
 	var visit func(ID) error
@@ -162,8 +167,11 @@ func readAttr(path string) string {
 	return strings.TrimSuffix(string(data), "\n")
 }
 
-// label names a layer for people: the kernel's name, and device-mapper's where there is one.
+// label names a layer for people: the kernel's name, and device-mapper's where there is one; or that of a file.
 func (l layer) label() string {
+	if !l.id.Device {
+		return printable(l.name)
+	}
 	if name := readAttr(filepath.Join(sysDir(l.id), "dm", "name")); name != "" {
 		return fmt.Sprintf("%s (%s)", l.name, printable(name))
 	}

@@ -1,12 +1,9 @@
 package blockdev
 
 import (
-	"errors"
+	"cmp"
 	"fmt"
-	"io/fs"
 	"math"
-	"os"
-	"path/filepath"
 	"slices"
 )
 
@@ -20,118 +17,150 @@ func (s span) empty() bool { return s.start >= s.end }
 
 func (s span) and(o span) span { return span{max(s.start, o.start), min(s.end, o.end)} }
 
-// A stretch is a part of a device, and where the bytes of it are.
-type stretch struct {
-	up   span
-	to   ID
-	down span
-	how  placement
+// Storage is what a device or file stands for: bytes of itself, of what it stands on, and so on down to disks and image
+// files. Two that share a byte are two names for the same storage, or one is a part of the other.
+type Storage struct {
+	id    ID
+	order []ID // in which they were met, from the top down
+	parts map[ID]*holding
 }
 
-// A placement tells how the bytes of a stretch lie on what is below.
-type placement int
-
-const (
-	straight  placement = iota // in the same order
-	scattered                  // anywhere in it, and nobody else's are there
-	allotted                   // anywhere in it, among those of others, which the driver keeps apart
-	readOnly                   // they are another volume's, and only read
-)
-
-// partsOf lists what a device consists of; nothing for a disk, or a file: what a file system does with its device is its
-// own affair.
-func partsOf(id ID) ([]stretch, error) {
-	if !id.Device {
-		return nil, nil
-	}
-	dir := sysDir(id)
-	if _, err := os.Stat(dir); err != nil {
-		return nil, err
-	}
-	size := max(0, readNumber(filepath.Join(dir, "size"))) << 9
-	whole := span{0, size}
-	if start := readNumber(filepath.Join(dir, "start")); start >= 0 {
-		if disk, ok := readDev(dir + "/.."); ok {
-			return []stretch{{whole, disk, span{start << 9, start<<9 + size}, straight}}, nil
-		}
-	}
-	if _, err := os.Stat(filepath.Join(dir, "loop")); err == nil {
-		if b, ok := loopBacking(id, kernelName(dir)); ok {
-			return []stretch{{whole, b.id, span{b.off, b.off + size}, straight}}, nil
-		}
-		return nil, nil
-	}
-	return stackedParts(id, dir, whole)
+// A holding is what of a device or file belongs to a storage.
+type holding struct {
+	sure   []span
+	partly []span // some of it does, among what belongs to others
 }
 
-// stackedParts lists what a device consists of that a driver made of others, such as device-mapper or md.
-func stackedParts(id ID, dir string, whole span) ([]stretch, error) {
-	slaves, err := os.ReadDir(filepath.Join(dir, "slaves"))
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, err
-	}
-	how := allotted
-	if md := readAttr(filepath.Join(dir, "md", "metadata_version")); md != "" && !isContainer(md) {
-		how = scattered
-	}
-	var parts []stretch
-	if _, err := os.Stat(filepath.Join(dir, "dm")); err == nil {
-		if targets, err := dmTable(id); err == nil {
-			for _, t := range targets {
-				parts = append(parts, t.parts()...)
-			}
+// StorageOf finds the storage that a block device or file stands for. It's a look at a moment: devices may change.
+//
+// A driver that keeps apart what it places on the same device, as thin volumes are in a pool, is believed: those don't
+// share storage. Nor does a snapshot share its origin's, of which it only reads.
+func StorageOf(id ID) (Storage, error) { return make(survey).storageOf(id, nil) }
+
+// Overlaps tells whether something that is written to the one may change the other.
+func (s Storage) Overlaps(o Storage) bool {
+	for id, a := range s.parts {
+		b := o.parts[id]
+		if b != nil && (overlap(a.sure, b.sure) || overlap(a.sure, b.partly) || overlap(a.partly, b.sure)) {
+			return true
 		}
 	}
-	for _, e := range slaves {
-		to, ok := readDev(filepath.Join(dir, "slaves", e.Name()))
-		known := slices.ContainsFunc(parts, func(r stretch) bool { return r.to == to })
-		if ok && !known {
-			parts = append(parts, stretch{whole, to, everything, how})
-		}
+	return false
+}
+
+// Covers tells whether all of the first size bytes of a device or file belong to the storage.
+func (s Storage) Covers(id ID, size int64) bool {
+	h := s.parts[id]
+	return h != nil && covers(h.sure, span{0, size})
+}
+
+// below lists what is below the device or file itself, from the top down.
+func (s Storage) below() []ID { return s.order[1:] }
+
+// A survey remembers what devices consist of while several of them are looked at.
+type survey map[ID][]stretch
+
+func (v survey) partsOf(id ID) ([]stretch, error) {
+	if known, ok := v[id]; ok {
+		return known, nil
 	}
+	parts, err := partsOf(id)
+	if err != nil {
+		return nil, fmt.Errorf("find what %s stands on: %w", id, err)
+	}
+	v[id] = parts
 	return parts, nil
 }
 
-// isContainer tells whether several arrays may share the disks of one with this kind of md metadata.
-func isContainer(metadata string) bool { return len(metadata) > 8 && metadata[:8] == "external" }
-
-// kernelName is the name that the kernel gave to the device with this sysfs folder.
-func kernelName(dir string) string {
-	if real, err := filepath.EvalSymlinks(dir); err == nil {
-		return filepath.Base(real)
-	}
-	return filepath.Base(dir)
-}
-
-// Below lists the block devices and backing files that a device stands on, directly or not, each once, before what it
-// stands on itself: the disk of a partition; what device-mapper, md and others are made of; the file or device behind a
-// loop device, by what the kernel says that it is, whatever name it has now. The list of a file is empty, for the device
-// that its file system is on (ID.Major and ID.Minor tell which) holds it as it likes.
-//
-// A device is listed, too, of which others have parts, like the disk of a volume group, or of which it only reads, like
-// a snapshot of its origin.
-func Below(id ID) ([]ID, error) {
-	var found []ID
-	seen := map[ID]bool{id: true}
-	var visit func(ID) error
-	visit = func(above ID) error {
-		parts, err := partsOf(above)
-		if err != nil {
-			return fmt.Errorf("find what %s stands on: %w", above, err)
+// storageOf is StorageOf. It looks no further down than to where stop, if it's given, says so.
+func (v survey) storageOf(id ID, stop func(ID) bool) (Storage, error) {
+	s := Storage{id: id, parts: make(map[ID]*holding)}
+	var lay func(id ID, where []span, sure bool, above []ID) error
+	lay = func(id ID, where []span, sure bool, above []ID) error {
+		if slices.Contains(above, id) || len(where) == 0 {
+			return nil // the kernel allows no loops
 		}
-		for _, r := range parts {
-			if seen[r.to] {
-				continue
-			}
-			seen[r.to] = true
-			if err := visit(r.to); err != nil {
+		s.add(id, where, sure)
+		if stop != nil && stop(id) {
+			return nil
+		}
+		parts, err := v.partsOf(id)
+		if err != nil {
+			return err
+		}
+		for _, p := range parts {
+			down, surely := p.under(where)
+			if err := lay(p.to, down, sure && surely, append(above, id)); err != nil {
 				return err
 			}
-			found = append(found, r.to)
 		}
 		return nil
 	}
-	err := visit(id)
-	slices.Reverse(found) // what a device stands on was found before it
-	return found, err
+	return s, lay(id, []span{everything}, true, nil)
+}
+
+func (s *Storage) add(id ID, where []span, sure bool) {
+	h := s.parts[id]
+	if h == nil {
+		h = new(holding)
+		s.parts[id] = h
+		s.order = append(s.order, id)
+	}
+	if sure {
+		h.sure = append(h.sure, where...)
+	} else {
+		h.partly = append(h.partly, where...)
+	}
+}
+
+// under tells where on the device below the given bytes of the one above are, as far as they belong to the part. It
+// gives false if they are somewhere there, among others.
+func (p stretch) under(where []span) (down []span, sure bool) {
+	if p.how == readOnly {
+		return nil, true
+	}
+	for _, w := range where {
+		in := w.and(p.up)
+		switch {
+		case in.empty():
+		case p.how == straight:
+			shift := p.down.start - p.up.start
+			down = append(down, span{in.start + shift, in.end + shift})
+		default:
+			return []span{p.down}, p.how == scattered && covers(where, p.up)
+		}
+	}
+	return down, true
+}
+
+// overlap tells whether a byte is in both.
+func overlap(a, b []span) bool {
+	a, b = inOrder(a), inOrder(b)
+	for len(a) > 0 && len(b) > 0 {
+		if !a[0].and(b[0]).empty() {
+			return true
+		}
+		if a[0].end < b[0].end {
+			a = a[1:]
+		} else {
+			b = b[1:]
+		}
+	}
+	return false
+}
+
+// covers tells whether the spans together have all of one.
+func covers(spans []span, all span) bool {
+	for _, s := range inOrder(spans) {
+		if s.start <= all.start {
+			all.start = max(all.start, s.end)
+		}
+	}
+	return all.empty()
+}
+
+func inOrder(spans []span) []span {
+	return slices.SortedFunc(slices.Values(spans), func(a, b span) int {
+		return cmp.Or(cmp.Compare(a.start, b.start), cmp.Compare(a.end, b.end))
+	})
 }

@@ -23,14 +23,18 @@ const (
 	Swap
 	// OpenForWriting: a process has it open for writing.
 	OpenForWriting
+	// Claimed: the kernel, or a program, has it for its own use, and there is no more to be seen of it, such as a mount
+	// in another mount namespace.
+	Claimed
 )
 
 // User is somebody, or something in the kernel, that uses a device or file. Fields that do not belong to its kind are
 // empty.
 type User struct {
 	Kind Kind
-	// Via is empty if the device or file itself is used. Otherwise it is the device stacked on it that is used, as
-	// "dm-3 (vg-crypt)".
+	// Via is empty if the device or file itself is used. Otherwise it is what is used instead: a device stacked on it, as
+	// "dm-3 (vg-crypt)"; something that it stands on, as "vda, beneath it"; or another device on the same storage, as
+	// "loop1, on the same storage".
 	Via string
 	// ReadOnly is true if the user cannot write: the mount or the stacked device is read-only.
 	ReadOnly bool
@@ -46,7 +50,7 @@ type User struct {
 // String says what the user does, to follow the name of the device: "mounted on /srv (ext4, rw)".
 func (u User) String() string {
 	s := u.what()
-	if u.Via != "" {
+	if u.Via != "" && u.Kind != Loop {
 		s += " through " + u.Via
 	}
 	return s
@@ -63,9 +67,14 @@ func (u User) what() string {
 	case Stacked:
 		return "in use by " + u.Device
 	case Loop:
+		if u.Via != "" {
+			return "on the same storage as loop device /dev/" + u.Device
+		}
 		return "behind loop device /dev/" + u.Device
 	case Swap:
 		return "used as swap"
+	case Claimed:
+		return "claimed by the kernel or another program"
 	}
 	return fmt.Sprintf("open for writing by %s (pid %d)", u.Process, u.PID)
 }
@@ -77,34 +86,50 @@ type Usage struct {
 	Unseen int
 }
 
-// Users finds who uses the block device or file, or anything stacked on it, except this process: mounts, stacked
-// devices, loop devices and swap, whether they write or not, and processes that hold it open for writing. (A thick
-// snapshot is stacked on the hidden -real device of its origin, not on the origin, and is no user of it.)
+// Users finds who uses the block device or file, or anything that shares storage with it, except this process: mounts,
+// stacked devices, loop devices and swap, whether they write or not, and processes that hold it open for writing. What
+// shares storage is all that is stacked on it; all that it stands on, down to disks and image files; and what is stacked
+// on those on the same bytes, like a second loop device of the same file. (See [StorageOf]. A volume of the same group is
+// no user, nor is another partition of the disk, nor a thick snapshot of its origin.)
+//
+// Of what is not stacked on it, mounts, loop devices, swap and processes count, and not that there is a device.
 //
 // It is a look at a moment, no lock: somebody may come and go while it runs. Not seen are mounts in other mount
-// namespaces, and processes that mapped a file into memory and closed it.
+// namespaces where the kernel has not claimed a device for them that can be asked, and processes that mapped a file into
+// memory and closed it.
 func Users(id ID) (Usage, error) {
-	layers, err := above(id)
+	s, err := around(id)
 	if err != nil {
 		return Usage{}, fmt.Errorf("who uses %s: %w", id, err)
 	}
-	users, err := kernelUsers(id, layers)
+	users, err := s.kernelUsers(id)
 	if err != nil {
 		return Usage{}, fmt.Errorf("who uses %s: %w", id, err)
 	}
 	via := map[ID]string{id: ""}
-	for _, l := range layers {
+	for _, l := range s.above {
 		via[l.id] = l.label()
+	}
+	for _, l := range s.below {
+		via[l.id] = l.beneath()
+	}
+	for _, l := range s.beside {
+		via[l.id] = l.onTheSame()
 	}
 	writers, unseen, err := processesWriting(via)
 	if err != nil {
 		return Usage{}, fmt.Errorf("who uses %s: %w", id, err)
 	}
-	return Usage{Users: append(users, writers...), Unseen: unseen}, nil
+	users = append(users, writers...)
+	return Usage{Users: append(users, s.claims(users)...), Unseen: unseen}, nil
 }
 
-// kernelUsers finds the users that are no processes.
-func kernelUsers(id ID, layers []layer) ([]User, error) {
+// beneath and onTheSame are the layer as User.Via has it.
+func (l layer) beneath() string   { return l.label() + ", beneath it" }
+func (l layer) onTheSame() string { return l.label() + ", on the same storage" }
+
+// kernelUsers finds the users of the device or file, and of its surroundings, that are no processes.
+func (s surroundings) kernelUsers(id ID) ([]User, error) {
 	mounts, err := readMounts()
 	if err != nil {
 		return nil, err
@@ -121,14 +146,23 @@ func kernelUsers(id ID, layers []layer) ([]User, error) {
 		}
 	}
 	look(id, "")
-	for _, l := range layers {
+	for _, l := range s.above {
 		look(l.id, l.label())
 		switch l.kind {
 		case holder:
 			stacked = append(stacked, User{Kind: Stacked, Device: l.label(), ReadOnly: l.readOnly()})
 		case loop:
 			loops = append(loops, User{Kind: Loop, Device: l.name, ReadOnly: l.readOnly()})
-		case partition: // that there is a partition table uses nothing
+		case partition, base: // that there is a partition table uses nothing
+		}
+	}
+	for _, l := range s.below {
+		look(l.id, l.beneath())
+	}
+	for _, l := range s.beside {
+		look(l.id, l.onTheSame())
+		if l.kind == loop {
+			loops = append(loops, User{Kind: Loop, Via: l.onTheSame(), Device: l.name, ReadOnly: l.readOnly()})
 		}
 	}
 	return append(append(append(mounted, stacked...), loops...), swap...), nil
