@@ -129,6 +129,8 @@ var headerVectors = []vector{
 		edit: jsonText(`"volume`, `"start":65536,"volume`)},
 	{name: "header-start-full", expect: "corrupt header", why: "a full patch that does not start at 0",
 		edit: jsonText(`"delta"`, `"full","start":512`)},
+	{name: "header-storage", expect: "corrupt header", why: "a place of the source ends past 2^63 - 1",
+		edit: jsonText(`"volume`, `"source":{"storage":[{"id":"7:0","offset":9223372036854775296,"length":512}]},"volume`)},
 	{name: "hash-seed", expect: "corrupt header", why: "seed of base hashes is a number",
 		edit: jsonText(`"volume`, `"base":{"hash_seed":7},"required_features":["base-hash-seed"],"volume`)},
 	{name: "hash-seed-without-feature", expect: "corrupt header", why: "base hashes have a seed, which no feature tells",

@@ -66,6 +66,8 @@ type Source struct {
 	LVUUID       string `json:"lv_uuid,omitempty"`       // as LVM prints it
 	Snapshot     string `json:"snapshot,omitempty"`      // snapshot that gave the changes
 	SnapshotUUID string `json:"snapshot_uuid,omitempty"` // as LVM prints it
+	// Storage is where the bytes are, by whatever name, during the boot BootID.
+	Storage []Place `json:"storage,omitempty"`
 }
 
 // A Base says what a delta is relative to.
@@ -144,6 +146,9 @@ func (h *Header) Validate() error {
 		return fmt.Errorf("an uptime of %d ms", h.Source.Uptime)
 	case h.Planned != nil && (h.Planned.Bytes < 0 || h.Planned.Bytes > h.VolumeSize || h.Planned.Extents < 0):
 		return fmt.Errorf("planned %d extents of %d bytes do not fit the volume", h.Planned.Extents, h.Planned.Bytes)
+	}
+	if err := validatePlaces(h.Source.Storage); err != nil {
+		return err
 	}
 	if h.Base == nil {
 		return nil

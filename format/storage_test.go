@@ -1,0 +1,63 @@
+package format
+
+import (
+	"math"
+	"strings"
+	"testing"
+)
+
+func TestPlaceOverlaps(t *testing.T) {
+	disk := func(off, n int64) Place { return Place{ID: "8:0 diskseq 9", Offset: off, Length: n} }
+	born := func(when string) Place { return Place{ID: "8:1 inode 12", Born: when} }
+	for _, test := range []struct {
+		name string
+		a, b Place
+		want bool
+	}{
+		{"the same", disk(512, 1024), disk(512, 1024), true},
+		{"a byte", disk(512, 1024), disk(1535, 1), true},
+		{"side by side", disk(512, 1024), disk(1536, 512), false},
+		{"all and a part", disk(0, 0), disk(1<<40, 512), true},
+		{"to the end", disk(4096, 0), disk(0, 4097), true},
+		{"before that", disk(4096, 0), disk(0, 4096), false},
+		{"far out", disk(math.MaxInt64-1, 1), disk(0, math.MaxInt64), true},
+		{"another disk", disk(0, 0), Place{ID: "8:0 diskseq 10"}, false},
+		{"the same file", born("2026-01-02T03:04:05Z"), born("2026-01-02T03:04:05Z"), true},
+		{"a later file", born("2026-01-02T03:04:05Z"), born("2026-01-02T03:04:06Z"), false},
+		{"a file of unknown age", born("2026-01-02T03:04:05Z"), born(""), true},
+	} {
+		if a, b := test.a.Overlaps(test.b), test.b.Overlaps(test.a); a != test.want || b != test.want {
+			t.Errorf("%s: %v, %v; want %v", test.name, a, b, test.want)
+		}
+	}
+}
+
+func TestValidatePlaces(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		places []Place
+		want   string // "": valid
+	}{
+		{"most", manyPlaces(MaxPlaces), ""},
+		{"too many", manyPlaces(MaxPlaces + 1), "65 places of the source, limit 64"},
+		{"no name", []Place{{Length: 1}}, `place of 1 bytes at byte 0 of the source ""`},
+		{"negative offset", []Place{{ID: "x", Offset: -1}}, "at byte -1"},
+		{"negative length", []Place{{ID: "x", Length: -1}}, "place of -1 bytes"},
+		{"end past 2^63 - 1", []Place{{ID: "x", Offset: 1, Length: math.MaxInt64}}, "place of"},
+	} {
+		h := deltaPatch().header
+		h.Source.Storage = test.places
+		err := h.Validate()
+		if test.want == "" && err != nil || test.want != "" && (err == nil || !strings.Contains(err.Error(), test.want)) {
+			t.Errorf("%s: %v, want %q", test.name, err, test.want)
+		}
+	}
+}
+
+func manyPlaces(n int) []Place {
+	places := make([]Place, n)
+	for i := range places {
+		places[i] = Place{ID: "x", Offset: int64(i), Length: 1}
+	}
+	return places
+}
