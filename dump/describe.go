@@ -1,8 +1,6 @@
 package dump
 
 import (
-	"cmp"
-	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -21,19 +19,11 @@ func Describe(path string, id blockdev.ID) format.Source {
 	if abs, err := filepath.Abs(path); err == nil { // the patch is read elsewhere
 		path = abs
 	}
-	s := format.Source{Type: "file", Path: path, BootID: kernelText("/proc/sys/kernel/random/boot_id")}
-	if !id.Device {
-		s.DeviceID = fmt.Sprintf("%d:%d inode %d", id.Major, id.Minor, id.Inode)
-		return s
+	s := format.Source{Type: "file", Path: path, BootID: bootID(), DeviceID: deviceID(id), DeviceUUID: deviceUUID(id)}
+	if id.Device {
+		s.Type = "device"
 	}
-	s.Type = "device"
-	s.DeviceID = fmt.Sprintf("%d:%d", id.Major, id.Minor)
-	sys := "/sys/dev/block/" + s.DeviceID
-	// A number goes from one device to another, as with loop devices; this counts them.
-	if seq := cmp.Or(kernelText(sys+"/diskseq"), kernelText(sys+"/../diskseq")); seq != "" {
-		s.DeviceID += " diskseq " + seq
-	}
-	s.DeviceUUID = kernelText(sys + "/dm/uuid")
+	AddStorage(&s, path, id)
 	return s
 }
 

@@ -1,0 +1,93 @@
+package dump
+
+import (
+	"cmp"
+	"fmt"
+	"strings"
+	"time"
+
+	"lvmsync/dump/blockdev"
+	"lvmsync/format"
+)
+
+// deviceID is the identity of a device or file in this boot, as a patch's header has it.
+func deviceID(id blockdev.ID) string {
+	if !id.Device {
+		return fmt.Sprintf("%d:%d inode %d", id.Major, id.Minor, id.Inode)
+	}
+	text := fmt.Sprintf("%d:%d", id.Major, id.Minor)
+	// A number goes from one device to another, as with loop devices; this counts them.
+	sys := sysDir(id)
+	if seq := cmp.Or(kernelText(sys+"/diskseq"), kernelText(sys+"/../diskseq")); seq != "" {
+		text += " diskseq " + seq
+	}
+	return text
+}
+
+func deviceUUID(id blockdev.ID) string {
+	if !id.Device {
+		return ""
+	}
+	return kernelText(sysDir(id) + "/dm/uuid")
+}
+
+func sysDir(id blockdev.ID) string { return fmt.Sprintf("/sys/dev/block/%d:%d", id.Major, id.Minor) }
+
+// AddStorage adds where the bytes of a device or file are that a patch is made from.
+func AddStorage(s *format.Source, path string, id blockdev.ID) {
+	places, err := blockdev.Places(id)
+	if err != nil { // it's gone
+		return
+	}
+	for _, p := range places {
+		if p.ID == id {
+			p.Name = path
+		}
+		place := format.Place{ID: deviceID(p.ID), Offset: p.Off, Length: p.Len}
+		if uuid := deviceUUID(p.ID); uuid != "" {
+			place.ID = "uuid " + uuid
+		}
+		if born, ok := blockdev.Born(p.Name, p.ID); ok && !p.ID.Device {
+			place.Born = born.Format(time.RFC3339Nano)
+		}
+		if len(s.Storage) < format.MaxPlaces {
+			s.Storage = append(s.Storage, place)
+		}
+	}
+}
+
+// SharesStorage tells whether a device or file shares storage with the device that a patch of this boot was read from, or
+// with one of those with the given device-mapper UUIDs, as far as they are still there.
+func SharesStorage(id blockdev.ID, source format.Source, uuids ...string) (bool, error) {
+	own, err := blockdev.StorageOf(id)
+	if err != nil {
+		return false, err
+	}
+	var sources []blockdev.ID
+	if from, ok := stillThere(source); ok {
+		sources = append(sources, from)
+	}
+	for _, uuid := range uuids {
+		if from, ok := blockdev.ByUUID(uuid); ok {
+			sources = append(sources, from)
+		}
+	}
+	for _, from := range sources {
+		theirs, err := blockdev.StorageOf(from)
+		if err == nil && own.Overlaps(theirs) {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// stillThere finds the device that a patch of this boot was read from.
+func stillThere(source format.Source) (blockdev.ID, bool) {
+	number, _, _ := strings.Cut(source.DeviceID, " ")
+	id := blockdev.ID{Device: true}
+	_, err := fmt.Sscanf(number, "%d:%d", &id.Major, &id.Minor)
+	return id, err == nil && source.BootID != "" && source.BootID == bootID() &&
+		source.DeviceID == deviceID(id) && source.DeviceUUID == deviceUUID(id)
+}
+
+func bootID() string { return kernelText("/proc/sys/kernel/random/boot_id") }
