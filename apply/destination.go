@@ -125,7 +125,7 @@ func (d *destination) check(st fs.FileInfo, volumeSize int64, o Options) error {
 	if d.size, err = d.f.Seek(0, io.SeekEnd); err != nil {
 		return fmt.Errorf("find the size of %s: %w", d.path, cause(err))
 	}
-	d.dropCache()
+	d.dropCache(o)
 	d.isThin = d.isDevice && o.System.IsThin(d.path)
 	return d.checkSize(volumeSize, o)
 }
@@ -134,11 +134,11 @@ func (d *destination) check(st fs.FileInfo, volumeSize int64, o Options) error {
 // theirs is not taken for one of ours, and empties the page cache as far as it can.
 // What lies there after writes that failed is not only wrong to read (see direct):
 // ext4 takes it for allocated, and what is written over it is lost without an error.
-func (d *destination) dropCache() {
+func (d *destination) dropCache(o Options) {
 	_ = d.f.Sync()
 	_ = unix.Fadvise(int(d.f.Fd()), 0, 0, unix.FADV_DONTNEED)
-	if d.isDevice { // also what other openers of the device keep; needs root
-		_ = unix.IoctlSetInt(int(d.f.Fd()), unix.BLKFLSBUF, 0)
+	if d.isDevice {
+		o.System.DropCache(d.f)
 	}
 }
 

@@ -150,11 +150,13 @@ type fakeSystem struct {
 	usersErr    error
 	source      format.Source
 	describeErr error
+	dropped     int // how often the cache was to be dropped
 	thin        bool
 }
 
 func (s *fakeSystem) Users(string) ([]User, int, error)      { return s.users, s.unseen, s.usersErr }
 func (s *fakeSystem) Describe(string) (format.Source, error) { return s.source, s.describeErr }
+func (s *fakeSystem) DropCache(*os.File)                     { s.dropped++ }
 func (s *fakeSystem) IsThin(string) bool                     { return s.thin }
 
 // A run is one call of Run with all that can be seen of it.

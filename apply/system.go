@@ -1,6 +1,10 @@
 package apply
 
-import "lvmsync/format"
+import (
+	"os"
+
+	"lvmsync/format"
+)
 
 // A System looks at a device or file from outside. It's an interface because
 // the same questions are asked on the dumping side, whose package answers them.
@@ -10,6 +14,9 @@ type System interface {
 	Users(path string) (users []User, unseen int, err error)
 	// Describe says what a patch would say if path was its source.
 	Describe(path string) (format.Source, error)
+	// DropCache empties the page cache of an open block device, what other openers
+	// keep included, as far as that is harmless and this program may.
+	DropCache(device *os.File)
 	// IsThin tells whether a block device is a thin volume: what is discarded
 	// there is unmapped, and what is unmapped reads as zeros.
 	IsThin(path string) bool

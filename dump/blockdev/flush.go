@@ -107,7 +107,7 @@ func flushDevice(f *os.File, id ID, mounts []*mountinfo.Info) error {
 		return nil
 	}
 	// fsync knows the device's own cache only. This flushes the file system, wherever that is mounted.
-	err = control(f, func(fd int) error { return unix.IoctlSetInt(fd, unix.BLKFLSBUF, 0) })
+	err = flushBuffers(f)
 	switch {
 	case err == nil:
 		return nil
@@ -117,6 +117,20 @@ func flushDevice(f *os.File, id ID, mounts []*mountinfo.Info) error {
 		return fmt.Errorf("the file system on %s lies hidden below another mount: %w", hidden.Mountpoint, err)
 	}
 	return fmt.Errorf("flush its buffers: %w", err)
+}
+
+// flushBuffers is a variable so that tests see when it isn't called.
+var flushBuffers = func(device *os.File) error {
+	return control(device, func(fd int) error { return unix.IoctlSetInt(fd, unix.BLKFLSBUF, 0) })
+}
+
+// DropCache empties the page cache of an open block device, what other openers of it keep there included, as far as the
+// caller may: it takes root. What has not been written yet is written first. A ramdisk is left alone, for its page cache
+// was all that there is of it before Linux 4.14.
+func DropCache(device *os.File) {
+	if id, err := IdentifyFile(device); err == nil && id.Device && id.Major != ramdiskMajor {
+		_ = flushBuffers(device)
+	}
 }
 
 // syncMounts flushes the file system of each mount, once. It gives a mount whose file system could not be reached

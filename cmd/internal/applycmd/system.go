@@ -2,6 +2,7 @@ package applycmd
 
 import (
 	"context"
+	"os"
 
 	"lvmsync/apply"
 	"lvmsync/dump"
@@ -37,6 +38,8 @@ func (system) Describe(path string) (format.Source, error) {
 	}
 	return dump.Describe(path, id), nil
 }
+
+func (system) DropCache(device *os.File) { blockdev.DropCache(device) }
 
 // IsThin asks dmsetup. Where that is missing, nothing is known to be thin: it
 // then gets zeros written, which is right, too.
