@@ -3,6 +3,7 @@ package apply
 import (
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 
 	"lvmsync/format"
@@ -56,8 +57,8 @@ func checkUsers(path string, claimed bool, o Options) error {
 }
 
 // checkSource refuses to write to the device that the patch was read from, or
-// to its snapshot. With force a full patch may go back to where it came from:
-// that is how a backup is restored.
+// to its snapshot, whatever its name is now. With force a full patch may go back
+// to where it came from: that is how a backup is restored.
 func checkSource(path string, h format.Header, o Options) error {
 	if h.Kind == format.Undo {
 		return nil // it was made from the destination
@@ -69,6 +70,40 @@ func checkSource(path string, h format.Header, o Options) error {
 	if !sameSource(h, dst) {
 		return nil
 	}
+	return refuseSource(path, h, o)
+}
+
+// checkStack refuses a destination of which a part is the device that the patch was
+// read from, as the disk of a volume is. Whoever uses it has been found before that:
+// only one of the two can be overruled for a delta, but the other one says more.
+func checkStack(path string, h format.Header, o Options) error {
+	if h.Kind == format.Undo {
+		return nil
+	}
+	dst, err := o.System.Describe(path)
+	if err != nil {
+		return fmt.Errorf("look at %s: %w", path, err)
+	}
+	if sameSource(h, dst) || !sameBoot(h, dst) && !sameHost(h) {
+		return nil // it has been told, or is of another machine
+	}
+	var uuids []string
+	for _, uuid := range []string{h.Source.DeviceUUID, snapshotDeviceUUID(h.Source)} {
+		if uuid != "" {
+			uuids = append(uuids, uuid)
+		}
+	}
+	shared, err := o.System.Shares(path, h.Source, uuids)
+	if err != nil {
+		return fmt.Errorf("find out whether %s is the source of the patch: %w", path, err)
+	}
+	if !shared {
+		return nil
+	}
+	return refuseSource(path, h, o)
+}
+
+func refuseSource(path string, h format.Header, o Options) error {
 	if o.Force && h.Kind == format.Full {
 		o.Warn(fmt.Sprintf("forced: %s is where the patch came from", path))
 		return nil
@@ -79,16 +114,34 @@ func checkSource(path string, h format.Header, o Options) error {
 // sameSource tells whether the patch came from dst. Device numbers count during
 // one boot, and device-mapper gives those of a device that has gone to the next
 // one: its UUIDs are better, where there are any. They count on one machine: a
-// disk may have been cloned to another one.
+// disk may have been cloned to another one. Better still are the places where the
+// bytes are, which has them under every name.
 func sameSource(h format.Header, dst format.Source) bool {
 	src := h.Source
-	sameBoot := src.BootID != "" && src.BootID == dst.BootID
-	if src.DeviceUUID == "" || dst.DeviceUUID == "" {
-		return sameBoot && src.DeviceID != "" && src.DeviceID == dst.DeviceID
+	if src.DeviceUUID != "" && dst.DeviceUUID != "" && (sameBoot(h, dst) || sameHost(h)) &&
+		(dst.DeviceUUID == src.DeviceUUID || dst.DeviceUUID == snapshotDeviceUUID(src)) {
+		return true
 	}
-	host, _ := os.Hostname() // unknown it is like that of another unknown: rather refuse too much
-	return (sameBoot || h.Host == host) &&
-		(dst.DeviceUUID == src.DeviceUUID || dst.DeviceUUID == snapshotDeviceUUID(src))
+	if !sameBoot(h, dst) {
+		return false
+	}
+	if len(src.Storage) > 0 && len(dst.Storage) > 0 {
+		return slices.ContainsFunc(src.Storage, func(p format.Place) bool {
+			return slices.ContainsFunc(dst.Storage, p.Overlaps)
+		})
+	}
+	return (src.DeviceUUID == "" || dst.DeviceUUID == "") && src.DeviceID != "" && src.DeviceID == dst.DeviceID
+}
+
+func sameBoot(h format.Header, dst format.Source) bool {
+	return h.Source.BootID != "" && h.Source.BootID == dst.BootID
+}
+
+// sameHost tells whether the patch was made on this machine. An unknown one is like
+// another unknown: rather refuse too much.
+func sameHost(h format.Header) bool {
+	host, _ := os.Hostname()
+	return h.Host == host
 }
 
 // snapshotDeviceUUID is the device-mapper UUID of the patch's snapshot: LVM's

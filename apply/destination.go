@@ -18,7 +18,8 @@ type destination struct {
 	path     string
 	f        *os.File // nil: a dry run of creating it
 	in       *direct  // what it is read through; nil if f is
-	size     int64    // in bytes
+	backing  []BackingFile
+	size     int64 // in bytes
 	isDevice bool
 	isThin   bool
 	created  bool
@@ -58,6 +59,11 @@ func openDestination(patches []format.Header, o Options) (*destination, error) {
 		}
 	}
 	err = d.open(o)
+	for _, h := range patches {
+		if err == nil {
+			err = checkStack(d.path, h, o)
+		}
+	}
 	if err == nil {
 		err = d.check(st, volumeSize(patches), o)
 	}
@@ -65,7 +71,7 @@ func openDestination(patches []format.Header, o Options) (*destination, error) {
 		d.in, err = openDirect(d)
 	}
 	if err != nil {
-		d.f.Close()
+		d.closeFiles()
 		return nil, err
 	}
 	return d, nil
@@ -103,10 +109,8 @@ func (d *destination) open(o Options) (err error) {
 	case err != nil:
 		return fmt.Errorf("open %s: %w", d.path, cause(err))
 	}
-	if !d.isDevice {
-		if err := d.lock(o); err != nil {
-			return err
-		}
+	if err := d.lock(o); err != nil {
+		return err
 	}
 	return checkUsers(d.path, claimed, o)
 }
@@ -140,6 +144,9 @@ func (d *destination) dropCache(o Options) {
 	if d.isDevice {
 		o.System.DropCache(d.f)
 	}
+	for _, b := range d.backing { // a loop device reads them through the cache
+		_ = unix.Fadvise(int(b.Fd()), 0, 0, unix.FADV_DONTNEED)
+	}
 }
 
 // isReadOnly tells whether the kernel refuses to write to a block device.
@@ -166,8 +173,15 @@ func (d *destination) close(o Options) {
 			o.Warn(fmt.Sprintf("%s was created and could not be removed again: %v", d.path, cause(err)))
 		}
 	}
+	d.closeFiles()
+}
+
+func (d *destination) closeFiles() {
 	if d.in != nil {
 		d.in.close()
+	}
+	for _, b := range d.backing {
+		b.Close()
 	}
 	d.f.Close()
 }

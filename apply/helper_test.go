@@ -150,14 +150,28 @@ type fakeSystem struct {
 	usersErr    error
 	source      format.Source
 	describeErr error
-	dropped     int // how often the cache was to be dropped
+	shares      bool
+	backing     []string // of which all belongs to the destination
+	dropped     int      // how often the cache was to be dropped
 	thin        bool
 }
 
-func (s *fakeSystem) Users(string) ([]User, int, error)      { return s.users, s.unseen, s.usersErr }
-func (s *fakeSystem) Describe(string) (format.Source, error) { return s.source, s.describeErr }
-func (s *fakeSystem) DropCache(*os.File)                     { s.dropped++ }
-func (s *fakeSystem) IsThin(string) bool                     { return s.thin }
+func (s *fakeSystem) Users(string) ([]User, int, error)                    { return s.users, s.unseen, s.usersErr }
+func (s *fakeSystem) Describe(string) (format.Source, error)               { return s.source, s.describeErr }
+func (s *fakeSystem) Shares(string, format.Source, []string) (bool, error) { return s.shares, nil }
+func (s *fakeSystem) DropCache(*os.File)                                   { s.dropped++ }
+func (s *fakeSystem) IsThin(string) bool                                   { return s.thin }
+
+func (s *fakeSystem) Backing(string, func(string)) (files []BackingFile, err error) {
+	for _, path := range s.backing {
+		f, err := os.OpenFile(path, os.O_RDWR, 0)
+		if err != nil {
+			return files, err
+		}
+		files = append(files, BackingFile{f, path, true})
+	}
+	return files, nil
+}
 
 // A run is one call of Run with all that can be seen of it.
 type run struct {

@@ -8,23 +8,60 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// lock takes both kinds of lock that programs use on image files: QEMU takes
-// byte ranges of the file, others flock it.
-func (d *destination) lock(o Options) error {
-	whole := unix.Flock_t{Type: unix.F_WRLCK, Whence: io.SeekStart}
-	err := unix.FcntlFlock(d.f.Fd(), unix.F_OFD_SETLK, &whole)
+// lock locks the destination against others who take it for a file: it, if it is
+// one, or the files that the device stands on. A file of which it is only a part is
+// locked so that others who want all of it notice, but not who wants another part.
+func (d *destination) lock(o Options) (err error) {
+	if !d.isDevice {
+		return lockFile(BackingFile{d.f, d.path, true}, d.path, o)
+	}
+	if d.backing, err = o.System.Backing(d.path, o.Warn); err != nil && !o.Force {
+		return fmt.Errorf("find the files behind %s: %w", d.path, err)
+	}
+	for _, b := range d.backing {
+		if err := lockFile(b, fmt.Sprintf("%s, on which %s lies,", b.Path, d.path), o); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// lockFile takes both kinds of lock that programs use on image files: QEMU takes
+// byte ranges of the file, others flock it. what is the file in messages.
+func lockFile(f BackingFile, what string, o Options) error {
+	how := unix.LOCK_EX
+	err := lockRange(f)
+	if !f.Whole {
+		how = unix.LOCK_SH
+	}
 	if err == nil {
-		err = unix.Flock(int(d.f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		err = unix.Flock(int(f.Fd()), how|unix.LOCK_NB)
 	}
 	switch {
 	case err == nil:
 		return nil
 	case !errors.Is(err, unix.EAGAIN) && !errors.Is(err, unix.EACCES):
-		o.Warn(fmt.Sprintf("%s can't be locked here (%v): make sure that nobody else uses it", d.path, err))
+		o.Warn(fmt.Sprintf("%s can't be locked here (%v): make sure that nobody else uses it", what, err))
 		return nil
 	case o.Force:
-		o.Warn(fmt.Sprintf("forced: %s is locked by another program", d.path))
+		o.Warn(fmt.Sprintf("forced: %s is locked by another program", what))
 		return nil
 	}
-	return fmt.Errorf("%w: %s is locked by another program", ErrInUse, d.path)
+	return fmt.Errorf("%w: %s is locked by another program", ErrInUse, what)
+}
+
+// lockRange takes a lock of all bytes, or finds out that nobody has one of any.
+func lockRange(f BackingFile) error {
+	all := unix.Flock_t{Type: unix.F_WRLCK, Whence: io.SeekStart}
+	if f.Whole {
+		err := unix.FcntlFlock(f.Fd(), unix.F_OFD_SETLK, &all)
+		if !errors.Is(err, unix.EBADF) { // it could be opened for reading only
+			return err
+		}
+	}
+	err := unix.FcntlFlock(f.Fd(), unix.F_OFD_GETLK, &all)
+	if err == nil && all.Type != unix.F_UNLCK {
+		return unix.EAGAIN
+	}
+	return err
 }

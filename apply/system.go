@@ -14,6 +14,13 @@ type System interface {
 	Users(path string) (users []User, unseen int, err error)
 	// Describe says what a patch would say if path was its source.
 	Describe(path string) (format.Source, error)
+	// Shares tells whether a device or file shares storage with what a patch was
+	// read from, as far as that is still there: the device that source names, if
+	// that was in this boot, and those with the given device-mapper UUIDs.
+	Shares(path string, source format.Source, uuids []string) (bool, error)
+	// Backing opens the image files that a block device stands on, so that they can
+	// be locked. It warns of those that can't be opened.
+	Backing(path string, warn func(string)) ([]BackingFile, error)
 	// DropCache empties the page cache of an open block device, what other openers
 	// keep included, as far as that is harmless and this program may.
 	DropCache(device *os.File)
@@ -26,4 +33,11 @@ type System interface {
 type User struct {
 	Text   string // such as "mounted on /srv"
 	Writes bool   // may write to it
+}
+
+// A BackingFile is an image file that a device stands on.
+type BackingFile struct {
+	*os.File
+	Path  string // for messages
+	Whole bool   // all of it belongs to the device
 }

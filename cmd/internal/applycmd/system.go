@@ -2,6 +2,7 @@ package applycmd
 
 import (
 	"context"
+	"fmt"
 	"os"
 
 	"lvmsync/apply"
@@ -37,6 +38,30 @@ func (system) Describe(path string) (format.Source, error) {
 		return format.Source{}, err
 	}
 	return dump.Describe(path, id), nil
+}
+
+func (system) Shares(path string, source format.Source, uuids []string) (bool, error) {
+	id, err := blockdev.Identify(path)
+	if err != nil {
+		return false, err
+	}
+	return dump.SharesStorage(id, source, uuids...)
+}
+
+func (system) Backing(path string, warn func(string)) ([]apply.BackingFile, error) {
+	id, err := blockdev.Identify(path)
+	if err != nil {
+		return nil, err
+	}
+	opened, missing, err := blockdev.OpenBacking(id)
+	for _, file := range missing {
+		warn(fmt.Sprintf("the file behind %s can't be locked: %s", path, file))
+	}
+	var files []apply.BackingFile
+	for _, f := range opened {
+		files = append(files, apply.BackingFile(f))
+	}
+	return files, err
 }
 
 func (system) DropCache(device *os.File) { blockdev.DropCache(device) }

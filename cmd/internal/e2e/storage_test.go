@@ -1,0 +1,381 @@
+package e2e
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+const mib = 1 << 20
+
+// A bench is an image file of 4 MiB of noise, and patches of that size that are about something else.
+type bench struct {
+	*testing.T
+	dir, image  string
+	full, delta string
+}
+
+func newBench(t *testing.T) *bench {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Skip("only root may make loop devices")
+	}
+	b := &bench{T: t, dir: t.TempDir()}
+	b.image = b.noise("image", 1, 4*mib)
+	b.full, b.delta = b.dump(b.noise("elsewhere", 2, 4*mib))
+	return b
+}
+
+// noise makes a file of random bytes.
+func (b *bench) noise(name string, seed byte, size int) string {
+	b.Helper()
+	content := make([]byte, size)
+	rand.NewChaCha8([32]byte{seed}).Read(content)
+	path := filepath.Join(b.dir, name)
+	if err := os.WriteFile(path, content, 0o600); err != nil {
+		b.Fatal(err)
+	}
+	return path
+}
+
+// dump makes a full patch of a device or file, and a delta that makes zeros what it holds.
+func (b *bench) dump(source string) (full, delta string) {
+	b.Helper()
+	full, delta = filepath.Join(b.T.TempDir(), "full"), filepath.Join(b.T.TempDir(), "delta")
+	zeros := filepath.Join(b.T.TempDir(), "zeros")
+	b.sh("sh", "-c", `head -c "$(blockdev --getsize64 "$1" 2>/dev/null || stat -c %s "$1")" /dev/zero >"$2"`, "sh", source, zeros)
+	for _, args := range [][]string{{"--full", source, "-o", full}, {"--base", zeros, source, "-o", delta}} {
+		if status, messages := run(b.T, nil, "lvmsync-dump", args...); status != 0 {
+			b.Fatalf("status %d: %s", status, messages)
+		}
+	}
+	return full, delta
+}
+
+func (b *bench) sh(name string, args ...string) string {
+	b.Helper()
+	out, err := exec.Command(name, args...).CombinedOutput()
+	if err != nil {
+		b.Fatalf("%s %s: %v: %s", name, strings.Join(args, " "), err, out)
+	}
+	return strings.TrimSpace(string(out))
+}
+
+// loop makes a loop device, which ends with the test or when done is called.
+func (b *bench) loop(file string, options ...string) (dev string, done func()) {
+	b.Helper()
+	dev = b.sh("losetup", append(options, "--find", "--show", file)...)
+	ended := false
+	done = func() {
+		if !ended {
+			b.sh("losetup", "--detach", dev)
+			ended = true
+		}
+	}
+	b.Cleanup(done)
+	return dev, done
+}
+
+// partitions makes partitions of 1 MiB each on a loop device.
+func (b *bench) partitions(dev string, n int) (done func()) {
+	b.Helper()
+	ended := false
+	for i := range n {
+		b.sh("addpart", dev, fmt.Sprint(i+1), fmt.Sprint((i+1)*mib>>9), fmt.Sprint(mib>>9))
+	}
+	done = func() {
+		for i := range n {
+			if !ended {
+				b.sh("delpart", dev, fmt.Sprint(i+1))
+			}
+		}
+		ended = true
+	}
+	b.Cleanup(done)
+	return done
+}
+
+func (b *bench) mount(dev string) string {
+	b.Helper()
+	b.sh("mkfs.ext4", "-q", "-F", dev)
+	dir := b.T.TempDir()
+	b.sh("mount", dev, dir)
+	b.Cleanup(func() { b.sh("umount", dir) })
+	return dir
+}
+
+// held opens a file, until the test ends, in another process, which says so.
+func (b *bench) held(script, path string) {
+	b.Helper()
+	cmd := exec.Command("bash", "-c", script+`; echo ready; read end`, "bash", path)
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		b.Fatal(err)
+	}
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		b.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() {
+		stdin.Close()
+		_ = cmd.Wait() // read fails at the end of input
+	})
+	if _, err := io.ReadFull(stdout, make([]byte, len("ready\n"))); err != nil {
+		b.Fatalf("the process that holds %s: %v", path, err)
+	}
+}
+
+// apply applies a patch and wants that status and message; a destination that is refused must be as it was.
+func (b *bench) apply(status int, message string, args ...string) {
+	b.Helper()
+	dest := args[len(args)-1]
+	before := mustRead(b.T, dest)
+	got, messages := run(b.T, nil, "lvmsync-apply", args...)
+	if got != status || !strings.Contains(messages, message) {
+		b.Errorf("lvmsync-apply %s: status %d, want %d with %q:\n%s", strings.Join(args, " "), got, status, message, messages)
+	}
+	if status != 0 && !bytes.Equal(before, mustRead(b.T, dest)) {
+		b.Errorf("%s has changed", dest)
+	}
+}
+
+// Whoever uses the storage of the destination uses the destination, whatever its name.
+func TestUsersOfStorage(t *testing.T) {
+	lock := func(how int) func(*bench, string) {
+		return func(b *bench, path string) {
+			f, err := os.Open(path)
+			if err != nil {
+				b.Fatal(err)
+			}
+			b.Cleanup(func() { f.Close() })
+			if err := unix.Flock(int(f.Fd()), how); err != nil {
+				b.Fatal(err)
+			}
+		}
+	}
+	for _, test := range []struct {
+		name    string
+		use     func(b *bench) (dest string)
+		message string
+	}{
+		{"second loop device mounted", func(b *bench) string {
+			one, _ := b.loop(b.image)
+			two, _ := b.loop(b.image)
+			b.mount(two)
+			return one
+		}, "mounted on "},
+		{"backing file locked", func(b *bench) string {
+			dev, _ := b.loop(b.image)
+			lock(unix.LOCK_EX)(b, b.image)
+			return dev
+		}, "is locked by another program"},
+		{"backing file locked for reading", func(b *bench) string {
+			dev, _ := b.loop(b.image)
+			lock(unix.LOCK_SH)(b, b.image)
+			return dev
+		}, "is locked by another program"},
+		{"backing file locked, of which it is a part", func(b *bench) string {
+			dev, _ := b.loop(b.noise("larger", 3, 6*mib), "--offset", fmt.Sprint(mib))
+			lock(unix.LOCK_EX)(b, filepath.Join(b.dir, "larger"))
+			return dev
+		}, "is locked by another program"},
+		{"backing file locked that has lost its name", func(b *bench) string {
+			dev, _ := b.loop(b.image)
+			b.held(`exec 3<"$1"; flock -n 3`, b.image)
+			if err := os.Remove(b.image); err != nil {
+				b.Fatal(err)
+			}
+			return dev
+		}, "is locked by another program"},
+		{"backing file open for writing", func(b *bench) string {
+			dev, _ := b.loop(b.image)
+			b.held(`exec 3<>"$1"`, b.image)
+			return dev
+		}, "open for writing by bash"},
+		{"file below two loop devices open for writing", func(b *bench) string {
+			low, _ := b.loop(b.image)
+			top, _ := b.loop(low)
+			b.held(`exec 3<>"$1"`, b.image)
+			return top
+		}, "open for writing by bash"},
+		{"whole disk open for writing", func(b *bench) string {
+			disk, _ := b.loop(b.noise("disk", 3, 6*mib))
+			b.sh("addpart", disk, "1", fmt.Sprint(mib>>9), fmt.Sprint(4*mib>>9))
+			b.Cleanup(func() { b.sh("delpart", disk, "1") })
+			b.held(`exec 3<>"$1"; echo dirty >&3`, disk)
+			return disk + "p1"
+		}, "open for writing by bash"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			b := newBench(t)
+			dest := test.use(b)
+			b.apply(1, test.message, b.full, dest)
+			b.apply(0, "forced: ", "--force", b.full, dest)
+		})
+	}
+}
+
+// Who only has the same disk, the same file or the same name is no user.
+func TestNoUsersOfStorage(t *testing.T) {
+	for name, use := range map[string]func(b *bench) (dest string){
+		"another file has the backing file's name": func(b *bench) string {
+			folder := b.T.TempDir()
+			path := filepath.Join(folder, "image")
+			b.sh("cp", b.image, path)
+			dev, _ := b.loop(path)
+			b.mount(dev)
+			b.sh("mount", "-t", "tmpfs", "tmpfs", folder)
+			b.Cleanup(func() { b.sh("umount", folder) })
+			b.sh("cp", b.image, path)
+			return path
+		},
+		"file on a mounted loop device": func(b *bench) string {
+			dev, _ := b.loop(b.noise("disk", 3, 24*mib))
+			path := filepath.Join(b.mount(dev), "image")
+			b.sh("cp", b.image, path)
+			return path
+		},
+		"other part of the file in use": func(b *bench) string {
+			disk := b.noise("disk", 3, 8*mib)
+			one, _ := b.loop(disk, "--sizelimit", fmt.Sprint(4*mib))
+			two, _ := b.loop(disk, "--offset", fmt.Sprint(4*mib))
+			b.mount(two)
+			return one
+		},
+		"other partition in use": func(b *bench) string {
+			disk, _ := b.loop(b.noise("disk", 3, 12*mib))
+			for i := 1; i <= 2; i++ {
+				b.sh("addpart", disk, fmt.Sprint(i), fmt.Sprint(i*4*mib>>9), fmt.Sprint(4*mib>>9))
+				b.Cleanup(func() { b.sh("delpart", disk, fmt.Sprint(i)) })
+			}
+			b.mount(disk + "p2")
+			b.held(`exec 3<>"$1"`, disk+"p2")
+			return disk + "p1"
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t)
+			b.apply(0, "", b.full, use(b))
+		})
+	}
+}
+
+// The source of a patch is known by every name that leads to its bytes, even when it's gone.
+func TestSourceOfStorage(t *testing.T) {
+	for name, rename := range map[string]func(b *bench) (full, delta, dest string){
+		"backing file": func(b *bench) (full, delta, dest string) {
+			dev, done := b.loop(b.image)
+			full, delta = b.dump(dev)
+			done()
+			return full, delta, b.image
+		},
+		"backing file renamed": func(b *bench) (full, delta, dest string) {
+			dev, done := b.loop(b.image)
+			full, delta = b.dump(dev)
+			done()
+			b.sh("mv", b.image, b.image+"2")
+			return full, delta, b.image + "2"
+		},
+		"second loop device": func(b *bench) (full, delta, dest string) {
+			one, done := b.loop(b.image)
+			two, _ := b.loop(b.image)
+			full, delta = b.dump(one)
+			done()
+			return full, delta, two
+		},
+		"loop device of a file": func(b *bench) (full, delta, dest string) {
+			full, delta = b.dump(b.image)
+			dev, _ := b.loop(b.image)
+			return full, delta, dev
+		},
+		"loop device on a loop device": func(b *bench) (full, delta, dest string) {
+			low, _ := b.loop(b.image)
+			top, done := b.loop(low)
+			full, delta = b.dump(top)
+			done()
+			return full, delta, low
+		},
+		"disk of a partition": func(b *bench) (full, delta, dest string) {
+			dev, done := b.loop(b.image)
+			gone := b.partitions(dev, 2)
+			full, delta = b.dump(dev + "p2")
+			gone()
+			done()
+			return full, delta, b.image
+		},
+		"partition of a disk": func(b *bench) (full, delta, dest string) {
+			dev, _ := b.loop(b.image)
+			full, delta = b.dump(dev)
+			b.partitions(dev, 1)
+			return full, delta, dev + "p1"
+		},
+		"loop device that begins elsewhere": func(b *bench) (full, delta, dest string) {
+			one, done := b.loop(b.image, "--offset", fmt.Sprint(mib))
+			full, delta = b.dump(one)
+			done()
+			two, _ := b.loop(b.image, "--offset", fmt.Sprint(2*mib))
+			return full, delta, two
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t)
+			full, delta, dest := rename(b)
+			const own = "the destination is the source of the patch"
+			b.apply(1, own, full, dest)
+			b.apply(1, own, delta, dest)
+			b.apply(1, own, "--force", "--allow-smaller", "--no-check-base", delta, dest)
+			b.apply(0, "forced: "+dest+" is where the patch came from", "--force", "--allow-smaller", full, dest)
+		})
+	}
+}
+
+// What has only the place, the name or the number of the source is another destination.
+func TestNotTheSource(t *testing.T) {
+	for name, other := range map[string]func(b *bench) (full, dest string){
+		"another partition": func(b *bench) (full, dest string) {
+			dev, _ := b.loop(b.image)
+			b.partitions(dev, 2)
+			full, _ = b.dump(dev + "p1")
+			return full, dev + "p2"
+		},
+		"another part of the file": func(b *bench) (full, dest string) {
+			one, _ := b.loop(b.image, "--sizelimit", fmt.Sprint(2*mib))
+			two, _ := b.loop(b.image, "--offset", fmt.Sprint(2*mib))
+			full, _ = b.dump(one)
+			return full, two
+		},
+		"a later file": func(b *bench) (full, dest string) {
+			full, _ = b.dump(b.image)
+			if err := os.Remove(b.image); err != nil {
+				b.Fatal(err)
+			}
+			return full, b.noise("image", 4, 4*mib) // it gets the inode, as a rule
+		},
+		"the loop device of another file": func(b *bench) (full, dest string) {
+			dev, done := b.loop(b.image)
+			full, _ = b.dump(dev)
+			done()
+			other := b.noise("other", 4, 4*mib)
+			b.sh("losetup", dev, other)
+			b.Cleanup(func() { b.sh("losetup", "--detach", dev) })
+			return full, dev
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t)
+			full, dest := other(b)
+			b.apply(0, "", full, dest)
+		})
+	}
+}
