@@ -26,7 +26,7 @@ type readBack struct {
 	warn   func(string)
 	expect []format.Record
 	bytes  int64
-	cached bool // it was told that the cache can't be avoided
+	told   map[string]bool // of which files it was told that the cache can't be avoided
 }
 
 // add remembers what a segment said.
@@ -52,13 +52,7 @@ func (r *readBack) add(ctx context.Context, s *format.Segment) error {
 
 // compare reads back what has been written and flushed since the last time.
 func (r *readBack) compare(ctx context.Context) error {
-	if r.dest.in.cached.Load() {
-		r.dest.in.useCache() // which has been filled since
-		if !r.cached {
-			r.warn(r.dest.path + " can only be read back through the page cache: its file system can't do without")
-			r.cached = true
-		}
-	}
+	r.emptyCaches()
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(parallelReads)
 	for _, x := range r.expect {
@@ -72,6 +66,33 @@ func (r *readBack) compare(ctx context.Context) error {
 	}
 	r.expect, r.bytes = r.expect[:0], 0
 	return nil
+}
+
+// emptyCaches drops what has been written from every page cache that it may be read
+// back from: the file's, and those of the files that a device lies on, for a loop
+// device reads these like everybody else.
+func (r *readBack) emptyCaches() {
+	d := r.dest
+	if !d.isDevice && len(r.expect) > 0 {
+		start, end := r.expect[0].Off, r.expect[len(r.expect)-1].End()
+		isEmpty := emptyCache(d.f, start, end-start)
+		if direct, _ := readsDirect(d.in.f); !isEmpty && (!direct || d.in.cached.Load()) {
+			r.tell(d.path, d.path)
+		}
+	}
+	for _, b := range d.backing {
+		if st, err := b.Stat(); err == nil && !emptyCache(b.File, 0, st.Size()) {
+			r.tell(b.Path, fmt.Sprintf("%s, on which %s lies,", b.Path, d.path))
+		}
+	}
+}
+
+// tell warns once of a file whose cache can't be avoided.
+func (r *readBack) tell(path, what string) {
+	if !r.told[path] {
+		r.warn(what + " can only be read back through the page cache: its file system can't do without")
+		r.told[path] = true
+	}
 }
 
 // compareExtent compares one extent.

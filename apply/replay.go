@@ -77,7 +77,7 @@ func newReplay(c *chain, s segments, d *destination, u *undo, o Options) *replay
 		p.base = newBaseCheck(d, c.patches[0].header, o.NoCheckBase)
 	}
 	if o.Verify && !o.DryRun {
-		p.readBack = &readBack{dest: d, warn: o.Warn}
+		p.readBack = &readBack{dest: d, warn: o.Warn, told: make(map[string]bool)}
 	}
 	return p
 }
