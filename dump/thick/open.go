@@ -82,6 +82,7 @@ func OpenStore(ctx context.Context, cowPath, originPath string, exactBase, rever
 			s.base = s.before
 		}
 		s.info = dump.Describe(originPath, s.origin.ID())
+		dump.AddStorage(&s.info, cowPath, s.cow.ID()) // it may not be written to either
 	}
 	s.info.Type = "cow"
 	if s.volume.Size() == 0 {
