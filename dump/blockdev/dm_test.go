@@ -72,3 +72,41 @@ func TestReadAtReportsErrors(t *testing.T) {
 		t.Errorf("ReadAt before the bad half = %d, %v", n, err)
 	}
 }
+
+// What a real table says of the parts of a disk.
+func TestDeviceMapperParts(t *testing.T) {
+	disk := image(t, 3*fsSize)
+	dev := losetup(t, disk)
+	sectors := fsSize >> 9
+	one, _ := dmDevice(t, "one", fmt.Sprintf("0 %d linear %s 0", sectors, dev))
+	two, _ := dmDevice(t, "two", fmt.Sprintf("0 %d linear %s %d", sectors, dev, sectors))
+	across, label := dmDevice(t, "across", fmt.Sprintf("0 1024 zero\n1024 %d linear %s %d", sectors-1024, dev, sectors/2))
+	checkBelow(t, across, identityOf(t, dev), identityOf(t, disk))
+	mkfs(t, two)
+	dir := mount(t, two)
+	checkUsers(t, one)
+	hold(t, "<>", across)
+	checkUsers(t, one, "open for writing by sh (pid N) through "+label+", on the same storage")
+	window := losetup(t, disk, "--offset", fmt.Sprint(2*fsSize-4096), "--sizelimit", "4096")
+	checkUsers(t, window, "mounted on "+dir+" (ext4, rw) through "+labelOf(t, two)+", on the same storage",
+		"on the same storage as loop device "+dev)
+
+	lines := make([]string, 2000) // more than the kernel's answer has room for at first
+	for i := range lines {
+		lines[i] = fmt.Sprintf("%d 8 linear %s %d", i*8, dev, 2*sectors+i*8)
+	}
+	many, _ := dmDevice(t, "many", strings.Join(lines, "\n"))
+	targets, err := dmTable(identityOf(t, many))
+	if err != nil || len(targets) != len(lines) {
+		t.Fatalf("table of %d lines, %v; want %d", len(targets), err, len(lines))
+	}
+	checkUsers(t, many)
+	checkUsers(t, window, "mounted on "+dir+" (ext4, rw) through "+labelOf(t, two)+", on the same storage",
+		"on the same storage as loop device "+dev)
+}
+
+func labelOf(t *testing.T, path string) string {
+	t.Helper()
+	id := identityOf(t, path)
+	return layer{id: id, name: kernelName(sysDir(id))}.label()
+}
