@@ -73,12 +73,12 @@ func TestReadBackFromCache(t *testing.T) {
 	for _, fsType := range []string{"tmpfs", "ramfs"} {
 		file := image(t, mount(t, fsType, "none", "mode=0700"), garbage(16384))
 		dev := loopDevice(t, file)
-		const says = " can only be read back through the page cache: its file system can't do without"
+		const says = " can only be read back through the page cache: "
 		r := apply(t, file, pipe(patch), func(o *Options) { o.Verify = true })
-		r.wantWarning(t, file+says)
+		r.wantWarning(t, file+says+"its file system can't do without")
 		system := &fakeSystem{backing: []string{file}}
 		r = apply(t, dev, bytes.NewReader(patch), func(o *Options) { o.Verify, o.System = true, system })
-		r.wantWarning(t, file+", on which "+dev+" lies,"+says)
+		r.wantWarning(t, file+", on which "+dev+" lies,"+says+"it can't be emptied")
 	}
 }
 

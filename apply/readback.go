@@ -77,20 +77,20 @@ func (r *readBack) emptyCaches() {
 		start, end := r.expect[0].Off, r.expect[len(r.expect)-1].End()
 		isEmpty := emptyCache(d.f, start, end-start)
 		if direct, _ := readsDirect(d.in.f); !isEmpty && (!direct || d.in.cached.Load()) {
-			r.tell(d.path, d.path)
+			r.tell(d.path, "its file system can't do without", d.path)
 		}
 	}
 	for _, b := range d.backing {
 		if st, err := b.Stat(); err == nil && !emptyCache(b.File, 0, st.Size()) {
-			r.tell(b.Path, fmt.Sprintf("%s, on which %s lies,", b.Path, d.path))
+			r.tell(b.Path, "it can't be emptied", fmt.Sprintf("%s, on which %s lies,", b.Path, d.path))
 		}
 	}
 }
 
 // tell warns once of a file whose cache can't be avoided.
-func (r *readBack) tell(path, what string) {
+func (r *readBack) tell(path, why, what string) {
 	if !r.told[path] {
-		r.warn(what + " can only be read back through the page cache: its file system can't do without")
+		r.warn(what + " can only be read back through the page cache: " + why)
 		r.told[path] = true
 	}
 }

@@ -64,7 +64,8 @@ func openFile(name string, id ID) (*os.File, error) {
 // openWhole opens a file once more, for writing, if all of it belongs to the storage.
 func openWhole(f *os.File, path string, s Storage, id ID) BackingFile {
 	info, err := f.Stat()
-	if err != nil || !s.Covers(id, info.Size()) {
+	// A loop device has whole sectors only.
+	if err != nil || !s.Covers(id, info.Size()/minAlign*minAlign) {
 		return BackingFile{File: f, Path: path}
 	}
 	again := filepath.Join("/proc/self/fd", strconv.Itoa(int(f.Fd())))

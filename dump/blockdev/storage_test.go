@@ -1,6 +1,7 @@
 package blockdev
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
@@ -37,6 +38,47 @@ func TestBelow(t *testing.T) {
 	checkBelow(t, path)
 	checkBelow(t, low, file)
 	checkBelow(t, part, identityOf(t, top), identityOf(t, low), file)
+}
+
+func TestBelowOnOverlay(t *testing.T) {
+	needRoot(t)
+	dir := mount(t, "-t", "overlay", "-o", "lowerdir="+t.TempDir()+",upperdir="+t.TempDir()+",workdir="+t.TempDir(), "overlay")
+	path := filepath.Join(dir, "image")
+	run(t, "truncate", "-s", "1M", path)
+	dev := losetup(t, path)
+	checkBelow(t, dev, identityOf(t, path))
+	checkUsers(t, path, "behind loop device "+dev)
+	hold(t, "<>", path)
+	checkUsers(t, dev, "open for writing by sh (pid N) through "+path+", beneath it")
+}
+
+// Who may not ask a loop device knows its file by name.
+func TestBelowWithoutRoot(t *testing.T) {
+	var dev, path string
+	if os.Geteuid() == 0 {
+		path = image(t, 1<<20)
+		for _, dir := range []string{filepath.Dir(path), filepath.Dir(filepath.Dir(path))} {
+			if err := os.Chmod(dir, 0o755); err != nil {
+				t.Fatal(err)
+			}
+		}
+		dev = losetup(t, path, "--offset", "4096")
+		t.Setenv("TEST_DEVICE", dev)
+		t.Setenv("TEST_FILE", path)
+	}
+	said := asNobody(t, func() {
+		file, _ := Identify(os.Getenv("TEST_FILE"))
+		id, err := Identify(os.Getenv("TEST_DEVICE"))
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		parts, err := partsOf(id)
+		fmt.Println(len(parts) == 1 && parts[0].to == file && parts[0].down == span{4096, 1 << 20}, err)
+	})
+	if said != "true <nil>" {
+		t.Error(said)
+	}
 }
 
 // Whatever becomes of the name of a backing file, the loop device stays on it.
