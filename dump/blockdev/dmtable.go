@@ -59,10 +59,11 @@ func dmStatus(control *os.File, id ID, size int) (answer []byte, full bool, err 
 		Flags: unix.DM_STATUS_TABLE_FLAG | unix.DM_SECURE_DATA_FLAG,
 	}
 	err = controlPointer(control, unix.DM_TABLE_STATUS, unsafe.Pointer(head))
-	if err != nil || head.Flags&unix.DM_BUFFER_FULL_FLAG != 0 {
+	full = err == nil && head.Flags&unix.DM_BUFFER_FULL_FLAG != 0
+	if full {
 		clear(b)
 	}
-	return b, err == nil && head.Flags&unix.DM_BUFFER_FULL_FLAG != 0, err
+	return b, full, err
 }
 
 // encodeDevice is the number of a device as device-mapper and old system calls have it.
