@@ -2,8 +2,12 @@ package blockdev
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 // fakeStack shows devices that this machine does not have: sda with the partitions sda1 and sda2, and device-mapper
@@ -169,6 +173,52 @@ func TestSpans(t *testing.T) {
 	} {
 		if got := covers(test.spans, span{0, 10}); got != test.want {
 			t.Errorf("covers(%v) = %v, want %v", test.spans, got, test.want)
+		}
+	}
+}
+
+func TestPlaces(t *testing.T) {
+	fakeStack(t, map[uint32]string{
+		1: "0 1000 crypt aes-xts-plain64 :32:logon:x 0 253:2 100",
+		2: "0 1100 linear 8:2 2048",
+		3: "0 1000 crypt aes-xts-plain64 :32:logon:x 0 8:2 100",
+		4: "0 5000 thin 253:3 1",
+	})
+	uuid := filepath.Join(sysDir(device(2)), "dm", "uuid")
+	if err := os.WriteFile(uuid, []byte("LVM-abcdef\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	sector := int64(512)
+	for _, test := range []struct {
+		id   ID
+		want []Place
+	}{
+		{device(1), []Place{{device(1), "253:1", 0, 0}, {device(2), "253:2", 100 * sector, 1000 * sector}}}, // not what LVM lies on
+		{device(2), []Place{{device(2), "253:2", 0, 0}}},
+		{device(3), []Place{
+			{device(3), "253:3", 0, 0},
+			{ID{Device: true, Major: 8, Minor: 2}, "8:2", 100 * sector, 1000 * sector},
+			{ID{Device: true, Major: 8}, "8:0", (100 + 500000) * sector, 1000 * sector},
+		}},
+		{device(4), []Place{{device(4), "253:4", 0, 0}}}, // somewhere in the pool
+	} {
+		got, err := Places(test.id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(test.want, got); diff != "" {
+			t.Errorf("places of %s (-want +got):\n%s", test.id, diff)
+		}
+	}
+}
+
+func TestByUUID(t *testing.T) {
+	fakeSys(t, map[string]string{
+		"block/dm-1/dev": "253:1", "block/dm-1/dm/uuid": "LVM-a\n", "block/dm-2/dev": "253:2", "block/dm-2/dm/uuid": "\n",
+	})
+	for uuid, want := range map[string]bool{"LVM-a": true, "LVM-b": false, "": false} {
+		if id, ok := ByUUID(uuid); ok != want || ok && id != device(1) {
+			t.Errorf("%q: %s, %v", uuid, id, ok)
 		}
 	}
 }
