@@ -81,7 +81,7 @@ func (s surroundings) nameOf(id ID) string {
 func (s surroundings) claims(known []User) []User {
 	explained := make(map[string]bool)
 	for _, u := range known {
-		explained[u.Via] = true
+		explained[u.Via] = explained[u.Via] || u.Kind == Mounted || u.Kind == Swap
 	}
 	var users []User
 	look := func(l layer, via string) {

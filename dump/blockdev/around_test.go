@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"syscall"
 	"testing"
@@ -17,7 +18,9 @@ func TestUsersOfTheSameFile(t *testing.T) {
 	two := losetup(t, path)
 	name := filepath.Base(two)
 	checkUsers(t, one, "on the same storage as loop device "+two)
-	checkUsers(t, path, "behind loop device "+one, "behind loop device "+two)
+	both := []string{"behind loop device " + one, "behind loop device " + two}
+	slices.Sort(both) // the kernel's order
+	checkUsers(t, path, both...)
 	dir := mount(t, two)
 	checkUsers(t, one, "mounted on "+dir+" (ext4, rw) through "+name+", on the same storage",
 		"on the same storage as loop device "+two)
@@ -74,11 +77,17 @@ func TestUsersOfOtherParts(t *testing.T) {
 
 	mounted := "mounted on " + dir + " (ext4, rw) through " + filepath.Base(disk) + "p2, on the same storage"
 	held := "open for writing by sh (pid N) through " + filepath.Base(first) + ", on the same storage"
-	same := func(dev string) string { return "on the same storage as loop device " + dev }
-	checkUsers(t, disk+"p1", same(first), held)
-	checkUsers(t, first, same(disk), "open for writing by sh (pid N)")
-	checkUsers(t, second, mounted, same(disk), same(across))
-	checkUsers(t, across, mounted, same(disk), same(second))
+	same := func(devices ...string) (users []string) {
+		slices.Sort(devices) // the kernel's order
+		for _, dev := range devices {
+			users = append(users, "on the same storage as loop device "+dev)
+		}
+		return users
+	}
+	checkUsers(t, disk+"p1", append(same(first), held)...)
+	checkUsers(t, first, append(same(disk), "open for writing by sh (pid N)")...)
+	checkUsers(t, second, append([]string{mounted}, same(disk, across)...)...)
+	checkUsers(t, across, append([]string{mounted}, same(disk, second)...)...)
 }
 
 // A mount that this process can't see keeps its device claimed.
