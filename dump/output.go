@@ -8,17 +8,17 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/google/renameio/v2"
 	"golang.org/x/sys/unix"
+
+	"lvmsync/format/durable"
 )
 
 // An Output is a patch file that appears whole, under its name and durable, or
 // not at all. One that is killed, or whose machine stops, leaves a file behind
 // whose name begins with a dot and the patch's name.
 type Output struct {
-	file *renameio.PendingFile
+	file *durable.File
 	path string // as given
-	dir  string // where the file really goes
 }
 
 // CreateOutput starts a file that Commit will put at path. A file that is there
@@ -26,16 +26,16 @@ type Output struct {
 // is for its owner only, for it holds a volume's data. Where path is a symbolic
 // link, the file that it leads to is meant, and need not exist. What is no
 // regular file is refused: a device or pipe can't appear whole.
-func CreateOutput(path string) (*Output, error) {
+func CreateOutput(path string) (*Output, error) { return createOutput(path, durable.FS{}) }
+
+func createOutput(path string, files durable.FS) (*Output, error) {
 	o := &Output{path: path}
 	real, err := followLinks(path)
 	if err == nil {
 		err = checkReplaceable(real)
 	}
 	if err == nil {
-		o.dir = filepath.Dir(real)
-		o.file, err = renameio.NewPendingFile(real, renameio.WithTempDir(o.dir),
-			renameio.WithPermissions(0o600), renameio.WithExistingPermissions())
+		o.file, err = files.Replace(real)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("create the patch file %s: %w", path, cause(err))
@@ -47,27 +47,31 @@ func CreateOutput(path string) (*Output, error) {
 func (o *Output) Write(b []byte) (int, error) {
 	n, err := o.file.Write(b)
 	if err != nil {
-		err = fmt.Errorf("write the patch file %s: %w", o.path, cause(err))
+		err = fmt.Errorf("write the patch file %s: %w", o.path, err)
 	}
 	return n, err
 }
 
 // Commit makes the file durable and gives it its name. If that fails, the file
-// is removed.
+// is removed, and what was there before is still there.
 func (o *Output) Commit() error {
-	err := o.file.CloseAtomicallyReplace()
-	if err != nil {
-		return fmt.Errorf("finish the patch file %s: %w", o.path, errors.Join(cause(err), o.Cleanup()))
-	}
-	if err := syncFolder(o.dir); err != nil {
+	err := o.file.Commit()
+	var name *durable.NameError
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &name):
 		return fmt.Errorf("the patch file %s is whole, but may not outlive a crash: %w", o.path, err)
 	}
-	return nil
+	if removeErr := o.Cleanup(); removeErr != nil {
+		err = fmt.Errorf("%w; then %w", err, removeErr)
+	}
+	return fmt.Errorf("finish the patch file %s: %w", o.path, err)
 }
 
 // Cleanup removes the unfinished file. After Commit it does nothing.
 func (o *Output) Cleanup() error {
-	if err := o.file.Cleanup(); err != nil {
+	if err := o.file.Remove(); err != nil {
 		return fmt.Errorf("remove the unfinished patch file: %w", err)
 	}
 	return nil
@@ -106,19 +110,6 @@ func checkReplaceable(path string) error {
 		return errors.New("it is a folder")
 	case !st.Mode().IsRegular():
 		return errors.New("it is a device, pipe or socket, not a file")
-	}
-	return nil
-}
-
-// syncFolder makes the names in a folder durable, where its file system can.
-func syncFolder(path string) error {
-	d, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	if err := d.Sync(); !errors.Is(err, unix.EINVAL) && !errors.Is(err, unix.ENOTSUP) {
-		return err
 	}
 	return nil
 }

@@ -1,0 +1,258 @@
+// Package durable makes files that must outlive the machine's next crash.
+//
+// Its rule: nothing vouches for a file whose write or fsync has failed. The kernel tells
+// of a lost write once; then it forgets it, and the pages with it, and every later fsync
+// succeeds. So a [File] that has failed once has failed for good: nothing more is written
+// to it, neither an end nor a name makes it look whole, and all that can still be said of
+// it is how far it was durable before.
+package durable
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+
+	"golang.org/x/sys/unix"
+)
+
+// An FS makes files. The zero value is the kernel's; a function that is set is called
+// instead of what it is named after, for tests of what fails once and then works.
+type FS struct {
+	Write  func(f *os.File, b []byte) (int, error)
+	Sync   func(f *os.File) error // of files and of folders
+	Rename func(from, to string) error
+}
+
+// A File is written from its beginning to its end. One goroutine may write while another
+// one syncs; whatever ends the file comes after both. Errors are the kernel's, without the
+// path.
+type File struct {
+	fs   FS
+	f    *os.File
+	path string // where it is
+	goal string // where Commit shall put it, if that is elsewhere
+
+	mu      sync.Mutex
+	length  int64 // of what was written, in bytes
+	durable int64 // of what is durable, in bytes
+	named   bool  // its name is durable, or it has none
+	ended   bool
+	err     error // the first failure
+}
+
+// A NameError says that a whole and durable file may lose its name in a crash: that
+// its folder could not be flushed.
+type NameError struct{ Err error }
+
+// Error says so.
+func (e *NameError) Error() string { return fmt.Sprintf("flush its folder: %v", e.Err) }
+
+// Unwrap gives the cause.
+func (e *NameError) Unwrap() error { return e.Err }
+
+// Create makes a new file, for its owner only. Its name is there at once and durable
+// after the first Sync.
+func (fs FS) Create(path string) (*File, error) {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return nil, cause(err)
+	}
+	return &File{fs: fs, f: f, path: path}, nil
+}
+
+// Replace starts a file that Commit puts at path, which must not be a symbolic link. Until
+// then it has a hidden name beside that. It gets the permissions of a file that is
+// there, else it is for its owner only.
+func (fs FS) Replace(path string) (*File, error) {
+	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"*")
+	if err != nil {
+		return nil, cause(err)
+	}
+	t := &File{fs: fs, f: f, path: f.Name(), goal: path}
+	if st, err := os.Lstat(path); err == nil {
+		if err := f.Chmod(st.Mode().Perm()); err != nil {
+			return nil, errors.Join(cause(err), t.Remove())
+		}
+	}
+	return t, nil
+}
+
+// Temp makes a file without a name, which ends with the program.
+func (fs FS) Temp(dir string) (*File, error) {
+	f, err := os.CreateTemp(dir, ".lvmsync-*")
+	if err != nil {
+		return nil, cause(err)
+	}
+	if err := os.Remove(f.Name()); err != nil {
+		f.Close()
+		return nil, cause(err)
+	}
+	return &File{fs: fs, f: f, named: true}, nil
+}
+
+// File is the file itself, for what is neither written to its end nor flushed.
+func (f *File) File() *os.File { return f.f }
+
+// Err is the first failure, which every later call returns, too.
+func (f *File) Err() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.err
+}
+
+// fail keeps the first failure and returns it.
+func (f *File) fail(err error) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.err == nil {
+		f.err = cause(err)
+	}
+	return f.err
+}
+
+// Write implements [io.Writer]: it adds to the end.
+func (f *File) Write(b []byte) (int, error) {
+	if err := f.Err(); err != nil {
+		return 0, err
+	}
+	write := f.fs.Write
+	if write == nil {
+		write = (*os.File).Write
+	}
+	n, err := write(f.f, b)
+	f.mu.Lock()
+	f.length += int64(n)
+	f.mu.Unlock()
+	if err != nil {
+		return n, f.fail(err)
+	}
+	return n, nil
+}
+
+// Sync makes durable what has been written before it was called, and the name.
+func (f *File) Sync() error {
+	f.mu.Lock()
+	length, err := f.length, f.err
+	f.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	if err := f.fs.sync(f.f); err != nil {
+		return f.fail(err)
+	}
+	if !f.named && f.goal == "" {
+		if err := f.fs.SyncFolder(f.path); err != nil {
+			return f.fail(&NameError{err})
+		}
+		f.named = true
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.err == nil { // a Write at the same time may have failed
+		f.durable = max(f.durable, length)
+	}
+	return f.err
+}
+
+// Commit ends the file: it is durable then, and has its name. After a failure it does
+// nothing but return that; the file is still there, for Cut or Remove. A [*NameError]
+// of a file that replaces another comes when it has done so.
+func (f *File) Commit() error {
+	if err := f.Sync(); err != nil {
+		return err
+	}
+	f.f.Close() // an error would be of what Sync has made durable already
+	if f.goal != "" {
+		rename := f.fs.Rename
+		if rename == nil {
+			rename = os.Rename
+		}
+		if err := rename(f.path, f.goal); err != nil {
+			return f.fail(err)
+		}
+		f.path = f.goal
+	}
+	f.ended = true
+	if f.goal != "" {
+		if err := f.fs.SyncFolder(f.path); err != nil {
+			return f.fail(&NameError{err})
+		}
+	}
+	return nil
+}
+
+// Cut ends a file that stays as it is without being vouched for: what was not known to
+// be durable is cut off, so that what is left holds no gap. It returns the first error of
+// that; the file may then have anything behind its durable part.
+func (f *File) Cut() error {
+	if f.ended {
+		return nil
+	}
+	f.ended = true
+	_ = f.fail(os.ErrClosed)
+	err := f.f.Truncate(f.durable)
+	if err == nil {
+		err = f.fs.sync(f.f)
+	}
+	if closeErr := f.f.Close(); err == nil {
+		err = closeErr
+	}
+	return cause(err)
+}
+
+// Durable is how much of the file is durable, in bytes.
+func (f *File) Durable() int64 {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.durable
+}
+
+// Remove ends the file and takes it away. After Commit or Cut it does nothing.
+func (f *File) Remove() error {
+	if f.ended {
+		return nil
+	}
+	f.ended = true
+	_ = f.fail(os.ErrClosed)
+	var err error
+	if f.path != "" {
+		err = os.Remove(f.path)
+	}
+	f.f.Close()
+	return cause(err)
+}
+
+func (fs FS) sync(f *os.File) error {
+	if fs.Sync != nil {
+		return fs.Sync(f)
+	}
+	return f.Sync()
+}
+
+// SyncFolder makes the name of a file durable, where its file system can.
+func (fs FS) SyncFolder(path string) error {
+	folder, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return cause(err)
+	}
+	defer folder.Close()
+	if err := fs.sync(folder); !errors.Is(err, unix.EINVAL) && !errors.Is(err, unix.ENOTSUP) {
+		return cause(err)
+	}
+	return nil
+}
+
+// cause strips what package os says of the operation and the path.
+func cause(err error) error {
+	var path *os.PathError
+	var link *os.LinkError
+	switch {
+	case errors.As(err, &path):
+		return path.Err
+	case errors.As(err, &link):
+		return link.Err
+	}
+	return err
+}
