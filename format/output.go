@@ -35,8 +35,8 @@ func (o *output) write(b []byte) error {
 	return nil
 }
 
-// finish writes index and trailer.
-func (o *output) finish(totals Totals) error {
+// finish writes index and trailer, and calls before, if that is set, between them.
+func (o *output) finish(totals Totals, before func() error) error {
 	t := trailer{Totals: totals, index: o.offset}
 	if err := o.writeIndex(); err != nil {
 		return err
@@ -47,6 +47,11 @@ func (o *output) finish(totals Totals) error {
 	// against bad memory and our own mistakes.
 	if back, err := parseTrailer(b); err != nil || back != t {
 		return errors.New("write the patch: trailer does not read back")
+	}
+	if before != nil {
+		if err := before(); err != nil {
+			return err
+		}
 	}
 	return o.write(b)
 }

@@ -24,6 +24,10 @@ type WriterOptions struct {
 	Level int
 	// Concurrency is how many segments are compressed at a time, 0 for one a core.
 	Concurrency int
+	// BeforeTrailer, if set, is called by Close when all but the trailer has been
+	// written, to make that durable: the trailer vouches for it. After an error no
+	// trailer is written.
+	BeforeTrailer func() error
 }
 
 // A Writer writes one patch: the header at once, then segments in ascending
@@ -39,6 +43,8 @@ type Writer struct {
 	order  extentOrder
 	totals Totals
 	closed bool
+
+	beforeTrailer func() error // may be nil
 
 	pool  *segmentPool
 	jobs  chan *body  // to be compressed, by any worker
@@ -79,6 +85,8 @@ func NewWriter(w io.Writer, h Header, o WriterOptions) (*Writer, error) {
 		jobs:   make(chan *body, workers),
 		queue:  make(chan queued, 2*workers),
 		out:    output{w: w, sum: xxhash.New()},
+
+		beforeTrailer: o.BeforeTrailer,
 	}
 	if o.Level > 0 {
 		pw.enc, err = zstd.NewWriter(nil, zstd.WithEncoderConcurrency(workers), zstd.WithEncoderCRC(true),
@@ -242,7 +250,7 @@ func (w *Writer) Close() error {
 	if err != nil {
 		err = fmt.Errorf("write a patch: %w", err)
 	} else {
-		err = w.out.finish(w.totals)
+		err = w.out.finish(w.totals, w.beforeTrailer)
 	}
 	w.fail(err)
 	return err

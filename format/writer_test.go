@@ -275,3 +275,35 @@ func TestWriterIgnores(t *testing.T) {
 		t.Errorf("got %+v, want %+v", c.Records[1], want)
 	}
 }
+
+// The trailer is not written before what it vouches for is safe, nor if that fails.
+func TestBeforeTrailer(t *testing.T) {
+	errNotSafe := errors.New("it is not safe")
+	var whole, out bytes.Buffer
+	for _, o := range []WriterOptions{{}, {BeforeTrailer: func() error {
+		if out.Len() != whole.Len()-trailerSize {
+			t.Errorf("called behind %d of %d bytes", out.Len(), whole.Len())
+		}
+		return errNotSafe
+	}}} {
+		to := &whole
+		if o.BeforeTrailer != nil {
+			to = &out
+		}
+		w, err := NewWriter(to, testHeader(Delta, 4096), o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := w.NewSegment()
+		s.Records = append(s.Records, Record{Extent: Extent{0, 4096, Zero}})
+		if err := w.Write(s); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.Close(); (o.BeforeTrailer != nil) != errors.Is(err, errNotSafe) {
+			t.Errorf("error %v", err)
+		}
+	}
+	if out.Len() != whole.Len()-trailerSize {
+		t.Errorf("%d bytes were written, without the trailer it's %d", out.Len(), whole.Len()-trailerSize)
+	}
+}
