@@ -13,6 +13,7 @@ import (
 	"sync"
 
 	"lvmsync/format"
+	"lvmsync/format/durable"
 )
 
 // A Patch is one to apply.
@@ -48,6 +49,8 @@ type Options struct {
 	// Progress, if set, is called with the number of bytes of the volume that
 	// are done.
 	Progress func(stage Stage, done int64)
+
+	files durable.FS // what makes files; for tests
 }
 
 // withDefaults sets what need not be set.
@@ -128,7 +131,7 @@ func Run(ctx context.Context, patches []Patch, o Options) (report Report, err er
 		return report, err
 	}
 	defer func() {
-		if undoErr := undo.close(dest.touched || err == nil); undoErr != nil && err == nil {
+		if undoErr := undo.close(dest.touched); undoErr != nil && err == nil {
 			o.Warn(undoErr.Error())
 		}
 	}()
@@ -143,6 +146,6 @@ func Run(ctx context.Context, patches []Patch, o Options) (report Report, err er
 		p.lost.warn(o)
 	}
 	report.Created = dest.created && (err == nil || dest.touched)
-	report.Undo = undo != nil && (err == nil || dest.touched)
+	report.Undo = undo != nil && dest.touched
 	return report, err
 }

@@ -18,22 +18,22 @@ func createDestination(patches []format.Header, o Options) (*destination, error)
 		return nil, err
 	}
 	if o.DryRun {
-		if err := unix.Access(filepath.Dir(d.path), unix.W_OK|unix.X_OK); err != nil {
+		if err := mayCreateBeside(d.path); err != nil {
 			return nil, fmt.Errorf("create %s: write to its folder: %w", d.path, err)
 		}
 		return d, nil
 	}
-	f, err := os.OpenFile(d.path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	f, err := o.files.Create(d.path)
 	if err != nil {
-		return nil, fmt.Errorf("create %s: %w", d.path, cause(err))
+		return nil, fmt.Errorf("create %s: %w", d.path, err)
 	}
-	d.f = f
+	d.file, d.f = f, f.File()
 	o.Force = false // who was quicker to lock the new file shall have it
 	if err := d.lock(o); err != nil {
-		f.Close()
+		d.f.Close()
 		return nil, err
 	}
-	if err := f.Truncate(d.size); err != nil {
+	if err := d.f.Truncate(d.size); err != nil {
 		d.close(o)
 		return nil, fmt.Errorf("create %s with %d bytes: %w", d.path, d.size, cause(err))
 	}
@@ -42,6 +42,11 @@ func createDestination(patches []format.Header, o Options) (*destination, error)
 		return nil, err
 	}
 	return d, nil
+}
+
+// mayCreateBeside tells whether a file can be created in the folder of path.
+func mayCreateBeside(path string) error {
+	return unix.Access(filepath.Dir(path), unix.W_OK|unix.X_OK)
 }
 
 // mayCreate tells whether a destination that is missing may be created.

@@ -10,14 +10,16 @@ import (
 	"golang.org/x/sys/unix"
 
 	"lvmsync/format"
+	"lvmsync/format/durable"
 )
 
 // A destination is the device or file to write to. It's nobody else's as long
 // as it is open, unless that was forced.
 type destination struct {
 	path     string
-	f        *os.File // nil: a dry run of creating it
-	in       *direct  // what it is read through; nil if f is
+	f        *os.File      // nil: a dry run of creating it
+	file     *durable.File // the same, if it was created
+	in       *direct       // what it is read through; nil if f is
 	backing  []BackingFile
 	size     int64 // in bytes
 	isDevice bool
@@ -169,8 +171,8 @@ func (d *destination) close(o Options) {
 	_ = d.finishing.wait() // it uses the file
 	if d.created && !d.touched && !d.finished {
 		// It's still locked: nobody can have begun to use it.
-		if err := os.Remove(d.path); err != nil {
-			o.Warn(fmt.Sprintf("%s was created and could not be removed again: %v", d.path, cause(err)))
+		if err := d.file.Remove(); err != nil {
+			o.Warn(fmt.Sprintf("%s was created and could not be removed again: %v", d.path, err))
 		}
 	}
 	d.closeFiles()

@@ -6,10 +6,10 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"os"
 	"reflect"
 
 	"lvmsync/format"
+	"lvmsync/format/durable"
 )
 
 // segments are what a patch, or several that are read as one, consist of.
@@ -28,7 +28,7 @@ type input struct {
 	reader *format.Reader
 	again  func() io.Reader // the patch from its beginning once more; nil: it can be read once
 	at     io.ReaderAt      // the patch, if it can be read at random
-	spool  *os.File
+	spool  *durable.File
 	warn   func(string)
 	told   bool            // that it has no end
 	peeked *format.Segment // read ahead; the next one to return
@@ -46,12 +46,12 @@ func openInput(patch Patch, held int, o Options) (*input, error) {
 		in.size, in.at, first = s.Size(), s, s
 		in.again = func() io.Reader { return io.NewSectionReader(s, 0, s.Size()) }
 	} else if o.SpoolDir != "" {
-		spool, err := newSpool(o.SpoolDir)
+		spool, err := newSpool(o)
 		if err != nil {
 			return nil, err
 		}
 		in.spool = spool
-		in.again = func() io.Reader { return io.NewSectionReader(spool, 0, math.MaxInt64) }
+		in.again = func() io.Reader { return io.NewSectionReader(spool.File(), 0, math.MaxInt64) }
 		first = io.TeeReader(first, spoolWriter{spool, o.SpoolDir})
 	}
 	var err error
@@ -96,8 +96,14 @@ func section(patch io.Reader) *io.SectionReader {
 	return io.NewSectionReader(f, start, end-start)
 }
 
-// rewind begins to read the patch once more.
+// rewind begins to read the patch once more. A spool is on its disk then: what that has
+// lost is not noticed when half of it has been applied.
 func (in *input) rewind(held int) error {
+	if in.spool != nil {
+		if err := in.spool.Sync(); err != nil {
+			return fmt.Errorf("flush the spool file: %w", err)
+		}
+	}
 	r, err := format.NewReader(in.again(), format.ReaderOptions{Held: held})
 	if err != nil {
 		return err
@@ -105,7 +111,7 @@ func (in *input) rewind(held int) error {
 	in.reader.Close()
 	in.reader = r
 	if in.spool != nil {
-		st, err := in.spool.Stat()
+		st, err := in.spool.File().Stat()
 		if err != nil {
 			return fmt.Errorf("look at the spool file: %w", cause(err))
 		}
@@ -182,6 +188,6 @@ func (in *input) close() {
 		in.reader.Close()
 	}
 	if in.spool != nil {
-		in.spool.Close()
+		_ = in.spool.Remove()
 	}
 }

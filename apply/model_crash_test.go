@@ -40,6 +40,9 @@ func (r *round) diesAtTheEnd() {
 	a.Undo = r.name("undo")
 	r.mustSucceed(r.try(a))
 	undo := r.get(a.Undo)
+	if undo == nil {
+		return
+	}
 	damaged := slices.Clone(undo)
 	damaged[r.rnd.IntN(len(undo))] ^= 1 << r.rnd.IntN(8)
 	if b := r.try(r.attempt(a.Destination, r.old, damaged)); b.partial != nil && b.how != throughPipe {
@@ -68,6 +71,10 @@ func (r *round) goesOn(part, undo []byte) {
 // is it known that the end isn't still to come.
 func (r *round) takesBack(path string, undo, want []byte) {
 	r.Helper()
+	if undo == nil { // nothing was changed
+		r.wantSame(nil, r.get(path), want)
+		return
+	}
 	a := r.attempt(path, want, undo)
 	if segmentsEnd(undo) == len(undo) {
 		a.how = asFile
@@ -80,7 +87,9 @@ func (r *round) takesBack(path string, undo, want []byte) {
 	a.Undo = r.name("undo")
 	now := r.get(path)
 	r.mustSucceed(r.try(a))
-	r.mustSucceed(r.try(r.attempt(path, now, r.get(a.Undo))))
+	if redo := r.get(a.Undo); redo != nil {
+		r.mustSucceed(r.try(r.attempt(path, now, redo)))
+	}
 }
 
 // lose takes back some of the blocks that had been written but not flushed.

@@ -187,7 +187,7 @@ func (r *round) check(a *attempt, before []byte) {
 	default:
 		r.wantSame(a, after, before)
 	}
-	kept := a.Undo != "" && !a.DryRun && (a.err == nil || a.partial != nil)
+	kept := a.Undo != "" && !a.DryRun && (a.partial != nil || a.err == nil && a.report.Written+a.report.Zeroed > 0)
 	if _, err := os.Lstat(a.Undo); (err == nil) != kept {
 		r.Errorf("%v: undo patch wanted: %t, found: %v", a.err, kept, err)
 	}
@@ -198,6 +198,9 @@ func (r *round) check(a *attempt, before []byte) {
 
 func (r *round) wantSame(a *attempt, got, want []byte) {
 	r.Helper()
+	if a == nil {
+		a = new(attempt)
+	}
 	if bytes.Equal(got, want) && (got == nil) == (want == nil) {
 		return
 	}

@@ -111,7 +111,7 @@ func (r *round) succeeds() {
 	if again.Undo != "" && again.report.Written+again.report.Zeroed > 0 {
 		r.Errorf("written again: %+v", again.report)
 	}
-	if a.Undo == "" {
+	if a.Undo == "" || r.get(a.Undo) == nil {
 		return
 	}
 	r.takesBack(a.Destination, r.get(a.Undo), r.old)
@@ -234,10 +234,16 @@ func (r *round) goesOneByOne() {
 		a := r.attempt(path, slices.Clone(now), p.encoded)
 		a.AllowSmaller, a.Undo = len(r.old) < len(r.state), r.name("undo")
 		r.mustSucceed(r.try(a))
-		undos = slices.Insert(undos, 0, r.get(a.Undo))
+		undo := r.get(a.Undo)
+		if undo == nil { // nothing was changed: no undo patch follows the one before
+			return
+		}
+		undos = slices.Insert(undos, 0, undo)
 	}
 	back := r.attempt(path, r.old, undos...)
 	back.Undo = r.name("undo")
 	r.mustSucceed(r.try(back))
-	r.mustSucceed(r.try(r.attempt(path, now, r.get(back.Undo))))
+	if redo := r.get(back.Undo); redo != nil {
+		r.mustSucceed(r.try(r.attempt(path, now, redo)))
+	}
 }

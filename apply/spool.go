@@ -3,19 +3,16 @@ package apply
 import (
 	"errors"
 	"fmt"
-	"os"
+
+	"lvmsync/format/durable"
 )
 
-// newSpool creates a file in dir and takes its name away at once, so that
-// nothing is left behind whatever happens.
-func newSpool(dir string) (*os.File, error) {
-	f, err := os.CreateTemp(dir, ".lvmsync-spool-*")
+// newSpool creates a file in dir without a name, so that nothing is left behind
+// whatever happens.
+func newSpool(o Options) (*durable.File, error) {
+	f, err := o.files.Temp(o.SpoolDir)
 	if err != nil {
-		return nil, fmt.Errorf("create a spool file in %s: %w", dir, cause(err))
-	}
-	if err := os.Remove(f.Name()); err != nil {
-		f.Close()
-		return nil, fmt.Errorf("create a spool file in %s: %w", dir, err)
+		return nil, fmt.Errorf("create a spool file in %s: %w", o.SpoolDir, err)
 	}
 	return f, nil
 }
@@ -23,7 +20,7 @@ func newSpool(dir string) (*os.File, error) {
 // A spoolWriter marks its errors, which otherwise would look like those of
 // reading the patch.
 type spoolWriter struct {
-	f   *os.File
+	f   *durable.File
 	dir string
 }
 
@@ -34,7 +31,7 @@ func (e spoolWriteError) Unwrap() error { return e.error }
 func (w spoolWriter) Write(b []byte) (int, error) {
 	n, err := w.f.Write(b)
 	if err != nil {
-		err = spoolWriteError{fmt.Errorf("write the spool file in %s: %w", w.dir, cause(err))}
+		err = spoolWriteError{fmt.Errorf("write the spool file in %s: %w", w.dir, err)}
 	}
 	return n, err
 }

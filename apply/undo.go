@@ -9,9 +9,9 @@ import (
 
 	"github.com/cespare/xxhash/v2"
 	"github.com/google/uuid"
-	"golang.org/x/sys/unix"
 
 	"lvmsync/format"
+	"lvmsync/format/durable"
 )
 
 // undoBatch is how much is saved before it is made durable and then overwritten,
@@ -31,14 +31,13 @@ const undoSegment = 1 << 20
 // ahead. Nothing is overwritten before what it held is durable in the patch.
 type undo struct {
 	path    string
-	f       *os.File
+	f       *durable.File
 	w       *format.Writer
 	dest    *destination
 	size    int64           // of the volume, in bytes
 	segment *format.Segment // being filled; may be nil
 	saved   int64           // where the last of what was saved ends
 	pending int64           // length of what was saved and has not been handed over, in bytes
-	named   bool            // the file's name is durable; for sync alone
 }
 
 // createUndo creates the undo patch that the options ask for. In a dry run it only
@@ -47,22 +46,30 @@ func createUndo(patches []format.Header, d *destination, o Options) (*undo, erro
 	if o.Undo == "" {
 		return nil, nil
 	}
+	if memory := memoryOf(filepath.Dir(o.Undo)); memory != "" {
+		o.Warn(fmt.Sprintf("the undo patch %s is kept in %s: after a power cut there is no way back", o.Undo, memory))
+	}
 	if o.DryRun {
 		if _, err := os.Lstat(o.Undo); err == nil {
 			return nil, fmt.Errorf("%w: %s", ErrUndoExists, o.Undo)
+		} else if !errors.Is(err, os.ErrNotExist) {
+			return nil, fmt.Errorf("create the undo patch %s: %w", o.Undo, cause(err))
+		}
+		if err := mayCreateBeside(o.Undo); err != nil {
+			return nil, fmt.Errorf("create the undo patch %s: write to its folder: %w", o.Undo, err)
 		}
 		return nil, nil
 	}
-	f, err := os.OpenFile(o.Undo, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	f, err := o.files.Create(o.Undo)
 	if errors.Is(err, os.ErrExist) {
 		return nil, fmt.Errorf("%w: %s", ErrUndoExists, o.Undo)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("create the undo patch %s: %w", o.Undo, cause(err))
+		return nil, fmt.Errorf("create the undo patch %s: %w", o.Undo, err)
 	}
 	h := undoHeader(patches, d, o)
 	u := &undo{path: o.Undo, f: f, dest: d, size: h.VolumeSize}
-	u.w, err = format.NewWriter(undoFile{u}, h, format.WriterOptions{Level: 1})
+	u.w, err = format.NewWriter(undoFile{u}, h, format.WriterOptions{Level: 1, BeforeTrailer: u.flush})
 	if err != nil {
 		return nil, errors.Join(err, u.remove())
 	}
@@ -174,20 +181,20 @@ func (u *undo) sync() error {
 	if err := u.w.Flush(); err != nil {
 		return err
 	}
+	return u.flush()
+}
+
+// flush makes durable what has been written to the file.
+func (u *undo) flush() error {
 	if err := u.f.Sync(); err != nil {
-		return fmt.Errorf("flush the undo patch %s: %w", u.path, cause(err))
-	}
-	if !u.named {
-		if err := syncFolder(u.path); err != nil {
-			return fmt.Errorf("flush the folder of the undo patch %s: %w", u.path, err)
-		}
-		u.named = true
+		return fmt.Errorf("flush the undo patch %s: %w", u.path, err)
 	}
 	return nil
 }
 
-// close ends the undo patch. Unless it is to be kept, because the destination was
-// never touched, it's removed.
+// close ends the undo patch. Unless it is to be kept, because the destination has been
+// touched, it's removed. If it can't be ended it is kept as far as it is durable, which
+// is what it takes to go back: an error says no more than that it has no end.
 func (u *undo) close(keep bool) error {
 	if u == nil {
 		return nil
@@ -204,22 +211,20 @@ func (u *undo) close(keep bool) error {
 		err = closeErr
 	}
 	if err == nil {
-		err = cause(u.f.Sync())
+		err = u.f.Commit()
 	}
 	if err == nil {
-		err = syncFolder(u.path)
+		return nil
 	}
-	u.f.Close()
-	if err != nil {
-		return fmt.Errorf("end the undo patch %s, which can be applied without its end: %w", u.path, err)
+	if cutErr := u.f.Cut(); cutErr != nil {
+		err = fmt.Errorf("%w; then cut off what may be torn: %w", err, cutErr)
 	}
-	return nil
+	return fmt.Errorf("end the undo patch %s, which takes everything back without its end, too: %w", u.path, err)
 }
 
 func (u *undo) remove() error {
-	u.f.Close()
-	if err := os.Remove(u.path); err != nil {
-		return fmt.Errorf("remove the undo patch %s, which isn't needed: %w", u.path, cause(err))
+	if err := u.f.Remove(); err != nil {
+		return fmt.Errorf("remove the undo patch %s, which isn't needed: %w", u.path, err)
 	}
 	return nil
 }
@@ -230,20 +235,7 @@ type undoFile struct{ *undo }
 func (u undoFile) Write(b []byte) (int, error) {
 	n, err := u.f.Write(b)
 	if err != nil {
-		err = fmt.Errorf("write the undo patch %s: %w", u.path, cause(err))
+		err = fmt.Errorf("write the undo patch %s: %w", u.path, err)
 	}
 	return n, err
-}
-
-// syncFolder makes the name of a file durable.
-func syncFolder(path string) error {
-	folder, err := os.Open(filepath.Dir(path))
-	if err != nil {
-		return cause(err)
-	}
-	defer folder.Close()
-	if err := folder.Sync(); !errors.Is(err, unix.EINVAL) && !errors.Is(err, unix.ENOTSUP) {
-		return cause(err)
-	}
-	return nil // this file system can't
 }

@@ -80,8 +80,14 @@ func (d *destination) finish(w window) error {
 }
 
 // flush waits until what was written is on the device, and past the device's own
-// cache.
+// cache; and so is the name of a new file.
 func (d *destination) flush() error {
+	if d.file != nil {
+		if err := d.file.Sync(); err != nil {
+			return fmt.Errorf("flush %s: %w", d.path, err)
+		}
+		return nil
+	}
 	for {
 		switch err := unix.Fdatasync(int(d.f.Fd())); err {
 		case nil:
@@ -108,11 +114,6 @@ func (d *destination) sync() error {
 	}
 	if err == nil {
 		err = d.flush()
-	}
-	if err == nil && d.created {
-		if err = syncFolder(d.path); err != nil {
-			err = fmt.Errorf("flush the folder of %s: %w", d.path, err)
-		}
 	}
 	if err != nil {
 		return d.fail(err)

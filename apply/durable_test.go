@@ -1,0 +1,293 @@
+package apply
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"lvmsync/format"
+	"lvmsync/format/durable"
+)
+
+// A fault is a call of the kernel that fails once; all that come after it work.
+type fault struct {
+	kind  string // write, sync, folder
+	at    int    // which of them, from 1 on; 0: none
+	calls int    // how many there were
+}
+
+func (f *fault) fails(kind string) bool {
+	if kind == f.kind {
+		f.calls++
+	}
+	return kind == f.kind && f.calls == f.at
+}
+
+// files makes files that have it.
+func (f *fault) files() durable.FS {
+	return durable.FS{
+		Write: func(file *os.File, b []byte) (int, error) {
+			if f.fails("write") {
+				n, _ := file.Write(b[:len(b)/2])
+				return n, unix.ENOSPC
+			}
+			return file.Write(b)
+		},
+		Sync: func(file *os.File) error {
+			kind := "sync"
+			if st, err := file.Stat(); err != nil || st.IsDir() {
+				kind = "folder"
+			}
+			if f.fails(kind) {
+				return unix.EIO
+			}
+			return file.Sync()
+		},
+	}
+}
+
+// eachFault has do run with each call of a kind failing once.
+func eachFault(t *testing.T, kind string, do func(t *testing.T, f *fault)) {
+	t.Helper()
+	clean := &fault{kind: kind}
+	do(t, clean)
+	if clean.calls == 0 {
+		t.Fatalf("no %s", kind)
+	}
+	for at := range clean.calls {
+		t.Run(fmt.Sprint(at+1), func(t *testing.T) { do(t, &fault{kind: kind, at: at + 1}) })
+	}
+}
+
+// manySegments is a delta that changes all of a volume of 1 MiB, for which an undo patch
+// is written in several batches.
+func manySegments() *volume {
+	var segments [][]format.Extent
+	for off := int64(0); off < mib; off += mib / 4 / batchSegments {
+		segments = append(segments, []format.Extent{data(off, mib/4/batchSegments)})
+	}
+	return newVolume(format.Delta, mib, segments...)
+}
+
+// A disk that fails once while an undo patch is written, and then works, takes the way
+// back from nobody: what was overwritten is in the undo patch, which does not look whole.
+func TestUndoFailsOnce(t *testing.T) {
+	vol := manySegments()
+	patch, _ := vol.patch(t)
+	base := garbage(vol.header.VolumeSize)
+	want := vol.onto(base, len(vol.segments))
+	for _, kind := range []string{"write", "sync", "folder"} {
+		t.Run(kind, func(t *testing.T) {
+			outcomes := map[string]int{}
+			eachFault(t, kind, func(t *testing.T, f *fault) {
+				dir := quickDir(t)
+				r := newRun(image(t, dir, base))
+				r.Undo, r.files = filepath.Join(dir, "undo"), f.files()
+				r.do(t.Context(), bytes.NewReader(patch))
+				outcomes[checkFailedUndo(t, r, f, base, want)]++
+			})
+			t.Log(outcomes)
+			if kind != "folder" && (outcomes["untouched"] == 0 || outcomes["part-way"] == 0 || outcomes["no end"] == 0) {
+				t.Errorf("not every outcome was seen: %v", outcomes)
+			}
+		})
+	}
+}
+
+// checkFailedUndo says what came of a run with an undo patch whose disk failed.
+func checkFailedUndo(t *testing.T, r *run, f *fault, base, want []byte) string {
+	t.Helper()
+	var partial *PartialError
+	undo, err := os.ReadFile(r.Undo)
+	outcome := "part-way"
+	switch {
+	case f.at == 0:
+		if r.err != nil || err != nil || !format.HasTrailer(bytes.NewReader(undo), int64(len(undo))) {
+			t.Fatalf("without a fault: %v, %v", r.err, err)
+		}
+		outcome = "whole"
+	case r.err == nil:
+		wantContent(t, r.Destination, want)
+		if !strings.Contains(strings.Join(r.warnings, "\n"), "end the undo patch "+r.Undo+", which takes everything back without its end, too: ") {
+			t.Errorf("warnings: %q", r.warnings)
+		}
+		outcome = "no end"
+	case !errors.As(r.err, &partial):
+		wantContent(t, r.Destination, base)
+		if !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("an undo patch is left: %v", err)
+		}
+		return "untouched"
+	case partial.Undo != r.Undo:
+		t.Errorf("%+v", partial)
+	}
+	if f.at > 0 && format.HasTrailer(bytes.NewReader(undo), int64(len(undo))) {
+		t.Error("the undo patch has a trailer")
+	}
+	apply(t, r.Destination, bytes.NewReader(undo))
+	wantContent(t, r.Destination, base)
+	return outcome
+}
+
+// What a spool's disk has lost is noticed before the first write.
+func TestSpoolFailsOnce(t *testing.T) {
+	vol := manySegments()
+	patch, _ := vol.patch(t)
+	base := garbage(vol.header.VolumeSize)
+	for _, kind := range []string{"write", "sync"} {
+		t.Run(kind, func(t *testing.T) {
+			eachFault(t, kind, func(t *testing.T, f *fault) {
+				dir := quickDir(t)
+				r := newRun(image(t, dir, base))
+				r.SpoolDir, r.files = dir, f.files()
+				if r.do(t.Context(), pipe(patch)); f.at == 0 {
+					if r.err != nil {
+						t.Fatal(r.err)
+					}
+					return
+				}
+				wantUntouched(t, r, base)
+				if !strings.Contains(r.err.Error(), "the spool file") {
+					t.Errorf("error %v", r.err)
+				}
+			})
+		})
+	}
+}
+
+// A new file that its disk or its folder has lost once is not said to be there, whatever
+// comes later.
+func TestCreatedFailsOnce(t *testing.T) {
+	vol := largeVolume(windowData/mib + 4)
+	patch, _ := vol.patch(t)
+	for _, kind := range []string{"sync", "folder"} {
+		t.Run(kind, func(t *testing.T) {
+			eachFault(t, kind, func(t *testing.T, f *fault) {
+				r := newRun(filepath.Join(quickDir(t), "image"))
+				r.Create, r.files = true, f.files()
+				if r.do(t.Context(), bytes.NewReader(patch)); f.at == 0 {
+					if r.err != nil {
+						t.Fatal(r.err)
+					}
+					return
+				}
+				if p := r.wantPartial(t); p.Durable || !strings.Contains(r.err.Error(), "flush "+r.Destination+": ") {
+					t.Errorf("%+v", p)
+				}
+				apply(t, r.Destination, bytes.NewReader(patch))
+				wantContent(t, r.Destination, vol.onto(make([]byte, vol.header.VolumeSize), len(vol.segments)))
+			})
+		})
+	}
+}
+
+// The trailer says that all before it is there: it is not written before that is durable.
+func TestTrailerComesLast(t *testing.T) {
+	patch, _ := manySegments().patch(t)
+	dir := quickDir(t)
+	r := newRun(image(t, dir, garbage(mib)))
+	r.Undo = filepath.Join(dir, "undo")
+	const trailer = 72       // docs/format.md
+	lengths := []int64{0, 0} // at each flush, and before
+	r.files.Sync = func(f *os.File) error {
+		if st, err := f.Stat(); err != nil || st.Mode().IsRegular() {
+			lengths = append(lengths, st.Size())
+		}
+		return f.Sync()
+	}
+	if r.do(t.Context(), bytes.NewReader(patch)); r.err != nil {
+		t.Fatal(r.err)
+	}
+	if n := len(lengths); lengths[n-1]-lengths[n-2] != trailer {
+		t.Errorf("flushed at %d bytes", lengths)
+	}
+}
+
+// An undo patch of nothing isn't kept: there is nothing to take back.
+func TestEmptyUndo(t *testing.T) {
+	vol := manySegments()
+	patch, _ := vol.patch(t)
+	for name, open := range map[string]func() io.Reader{
+		"file": func() io.Reader { return bytes.NewReader(patch) },
+		"pipe": func() io.Reader { return pipe(patch) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			now := vol.onto(garbage(mib), len(vol.segments))
+			r := newRun(image(t, dir, now))
+			r.Undo = filepath.Join(dir, "undo")
+			if r.do(t.Context(), open()); r.err != nil || r.report.Undo {
+				t.Errorf("%v, %+v", r.err, r.report)
+			}
+			if left := names(t, dir); len(left) != 1 {
+				t.Errorf("left: %q", left)
+			}
+		})
+	}
+}
+
+// A dry run refuses an undo patch that can't be made.
+func TestDryRunOfUndo(t *testing.T) {
+	patch, _ := manySegments().patch(t)
+	dir := t.TempDir()
+	readOnly := mount(t, "tmpfs", "none", "ro,size=1m")
+	path := image(t, dir, garbage(mib))
+	for undo, want := range map[string]error{
+		filepath.Join(dir, "undo"):                   nil,
+		filepath.Join(dir, "missing/undo"):           unix.ENOENT,
+		filepath.Join(path, "undo"):                  unix.ENOTDIR,
+		filepath.Join(readOnly, "undo"):              unix.EROFS,
+		filepath.Join(dir, strings.Repeat("u", 256)): unix.ENAMETOOLONG,
+		path: ErrUndoExists,
+	} {
+		for _, dry := range []bool{true, false} {
+			r := newRun(path)
+			r.Undo, r.DryRun = undo, dry
+			if r.do(t.Context(), bytes.NewReader(patch)); !errors.Is(r.err, want) {
+				t.Errorf("%s, dry run %t: %v, want %v", undo, dry, r.err, want)
+			}
+		}
+	}
+}
+
+// An undo patch in memory is no way back after a power cut.
+func TestUndoInMemory(t *testing.T) {
+	vol := manySegments()
+	patch, _ := vol.patch(t)
+	tmpfs := mount(t, "tmpfs", "none", "size=16m")
+	ramfs := mount(t, "ramfs", "none", "mode=755")
+	disk := filepath.Join(tmpfs, "disk")
+	if err := os.WriteFile(disk, make([]byte, 8*mib), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	command(t, "mkfs.ext4", "-q", disk)
+	ext4 := mount(t, "ext4", loopDevice(t, disk), "rw")
+	warnings := map[string]string{
+		tmpfs: "is kept in memory (a tmpfs): after a power cut there is no way back",
+		ramfs: "is kept in memory (a ramfs)",
+		ext4:  "is kept in memory (a tmpfs)",
+	}
+	var st unix.Statfs_t
+	if err := unix.Statfs(t.TempDir(), &st); err == nil && st.Type != unix.TMPFS_MAGIC {
+		warnings[t.TempDir()] = ""
+	}
+	for dir, warning := range warnings {
+		for _, dry := range []bool{true, false} {
+			path := image(t, t.TempDir(), garbage(mib))
+			r := newRun(path)
+			r.Undo, r.DryRun = filepath.Join(dir, "undo"), dry
+			if r.do(t.Context(), bytes.NewReader(patch)); r.err != nil {
+				t.Fatal(r.err)
+			}
+			r.wantWarning(t, warning)
+		}
+	}
+}
