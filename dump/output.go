@@ -19,6 +19,9 @@ import (
 type Output struct {
 	file *durable.File
 	path string // as given
+
+	committed bool // it has its name
+	removed   bool
 }
 
 // CreateOutput starts a file that Commit will put at path. A file that is there
@@ -57,10 +60,11 @@ func (o *Output) Write(b []byte) (int, error) {
 func (o *Output) Commit() error {
 	err := o.file.Commit()
 	var name *durable.NameError
+	o.committed = err == nil || errors.As(err, &name)
 	switch {
 	case err == nil:
 		return nil
-	case errors.As(err, &name):
+	case o.committed:
 		return fmt.Errorf("the patch file %s is whole, but may not outlive a crash: %w", o.path, err)
 	}
 	if removeErr := o.Cleanup(); removeErr != nil {
@@ -71,11 +75,18 @@ func (o *Output) Commit() error {
 
 // Cleanup removes the unfinished file. After Commit it does nothing.
 func (o *Output) Cleanup() error {
+	if o.committed {
+		return nil
+	}
 	if err := o.file.Remove(); err != nil {
 		return fmt.Errorf("remove the unfinished patch file: %w", err)
 	}
+	o.removed = true
 	return nil
 }
+
+// Removed tells whether nothing is left of the unfinished file.
+func (o *Output) Removed() bool { return o.removed }
 
 // followLinks returns the path of the file that path leads to through symbolic
 // links, without any in its folders, so that a name can be replaced by its

@@ -195,8 +195,11 @@ func closingLine(inv *cli.Invocation, o apply.Options, r apply.Report) string {
 		line += ", all of it read back"
 	}
 	line += " in " + cli.Seconds(inv.Elapsed())
-	if r.Undo {
+	switch {
+	case r.Undo:
 		line += "; " + o.Undo + " takes it back"
+	case o.Undo != "" && !o.DryRun:
+		line += "; nothing was changed: there is no undo patch"
 	}
 	return line
 }
@@ -205,6 +208,8 @@ func closingLine(inv *cli.Invocation, o apply.Options, r apply.Report) string {
 func status(err error) int {
 	var partial *apply.PartialError
 	switch {
+	case errors.Is(err, cli.ErrReport):
+		return cli.StatusOK // which is about the destination: that is as it shall be
 	case errors.As(err, &partial):
 		return cli.StatusPartial
 	case input.IsBad(err), errors.Is(err, apply.ErrLost):

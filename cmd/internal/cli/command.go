@@ -70,11 +70,14 @@ func (c *Command) Main(args []string, std Streams) int {
 	widen(std.In)
 	widen(std.Out)
 	args = args[min(1, len(args)):]
-	inv := newInvocation(c.Name, std)
+	inv := newInvocation(ctx, c.Name, std)
 	inv.json = slices.Contains(args, "--json") // for an error in what else is there
 	chosen, args, err := c.pick(args)
 	if err == nil {
 		err = chosen.run(ctx, inv, args)
+	}
+	if err == nil {
+		err = inv.endOutput()
 	}
 	if err != nil && ctx.Err() != nil {
 		err = &interruptedError{err}
@@ -94,9 +97,9 @@ func (c *Command) run(ctx context.Context, inv *Invocation, args []string) error
 	switch {
 	case slices.Contains(line.options, "--help"):
 		app.Commands = c.listed() // not before: the library would run them
-		return printHelp(inv.std.Out, app)
+		return printHelp(inv.out, app)
 	case slices.Contains(line.options, "--version"):
-		_, err := fmt.Fprintln(inv.std.Out, inv.name, Version)
+		_, err := fmt.Fprintln(inv.out, inv.name, Version)
 		return err
 	}
 	args = slices.Concat([]string{c.Name}, line.options, []string{"--"}, line.arguments)

@@ -42,7 +42,11 @@ func explain(err error, c *Command) (status int, message, hint string) {
 	if c.Status != nil {
 		status = c.Status(err)
 	}
-	if c.Hint != nil {
+	var out *StdoutError
+	switch {
+	case errors.As(err, &out) && IsFull(err):
+		hint = "free some space, or write it elsewhere"
+	case c.Hint != nil:
 		hint = c.Hint(err)
 	}
 	return status, err.Error(), hint

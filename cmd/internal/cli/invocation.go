@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"sync"
@@ -17,6 +18,7 @@ type Invocation struct {
 
 	name    string
 	std     Streams
+	out     *stdout
 	quiet   bool
 	verbose bool
 	json    bool
@@ -29,8 +31,8 @@ type Invocation struct {
 	warnings []string
 }
 
-func newInvocation(name string, std Streams) *Invocation {
-	return &Invocation{name: name, std: std, start: time.Now()}
+func newInvocation(ctx context.Context, name string, std Streams) *Invocation {
+	return &Invocation{name: name, std: std, out: &stdout{ctx: ctx, f: std.Out}, start: time.Now()}
 }
 
 func (inv *Invocation) begin(cc *cli.Context) {
@@ -69,6 +71,16 @@ func (inv *Invocation) Close(line string, summary any) {
 	inv.closing, inv.summary = line, summary
 }
 
+// endOutput makes what was written to standard output last. If that fails, nothing has
+// gone well.
+func (inv *Invocation) endOutput() error {
+	err := inv.out.sync()
+	if err != nil {
+		inv.closing, inv.summary = "", nil
+	}
+	return err
+}
+
 // report is what --json prints, in this order.
 type report struct {
 	Program    string   `json:"program"`
@@ -95,7 +107,9 @@ func (inv *Invocation) finish(err error, c *Command) int {
 	switch {
 	case inv.json:
 		text, _ := JSON(r) // of plain fields: can't fail
-		fmt.Fprintf(inv.std.Err, "%s\n", text)
+		if _, err := fmt.Fprintf(inv.std.Err, "%s\n", text); err != nil && r.ExitStatus == StatusOK {
+			r.ExitStatus, _, _ = explain(fmt.Errorf("%w: %w", ErrReport, err), c)
+		}
 	case err != nil:
 		inv.print("error: ", r.Error)
 		if r.Hint != "" {

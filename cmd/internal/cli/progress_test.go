@@ -108,7 +108,7 @@ func runOnTerminal(t *testing.T, run func(context.Context, *Invocation) error, a
 	master, slave := openTerminal(t)
 	c := testCommand(nil)
 	synctest.Test(t, func(t *testing.T) {
-		inv := newInvocation(c.Name, Streams{os.Stdin, os.Stdout, slave})
+		inv := newInvocation(t.Context(), c.Name, Streams{os.Stdin, os.Stdout, slave})
 		c.Run = run
 		inv.finish(c.run(t.Context(), inv, args), c)
 	})

@@ -89,7 +89,7 @@ func run(ctx context.Context, inv *cli.Invocation) error {
 		return plan(ctx, inv, src, o)
 	}
 	var report dump.Report
-	err = output.Write(ctx, inv, src.paths, func(w io.Writer) error {
+	err = output.Write(inv, src.paths, func(w io.Writer) error {
 		report, err = pipe(ctx, inv, src, w, o)
 		return err
 	})
@@ -136,8 +136,8 @@ func hint(err error) string {
 		return "make a snapshot with more room, and copy the whole volume from it with --full"
 	case errors.Is(err, fs.ErrPermission) && os.Geteuid() != 0:
 		return "run as root"
-	case errors.Is(err, unix.ENOSPC):
-		return "free some space, or write the patch elsewhere; nothing is left of the unfinished one"
+	case output.Hint(err) != "":
+		return output.Hint(err)
 	case errors.Is(err, dump.ErrUnreadable):
 		return "with --on-read-error zero, sectors that can't be read are sent as zeros and marked as lost"
 	}
@@ -182,10 +182,10 @@ func plan(ctx context.Context, inv *cli.Invocation, src source, o options) error
 		if src.exact && !src.compares {
 			atMost = ", less what equals the snapshot"
 		}
-		fmt.Fprintf(inv.Std().Out, "%s: %d extents, %d bytes (%s) of %s would be sent (%s%s)\n", src.name,
+		_, err = fmt.Fprintf(inv.Out(), "%s: %d extents, %d bytes (%s) of %s would be sent (%s%s)\n", src.name,
 			t.Extents, t.Bytes(), cli.Bytes(t.Bytes()), cli.Bytes(s.VolumeSize), cli.Percent(t.Bytes(), s.VolumeSize), atMost)
 	}
-	return nil
+	return err
 }
 
 // count counts what would be dumped. What two volumes differ in is known only when

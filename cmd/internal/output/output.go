@@ -3,8 +3,8 @@
 package output
 
 import (
-	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 
@@ -35,10 +35,10 @@ func toStdout(inv *cli.Invocation) bool {
 }
 
 // Write has do write. A file is durable then, and is there only if do succeeds; it
-// must be none of the sources.
-func Write(ctx context.Context, inv *cli.Invocation, sources []string, do func(io.Writer) error) error {
+// must be none of the sources. Whether standard output has arrived is checked in the end.
+func Write(inv *cli.Invocation, sources []string, do func(io.Writer) error) error {
 	if toStdout(inv) {
-		return do(cli.InterruptibleWriter(ctx, inv.Std().Out))
+		return do(inv.Out())
 	}
 	path := inv.String("output")
 	if out, err := os.Stat(path); err == nil {
@@ -52,8 +52,30 @@ func Write(ctx context.Context, inv *cli.Invocation, sources []string, do func(i
 	if err != nil {
 		return err
 	}
-	if err := do(out); err != nil {
-		return errors.Join(err, out.Cleanup())
+	if err = do(out); err == nil {
+		err = out.Commit()
+	} else if cleanupErr := out.Cleanup(); cleanupErr != nil {
+		err = fmt.Errorf("%w; then %w", err, cleanupErr)
 	}
-	return out.Commit()
+	if err != nil && out.Removed() {
+		err = &removedError{err}
+	}
+	return err
+}
+
+// A removedError is one of a file of which nothing is left.
+type removedError struct{ error }
+
+func (e *removedError) Unwrap() error { return e.error }
+
+// Hint says what to do about a lack of space for what was to be written, or nothing.
+func Hint(err error) string {
+	var removed *removedError
+	switch {
+	case !cli.IsFull(err):
+		return ""
+	case errors.As(err, &removed):
+		return "free some space, or write it elsewhere; nothing is left of the unfinished one"
+	}
+	return "free some space"
 }

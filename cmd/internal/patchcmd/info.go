@@ -68,7 +68,7 @@ func info(ctx context.Context, inv *cli.Invocation) error {
 		}
 		text = append(text, '\n')
 	}
-	_, err = inv.Std().Out.Write(text)
+	_, err = inv.Out().Write(text)
 	return err
 }
 

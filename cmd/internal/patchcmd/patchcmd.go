@@ -8,6 +8,7 @@ import (
 	"lvmsync/apply"
 	"lvmsync/cmd/internal/cli"
 	"lvmsync/cmd/internal/input"
+	"lvmsync/cmd/internal/output"
 	"lvmsync/format"
 )
 
@@ -54,7 +55,7 @@ func hint(err error) string {
 	case errors.Is(err, apply.ErrWrongBase):
 		return "a patch between them is missing, or one of them is of another volume"
 	}
-	return input.Hint(err)
+	return cmp.Or(output.Hint(err), input.Hint(err))
 }
 
 // about says which patch an error is about, which is clear if it came from a pipe.

@@ -75,7 +75,7 @@ func makeSignature(ctx context.Context, inv *cli.Invocation) error {
 	bar := inv.NewBar()
 	defer bar.Clear()
 	var report signature.Report
-	err = output.Write(ctx, inv, []string{path}, func(w io.Writer) error {
+	err = output.Write(inv, []string{path}, func(w io.Writer) error {
 		report, err = signature.Make(ctx, f, w, signature.Options{
 			BlockSize:   blockSize,
 			Tool:        "lvmsync-patch",
