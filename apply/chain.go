@@ -31,6 +31,7 @@ func openChain(patches []Patch, o Options) (*chain, error) {
 			return nil, err
 		}
 		if len(patches) > 1 {
+			in.force = false  // a chain is applied whole or not at all
 			in.reader.Close() // each reads ahead: one after another
 		}
 		c.patches = append(c.patches, in)
@@ -86,7 +87,7 @@ func (c *chain) verified(ctx context.Context, d *destination, o Options) (segmen
 	if err := check.samples(ctx, in.header); err != nil {
 		return nil, err
 	}
-	if in.again == nil || o.DryRun { // a dry run's replay reads and checks the same
+	if in.again == nil || o.DryRun && !in.mayLackEnd() { // a dry run's replay reads and checks the same
 		return in, nil
 	}
 	lost := &lostCount{size: d.size}
@@ -102,6 +103,11 @@ func (c *chain) verified(ctx context.Context, d *destination, o Options) (segmen
 	}
 	if err := check.result(); err != nil {
 		return nil, err
+	}
+	if !o.NoCheckBase {
+		if err := in.reaches(ctx, d); err != nil {
+			return nil, err
+		}
 	}
 	return in, in.rewind(o.held())
 }

@@ -84,7 +84,7 @@ func checkStack(path string, h format.Header, o Options) error {
 	if err != nil {
 		return fmt.Errorf("look at %s: %w", path, err)
 	}
-	if sameSource(h, dst) || !sameBoot(h, dst) && !sameHost(h) {
+	if sameSource(h, dst) || !inBootOf(h, dst) && !sameHost(h) {
 		return nil // it has been told, or is of another machine
 	}
 	var uuids []string
@@ -118,11 +118,11 @@ func refuseSource(path string, h format.Header, o Options) error {
 // bytes are, which has them under every name.
 func sameSource(h format.Header, dst format.Source) bool {
 	src := h.Source
-	if src.DeviceUUID != "" && dst.DeviceUUID != "" && (sameBoot(h, dst) || sameHost(h)) &&
+	if src.DeviceUUID != "" && dst.DeviceUUID != "" && (inBootOf(h, dst) || sameHost(h)) &&
 		(dst.DeviceUUID == src.DeviceUUID || dst.DeviceUUID == snapshotDeviceUUID(src)) {
 		return true
 	}
-	if !sameBoot(h, dst) {
+	if !inBootOf(h, dst) {
 		return false
 	}
 	if len(src.Storage) > 0 && len(dst.Storage) > 0 {
@@ -133,7 +133,7 @@ func sameSource(h format.Header, dst format.Source) bool {
 	return (src.DeviceUUID == "" || dst.DeviceUUID == "") && src.DeviceID != "" && src.DeviceID == dst.DeviceID
 }
 
-func sameBoot(h format.Header, dst format.Source) bool {
+func inBootOf(h format.Header, dst format.Source) bool {
 	return h.Source.BootID != "" && h.Source.BootID == dst.BootID
 }
 

@@ -2,7 +2,6 @@ package apply
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -30,8 +29,9 @@ type input struct {
 	at     io.ReaderAt      // the patch, if it can be read at random
 	spool  *durable.File
 	warn   func(string)
-	told   bool            // that it has no end
 	peeked *format.Segment // read ahead; the next one to return
+	end    int64           // of the extents that have been read
+	damage
 
 	hasBase bool // a segment has base hashes, as far as they have been read
 	hasLost bool // a segment has lost extents, the same
@@ -40,6 +40,7 @@ type input struct {
 // openInput begins to read a patch, and to spool it if that is wanted.
 func openInput(patch Patch, held int, o Options) (*input, error) {
 	in := &input{name: patch.Name, size: math.MaxInt64, warn: o.Warn}
+	in.force, in.prefixOnly = o.Force, o.NoCheckBase
 	in.read.from = patch.Reader
 	var first io.Reader = &in.read
 	if s := section(patch.Reader); s != nil {
@@ -109,7 +110,8 @@ func (in *input) rewind(held int) error {
 		return err
 	}
 	in.reader.Close()
-	in.reader = r
+	in.reader, in.end = r, 0
+	in.endSalvage()
 	if in.spool != nil {
 		st, err := in.spool.File().Stat()
 		if err != nil {
@@ -123,42 +125,25 @@ func (in *input) rewind(held int) error {
 	return nil
 }
 
-// Next implements segments. An undo patch may lack its end: the machine may have
-// died before that was written, and what is missing was not needed yet.
+// Next implements segments. An undo patch may lack its end: see torn.
 func (in *input) Next() (*format.Segment, error) {
 	if s := in.peeked; s != nil {
 		in.peeked = nil
 		return s, nil
 	}
+	if in.salvage != nil {
+		return in.salvaged()
+	}
 	s, err := in.reader.Next()
-	if err != nil && err != io.EOF {
-		err = spoolError(err)
-		if in.unfinished(err) {
-			if !in.told {
-				in.told = true
-				in.warn(fmt.Sprintf("%s has no end, as is left behind by a crash, and takes back as much as it holds: %v", in.name, err))
-			}
-			err = io.EOF
+	switch {
+	case err == nil:
+		in.end = s.Records[len(s.Records)-1].End()
+	case err != io.EOF:
+		if err = in.torn(spoolError(err)); err == nil {
+			return in.salvaged()
 		}
 	}
 	return s, err
-}
-
-// maxUndoTail is how much of an undo patch can be torn at its end, in bytes: more
-// than is written before it is made durable (docs/format.md, "Undo patches without
-// an end").
-const maxUndoTail = 64 << 20
-
-// unfinished tells whether err is only the missing end of an undo patch. A file
-// whose last part was not durable when the machine died may have anything there,
-// but no trailer. What comes through a pipe has been read from somewhere: there, a
-// missing end is that of the transfer.
-func (in *input) unfinished(err error) bool {
-	if in.header.Kind != format.Undo || in.at == nil || format.HasTrailer(in.at, in.size) {
-		return false
-	}
-	var torn *format.CorruptError
-	return errors.Is(err, format.ErrTruncated) || errors.As(err, &torn) && in.size-torn.Offset <= maxUndoTail
 }
 
 // readAll reads a patch to its end, for the checks, and hands on its segments.
@@ -187,6 +172,7 @@ func (in *input) close() {
 	if in.reader != nil {
 		in.reader.Close()
 	}
+	in.endSalvage()
 	if in.spool != nil {
 		_ = in.spool.Remove()
 	}

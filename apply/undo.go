@@ -18,11 +18,6 @@ import (
 // in bytes: enough that the disk sets the pace, not the number of flushes.
 const undoBatch = 8 << 20
 
-// What a crash can tear off the end of an undo patch are a batch that is being made
-// durable and one that is being saved. Each may be larger by the data of a segment and
-// a piece of a zero extent, which are saved in one go.
-const _ = uint(maxUndoTail - 2*(undoBatch+format.MaxSegmentData+undoBatch))
-
 // undoSegment is how much data goes into a segment of the undo patch, in bytes: a
 // few of them are held.
 const undoSegment = 1 << 20

@@ -13,6 +13,7 @@ type Verified struct {
 	Totals format.Totals
 	Size   int64 // of the patch in bytes
 	NoEnd  bool  // it is an undo patch whose end was never written
+	Torn   int64 // bytes at the end of that which are not understood
 }
 
 // Verify checks what Run would check of patches without a destination: each by
@@ -72,7 +73,7 @@ func Read(ctx context.Context, patch Patch, o Options, look func(*format.Segment
 
 // verified describes the patch once it has been read to its end.
 func (in *input) verified() Verified {
-	v := Verified{Name: in.name, Header: in.header, Totals: in.reader.Totals(), Size: in.size, NoEnd: in.told}
+	v := Verified{Name: in.name, Header: in.header, Totals: in.reader.Totals(), Size: in.size, NoEnd: in.told, Torn: in.unread}
 	if in.at == nil {
 		v.Size = in.read.n
 	}

@@ -46,6 +46,7 @@ type TruncatedError struct {
 	What   string // what ends; empty: a patch
 	Part   string // the part that is cut or missing: header, segment, index, trailer
 	Offset int64  // length of what there is, in bytes
+	Start  int64  // where that part begins, in bytes from the start of the patch
 }
 
 // Error says how long the input is and what is missing.
@@ -106,7 +107,7 @@ func partError(part string, offset int64, n int, err error) error {
 	case isInputError(err):
 		return fmt.Errorf("read the patch at byte %d: %w", offset+int64(n), err)
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		return &TruncatedError{Part: part, Offset: offset + int64(n)}
+		return &TruncatedError{Part: part, Offset: offset + int64(n), Start: offset}
 	}
 	return corrupt(part, offset, "%w", err)
 }

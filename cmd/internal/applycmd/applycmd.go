@@ -35,7 +35,7 @@ func command() *cli.Command {
 		Flags: []ucli.Flag{
 			&ucli.BoolFlag{Name: "create", Usage: "create DESTINATION as a sparse image file if it does not exist", DisableDefaultText: true},
 			&ucli.BoolFlag{Name: "allow-smaller", Usage: "cut off what DESTINATION has no room for", DisableDefaultText: true},
-			&ucli.BoolFlag{Name: "force", Usage: "write though DESTINATION is in use, no raw volume, or a full patch's own source", DisableDefaultText: true},
+			&ucli.BoolFlag{Name: "force", Usage: "write though DESTINATION is in use, no raw volume, or a full patch's own source; use a damaged undo patch", DisableDefaultText: true},
 			&ucli.BoolFlag{Name: "dry-run", Aliases: []string{"n"}, Usage: "check patch and destination, write nothing", DisableDefaultText: true},
 			&ucli.StringFlag{Name: "undo", Usage: "save what is overwritten as an undo patch in the new file `FILE`"},
 			&ucli.BoolFlag{Name: "verify", Usage: "read everything back from the device and compare", DisableDefaultText: true},
@@ -233,7 +233,10 @@ func goBack(e *apply.PartialError) string {
 func hint(err error) string {
 	var partial *apply.PartialError
 	var order *apply.OrderError
+	var damaged *apply.DamagedUndoError
 	switch {
+	case errors.As(err, &damaged):
+		return "use a good copy of it; --force takes back what is whole of it, and says how much is missing"
 	case errors.As(err, &partial) && errors.Is(err, apply.ErrWrongBase):
 		return "the patch is not for this destination: apply a full patch, or the undo patch if there is one; " +
 			"with --spool all of it is checked before the first write"

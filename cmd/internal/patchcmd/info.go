@@ -100,6 +100,7 @@ type infoObject struct {
 	Patch      string        `json:"patch"`
 	PatchBytes int64         `json:"patch_bytes"`
 	Whole      bool          `json:"whole"`
+	Torn       int64         `json:"torn_bytes,omitempty"`
 	Header     format.Header `json:"header"`
 	Segments   int64         `json:"segments"`
 	Extents    int64         `json:"extents"`
@@ -112,7 +113,7 @@ type infoObject struct {
 
 func (p patchInfo) object() infoObject {
 	return infoObject{
-		Patch: p.Name, PatchBytes: p.Size, Whole: !p.NoEnd, Header: p.Header,
+		Patch: p.Name, PatchBytes: p.Size, Whole: !p.NoEnd, Torn: p.Torn, Header: p.Header,
 		Segments: p.Totals.Segments, Extents: p.Totals.Extents,
 		DataBytes: p.Totals.DataBytes, ZeroBytes: p.Totals.ZeroBytes,
 		Ratio: p.ratio(), MapShows: p.shows(), Map: p.volume.cells(),

@@ -49,7 +49,10 @@ func status(err error) int {
 // hint says what to do about an error of a subcommand.
 func hint(err error) string {
 	var order *apply.OrderError
+	var damaged *apply.DamagedUndoError
 	switch {
+	case errors.As(err, &damaged):
+		return "use a good copy of it; lvmsync-apply --force takes back what is whole of it, and says how much is missing"
 	case errors.As(err, &order):
 		return input.OrderHint(order)
 	case errors.Is(err, apply.ErrWrongBase):

@@ -25,7 +25,7 @@ func (p patchInfo) text() string {
 	h, t := p.Header.Shown(), p.Totals
 	end := ""
 	if p.NoEnd {
-		end = "without its end"
+		end = fmt.Sprintf("without its end, the last %s not understood", count(p.Torn, "byte"))
 	}
 	row("patch", shown(p.Name), bytesOf(p.Size), end)
 	row("kind", string(h.Kind))

@@ -78,6 +78,7 @@ type patchSummary struct {
 	PatchID    string      `json:"patch_id"`
 	Kind       format.Kind `json:"kind"`
 	Whole      bool        `json:"whole"`
+	Torn       int64       `json:"torn_bytes,omitempty"`
 	VolumeSize int64       `json:"volume_size"`
 	Extents    int64       `json:"extents"`
 	DataBytes  int64       `json:"data_bytes"`
@@ -89,7 +90,7 @@ func summarise(verified []apply.Verified) summary {
 	s := summary{BasesChecked: len(verified) > 1 && verified[0].Header.Kind == format.Full}
 	for _, v := range verified {
 		s.Patches = append(s.Patches, patchSummary{
-			Patch: v.Name, PatchID: v.Header.ID.String(), Kind: v.Header.Kind, Whole: !v.NoEnd,
+			Patch: v.Name, PatchID: v.Header.ID.String(), Kind: v.Header.Kind, Whole: !v.NoEnd, Torn: v.Torn,
 			VolumeSize: v.Header.VolumeSize, Extents: v.Totals.Extents,
 			DataBytes: v.Totals.DataBytes, ZeroBytes: v.Totals.ZeroBytes, PatchBytes: v.Size,
 		})

@@ -1,0 +1,249 @@
+package apply
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/cespare/xxhash/v2"
+
+	"lvmsync/format"
+)
+
+// What a crash can leave torn at the end of an undo patch (docs/format.md, "Undo patches
+// without an end").
+const (
+	// maxUndoTail is how much of the file that is, in bytes.
+	maxUndoTail = 64 << 20
+	// maxUndoUnsafe is how much its whole segments can have saved there, in bytes: a batch
+	// that is being made durable and one that is being saved. Each may be larger by the
+	// data of a segment and a piece of a zero extent, which are saved in one go.
+	maxUndoUnsafe = 2 * (undoBatch + format.MaxSegmentData + undoBatch)
+)
+
+const _ = uint(maxUndoTail - maxUndoUnsafe - maxUndoUnsafe/8) // tables and headers
+
+// A damage is what is known of an undo patch that lacks its end, or is damaged.
+type damage struct {
+	force      bool // use what is whole of it all the same
+	prefixOnly bool // but nothing that only its base hashes vouch for
+
+	told    bool            // that it has no end
+	from    int64           // where the first thing is that isn't understood, in bytes
+	skipped int64           // bytes of whole segments that nothing vouches for
+	unread  int64           // bytes that are not understood, from there on
+	why     error           // what is wrong there
+	salvage *format.Salvage // what is read now instead; nil: the patch itself
+}
+
+// A DamagedUndoError means that an undo patch is damaged where a crash can't have torn
+// it: what it doesn't hold any more would not be taken back.
+type DamagedUndoError struct {
+	From   int64  // where the damage is, in bytes
+	Left   int64  // bytes from there to the end
+	Reason string // why a crash can't be the cause
+	Err    error  // what is wrong there
+}
+
+// Error says so.
+func (e *DamagedUndoError) Error() string {
+	return fmt.Sprintf("%v; a crash can't have left it so: of the %d bytes from byte %d on, %s", e.Err, e.Left, e.From, e.Reason)
+}
+
+// Unwrap gives what is wrong: the error matches [format.ErrCorrupt].
+func (e *DamagedUndoError) Unwrap() error { return e.Err }
+
+// mayLackEnd tells whether it's an undo patch that has no trailer.
+func (in *input) mayLackEnd() bool {
+	return in.header.Kind == format.Undo && in.at != nil && !format.HasTrailer(in.at, in.size)
+}
+
+// torn deals with an error of reading the patch. If it's only the end that an undo patch
+// lacks since the machine died, or damage that is to be overlooked, it returns nil, and
+// what is left comes from salvaged. What comes through a pipe has been read from
+// somewhere: there, a missing end is that of the transfer.
+func (in *input) torn(err error) error {
+	var corrupt *format.CorruptError
+	var truncated *format.TruncatedError
+	switch {
+	case in.header.Kind != format.Undo || in.at == nil:
+		return err
+	case errors.As(err, &corrupt):
+		in.from = corrupt.Offset
+	case errors.As(err, &truncated):
+		in.from = truncated.Start
+	default:
+		return err
+	}
+	in.why = err
+	if damaged := in.isDamaged(); damaged != nil {
+		if !in.force {
+			return damaged
+		}
+		return in.startSalvage(in.prefixOnly)
+	}
+	in.unread = in.size - in.from
+	if !in.told {
+		in.told = true
+		in.warn(fmt.Sprintf("%s has no end, as is left behind by a crash, and takes back as much as it holds; %d bytes at its end are not understood: %v",
+			in.name, in.unread, err))
+	}
+	return in.startSalvage(true)
+}
+
+// isDamaged tells why what is wrong with the undo patch was not left behind by a crash, as
+// far as its file shows. A file whose last part was not durable when the machine died may
+// have anything there, but no trailer: that is written when all else is durable.
+func (in *input) isDamaged() error {
+	left := in.size - in.from
+	if format.HasTrailer(in.at, in.size) {
+		return in.why // it isn't unfinished
+	}
+	if left > maxUndoTail {
+		return in.damaged(fmt.Sprintf("no more than the last %d can be torn", maxUndoTail))
+	}
+	saved := int64(0)
+	err := in.behind(func(s *format.Segment) (bool, error) {
+		for _, r := range s.Records {
+			saved += r.Len
+		}
+		return saved <= maxUndoUnsafe, nil
+	})
+	switch {
+	case errors.Is(err, format.ErrSalvage):
+		return in.damaged(err.Error())
+	case err != nil:
+		return err
+	case saved > maxUndoUnsafe:
+		return in.damaged(fmt.Sprintf("whole segments hold more than the %d bytes of the volume that are saved before it is made durable", maxUndoUnsafe))
+	}
+	return nil
+}
+
+func (in *input) damaged(reason string) error {
+	return &DamagedUndoError{From: in.from, Left: in.size - in.from, Reason: reason, Err: in.why}
+}
+
+// behind looks at the whole segments behind the damage until look has seen enough.
+func (in *input) behind(look func(*format.Segment) (more bool, err error)) error {
+	s, err := format.NewSalvage(in.at, in.size, in.header, in.from, in.end)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	for {
+		segment, err := s.Next()
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if more, err := look(segment); err != nil || !more {
+			return err
+		}
+	}
+}
+
+// reaches makes sure that an undo patch without its end goes as far as the destination
+// was overwritten, once the patch has been read. What a segment has saved is overwritten
+// when the segment, and all before it, is durable: if that has been done with what a
+// segment behind the damage holds, no crash can have torn what is before it.
+func (in *input) reaches(ctx context.Context, d *destination) error {
+	if !in.told || in.force || in.unread == 0 {
+		return nil
+	}
+	reason := ""
+	err := in.behind(func(s *format.Segment) (bool, error) {
+		for r, old := range s.All() {
+			over, err := d.overwritten(ctx, r, old)
+			if err != nil {
+				return false, err
+			}
+			if over {
+				reason = fmt.Sprintf("a whole segment holds what byte %d of the volume has been overwritten since", r.Off)
+				return false, nil
+			}
+		}
+		return true, nil
+	})
+	if err == nil && reason != "" {
+		err = in.damaged(reason)
+	}
+	return err
+}
+
+// overwritten tells whether the destination holds what the patch did to an extent that
+// an undo patch has saved, and not what was there before.
+func (d *destination) overwritten(ctx context.Context, r format.Record, old []byte) (bool, error) {
+	if !r.HasBase || r.End() > d.size || r.Len > format.MaxSegmentData {
+		return false, nil
+	}
+	now := make([]byte, r.Len)
+	if err := readFull(ctx, d, now, r.Off); err != nil {
+		return false, err
+	}
+	if old == nil {
+		old = make([]byte, r.Len)
+	}
+	return xxhash.Sum64(now) == r.BaseHash && !bytes.Equal(now, old), nil
+}
+
+// startSalvage ends the reading of the patch itself. What is whole behind the damage
+// comes then, unless nothing shall.
+func (in *input) startSalvage(nothing bool) error {
+	from := in.from
+	if nothing {
+		from = in.size
+	}
+	var err error
+	in.salvage, err = format.NewSalvage(in.at, in.size, in.header, from, in.end)
+	return err
+}
+
+func (in *input) endSalvage() {
+	if in.salvage != nil {
+		in.salvage.Close()
+		in.salvage = nil
+	}
+}
+
+// salvaged returns the next whole segment behind the damage. Only base hashes vouch for
+// its place: without them it could be anybody's.
+func (in *input) salvaged() (*format.Segment, error) {
+	for {
+		s, err := in.salvage.Next()
+		if err == io.EOF {
+			in.tellMissing()
+		}
+		if err != nil || allHaveBase(s) {
+			return s, err
+		}
+		in.skipped += in.salvage.At() - s.Offset
+	}
+}
+
+func allHaveBase(s *format.Segment) bool {
+	for _, r := range s.Records {
+		if !r.HasBase {
+			return false
+		}
+	}
+	return true
+}
+
+// tellMissing says, when all of a damaged undo patch has been read, how much is missing.
+func (in *input) tellMissing() {
+	if in.told {
+		return
+	}
+	in.told = true
+	in.unread = in.salvage.Missed() + in.skipped
+	if in.prefixOnly {
+		in.unread = in.size - in.from
+	}
+	in.warn(fmt.Sprintf("forced: %s is damaged, and takes back what is whole of it only; %d bytes of it are not understood, "+
+		"and what they had saved stays as it is: %v", in.name, in.unread, in.why))
+}
