@@ -243,8 +243,8 @@ func waitFor(t *testing.T, path string, e format.Extent, shall []byte) {
 	}
 }
 
-// A patch that can't be spooled is not applied. If it could, from memory, though the
-// disk had failed, it's applied rightly.
+// A patch that can't be spooled is not applied, though it could be read from memory when the
+// disk has failed.
 func TestFailingSpool(t *testing.T) {
 	vg := newVG(t, "badspool", 1)
 	dest, disk := plain(t, vg, "dest", failSize), plain(t, vg, "disk", scratchSize)
@@ -258,7 +258,7 @@ func TestFailingSpool(t *testing.T) {
 	}{
 		{"no room", func(s scratch) { s.fill(t, 300*kib) }, 1, "no space left on device"},
 		{"gone", func(s scratch) { s.fail(t, "0") }, 1, "create a spool file in"},
-		{"bad", func(s scratch) { s.fail(t, "1 error_writes") }, 0, ""},
+		{"bad", func(s scratch) { s.fail(t, "1 error_writes") }, 1, "flush the spool file: input/output error"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			put(t, dest, p.old)

@@ -74,7 +74,8 @@ func record(t *testing.T, patch, under, log string, cache bool) []logged {
 	for _, m := range []mapped{undo, dest, whole} { // the log is whole when the last is gone
 		m.remove(t)
 	}
-	return readLog(t, log)
+	list, _ := readLog(t, log)
+	return list
 }
 
 // writeThrough makes the kernel believe that a device has no cache, so that it

@@ -28,15 +28,15 @@ const (
 	flagMeta   = 16 // a file system says that it is not content
 )
 
-// readLog reads the log that a device holds.
-func readLog(t *testing.T, path string) []logged {
+// readLog reads the log that a device holds, and tells before which of its entries there
+// are marks.
+func readLog(t *testing.T, path string) (list []logged, marks []int) {
 	t.Helper()
 	const sector = 512
 	b, le := whole(t, path), binary.LittleEndian
 	if le.Uint64(b) != logMagic || le.Uint64(b[8:]) != logVersion || le.Uint32(b[24:]) != sector {
 		t.Fatalf("no log of writes: % x", b[:32])
 	}
-	var list []logged
 	entries := le.Uint64(b[16:])
 	for b = b[sector:]; entries > 0; entries-- {
 		flags := le.Uint64(b[16:])
@@ -49,7 +49,9 @@ func readLog(t *testing.T, path string) []logged {
 		e.data, b = slices.Clone(b[:n]), b[n:]
 		if flags&flagMark == 0 {
 			list = append(list, e)
+		} else {
+			marks = append(marks, len(list))
 		}
 	}
-	return list
+	return list, marks
 }
