@@ -87,8 +87,8 @@ func (in *input) torn(err error) error {
 	in.unread = in.size - in.from
 	if !in.told {
 		in.told = true
-		in.warn(fmt.Sprintf("%s has no end, as is left behind by a crash, and takes back as much as it holds; %d bytes at its end are not understood: %v",
-			in.name, in.unread, err))
+		in.warn(fmt.Sprintf("%s has no end, as is left behind by a crash, and takes back as much as it holds: %v; %d bytes at its end are not understood",
+			in.name, err, in.unread))
 	}
 	return in.startSalvage(true)
 }

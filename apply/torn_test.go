@@ -102,8 +102,7 @@ func TestDamagedUndoOfDestination(t *testing.T) {
 	for name, behind := range inSegment {
 		t.Run(name, func(t *testing.T) {
 			bad := e.flipped(at, behind)
-			torn := fmt.Sprintf("has no end, as is left behind by a crash, and takes back as much as it holds; %d bytes at its end are not understood: ",
-				int64(len(bad))-e.segments[at].Offset)
+			torn := fmt.Sprintf("; %d bytes at its end are not understood", int64(len(bad))-e.segments[at].Offset)
 			v, warnings, err := verify(t, bytes.NewReader(bad))
 			if err != nil || !v[0].NoEnd || v[0].Torn != int64(len(bad))-e.segments[at].Offset || len(warnings) != 1 || !strings.Contains(warnings[0], torn) {
 				t.Errorf("%+v, %v, %q", v, err, warnings)

@@ -16,7 +16,7 @@ const (
 	goldenDir = "../testdata/golden"
 )
 
-var vectors = slices.Concat(headerVectors, jsonVectors, frameVectors, orderVectors, endVectors)
+var vectors = slices.Concat(headerVectors, jsonVectors, frameVectors, orderVectors, endVectors, undoVectors)
 
 // glob finds the files of testdata that a test needs. None is a failure.
 func glob(t testing.TB, pattern string) []string {

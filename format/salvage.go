@@ -122,14 +122,14 @@ func (s *Salvage) segment(place int64) (seg *Segment, n int64, err error) {
 	}
 	effort := int64(len(f.bytes))
 	if err == nil {
-		seg = &Segment{Offset: place, frame: f.bytes, content: f.content}
+		b := &body{offset: place, frame: f.bytes, content: f.content}
 		effort += int64(f.content)
-		err = seg.decode(s.dec)
+		err = b.decode(s.dec)
+		seg = &Segment{Records: b.records, Data: b.data, Offset: place}
 		order := s.order
 		for i := 0; err == nil && i < len(seg.Records); i++ {
 			err = order.addRecord(seg.Records[i])
 		}
-		seg.frame = nil
 	}
 	if err == nil {
 		return seg, int64(len(f.bytes)), nil

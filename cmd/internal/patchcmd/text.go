@@ -25,9 +25,12 @@ func (p patchInfo) text() string {
 	h, t := p.Header.Shown(), p.Totals
 	end := ""
 	if p.NoEnd {
-		end = fmt.Sprintf("without its end, the last %s not understood", count(p.Torn, "byte"))
+		end = "without its end"
 	}
 	row("patch", shown(p.Name), bytesOf(p.Size), end)
+	if p.NoEnd {
+		row("torn", count(p.Torn, "byte")+" at its end, not understood")
+	}
 	row("kind", string(h.Kind))
 	row("id", h.ID.String())
 	row("volume", named(h.Source.VG, h.Source.LV), prefixed("UUID ", h.Source.LVUUID), prefixed("group's UUID ", h.Source.VGUUID))
