@@ -32,6 +32,7 @@ type damage struct {
 
 	told    bool            // that it has no end
 	from    int64           // where the first thing is that isn't understood, in bytes
+	found   bool            // there is more behind what isn't understood, or it is damaged for sure
 	skipped int64           // bytes of whole segments that nothing vouches for
 	unread  int64           // bytes that are not understood, from there on
 	why     error           // what is wrong there
@@ -78,19 +79,27 @@ func (in *input) torn(err error) error {
 		return err
 	}
 	in.why = err
-	if damaged := in.isDamaged(); damaged != nil {
-		if !in.force {
-			return damaged
-		}
+	damaged := in.isDamaged()
+	if in.force {
+		in.found = damaged != nil
 		return in.startSalvage(in.prefixOnly)
 	}
-	in.unread = in.size - in.from
-	if !in.told {
-		in.told = true
-		in.warn(fmt.Sprintf("%s has no end, as is left behind by a crash, and takes back as much as it holds: %v; %d bytes at its end are not understood",
-			in.name, err, in.unread))
+	if damaged != nil {
+		return damaged
 	}
+	in.tellTorn()
 	return in.startSalvage(true)
+}
+
+// tellTorn says that the undo patch has no end.
+func (in *input) tellTorn() {
+	if in.told {
+		return
+	}
+	in.told = true
+	in.unread = in.size - in.from
+	in.warn(fmt.Sprintf("%s has no end, as is left behind by a crash, and takes back as much as it holds: %v; %d bytes at its end are not understood",
+		in.name, in.why, in.unread))
 }
 
 // isDamaged tells why what is wrong with the undo patch was not left behind by a crash, as
@@ -218,6 +227,7 @@ func (in *input) salvaged() (*format.Segment, error) {
 		if err == io.EOF {
 			in.tellMissing()
 		}
+		in.found = in.found || err == nil
 		if err != nil || allHaveBase(s) {
 			return s, err
 		}
@@ -236,6 +246,9 @@ func allHaveBase(s *format.Segment) bool {
 
 // tellMissing says, when all of a damaged undo patch has been read, how much is missing.
 func (in *input) tellMissing() {
+	if !in.found {
+		in.tellTorn()
+	}
 	if in.told {
 		return
 	}

@@ -28,7 +28,7 @@ type Salvage struct {
 
 // maxSalvageEffort bounds the bytes that are decompressed of what turns out to be no
 // segment: a file can be made so that every byte of it looks like the start of one.
-const maxSalvageEffort = 4 << 30
+const maxSalvageEffort = 1 << 30
 
 // ErrSalvage means that too much looks like a segment and is none.
 var ErrSalvage = errors.New("too much in it looks like segments and is none")
