@@ -291,3 +291,57 @@ func TestUndoInMemory(t *testing.T) {
 		}
 	}
 }
+
+// The same on a real file system, whose device is full for a while: what it lost is gone
+// once it has been mounted again.
+func TestUndoOnFullDevice(t *testing.T) {
+	vol := largeVolume(6 * undoBatch / mib)
+	vol.header.Kind = format.Delta
+	patch, _ := vol.patch(t)
+	base := garbage(vol.header.VolumeSize)
+	small := mount(t, "tmpfs", "none", fmt.Sprintf("size=%d", 16*undoBatch))
+	dev := loopDevice(t, sparse(t, small, 32*undoBatch))
+	command(t, "mkfs.ext4", "-q", "-J", "size=4", "-m", "0", "-E", "nodiscard", dev)
+	dir := mount(t, "ext4", dev, "errors=continue")
+	r := newRun(image(t, quickDir(t), base))
+	r.Undo = filepath.Join(dir, "undo")
+	rest, flushed := filepath.Join(small, "rest"), 0
+	r.files.Sync = func(f *os.File) error {
+		err := f.Sync()
+		if flushed++; flushed == 3 { // a batch, the folder, a batch
+			fillDisk(t, rest)
+		}
+		return err
+	}
+	r.do(t.Context(), bytes.NewReader(patch))
+	if p := r.wantPartial(t); p.Undo != r.Undo || !strings.Contains(r.err.Error(), "flush the undo patch "+r.Undo) {
+		t.Errorf("%+v: %v", p, r.err)
+	}
+	if err := os.Remove(rest); err != nil {
+		t.Fatal(err)
+	}
+	command(t, "umount", dir)
+	command(t, "mount", dev, dir)
+	undo, err := os.Open(r.Undo)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer undo.Close()
+	apply(t, r.Destination, undo).wantWarning(t, "has no end")
+	wantContent(t, r.Destination, base)
+}
+
+// fillDisk takes all the room of a file system.
+func fillDisk(t *testing.T, path string) {
+	t.Helper()
+	f, err := os.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	for size := mib; size > 0; { // the last of it in small pieces
+		if _, err := f.Write(make([]byte, size)); err != nil {
+			size /= 2
+		}
+	}
+}
