@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -211,87 +210,6 @@ func TestTrailerComesLast(t *testing.T) {
 	}
 }
 
-// An undo patch of nothing isn't kept: there is nothing to take back.
-func TestEmptyUndo(t *testing.T) {
-	vol := manySegments()
-	patch, _ := vol.patch(t)
-	for name, open := range map[string]func() io.Reader{
-		"file": func() io.Reader { return bytes.NewReader(patch) },
-		"pipe": func() io.Reader { return pipe(patch) },
-	} {
-		t.Run(name, func(t *testing.T) {
-			dir := t.TempDir()
-			now := vol.onto(garbage(mib), len(vol.segments))
-			r := newRun(image(t, dir, now))
-			r.Undo = filepath.Join(dir, "undo")
-			if r.do(t.Context(), open()); r.err != nil || r.report.Undo {
-				t.Errorf("%v, %+v", r.err, r.report)
-			}
-			if left := names(t, dir); len(left) != 1 {
-				t.Errorf("left: %q", left)
-			}
-		})
-	}
-}
-
-// A dry run refuses an undo patch that can't be made.
-func TestDryRunOfUndo(t *testing.T) {
-	patch, _ := manySegments().patch(t)
-	dir := t.TempDir()
-	readOnly := mount(t, "tmpfs", "none", "ro,size=1m")
-	path := image(t, dir, garbage(mib))
-	for undo, want := range map[string]error{
-		filepath.Join(dir, "undo"):                   nil,
-		filepath.Join(dir, "missing/undo"):           unix.ENOENT,
-		filepath.Join(path, "undo"):                  unix.ENOTDIR,
-		filepath.Join(readOnly, "undo"):              unix.EROFS,
-		filepath.Join(dir, strings.Repeat("u", 256)): unix.ENAMETOOLONG,
-		path: ErrUndoExists,
-	} {
-		for _, dry := range []bool{true, false} {
-			r := newRun(path)
-			r.Undo, r.DryRun = undo, dry
-			if r.do(t.Context(), bytes.NewReader(patch)); !errors.Is(r.err, want) {
-				t.Errorf("%s, dry run %t: %v, want %v", undo, dry, r.err, want)
-			}
-		}
-	}
-}
-
-// An undo patch in memory is no way back after a power cut.
-func TestUndoInMemory(t *testing.T) {
-	vol := manySegments()
-	patch, _ := vol.patch(t)
-	tmpfs := mount(t, "tmpfs", "none", "size=16m")
-	ramfs := mount(t, "ramfs", "none", "mode=755")
-	disk := filepath.Join(tmpfs, "disk")
-	if err := os.WriteFile(disk, make([]byte, 8*mib), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	command(t, "mkfs.ext4", "-q", disk)
-	ext4 := mount(t, "ext4", loopDevice(t, disk), "rw")
-	warnings := map[string]string{
-		tmpfs: "is kept in memory (a tmpfs): after a power cut there is no way back",
-		ramfs: "is kept in memory (a ramfs)",
-		ext4:  "is kept in memory (a tmpfs)",
-	}
-	var st unix.Statfs_t
-	if err := unix.Statfs(t.TempDir(), &st); err == nil && st.Type != unix.TMPFS_MAGIC {
-		warnings[t.TempDir()] = ""
-	}
-	for dir, warning := range warnings {
-		for _, dry := range []bool{true, false} {
-			path := image(t, t.TempDir(), garbage(mib))
-			r := newRun(path)
-			r.Undo, r.DryRun = filepath.Join(dir, "undo"), dry
-			if r.do(t.Context(), bytes.NewReader(patch)); r.err != nil {
-				t.Fatal(r.err)
-			}
-			r.wantWarning(t, warning)
-		}
-	}
-}
-
 // The same on a real file system, whose device is full for a while: what it lost is gone
 // once it has been mounted again.
 func TestUndoOnFullDevice(t *testing.T) {
@@ -301,15 +219,19 @@ func TestUndoOnFullDevice(t *testing.T) {
 	base := garbage(vol.header.VolumeSize)
 	small := mount(t, "tmpfs", "none", fmt.Sprintf("size=%d", 16*undoBatch))
 	dev := loopDevice(t, sparse(t, small, 32*undoBatch))
-	command(t, "mkfs.ext4", "-q", "-J", "size=4", "-m", "0", "-E", "nodiscard", dev)
+	command(t, "mkfs.ext4", "-q", "-J", "size=4", "-m", "0",
+		"-E", "nodiscard,lazy_itable_init=0,lazy_journal_init=0", dev) // else the journal has no room, either
 	dir := mount(t, "ext4", dev, "errors=continue")
 	r := newRun(image(t, quickDir(t), base))
 	r.Undo = filepath.Join(dir, "undo")
 	rest, flushed := filepath.Join(small, "rest"), 0
 	r.files.Sync = func(f *os.File) error {
 		err := f.Sync()
-		if flushed++; flushed == 3 { // a batch, the folder, a batch
+		switch flushed++; {
+		case flushed == 3: // a batch, the folder, a batch
 			fillDisk(t, rest)
+		case err != nil:
+			_ = os.Remove(rest)
 		}
 		return err
 	}
@@ -317,8 +239,8 @@ func TestUndoOnFullDevice(t *testing.T) {
 	if p := r.wantPartial(t); p.Undo != r.Undo || !strings.Contains(r.err.Error(), "flush the undo patch "+r.Undo) {
 		t.Errorf("%+v: %v", p, r.err)
 	}
-	if err := os.Remove(rest); err != nil {
-		t.Fatal(err)
+	if _, err := os.Stat(rest); err == nil {
+		t.Error("the disk was not full")
 	}
 	command(t, "umount", dir)
 	command(t, "mount", dev, dir)
