@@ -2,6 +2,7 @@
 package patchcmd
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 
