@@ -1,0 +1,268 @@
+package devmapper
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// A ThinPart is a part of a block device that lies in a thin pool, with only other devices in between.
+type ThinPart struct {
+	Off, Len int64 // the part, in bytes
+	Block    int64 // size of the pool's blocks, in bytes
+	First    int64 // where in the device one of them begins, or would: before Off, too, and below 0
+	Zeroes   bool  // the pool zeroes a block before it is first written in part
+	// Direct is true if the device itself is a thin volume without an external origin: what is unmapped there reads as
+	// zeros, and what doesn't is mapped.
+	Direct bool
+	Pool   string // names the pool to people
+}
+
+// ErrUnknownPool means that a device stands on a thin pool which does not zero its blocks, or may do so, and where
+// in the device those begin can't be told.
+var ErrUnknownPool = errors.New("cannot tell where blocks of a thin pool begin")
+
+// kernelTable is where tables come from. A variable, so that tests can show what this machine does not have.
+var kernelTable = KernelTable
+
+// maxLayers bounds how many devices stand on one another.
+const maxLayers = 32
+
+// ThinParts finds the parts of a block device that lie in thin pools, in order. It asks the kernel alone.
+func ThinParts(dev DevNum) ([]ThinPart, error) {
+	found, err := thinParts(dev, maxLayers)
+	if err != nil {
+		return nil, err
+	}
+	found = joined(found)
+	var parts []ThinPart
+	for i, p := range found {
+		if !p.Zeroes && slices.ContainsFunc(found[:i], p.sharesBlock) {
+			return nil, fmt.Errorf("%w: different parts of it lie in one block of %s", ErrUnknownPool, p.Pool)
+		}
+		parts = append(parts, p.ThinPart)
+	}
+	return parts, nil
+}
+
+// volumePart is a part of a device and where it is in a thin volume.
+type volumePart struct {
+	ThinPart
+	volume DevNum
+	at     int64
+}
+
+// joined makes one of parts that follow one another in a volume, too.
+func joined(parts []volumePart) (fewer []volumePart) {
+	for _, p := range parts {
+		if n := len(fewer) - 1; n >= 0 {
+			last := &fewer[n]
+			if last.volume == p.volume && last.Off+last.Len == p.Off && last.at+last.Len == p.at {
+				last.Len += p.Len
+				continue
+			}
+		}
+		fewer = append(fewer, p)
+	}
+	return fewer
+}
+
+// sharesBlock tells whether two parts have bytes in one block of a volume.
+func (p volumePart) sharesBlock(q volumePart) bool {
+	first := func(p volumePart) int64 { return p.at / p.Block }
+	last := func(p volumePart) int64 { return (p.at + p.Len - 1) / p.Block }
+	return p.volume == q.volume && first(p) <= last(q) && first(q) <= last(p)
+}
+
+func thinParts(dev DevNum, layers int) ([]volumePart, error) {
+	if layers == 0 {
+		return nil, fmt.Errorf("device %s: too many devices on one another", dev)
+	}
+	if !dev.isMapped() {
+		below, at, ok, err := belowPlain(dev, layers)
+		if err != nil || !ok {
+			return nil, err
+		}
+		parts, err := thinParts(below, layers-1)
+		return window(parts, at, maxLength, 0), err
+	}
+	table, err := kernelTable(dev)
+	if err != nil {
+		return partsUnasked(dev, layers, err)
+	}
+	var parts []volumePart
+	for _, t := range table {
+		p, err := targetParts(dev, t, layers-1)
+		if err != nil {
+			return nil, err
+		}
+		parts = append(parts, p...)
+	}
+	return parts, nil
+}
+
+const maxLength = 1<<63 - 1
+
+// window is what parts of a device become in another one that shows its bytes from "from" on, length of them, at "at".
+func window(parts []volumePart, from, length, at int64) (seen []volumePart) {
+	for _, p := range parts {
+		start, end := max(p.Off, from), p.Off+p.Len
+		if end-from > length {
+			end = from + length
+		}
+		if start >= end {
+			continue
+		}
+		shift := at - from
+		p.at += start - p.Off
+		p.Off, p.Len, p.First = start+shift, end-start, p.First+shift
+		p.Direct = false // a discard may not come through, and whose zeros these are isn't known
+		seen = append(seen, p)
+	}
+	return seen
+}
+
+// belowPlain finds what a partition, or a loop device over a device, is a part of, and where that begins, in bytes.
+func belowPlain(dev DevNum, layers int) (below DevNum, at int64, ok bool, err error) {
+	dir, err := filepath.EvalSymlinks(dev.sysDir())
+	if err != nil {
+		return DevNum{}, 0, false, nil // gone, or without sysfs: nothing is known to be below
+	}
+	if _, err := os.Stat(filepath.Join(dir, "partition")); err == nil {
+		below, err = readDevNum(filepath.Dir(dir))
+		if err != nil {
+			return DevNum{}, 0, false, err
+		}
+		start, err := readNumber(filepath.Join(dir, "start"))
+		return below, start * 512, err == nil, err
+	}
+	if _, err := os.Stat(filepath.Join(dir, "loop")); err == nil {
+		return belowLoop(dev)
+	}
+	return DevNum{}, 0, false, opaque(dev, "another device", layers)
+}
+
+// belowLoop asks the loop device itself: the name of its backing device may mean another by now.
+func belowLoop(dev DevNum) (below DevNum, at int64, ok bool, err error) {
+	f, err := os.Open(dev.Path())
+	if err != nil {
+		return DevNum{}, 0, false, err
+	}
+	defer f.Close()
+	info, err := unix.IoctlLoopGetStatus64(int(f.Fd()))
+	if errors.Is(err, unix.ENXIO) {
+		return DevNum{}, 0, false, nil // nothing behind it
+	}
+	if err != nil {
+		return DevNum{}, 0, false, fmt.Errorf("ask %s for what is behind it: %w", dev.Path(), err)
+	}
+	if info.Rdevice == 0 { // a file: its file system answers for what isn't written
+		return DevNum{}, 0, false, nil
+	}
+	return DevNum{unix.Major(info.Rdevice), unix.Minor(info.Rdevice)}, int64(info.Offset), true, nil
+}
+
+// targetParts finds the parts of a target, in bytes of the device.
+func targetParts(dev DevNum, t Target, layers int) ([]volumePart, error) {
+	at, length := int64(t.Start)*512, int64(t.LengthSectors)*512
+	arg := func(i int) string { return t.Args[min(i, len(t.Args)-1)] }
+	switch {
+	case t.Type == "thin":
+		return thinPart(dev, t, at, length, layers)
+	case t.Type == "error" || t.Type == "zero" || len(t.Args) == 0:
+		return nil, nil
+	case t.Type == "linear" || t.Type == "flakey" || t.Type == "delay" || t.Type == "dust":
+		return below(arg(0), arg(1), at, length, layers)
+	case t.Type == "snapshot-origin" || t.Type == "log-writes":
+		return below(arg(0), "0", at, length, layers)
+	case t.Type == "crypt" && len(t.Args) >= 5:
+		return below(arg(3), arg(4), at, length, layers)
+	}
+	return nil, opaque(dev, t.Type, layers)
+}
+
+// thinPart is a thin volume. A pool that itself lies in one without zeroing is beyond what is dealt with.
+func thinPart(dev DevNum, t Target, at, length int64, layers int) ([]volumePart, error) {
+	thin, err := ParseThinTarget(t)
+	if err != nil {
+		return nil, err
+	}
+	table, err := kernelTable(thin.Pool)
+	if err != nil {
+		return nil, err
+	}
+	if len(table) != 1 {
+		return nil, fmt.Errorf("table of the thin pool %s: %d lines, not one", thin.Pool, len(table))
+	}
+	pool, err := ParsePoolTarget(table[0])
+	if err != nil {
+		return nil, err
+	}
+	zeroes := !slices.Contains(pool.Features, "skip_block_zeroing")
+	inner, err := thinParts(pool.Data, layers)
+	if err != nil {
+		return nil, err
+	}
+	if !zeroes && slices.ContainsFunc(inner, unzeroed) {
+		return nil, fmt.Errorf("%w: %s lies in another one", ErrUnknownPool, thin.Pool.label())
+	}
+	part := ThinPart{Off: at, Len: length, Block: int64(pool.BlockSectors) * 512, First: at, Zeroes: zeroes,
+		Direct: !thin.HasExternal, Pool: thin.Pool.label()}
+	return []volumePart{{part, dev, 0}}, nil
+}
+
+func unzeroed(p volumePart) bool { return !p.Zeroes }
+
+// below finds the parts of a target that shows another device from some sector on.
+func below(dev, start string, at, length int64, layers int) ([]volumePart, error) {
+	num, err := parseDevNum(dev)
+	if err != nil {
+		return nil, err
+	}
+	sectors, err := strconv.ParseUint(start, 10, 54)
+	if err != nil {
+		return nil, fmt.Errorf("%q is not a sector", start)
+	}
+	parts, err := thinParts(num, layers)
+	return window(parts, int64(sectors)*512, length, at), err
+}
+
+// opaque is an error if a device, whose bytes lie elsewhere in those beneath it, stands on a pool without zeroing.
+func opaque(dev DevNum, kind string, layers int) error {
+	slaves, err := dev.slaves()
+	if err != nil {
+		return err
+	}
+	for _, s := range slaves {
+		parts, err := thinParts(s, layers-1)
+		if err != nil {
+			return err
+		}
+		if i := slices.IndexFunc(parts, unzeroed); i >= 0 {
+			return fmt.Errorf("%w: it stands on %s, which does not zero its blocks, by way of %s", ErrUnknownPool, parts[i].Pool, kind)
+		}
+	}
+	return nil
+}
+
+// partsUnasked does without the table of a device, for which a program may lack the right: what stands on no other
+// device of device-mapper is in no thin pool, and LVM marks its own.
+func partsUnasked(dev DevNum, layers int, reason error) ([]volumePart, error) {
+	slaves, err := dev.slaves()
+	if err != nil {
+		return nil, err
+	}
+	ours := strings.HasPrefix(dev.uuid(), "LVM-")
+	for _, s := range slaves {
+		if s.isMapped() && (!ours || !strings.HasPrefix(s.uuid(), "LVM-") || strings.HasSuffix(s.uuid(), "-tpool")) {
+			return nil, fmt.Errorf("%w: %w", ErrUnknownPool, reason)
+		}
+	}
+	return nil, opaque(dev, "device-mapper", layers)
+}
