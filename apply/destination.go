@@ -24,6 +24,7 @@ type destination struct {
 	size     int64 // in bytes
 	isDevice bool
 	isThin   bool
+	blocks   poolBlocks
 	created  bool
 	touched  bool // a write was tried
 	finished bool // it holds all that it shall
@@ -132,7 +133,9 @@ func (d *destination) check(st fs.FileInfo, volumeSize int64, o Options) error {
 		return fmt.Errorf("find the size of %s: %w", d.path, cause(err))
 	}
 	d.dropCache(o)
-	d.isThin = d.isDevice && o.System.IsThin(d.path)
+	if err := d.findThin(o); err != nil {
+		return err
+	}
 	return d.checkSize(volumeSize, o)
 }
 
@@ -182,6 +185,7 @@ func (d *destination) closeFiles() {
 	if d.in != nil {
 		d.in.close()
 	}
+	d.blocks.close()
 	for _, b := range d.backing {
 		b.Close()
 	}

@@ -26,19 +26,26 @@ type direct struct {
 // openDirect opens the destination once more, for reading past the cache where the
 // file system can do that.
 func openDirect(d *destination) (*direct, error) {
-	// This way it is the same file or device, whatever its name means by now.
-	name := fmt.Sprintf("/proc/self/fd/%d", d.f.Fd())
 	in := &direct{dest: d}
 	var err error
-	in.f, err = os.OpenFile(name, os.O_RDONLY|unix.O_DIRECT, 0)
+	in.f, err = openAgain(d, os.O_RDONLY|unix.O_DIRECT)
 	if errors.Is(err, unix.EINVAL) {
-		in.f, err = os.OpenFile(name, os.O_RDONLY, 0)
+		in.f, err = openAgain(d, os.O_RDONLY)
 		in.useCache()
 	}
 	if err != nil {
-		return nil, fmt.Errorf("open %s to read it: %w", d.path, cause(err))
+		return nil, err
 	}
 	return in, nil
+}
+
+// openAgain opens the same file or device once more, whatever its name means by now.
+func openAgain(d *destination, flags int) (*os.File, error) {
+	f, err := os.OpenFile(fmt.Sprintf("/proc/self/fd/%d", d.f.Fd()), flags, 0)
+	if err != nil {
+		return nil, fmt.Errorf("open %s once more: %w", d.path, cause(err))
+	}
+	return f, nil
 }
 
 // useCache gives up reading past the cache, and empties it as far as it can.

@@ -151,16 +151,17 @@ type fakeSystem struct {
 	source      format.Source
 	describeErr error
 	shares      bool
-	backing     []string // of which all belongs to the destination
-	dropped     int      // how often the cache was to be dropped
-	thin        bool
+	backing     []string   // of which all belongs to the destination
+	dropped     int        // how often the cache was to be dropped
+	thin        bool       // all of it, in a pool that zeroes its blocks
+	parts       []ThinPart // or these
+	thinErr     error
 }
 
 func (s *fakeSystem) Users(string) ([]User, int, error)                    { return s.users, s.unseen, s.usersErr }
 func (s *fakeSystem) Describe(string) (format.Source, error)               { return s.source, s.describeErr }
 func (s *fakeSystem) Shares(string, format.Source, []string) (bool, error) { return s.shares, nil }
 func (s *fakeSystem) DropCache(*os.File)                                   { s.dropped++ }
-func (s *fakeSystem) IsThin(string) bool                                   { return s.thin }
 
 func (s *fakeSystem) Backing(string, func(string)) (files []BackingFile, err error) {
 	for _, path := range s.backing {
@@ -171,6 +172,13 @@ func (s *fakeSystem) Backing(string, func(string)) (files []BackingFile, err err
 		files = append(files, BackingFile{f, path, true})
 	}
 	return files, nil
+}
+
+func (s *fakeSystem) Thin(string) ([]ThinPart, error) {
+	if s.thin {
+		return []ThinPart{{Len: 1 << 62, Block: 64 << 10, Zeroes: true, Direct: true}}, s.thinErr
+	}
+	return s.parts, s.thinErr
 }
 
 // A run is one call of Run with all that can be seen of it.

@@ -79,7 +79,7 @@ func FuzzApply(f *testing.F) {
 func checkModel(t *testing.T, source rand.Source) {
 	rnd := rand.New(source)
 	story := rnd.IntN(8)
-	r := &round{TB: t, world: newWorld(t, rnd), dir: quickDir(t)}
+	r := &round{TB: t, world: newWorld(t, rnd, 2), dir: quickDir(t)}
 	defer func() {
 		if t.Failed() {
 			t.Logf("story %d: %v", story, r.world)

@@ -20,15 +20,16 @@ type world struct {
 	chain []*modelPatch // the patches
 	names bool          // each patch names the one that it follows
 	exact bool          // patches may be exact
+	zeros int           // of 8 parts of what is made up, so many are zeros
 
 	create bool   // the destination doesn't exist
 	old    []byte // what the destination holds, zeros if it doesn't exist
 	new    []byte // what it shall hold
 }
 
-func newWorld(t testing.TB, rnd *rand.Rand) *world {
+func newWorld(t testing.TB, rnd *rand.Rand, zeros int) *world {
 	t.Helper()
-	w := &world{rnd: rnd, grid: format.SectorSize, names: rnd.IntN(4) > 0}
+	w := &world{rnd: rnd, grid: format.SectorSize, names: rnd.IntN(4) > 0, zeros: zeros}
 	patches := max(1, rnd.IntN(6)-1)
 	if rnd.IntN(2) == 0 {
 		w.grid = block
@@ -77,10 +78,10 @@ func (w *world) scribble(b []byte) {
 	noise := rand.NewChaCha8(seed)
 	for len(b) > 0 {
 		n := w.length(int64(len(b)))
-		switch w.rnd.IntN(4) {
-		case 0:
+		switch kind := w.rnd.IntN(8); {
+		case kind < w.zeros:
 			clear(b[:n])
-		case 1:
+		case kind%4 == 1:
 			copy(b[:n], bytes.Repeat(seed[:1], int(n)))
 		default:
 			noise.Read(b[:n])

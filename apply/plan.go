@@ -24,7 +24,7 @@ func (p *replay) plan(ctx context.Context, s *format.Segment, old []byte) error 
 		if e.Len = p.room(e); e.Kind == format.Zero {
 			err = p.planZero(ctx, e)
 		} else {
-			err = p.planData(e.Off, data[:e.Len], old[:e.Len])
+			err = p.planData(ctx, e.Off, data[:e.Len], old[:e.Len])
 			old = old[whole:]
 		}
 		if err != nil {
@@ -39,16 +39,18 @@ func (p *replay) plan(ctx context.Context, s *format.Segment, old []byte) error 
 }
 
 // planData plans to write those blocks of data that differ from what is there.
-func (p *replay) planData(off int64, data, old []byte) error {
+func (p *replay) planData(ctx context.Context, off int64, data, old []byte) error {
+	if p.undo != nil {
+		if err := p.save(ctx, off, old, data); err != nil {
+			return err
+		}
+	}
 	p.report.Right += int64(len(data))
 	for e, d := range format.Refine(off, data, old) {
 		p.report.Right -= e.Len
 		p.planned.changes = append(p.planned.changes, change{e, d})
 	}
-	if p.undo == nil {
-		return nil
-	}
-	return p.undo.add(off, old, data)
+	return nil
 }
 
 // planZero plans to make an extent zeros, as a whole unless it is zeros: the part
@@ -60,7 +62,7 @@ func (p *replay) planZero(ctx context.Context, e format.Extent) error {
 		e.Off, e.Len = part.End(), e.Len-part.Len
 		differs := false
 		err := pieces(part, func(off, n int64) error {
-			if differs && p.undo == nil {
+			if differs && (p.undo == nil || len(p.dest.blocks.parts) > 0) {
 				return nil // that's enough to know
 			}
 			old := p.piece[:n]
@@ -73,6 +75,9 @@ func (p *replay) planZero(ctx context.Context, e format.Extent) error {
 			}
 			if !differs || p.undo == nil {
 				return nil
+			}
+			if len(p.dest.blocks.parts) > 0 {
+				return p.saveZeros(ctx, part) // once is enough
 			}
 			return p.undo.add(off, old, zeros[:n])
 		})

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/cespare/xxhash/v2"
 	"golang.org/x/sync/errgroup"
@@ -47,7 +48,35 @@ func (r *readBack) add(ctx context.Context, s *format.Segment) error {
 	if err := r.dest.sync(); err != nil {
 		return err
 	}
-	return r.compare(ctx)
+	later := r.holdBack()
+	if err := r.compare(ctx); err != nil {
+		return err
+	}
+	for _, x := range later {
+		r.expect, r.bytes = append(r.expect, x), r.bytes+x.Len
+	}
+	return nil
+}
+
+// holdBack takes out what is in the block of a pool that the next write may be in, too:
+// it is read back when nothing more is written there.
+func (r *readBack) holdBack() (later []format.Record) {
+	end := r.expect[len(r.expect)-1].End()
+	for block := range r.dest.blocks.in(end-1, end) {
+		n := len(r.expect)
+		for n > 0 && r.expect[n-1].End() > block.Off {
+			n--
+		}
+		later = slices.Clone(r.expect[n:])
+		r.expect = r.expect[:n]
+		if first := &later[0]; first.Kind == format.Zero && first.Off < block.Off {
+			before := *first
+			before.Len = block.Off - before.Off
+			first.Off, first.Len = block.Off, first.Len-before.Len
+			r.expect = append(r.expect, before)
+		}
+	}
+	return later
 }
 
 // compare reads back what has been written and flushed since the last time.

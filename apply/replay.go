@@ -38,6 +38,8 @@ type replay struct {
 	old       [2][]byte // where looks read
 	zeros     spans
 	piece     []byte // and in a piece of a zero extent
+	block     []byte // and in a block of a pool
+	saved     int64  // blocks that end here or before need not be saved any more
 
 	planned    batch   // to be written once the undo patch is durable
 	committing outcome // of the batch before
@@ -72,6 +74,11 @@ func newReplay(c *chain, s segments, d *destination, u *undo, o Options) *replay
 		undo:      u,
 		zeros:     spans{dest: d},
 		piece:     alignedBuffer(pieceSize),
+	}
+	if first := c.patches[0].header; first.Kind == format.Full && !p.compare {
+		d.blocks.whole = format.Extent{Len: min(first.VolumeSize, d.size)}
+	} else if c.patches[0].header.Kind == format.Delta {
+		d.blocks.filling = func(pool string) { o.Warn(unzeroedWarning(d.path, pool, u)) }
 	}
 	if len(c.patches) == 1 {
 		p.base = newBaseCheck(d, c.patches[0].header, o.NoCheckBase)

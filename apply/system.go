@@ -24,9 +24,10 @@ type System interface {
 	// DropCache empties the page cache of an open block device, what other openers
 	// keep included, as far as that is harmless and this program may.
 	DropCache(device *os.File)
-	// IsThin tells whether a block device is a thin volume: what is discarded
-	// there is unmapped, and what is unmapped reads as zeros.
-	IsThin(path string) bool
+	// Thin lists the parts of a block device that lie in thin pools, in order. It
+	// fails where one that does not zero its blocks may be among them, and where
+	// those begin can't be told.
+	Thin(path string) ([]ThinPart, error)
 }
 
 // A User is somebody who uses a device or file.

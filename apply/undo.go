@@ -128,6 +128,28 @@ func (u *undo) addSector(off int64) error {
 	return u.append(format.Record{Extent: format.Extent{Off: off, Len: int64(len(b)), Kind: format.Data}}, b)
 }
 
+// addWhole saves all of old, which is what the destination holds from off on. What it
+// shall hold isn't told: if the power fails that may be anything.
+func (u *undo) addWhole(off int64, old []byte) error {
+	skip := min(max(u.saved-off, 0), int64(len(old)))
+	off, old = off+skip, old[skip:]
+	old = old[:max(0, min(int64(len(old)), u.size-off))]
+	for run, data := range format.Refine(off, old, nil) {
+		for run.Len > 0 {
+			e := run
+			if e.Kind == format.Data {
+				e.Len = min(e.Len, format.RefineSize)
+			}
+			n := min(e.Len, int64(len(data))) // none of zeros
+			if err := u.append(format.Record{Extent: e}, data[:n]); err != nil {
+				return err
+			}
+			run.Off, run.Len, data = e.End(), run.Len-e.Len, data[n:]
+		}
+	}
+	return nil
+}
+
 // append saves an extent.
 func (u *undo) append(r format.Record, data []byte) error {
 	s, err := u.room()

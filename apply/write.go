@@ -31,6 +31,9 @@ func (d *destination) write(b []byte, off int64) error {
 		return nil
 	}
 	d.touched = true
+	if err := d.settle(off, off+int64(len(b))); err != nil {
+		return d.fail(err)
+	}
 	if err := d.writeAt(b, off); err != nil {
 		return d.fail(err)
 	}
@@ -49,9 +52,13 @@ func (d *destination) write(b []byte, off int64) error {
 // writeAt writes b at off, for what is accounted for already.
 func (d *destination) writeAt(b []byte, off int64) error {
 	if n, err := d.f.WriteAt(b, off); err != nil {
-		return fmt.Errorf("write to %s at byte %d: %w", d.path, off+int64(n), cause(err))
+		return d.writeError(off+int64(n), err)
 	}
 	return nil
+}
+
+func (d *destination) writeError(off int64, err error) error {
+	return fmt.Errorf("write to %s at byte %d: %w", d.path, off, cause(err))
 }
 
 // turn waits for the window before and has the current one brought to the

@@ -1,7 +1,6 @@
 package apply
 
 import (
-	"bytes"
 	"errors"
 
 	"golang.org/x/sys/unix"
@@ -26,16 +25,29 @@ var zeros [zeroBuffer]byte
 // zero has [off, off+size) read as zeros once it has been synced: what is small is
 // written, what is large is left to makeZeros.
 func (d *destination) zero(off, size int64) error {
+	if d.blocks.have(off, off+size) {
+		return d.zeroInBlocks(off, size)
+	}
+	return d.zeroOutside(off, size)
+}
+
+// zeroOutside does that where no blocks need to be looked at.
+func (d *destination) zeroOutside(off, size int64) error {
 	if size < smallZero {
 		if !d.isDevice && d.isHole(off, off+size) {
 			return nil
 		}
 		return writeZeros(d.write, off, size)
 	}
+	return d.zeroLater(format.Extent{Off: off, Len: size, Kind: format.Zero})
+}
+
+// zeroLater leaves an extent to makeZeros.
+func (d *destination) zeroLater(e format.Extent) error {
 	d.touched = true
 	w := &d.window
-	w.zeros = append(w.zeros, format.Extent{Off: off, Len: size, Kind: format.Zero})
-	w.zeroed += size
+	w.zeros = append(w.zeros, e)
+	w.zeroed += e.Len
 	if w.zeroed < windowZeros {
 		return nil
 	}
@@ -53,7 +65,7 @@ func (d *destination) isHole(off, end int64) bool {
 func (d *destination) makeZeros(extents []format.Extent) error {
 	for _, e := range extents {
 		from, to := e.Off, e.End()
-		if d.isDevice {
+		if d.isDevice && !d.wholeBlocks(e) {
 			from, to = (from+zeroAlign-1)/zeroAlign*zeroAlign, to/zeroAlign*zeroAlign
 		}
 		err := writeZeros(d.writeAt, e.Off, from-e.Off)
@@ -83,6 +95,8 @@ func (d *destination) zeroAligned(off, size int64) error {
 	switch {
 	case d.isThin:
 		return d.discard(off, size)
+	case d.blocks.have(off, off+size):
+		return writeZeros(d.writeAt, off, size)
 	case unix.Fallocate(fd, unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE, off, size) == nil:
 		return nil
 	case d.isDevice && unix.Fallocate(fd, unix.FALLOC_FL_ZERO_RANGE|unix.FALLOC_FL_KEEP_SIZE, off, size) == nil:
@@ -96,8 +110,7 @@ func (d *destination) zeroAligned(off, size int64) error {
 // within the range, and the pool may be set to ignore discards. What came of the
 // discard is read back past the page cache, so its own error says nothing more.
 func (d *destination) discard(off, size int64) error {
-	arg := [2]uint64{uint64(off), uint64(size)}
-	_ = ioctlRange(d.f, unix.BLKDISCARD, &arg)
+	_ = d.unmap(off, size)
 	buf := alignedBuffer(zeroBuffer)
 	for end := off + size; off < end; {
 		n := min(zeroBuffer, end-off)
@@ -115,21 +128,19 @@ func (d *destination) discard(off, size int64) error {
 	return nil
 }
 
+// unmap discards a range.
+func (d *destination) unmap(off, size int64) error {
+	arg := [2]uint64{uint64(off), uint64(size)}
+	return ioctlRange(d.f, unix.BLKDISCARD, &arg)
+}
+
 // clear writes zeros where was, which is what was read at off, holds anything
 // else: what is unmapped shall stay so.
 func (d *destination) clear(was []byte, off int64) error {
-	for len(was) > 0 {
-		n := 0
-		for n < len(was) && !bytes.Equal(was[n:n+zeroAlign], zeros[:zeroAlign]) {
-			n += zeroAlign
-		}
-		if err := writeZeros(d.writeAt, off, int64(n)); err != nil {
+	for e := range format.Refine(off, zeros[:len(was)], was) {
+		if err := writeZeros(d.writeAt, e.Off, e.Len); err != nil {
 			return err
 		}
-		if n < len(was) {
-			n += zeroAlign // that one is zero
-		}
-		was, off = was[n:], off+int64(n)
 	}
 	return nil
 }

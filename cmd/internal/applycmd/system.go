@@ -1,7 +1,6 @@
 package applycmd
 
 import (
-	"context"
 	"fmt"
 	"os"
 
@@ -66,13 +65,16 @@ func (system) Backing(path string, warn func(string)) ([]apply.BackingFile, erro
 
 func (system) DropCache(device *os.File) { blockdev.DropCache(device) }
 
-// IsThin asks dmsetup. Where that is missing, nothing is known to be thin: it
-// then gets zeros written, which is right, too.
-func (system) IsThin(path string) bool {
+// Thin asks the kernel, for a destination needs no dmsetup.
+func (system) Thin(path string) ([]apply.ThinPart, error) {
 	id, err := blockdev.Identify(path)
-	if err != nil {
-		return false
+	if err != nil || !id.Device {
+		return nil, err
 	}
-	table, err := devmapper.TableOf(context.Background(), id.Major, id.Minor)
-	return err == nil && len(table) == 1 && table[0].Type == "thin"
+	found, err := devmapper.ThinParts(devmapper.DevNum{Major: id.Major, Minor: id.Minor})
+	var parts []apply.ThinPart
+	for _, p := range found {
+		parts = append(parts, apply.ThinPart(p))
+	}
+	return parts, err
 }

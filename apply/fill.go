@@ -1,0 +1,134 @@
+package apply
+
+import (
+	"bytes"
+	"errors"
+	"os"
+
+	"golang.org/x/sys/unix"
+
+	"lvmsync/format"
+)
+
+// fill writes what a block reads as, past the page cache: with one call where that is
+// zeros, which a killed program ends too, so that the block is whole or isn't mapped.
+// In a thin volume, one that reads as anything else is mapped already.
+func (d *destination) fill(block format.Extent, part ThinPart) error {
+	if !part.Direct {
+		return d.rewrite(block, part)
+	}
+	if !d.isZero(block) {
+		return nil
+	}
+	d.blocks.tell(part)
+	err := d.writePast(block)
+	if err != nil {
+		_ = d.unmap(block.Off, block.Len) // else it would be taken for one that holds something
+	}
+	return err
+}
+
+// tell tells once of a pool in which a block is filled.
+func (b *poolBlocks) tell(part ThinPart) {
+	if !b.filled && b.filling != nil {
+		b.filling(part.Pool)
+	}
+	b.filled = true
+}
+
+// isZero tells whether all of an extent reads as zeros. What can't be read doesn't.
+func (d *destination) isZero(e format.Extent) bool {
+	buf := directBuffers.Get().(*[]byte)
+	defer directBuffers.Put(buf)
+	for off := e.Off; off < e.End(); off += directSize {
+		b := (*buf)[:min(directSize, e.End()-off)]
+		if n, _ := d.ReadAt(b, off); n < len(b) || !bytes.Equal(b, zeros[:len(b)]) {
+			return false
+		}
+	}
+	return true
+}
+
+// rewrite writes what a block holds, piece by piece: it isn't known whether it is
+// mapped.
+func (d *destination) rewrite(block format.Extent, part ThinPart) error {
+	d.blocks.tell(part)
+	b := d.blocks.buffer(0)
+	for off := block.Off; off < block.End(); {
+		n := min(int64(len(b)), block.End()-off)
+		_, err := d.ReadAt(b[:n], off)
+		if err == nil {
+			err = d.writeVector([][]byte{b[:n]}, off)
+		}
+		if err != nil {
+			return err
+		}
+		off += n
+	}
+	return nil
+}
+
+// writePast writes zeros past the page cache.
+func (d *destination) writePast(e format.Extent) error {
+	b := d.blocks.buffer(0)
+	clear(b)
+	const most = 1024 // IOV_MAX
+	for off := e.Off; off < e.End(); {
+		var vector [][]byte
+		start := off
+		for ; off < e.End() && len(vector) < most; off += int64(len(vector[len(vector)-1])) {
+			vector = append(vector, b[:min(int64(len(b)), e.End()-off)])
+		}
+		if err := d.writeVector(vector, start); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// writeVector writes past the page cache; through it where a device's sectors are too
+// large for the place.
+func (d *destination) writeVector(vector [][]byte, off int64) error {
+	if d.blocks.out == nil {
+		out, err := openAgain(d, os.O_WRONLY|unix.O_DIRECT)
+		if err != nil {
+			return err
+		}
+		d.blocks.out = out
+	}
+	for len(vector) > 0 {
+		n, err := unix.Pwritev(int(d.blocks.out.Fd()), vector, off)
+		switch {
+		case errors.Is(err, unix.EINTR):
+			continue
+		case errors.Is(err, unix.EINVAL):
+			n, err = len(vector[0]), d.writeAt(vector[0], off)
+		case err == nil && n == 0:
+			err = unix.EIO
+		}
+		if err != nil {
+			return d.writeError(off, err)
+		}
+		for off += int64(n); n > 0; {
+			done := min(n, len(vector[0]))
+			if vector[0], n = vector[0][done:], n-done; len(vector[0]) == 0 {
+				vector = vector[1:]
+			}
+		}
+	}
+	return nil
+}
+
+// buffer is one of two for a piece of a block.
+func (b *poolBlocks) buffer(i int) []byte {
+	if b.buf[i] == nil {
+		b.buf[i] = alignedBuffer(pieceSize)
+	}
+	return b.buf[i]
+}
+
+func (b *poolBlocks) close() {
+	if b.out != nil {
+		b.out.Close()
+	}
+}
