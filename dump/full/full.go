@@ -13,6 +13,7 @@ import (
 	"lvmsync/dump"
 	"lvmsync/dump/blockdev"
 	"lvmsync/dump/devmapper"
+	"lvmsync/dump/thick"
 	"lvmsync/format"
 )
 
@@ -130,12 +131,8 @@ func (s *Source) ExtentsIn(blockSize int64) iter.Seq2[format.Extent, error] {
 // read. But the end of a file that became smaller looks like a hole, and a snapshot
 // that has overflowed gives the same errors as bad sectors.
 func (s *Source) Check(ctx context.Context) error {
-	if s.IsDevice() {
-		// Whatever can't be asked is no snapshot.
-		status, err := devmapper.StatusOfSnapshot(ctx, s.ID().Major, s.ID().Minor)
-		if err == nil && status.State == devmapper.Invalid {
-			return fmt.Errorf("%s: the snapshot has overflowed and is invalid: %w", s.Name(), dump.ErrIncomplete)
-		}
+	if err := thick.CheckValid(ctx, s.File); err != nil {
+		return err
 	}
 	return s.CheckSize()
 }

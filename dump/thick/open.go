@@ -15,8 +15,11 @@ import (
 // Open opens what has changed on its origin since a snapshot was made. The snapshot is named in any way that LVM users do.
 func Open(ctx context.Context, name string) (*Source, error) {
 	s, err := openLive(ctx, name)
+	if err == nil {
+		err = s.listLive(ctx)
+	}
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(err, s.Close())
 	}
 	s.volume, s.base, s.still, s.named = s.origin, s.old, s.old, s.snapshot
 	s.plan(s.snapshot.size)
@@ -27,8 +30,11 @@ func Open(ctx context.Context, name string) (*Source, error) {
 // OpenReverse opens what takes the origin of a snapshot back to it.
 func OpenReverse(ctx context.Context, name string) (*Source, error) {
 	s, err := openLive(ctx, name)
+	if err == nil {
+		err = s.listLive(ctx)
+	}
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(err, s.Close())
 	}
 	s.volume, s.base, s.still, s.state = s.old, s.origin, s.old, s.snapshot.state()
 	s.plan(s.snapshot.size)
@@ -40,11 +46,14 @@ func OpenReverse(ctx context.Context, name string) (*Source, error) {
 // use.
 func OpenTo(ctx context.Context, from, to string) (*Source, error) {
 	s, err := openLive(ctx, from)
-	if err != nil {
-		return nil, err
+	if err == nil {
+		s.to, err = openLive(ctx, to)
 	}
-	if s.to, err = openLive(ctx, to); err == nil {
+	if err == nil {
 		err = s.snapshot.checkPair(s.to.snapshot)
+	}
+	if err == nil {
+		err = s.listLive(ctx)
 	}
 	if err != nil {
 		return nil, errors.Join(err, s.Close())
@@ -92,7 +101,7 @@ func OpenStore(ctx context.Context, cowPath, originPath string, exactBase, rever
 	return s, nil
 }
 
-// open opens the devices and the store.
+// open opens the devices of origin and store.
 func (s *Source) open(cowPath, originPath string) (err error) {
 	if originPath != "" {
 		if s.origin, err = blockdev.Open(originPath); err != nil {
@@ -105,14 +114,13 @@ func (s *Source) open(cowPath, originPath string) (err error) {
 	if s.origin != nil && s.origin.ID() == s.cow.ID() {
 		return fmt.Errorf("%s and %s are one and the same: origin and COW store can't be", cowPath, originPath)
 	}
-	// A write that is still in memory above the origin has no exception yet.
-	if s.origin != nil && s.origin.IsDevice() {
-		if err := s.origin.Flush(); err != nil {
-			return err
-		}
-	}
+	return nil
+}
+
+// openStore reads the store's header.
+func (s *Source) openStore(ctx context.Context) (err error) {
 	if s.store, err = cow.Open(s.cow, s.cow.Size()); err != nil {
-		return fmt.Errorf("read the COW store %s: %w", cowPath, storeError(err))
+		return fmt.Errorf("read the COW store %s: %w", s.cow.Name(), s.storeError(ctx, err))
 	}
 	s.chunkBytes = s.store.ChunkSize()
 	return nil
@@ -120,13 +128,21 @@ func (s *Source) open(cowPath, originPath string) (err error) {
 
 // listStore reads the list of a store that is named directly, and where the old content is, if that is needed.
 func (s *Source) listStore(ctx context.Context, before bool) error {
-	// The kernel may write to a store that a device is stacked on.
+	// A write that is still in memory above the origin has no exception yet.
+	if s.origin != nil && s.origin.IsDevice() {
+		if err := s.origin.Flush(); err != nil {
+			return err
+		}
+	}
+	if err := s.openStore(ctx); err != nil {
+		return err
+	}
 	usage, err := blockdev.Users(s.cow.ID())
 	if err != nil {
 		return err
 	}
 	ahead := int64(cow.AllAreas)
-	if len(usage.Users) > 0 {
+	if len(usage.Users) > 0 { // which may write to it
 		ahead = 0
 		if before {
 			return fmt.Errorf("the COW store %s is %s and may grow: name the snapshot instead", s.cow.Name(), usage.Users[0])
@@ -136,8 +152,11 @@ func (s *Source) listStore(ctx context.Context, before bool) error {
 	if s.origin != nil {
 		size = s.origin.Size()
 	}
-	if err := s.list(ctx, size, ahead); err != nil || !before {
+	if err := s.list(ctx, size, ahead); err != nil {
 		return err
+	}
+	if !before {
+		return nil
 	}
 	var origin io.ReaderAt // nothing outside the list is read without one
 	if s.origin != nil {

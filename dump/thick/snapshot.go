@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"lvmsync/dump"
 	"lvmsync/dump/blockdev"
@@ -33,7 +32,7 @@ type snapshot struct {
 	lv     *devmapper.LogicalVolume // nil if the snapshot isn't LVM's
 }
 
-// openLive opens a snapshot that is active, and lists its exceptions.
+// openLive opens the devices of a snapshot that is active.
 func openLive(ctx context.Context, name string) (*Source, error) {
 	snap, err := find(ctx, name)
 	if err != nil {
@@ -46,9 +45,6 @@ func openLive(ctx context.Context, name string) (*Source, error) {
 	}
 	if err == nil {
 		err = snap.compare(s)
-	}
-	if err == nil {
-		err = s.listLive(ctx)
 	}
 	if err != nil {
 		return nil, errors.Join(err, s.Close())
@@ -148,11 +144,16 @@ func (s *snapshot) readLVM(ctx context.Context) error {
 		return err
 	}
 	s.lv = &lv
-	switch {
+	return s.checkLVM(ctx)
+}
+
+// checkLVM refuses what LVM says has no list that lasts.
+func (s *snapshot) checkLVM(ctx context.Context) error {
+	switch lv := s.lv; {
 	case lv.Merging:
 		return fmt.Errorf("%s: %w: that begins when its origin is closed", s.name, ErrMerging)
 	case lv.SnapshotInvalid:
-		return s.overflowed()
+		return s.invalid(ctx)
 	case lv.MergeFailed:
 		return fmt.Errorf("%s: merging it failed: origin and snapshot are in an unknown state", s.name)
 	}
@@ -170,7 +171,7 @@ func (s *snapshot) check(ctx context.Context) error {
 func (s *snapshot) status(ctx context.Context) (devmapper.SnapshotStatus, error) {
 	var status devmapper.SnapshotStatus
 	if !s.device.Exists() {
-		return status, fmt.Errorf("%s: %w: the snapshot is no longer there", s.name, dump.ErrIncomplete)
+		return status, fmt.Errorf("%s: %w", s.name, dump.ErrGone)
 	}
 	status, err := devmapper.StatusOfSnapshot(ctx, s.device.Major, s.device.Minor)
 	if err != nil {
@@ -180,15 +181,11 @@ func (s *snapshot) status(ctx context.Context) (devmapper.SnapshotStatus, error)
 	case devmapper.Active, devmapper.Overflow:
 		return status, nil
 	case devmapper.Invalid:
-		return status, s.overflowed()
+		return status, s.invalid(ctx)
 	case devmapper.MergeFailed:
 		return status, fmt.Errorf("%s: merging it failed: origin and snapshot are in an unknown state", s.name)
 	}
 	return status, fmt.Errorf("%s: the kernel doesn't tell the snapshot's status", s.name)
-}
-
-func (s *snapshot) overflowed() error {
-	return fmt.Errorf("%s: %w: the snapshot has overflowed and is invalid", s.name, dump.ErrIncomplete)
 }
 
 // compare makes sure that origin and store fit the snapshot.
@@ -197,60 +194,6 @@ func (s *snapshot) compare(src *Source) error {
 		return fmt.Errorf("%s: the origin has %d bytes, fewer than the snapshot with %d", s.name, src.origin.Size(), s.size)
 	}
 	return nil
-}
-
-// Reading the list while exceptions are made: how long until what the kernel counted
-// before is on the device, which is when no exception is being made for once or an area
-// is full, and between two looks. A busy machine can take many seconds.
-const (
-	listPatience = 2 * time.Minute
-	listPause    = 50 * time.Millisecond
-	listMaxPause = 2 * time.Second
-)
-
-// listLive reads the list and compares it with the kernel's own count. The
-// count before may include exceptions that were being made and were not on the
-// device yet; they are a moment later. The count after can't be smaller than
-// the list.
-func (s *Source) listLive(ctx context.Context) error {
-	snap := s.snapshot
-	before, err := snap.status(ctx)
-	if err != nil {
-		return err
-	}
-	chunkSectors := uint64(s.store.ChunkSize() / format.SectorSize)
-	// All areas up to the one being filled have been initialised.
-	initialised := int64(before.MetadataSectors/chunkSectors) - 1
-	deadline := time.Now().Add(listPatience)
-	for pause := listPause; ; pause = min(2*pause, listMaxPause) {
-		if err := s.list(ctx, snap.size, initialised); err != nil {
-			return err
-		}
-		after, err := snap.status(ctx)
-		if err != nil {
-			return err
-		}
-		if before.State != devmapper.Active || after.State != devmapper.Active {
-			return nil // an overflowed snapshot doesn't count
-		}
-		n := s.chunks.GetCardinality()
-		if n > after.Exceptions(chunkSectors) {
-			return fmt.Errorf("%s: %w: the COW store lists %d exceptions, the kernel counts %d",
-				snap.name, dump.ErrIncomplete, n, after.Exceptions(chunkSectors))
-		}
-		if n >= before.Exceptions(chunkSectors) {
-			return nil
-		}
-		if time.Now().After(deadline) {
-			return fmt.Errorf("%s: %w: the COW store lists %d exceptions, the kernel counted %d %v ago",
-				snap.name, dump.ErrIncomplete, n, before.Exceptions(chunkSectors), listPatience)
-		}
-		select {
-		case <-time.After(pause):
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
 }
 
 // checkPair refuses a snapshot that is none of the same origin. Which of the two is older

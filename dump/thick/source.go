@@ -51,10 +51,10 @@ var _ dump.Source = (*Source)(nil)
 func (s *Source) list(ctx context.Context, snapshotSize, initialised int64) error {
 	chunks, err := s.store.Exceptions(ctx, snapshotSize, initialised)
 	if err != nil {
-		return fmt.Errorf("read the exceptions in %s: %w", s.cow.Name(), storeError(err))
+		return fmt.Errorf("read the exceptions in %s: %w", s.cow.Name(), s.storeError(ctx, err))
 	}
 	if err := s.store.CheckValid(); err != nil {
-		return fmt.Errorf("read the COW store %s again: %w", s.cow.Name(), storeError(err))
+		return fmt.Errorf("read the COW store %s again: %w", s.cow.Name(), s.storeError(ctx, err))
 	}
 	s.chunks = chunks
 	return nil
@@ -93,19 +93,6 @@ func (s *Source) plan(oldSize int64) {
 		s.bytes += e.Len
 	}
 }
-
-// storeError makes an overflowed snapshot's store known as what it is to the user, which the store's own error says in its words.
-func storeError(err error) error {
-	if errors.Is(err, cow.ErrInvalid) {
-		return &overflowError{err}
-	}
-	return err
-}
-
-type overflowError struct{ err error }
-
-func (e *overflowError) Error() string   { return e.err.Error() }
-func (e *overflowError) Unwrap() []error { return []error{dump.ErrIncomplete, e.err} }
 
 // Header implements [dump.Source].
 func (s *Source) Header() format.Header {
@@ -192,7 +179,7 @@ func (s *Source) Check(ctx context.Context) error {
 		}
 	}
 	if err := s.store.CheckValid(); err != nil {
-		return fmt.Errorf("read the COW store %s again: %w", s.cow.Name(), storeError(err))
+		return fmt.Errorf("read the COW store %s again: %w", s.cow.Name(), s.storeError(ctx, err))
 	}
 	if s.to != nil {
 		return s.to.Check(ctx)
@@ -205,6 +192,9 @@ func (s *Source) Origin() *blockdev.File { return s.origin }
 
 // Close implements [dump.Source].
 func (s *Source) Close() error {
+	if s == nil {
+		return nil
+	}
 	var err error
 	for _, f := range []*blockdev.File{s.origin, s.cow, s.old} {
 		if f != nil {

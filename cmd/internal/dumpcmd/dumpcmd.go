@@ -2,6 +2,7 @@
 package dumpcmd
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -127,13 +128,27 @@ func status(err error) int {
 	return cli.StatusFailed
 }
 
+// incompleteHint says what to do about a list of changes that is incomplete. A snapshot may be the only record of what it
+// holds: that it be removed is not for a program to say.
+func incompleteHint(err error) string {
+	switch {
+	case errors.Is(err, dump.ErrOverflow):
+		return "make a new snapshot with more room, and copy the whole volume from it with --full"
+	case errors.Is(err, dump.ErrStoreFailed):
+		return "the kernel's log says what failed; make a new snapshot on a sound device, and copy the whole volume from it with --full"
+	case errors.Is(err, dump.ErrMiscount):
+		return "try again; --full of the snapshot does without the list"
+	case errors.Is(err, dump.ErrGone):
+		return "dump again when it is active"
+	}
+	return ""
+}
+
 // hint says what to do about an error.
 func hint(err error) string {
 	switch {
 	case errors.Is(err, unix.EPIPE):
 		return "the receiving program ended early: its message says why"
-	case errors.Is(err, dump.ErrIncomplete):
-		return "make a snapshot with more room, and copy the whole volume from it with --full"
 	case errors.Is(err, fs.ErrPermission) && os.Geteuid() != 0:
 		return "run as root"
 	case output.Hint(err) != "":
@@ -141,7 +156,7 @@ func hint(err error) string {
 	case errors.Is(err, dump.ErrUnreadable):
 		return "with --on-read-error zero, sectors that can't be read are sent as zeros and marked as lost"
 	}
-	return sourceHint(err)
+	return cmp.Or(incompleteHint(err), sourceHint(err))
 }
 
 // summary is what --json prints.

@@ -5,7 +5,6 @@ package lvmtest
 import (
 	"bytes"
 	"fmt"
-	"os/exec"
 	"testing"
 
 	"lvmsync/format"
@@ -115,36 +114,5 @@ func TestDumpAgain(t *testing.T) {
 			t.Errorf("round %d gave the same patch as the one before", round)
 		}
 		last = patch
-	}
-}
-
-// An exception that the kernel counts and has not written yet is waited for, though the
-// store takes its time.
-func TestPendingException(t *testing.T) {
-	const size, storeSize = 8 * mib, 2 * mib
-	vg := newVG(t, "pending", 2)
-	under, cow := plain(t, vg, "under", size), plain(t, vg, "cow", storeSize)
-	sh(t, "dd", "if=/dev/zero", "of="+cow, "bs=4096", "count=1", "conv=fsync", "status=none")
-	org := newMapped(t, "slow-real", linear(0, size, under, 0))
-	store := newMapped(t, "slow-cow", linear(0, storeSize, cow, 0))
-	// What LVM does for a snapshot, with a device beneath that can turn slow.
-	snap := newMapped(t, "slow-snap", fmt.Sprintf("0 %d snapshot %s %s P 8", size/512, org.path(), store.path()))
-	origin := newMapped(t, "slow-origin", fmt.Sprintf("0 %d snapshot-origin %s", size/512, org.path()))
-	store.reload(t, fmt.Sprintf("0 %d delay %s 0 0 %s 0 3000", storeSize/512, cow, cow))
-
-	before := sh(t, "dmsetup", "status", snap.name)
-	write := exec.Command("dd", "if=/dev/urandom", "of="+origin.path(), "bs=4096", "count=1", "seek=300", "oflag=direct", "status=none")
-	if err := write.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := write.Wait(); err != nil {
-			t.Error(err)
-		}
-	})
-	for sh(t, "dmsetup", "status", snap.name) == before {
-	}
-	if extents, bytes := changed(t, snap.path()); extents != 1 || bytes != 4*kib {
-		t.Errorf("%d extents, %d bytes", extents, bytes)
 	}
 }

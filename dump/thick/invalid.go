@@ -1,0 +1,71 @@
+package thick
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"lvmsync/dump"
+	"lvmsync/dump/blockdev"
+	"lvmsync/dump/cow"
+	"lvmsync/dump/devmapper"
+)
+
+// CheckValid makes sure that a device, if it is a thick snapshot, has not become invalid. Whatever can't be asked is none.
+func CheckValid(ctx context.Context, f *blockdev.File) error {
+	if !f.IsDevice() {
+		return nil
+	}
+	id := f.ID()
+	status, err := devmapper.StatusOfSnapshot(ctx, id.Major, id.Minor)
+	if err != nil || status.State != devmapper.Invalid {
+		return nil
+	}
+	s := &snapshot{name: f.Name(), device: devmapper.Device{Major: id.Major, Minor: id.Minor}}
+	if table, err := devmapper.TableOf(ctx, id.Major, id.Minor); err == nil && len(table) == 1 {
+		s.target, _ = devmapper.ParseSnapshotTarget(table[0]) // without a store to look at it counts as failed
+	}
+	return s.invalid(ctx)
+}
+
+// invalid is the error for a snapshot that the kernel has given up. It doesn't tell why; the store does, mostly.
+func (s *snapshot) invalid(ctx context.Context) error {
+	return fmt.Errorf("%s: %w", s.name, whyInvalid(ctx, s.target.COW.Path()))
+}
+
+// whyInvalid tells an overflow from a failed store by what the store holds.
+func whyInvalid(ctx context.Context, path string) error {
+	store, err := blockdev.Open(path)
+	if err != nil {
+		return fmt.Errorf("%w: %w", dump.ErrStoreFailed, err)
+	}
+	defer store.Close()
+	return why(ctx, store)
+}
+
+// pendingExceptions is how many exceptions the kernel may be making at a time (dm-snap.c: DEFAULT_COW_THRESHOLD). Those
+// have taken their room, and are not in the list of a store that overflows.
+const pendingExceptions = 2048
+
+func why(ctx context.Context, store *blockdev.File) error {
+	use, err := cow.Examine(ctx, store, store.Size())
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case err != nil:
+		return fmt.Errorf("%w: %w", dump.ErrStoreFailed, err)
+	case use.Valid: // though the kernel says otherwise: it could not write that down
+		return fmt.Errorf("%w: the kernel could not write to it", dump.ErrStoreFailed)
+	case use.FreeChunks > pendingExceptions:
+		return fmt.Errorf("%w: it was not full", dump.ErrStoreFailed)
+	}
+	return dump.ErrOverflow
+}
+
+// storeError says why a store is invalid, where that is what is wrong with it.
+func (s *Source) storeError(ctx context.Context, err error) error {
+	if errors.Is(err, cow.ErrInvalid) {
+		return why(ctx, s.cow)
+	}
+	return err
+}
