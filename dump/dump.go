@@ -42,6 +42,8 @@ type Source interface {
 	// something that stands still; nil for a full patch, and if the header has
 	// the fingerprint already.
 	Unchanged() io.ReaderAt
+	// Inputs are the devices and files that it reads. They have been flushed.
+	Inputs() Inputs
 	// Check is called when the last data has been read. An error means that
 	// list or data turned out not to be what they should, and that the patch
 	// must not be finished.

@@ -75,6 +75,8 @@ func (s *fakeSource) Check(ctx context.Context) error {
 	return nil
 }
 
+func (s *fakeSource) Inputs() Inputs { return nil }
+
 func (s *fakeSource) Close() error { return nil }
 
 // noise is a volume of size bytes, 20 MiB at most, with no zero in it.

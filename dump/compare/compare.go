@@ -45,7 +45,7 @@ func Open(ctx context.Context, path, base string, blockSize int64) (s *Source, e
 	if s.old.ID() == s.ID() {
 		return s, fmt.Errorf("%w: %s and %s", ErrSame, base, path)
 	}
-	if err = s.old.Flush(); err != nil {
+	if err = s.Inputs().Flush(); err != nil {
 		return s, err
 	}
 	all, err := dump.Fingerprint(ctx, s.old, s.old.Size())
@@ -57,6 +57,11 @@ func Open(ctx context.Context, path, base string, blockSize int64) (s *Source, e
 
 // Old is the device or file that the new one is compared with.
 func (s *Source) Old() *blockdev.File { return s.old }
+
+// Inputs implements [dump.Source].
+func (s *Source) Inputs() dump.Inputs {
+	return append(s.Source.Inputs(), dump.Input{File: s.old, What: "the base"})
+}
 
 // Header implements [dump.Source]. The most that can differ is planned.
 func (s *Source) Header() format.Header {

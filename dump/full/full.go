@@ -45,10 +45,10 @@ func Open(ctx context.Context, path string) (*Source, error) {
 	if f.Size() == 0 {
 		return nil, errors.Join(fmt.Errorf("%w: %s has 0 bytes", ErrEmpty, path), f.Close())
 	}
-	if err := f.Flush(); err != nil {
+	s := &Source{File: f, info: dump.Describe(path, f.ID())}
+	if err := s.Inputs().Flush(); err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
-	s := &Source{File: f, info: dump.Describe(path, f.ID())}
 	s.addLV(ctx)
 	return s, nil
 }
@@ -88,6 +88,9 @@ func (s *Source) Base() dump.Base { return nil }
 
 // Unchanged implements [dump.Source]: nothing lies outside a full patch.
 func (s *Source) Unchanged() io.ReaderAt { return nil }
+
+// Inputs implements [dump.Source].
+func (s *Source) Inputs() dump.Inputs { return dump.Inputs{{File: s.File, What: "the device"}} }
 
 // Extents implements [dump.Source]: holes of a file are zero extents, all else
 // is data.

@@ -2,6 +2,7 @@ package thick
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"lvmsync/dump"
@@ -9,9 +10,13 @@ import (
 	"lvmsync/format"
 )
 
-// listLive lists the exceptions of the snapshots.
+// listLive flushes what is above the snapshots and their origin, then lists their exceptions: a buffered write to the
+// origin makes one in each of its snapshots, one to a snapshot makes one in that.
 func (s *Source) listLive(ctx context.Context) error {
-	if err := s.origin.Flush(); err != nil {
+	if err := s.flush(); err != nil {
+		if why := s.snapshot.check(ctx); errors.Is(why, dump.ErrIncomplete) {
+			return why // an invalid snapshot takes no writes
+		}
 		return err
 	}
 	if err := s.listOne(ctx); err != nil {
@@ -21,6 +26,14 @@ func (s *Source) listLive(ctx context.Context) error {
 		return s.to.listOne(ctx)
 	}
 	return nil
+}
+
+// flush begins with the origin, also where nothing is read from that.
+func (s *Source) flush() error {
+	if err := s.origin.Flush(); err != nil {
+		return err
+	}
+	return s.Inputs().Flush()
 }
 
 // listOne reads the list of one snapshot. It needs no look at what is being written: an exception is on the device

@@ -129,10 +129,8 @@ func (s *Source) openStore(ctx context.Context) (err error) {
 // listStore reads the list of a store that is named directly, and where the old content is, if that is needed.
 func (s *Source) listStore(ctx context.Context, before bool) error {
 	// A write that is still in memory above the origin has no exception yet.
-	if s.origin != nil && s.origin.IsDevice() {
-		if err := s.origin.Flush(); err != nil {
-			return err
-		}
+	if err := s.Inputs().Flush(); err != nil {
+		return err
 	}
 	if err := s.openStore(ctx); err != nil {
 		return err

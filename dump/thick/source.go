@@ -190,6 +190,22 @@ func (s *Source) Check(ctx context.Context) error {
 // Origin is the volume that the snapshot was made of; nil if it's gone.
 func (s *Source) Origin() *blockdev.File { return s.origin }
 
+// Inputs implements [dump.Source]. What is sent with a later snapshot is not read from the origin, which may be in use then.
+func (s *Source) Inputs() dump.Inputs {
+	var in dump.Inputs
+	if s.origin != nil && s.to == nil {
+		in = append(in, dump.Input{File: s.origin, What: "the origin"})
+	}
+	if s.snapshot == nil {
+		return append(in, dump.Input{File: s.cow, What: "the COW store", Still: true})
+	}
+	in = append(in, dump.Input{File: s.old, What: "the snapshot", Still: true})
+	if s.to != nil {
+		in = append(in, dump.Input{File: s.to.old, What: "the snapshot", Still: true})
+	}
+	return in
+}
+
 // Close implements [dump.Source].
 func (s *Source) Close() error {
 	if s == nil {

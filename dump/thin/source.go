@@ -12,7 +12,6 @@ import (
 	"github.com/RoaringBitmap/roaring/v2/roaring64"
 
 	"lvmsync/dump"
-	"lvmsync/dump/blockdev"
 	"lvmsync/dump/devmapper"
 	"lvmsync/dump/thin/metadata"
 	"lvmsync/format"
@@ -58,13 +57,8 @@ func (s *Source) list(ctx context.Context) (err error) {
 	if _, err := s.pool.status(ctx); err != nil {
 		return err // tells more than what fails because of it
 	}
-	for _, v := range []*volume{s.old, s.new} {
-		if v == nil {
-			continue
-		}
-		if err := v.file.Flush(); err != nil {
-			return err
-		}
+	if err := s.Inputs().Flush(); err != nil {
+		return err
 	}
 	return s.pool.read(ctx, func(m *metadata.Metadata) error {
 		if s.old == nil {
@@ -244,8 +238,14 @@ func (s *Source) Check(ctx context.Context) error {
 	return err
 }
 
-// Volume is the device that the data are read from.
-func (s *Source) Volume() *blockdev.File { return s.new.file }
+// Inputs implements [dump.Source]: what the data are read from, and what that is compared with.
+func (s *Source) Inputs() dump.Inputs {
+	in := dump.Inputs{{File: s.new.file, What: "the volume", Still: s.new == s.still}}
+	if s.old != nil {
+		in = append(in, dump.Input{File: s.old.file, What: "the base", Still: s.old == s.still || s.old == s.named})
+	}
+	return in
+}
 
 // ZeroesBlocks tells whether the pool zeroes a block before a volume gets it.
 func (s *Source) ZeroesBlocks() bool { return s.pool.zeroes() }

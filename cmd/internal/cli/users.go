@@ -3,19 +3,26 @@ package cli
 import (
 	"fmt"
 
+	"lvmsync/dump"
 	"lvmsync/dump/blockdev"
 )
 
-// WarnUsers tells who may change what a device or file holds while it is read.
-func (inv *Invocation) WarnUsers(what string, f *blockdev.File) {
-	usage, err := blockdev.Users(f.ID())
-	if err != nil {
-		inv.Warn(fmt.Sprintf("can't tell who uses %s: %v", f.Name(), err))
-		return
-	}
-	for _, u := range usage.Users {
-		if !u.ReadOnly {
-			inv.Warn(fmt.Sprintf("%s %s is %s: what is written meanwhile may be caught half-way", what, f.Name(), u))
+// WarnUsers tells who may change what devices or files hold while they are read.
+func (inv *Invocation) WarnUsers(inputs ...dump.Input) {
+	for _, in := range inputs {
+		usage, err := blockdev.Users(in.ID())
+		if err != nil {
+			inv.Warn(fmt.Sprintf("can't tell who uses %s: %v", in.Name(), err))
+			continue
+		}
+		still := ""
+		if in.Still {
+			still = "it should stand still, "
+		}
+		for _, u := range usage.Users {
+			if !u.ReadOnly {
+				inv.Warn(fmt.Sprintf("%s %s is %s: %swhat is written meanwhile may be caught half-way", in.What, in.Name(), u, still))
+			}
 		}
 	}
 }

@@ -27,12 +27,8 @@ func openCompare(ctx context.Context, inv *cli.Invocation, name string, blockSiz
 	if err != nil {
 		return source{}, err
 	}
-	inv.WarnUsers("the device", s.File)
-	inv.WarnUsers("the base", s.Old())
-	inv.WarnKind(s.File)
-	inv.WarnKind(s.Old())
 	warnSizes(inv, name, s.Size(), s.Old().Size())
-	return source{Source: s, name: name, paths: []string{path, old}, exact: true, compares: true}, nil
+	return source{Source: s, name: name, exact: true, compares: true}, nil
 }
 
 // openSummed opens a device or file and the signature that it's compared with.
@@ -49,10 +45,8 @@ func openSummed(ctx context.Context, inv *cli.Invocation, name string) (source, 
 	if err != nil {
 		return source{}, err
 	}
-	inv.WarnUsers("the device", s.File)
-	inv.WarnKind(s.File)
 	warnSizes(inv, name, s.Size(), s.BaseSize())
-	return source{Source: s, name: name, paths: append(paths, path), exact: true, compares: true}, nil
+	return source{Source: s, name: name, paths: paths, exact: true, compares: true}, nil
 }
 
 // openSignature opens a signature, and checks one in a file to its end. It stays open

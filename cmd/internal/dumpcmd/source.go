@@ -18,7 +18,7 @@ import (
 type source struct {
 	dump.Source
 	name     string
-	paths    []string // devices and files that it reads
+	paths    []string // what it reads besides its inputs
 	exact    bool     // what equals the base is left out
 	compares bool     // what differs is found while it's dumped
 }
@@ -33,8 +33,19 @@ func (s source) startAt(ctx context.Context, off int64) (source, error) {
 	return s, err
 }
 
-// openSource opens what the options and arguments name.
+// openSource opens what the options and arguments name, and tells who uses it.
 func openSource(ctx context.Context, inv *cli.Invocation, o options) (source, error) {
+	src, err := openNamed(ctx, inv, o)
+	if err != nil {
+		return src, err
+	}
+	inv.WarnUsers(src.Inputs()...)
+	inv.WarnKinds(src.Inputs()...)
+	src.paths = append(src.paths, src.Inputs().Paths()...)
+	return src, nil
+}
+
+func openNamed(ctx context.Context, inv *cli.Invocation, o options) (source, error) {
 	name := inv.Args().First()
 	switch {
 	case inv.IsSet("base"):
@@ -92,9 +103,6 @@ func openThick(ctx context.Context, inv *cli.Invocation, name string) (source, e
 	}
 	noteChanges(inv, s)
 	warnBackwards(inv, s)
-	if !inv.IsSet("to") {
-		inv.WarnUsers("the origin", s.Origin())
-	}
 	return source{Source: s, name: name, paths: []string{s.Origin().Name()}}, nil
 }
 
@@ -114,18 +122,16 @@ func openThin(ctx context.Context, inv *cli.Invocation, name string) (source, er
 	}
 	noteChanges(inv, s)
 	warnBackwards(inv, s)
-	inv.WarnUsers("the volume", s.Volume())
 	warnZeroing(inv, s)
-	return source{Source: s, name: name, paths: []string{s.Volume().Name()}}, nil
+	return source{Source: s, name: name}, nil
 }
 
 func openFull(ctx context.Context, inv *cli.Invocation, name string, isThin bool) (source, error) {
 	if isThin {
 		s, err := thin.OpenFull(ctx, name)
 		if err == nil {
-			inv.WarnUsers("the volume", s.Volume())
 			warnZeroing(inv, s)
-			return source{Source: s, name: name, paths: []string{s.Volume().Name()}}, nil
+			return source{Source: s, name: name}, nil
 		}
 		if !errors.Is(err, thin.ErrHeld) && !errors.Is(err, thin.ErrPool) {
 			return source{}, err
@@ -140,9 +146,7 @@ func openFull(ctx context.Context, inv *cli.Invocation, name string, isThin bool
 	if err != nil {
 		return source{}, err
 	}
-	inv.WarnUsers("the device", s.File)
-	inv.WarnKind(s.File)
-	return source{Source: s, name: name, paths: []string{path}}, nil
+	return source{Source: s, name: name}, nil
 }
 
 func openStore(ctx context.Context, inv *cli.Invocation, store, name string) (source, error) {
@@ -150,25 +154,21 @@ func openStore(ctx context.Context, inv *cli.Invocation, store, name string) (so
 	if err != nil {
 		return source{}, err
 	}
-	paths := []string{cowPath}
 	path := ""
 	if name != "" {
 		if path, err = devmapper.Resolve(ctx, name); err != nil {
 			return source{}, err
 		}
-		paths = append(paths, path)
 	}
 	s, err := thick.OpenStore(ctx, cowPath, path, inv.Bool("exact-base"), inv.Bool("reverse"))
 	if err != nil {
 		return source{}, err
 	}
 	noteChanges(inv, s)
-	if s.Origin() == nil {
-		return source{Source: s, name: store, paths: paths}, nil
+	if name == "" {
+		name = store
 	}
-	inv.WarnUsers("the origin", s.Origin())
-	inv.WarnKind(s.Origin())
-	return source{Source: s, name: name, paths: paths}, nil
+	return source{Source: s, name: name}, nil
 }
 
 // noteChanges tells what the list of changes holds.

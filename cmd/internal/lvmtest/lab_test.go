@@ -22,6 +22,7 @@ import (
 	"lvmsync/cmd/internal/applycmd"
 	"lvmsync/cmd/internal/cli"
 	"lvmsync/cmd/internal/dumpcmd"
+	"lvmsync/cmd/internal/patchcmd"
 	"lvmsync/dump/blockdev"
 )
 
@@ -31,6 +32,7 @@ func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
 		"lvmsync-dump":  func() { os.Exit(dumpcmd.Main(os.Args, cli.StdStreams())) },
 		"lvmsync-apply": func() { os.Exit(applycmd.Main(os.Args, cli.StdStreams())) },
+		"lvmsync-patch": func() { os.Exit(patchcmd.Main(os.Args, cli.StdStreams())) },
 	})
 }
 

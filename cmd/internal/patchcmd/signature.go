@@ -9,6 +9,7 @@ import (
 
 	"lvmsync/cmd/internal/cli"
 	"lvmsync/cmd/internal/output"
+	"lvmsync/dump"
 	"lvmsync/dump/blockdev"
 	"lvmsync/dump/devmapper"
 	"lvmsync/dump/signature"
@@ -67,15 +68,16 @@ func makeSignature(ctx context.Context, inv *cli.Invocation) error {
 		return err
 	}
 	defer f.Close()
-	if err := f.Flush(); err != nil {
+	inputs := dump.Inputs{{File: f, What: "the device"}}
+	if err := inputs.Flush(); err != nil {
 		return err
 	}
-	inv.WarnUsers("the device", f)
-	inv.WarnKind(f)
+	inv.WarnUsers(inputs...)
+	inv.WarnKinds(inputs...)
 	bar := inv.NewBar()
 	defer bar.Clear()
 	var report signature.Report
-	err = output.Write(inv, []string{path}, func(w io.Writer) error {
+	err = output.Write(inv, inputs.Paths(), func(w io.Writer) error {
 		report, err = signature.Make(ctx, f, w, signature.Options{
 			BlockSize:   blockSize,
 			Tool:        "lvmsync-patch",
