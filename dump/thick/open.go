@@ -66,9 +66,9 @@ func OpenTo(ctx context.Context, from, to string) (*Source, error) {
 	return s, nil
 }
 
-// OpenStore opens a COW store and the origin that it belongs to by their own paths, without asking LVM or device-mapper: what has
-// changed on the origin, or what takes it back. Both may be devices or files. The store must be that of this very origin: nothing
-// in it tells. For the way back, originPath may be empty: the store holds the old content.
+// OpenStore opens a COW store and the origin that it belongs to by their own paths: what has changed on the origin, or what takes
+// it back. Both may be devices or files. The store must be that of this very origin: nothing in it tells. LVM and device-mapper
+// aren't needed, but if a snapshot stands on the store, it must be one whose list is complete. For the way back, originPath may be empty: the store holds the old content.
 func OpenStore(ctx context.Context, cowPath, originPath string, exactBase, reverse bool) (*Source, error) {
 	s := new(Source)
 	err := s.open(cowPath, originPath)
@@ -128,6 +128,12 @@ func (s *Source) openStore(ctx context.Context) (err error) {
 
 // listStore reads the list of a store that is named directly, and where the old content is, if that is needed.
 func (s *Source) listStore(ctx context.Context, before bool) error {
+	if err := s.checkStanding(ctx); err != nil {
+		return err
+	}
+	if err := s.openKernels(); err != nil {
+		return err
+	}
 	// A write that is still in memory above the origin has no exception yet.
 	if err := s.Inputs().Flush(); err != nil {
 		return err
@@ -140,11 +146,15 @@ func (s *Source) listStore(ctx context.Context, before bool) error {
 		return err
 	}
 	ahead := int64(cow.AllAreas)
-	if len(usage.Users) > 0 { // which may write to it
+	if len(usage.Users) > 0 || len(s.standing) > 0 { // which may write to it
 		ahead = 0
-		if before {
-			return fmt.Errorf("the COW store %s is %s and may grow: name the snapshot instead", s.cow.Name(), usage.Users[0])
-		}
+	}
+	switch {
+	case !before || ahead > 0:
+	case len(usage.Users) > 0:
+		return fmt.Errorf("the COW store %s is %s and may grow: name the snapshot instead", s.cow.Name(), usage.Users[0])
+	default:
+		return fmt.Errorf("the COW store %s is that of %s and may grow: name the snapshot instead", s.cow.Name(), s.standing[0].name)
 	}
 	size := int64(math.MaxInt64)
 	if s.origin != nil {
@@ -153,8 +163,8 @@ func (s *Source) listStore(ctx context.Context, before bool) error {
 	if err := s.list(ctx, size, ahead); err != nil {
 		return err
 	}
-	if !before {
-		return nil
+	if err := s.checkStanding(ctx); err != nil || !before {
+		return err
 	}
 	var origin io.ReaderAt // nothing outside the list is read without one
 	if s.origin != nil {

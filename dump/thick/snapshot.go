@@ -30,6 +30,7 @@ type snapshot struct {
 	size   int64                    // of the volume when the snapshot was made, in bytes
 	origin devmapper.Device         // the device that users of the origin write to
 	lv     *devmapper.LogicalVolume // nil if the snapshot isn't LVM's
+	itself bool                     // of one that stands on a store: it's the snapshot's own, not a part or an image of it
 }
 
 // openLive opens the devices of a snapshot that is active.

@@ -43,6 +43,8 @@ type Source struct {
 	// snapshot is what the kernel says of the snapshot; nil for a store that is read without it.
 	snapshot *snapshot
 	to       *Source // the other snapshot that is sent; nil: none
+	// standing are the snapshots that the kernel has on a store which was named directly.
+	standing []*snapshot
 }
 
 var _ dump.Source = (*Source)(nil)
@@ -177,6 +179,8 @@ func (s *Source) Check(ctx context.Context) error {
 		if err := s.snapshot.check(ctx); err != nil {
 			return err
 		}
+	} else if err := s.checkStanding(ctx); err != nil {
+		return err
 	}
 	if err := s.store.CheckValid(); err != nil {
 		return fmt.Errorf("read the COW store %s again: %w", s.cow.Name(), s.storeError(ctx, err))

@@ -107,6 +107,7 @@ func TestMerging(t *testing.T) {
 	for _, name := range []string{"merge/snap", node} {
 		run(t, nil, "lvmsync-dump", name).want(t, 1, "being merged")
 	}
+	run(t, nil, "lvmsync-dump", "--cow", dmDevice(t, "merge-snap-cow"), origin).want(t, 1, "being merged")
 	sh(t, "umount", mnt)
 }
 

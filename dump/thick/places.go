@@ -1,0 +1,205 @@
+package thick
+
+import (
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"lvmsync/dump/blockdev"
+	"lvmsync/dump/devmapper"
+	"lvmsync/format"
+)
+
+// A place is a part of a device or file, in bytes.
+type place struct {
+	id       blockdev.ID
+	off, end int64
+	vague    bool // somewhere in it
+}
+
+// wholly is all of a device or file.
+func wholly(id blockdev.ID) place {
+	if id.Device {
+		return place{id: id, end: sizeIn(sysDir(id))}
+	}
+	return place{id: id, end: math.MaxInt64}
+}
+
+// within is the part of p from byte off to end, as byte at of another device.
+func (p place) within(off, end int64, other blockdev.ID, at int64) (place, bool) {
+	from, to := max(p.off, off), min(p.end, end)
+	return place{id: other, off: at + (from - off), end: at + (to - off), vague: p.vague}, from < to
+}
+
+// A storage knows on what parts of which devices and files a device lies.
+type storage struct {
+	tables map[blockdev.ID]devmapper.Table // of device-mapper's devices; nil: not known
+}
+
+// places lists where p lies: on its device itself, and on what is beneath that, down to the bottom.
+func (s storage) places(p place) []place {
+	var found []place
+	seen := make(map[place]bool)
+	var visit func(place)
+	visit = func(p place) {
+		if seen[p] {
+			return
+		}
+		seen[p] = true
+		found = append(found, p)
+		for _, lower := range s.beneath(p) {
+			visit(lower)
+		}
+	}
+	visit(p)
+	return found
+}
+
+// beneath lists on what a place lies directly. What is gone by now is left out.
+func (s storage) beneath(p place) (lower []place) {
+	if !p.id.Device {
+		return nil
+	}
+	dir := sysDir(p.id)
+	if start, err := strconv.ParseInt(readAttr(dir, "start"), 10, 64); err == nil { // a partition
+		if disk, ok := deviceIn(dir + "/.."); ok {
+			part, ok := p.within(0, sizeIn(dir), disk, start*format.SectorSize)
+			return only(part, ok)
+		}
+	}
+	if l, ok := loopOn(dir); ok {
+		part, ok := p.within(0, l.length, l.backing, l.start)
+		return only(part, ok)
+	}
+	if table, ok := s.tables[p.id]; ok {
+		return s.byTable(p, table)
+	}
+	return slaves(p)
+}
+
+func only(p place, ok bool) []place {
+	if !ok {
+		return nil
+	}
+	return []place{p}
+}
+
+// byTable lists where a place on a device of device-mapper lies.
+func (s storage) byTable(p place, table devmapper.Table) (lower []place) {
+	for _, t := range table {
+		start, end := int64(t.Start)*format.SectorSize, int64(t.Start+t.LengthSectors)*format.SectorSize
+		if p.off >= end || p.end <= start {
+			continue
+		}
+		legs, ok := t.Legs()
+		if !ok && t.Type == "multipath" { // each path is the whole device
+			for _, path := range slaves(p) {
+				path.off, path.end, path.vague = p.off, p.end, p.vague
+				lower = append(lower, path)
+			}
+			continue
+		}
+		if !ok {
+			return slaves(p)
+		}
+		for _, leg := range legs {
+			id := blockdev.ID{Device: true, Major: leg.Dev.Major, Minor: leg.Dev.Minor}
+			at := int64(leg.Start) * format.SectorSize
+			if leg.Mixed {
+				lower = append(lower, place{id: id, off: at, end: at + int64(leg.Length)*format.SectorSize, vague: p.vague})
+				continue
+			}
+			part, _ := p.within(start, end, id, at)
+			lower = append(lower, part)
+		}
+	}
+	return lower
+}
+
+// slaves are the devices beneath one of which no more is known.
+func slaves(p place) (lower []place) {
+	dirs, _ := filepath.Glob(filepath.Join(sysDir(p.id), "slaves", "*"))
+	for _, dir := range dirs {
+		if id, ok := deviceIn(dir); ok {
+			lower = append(lower, place{id: id, end: sizeIn(sysDir(id)), vague: true})
+		}
+	}
+	return lower
+}
+
+// A loopDevice is what a loop device shows: length bytes from start on of a file or device.
+type loopDevice struct {
+	backing       blockdev.ID
+	start, length int64
+}
+
+// loopOn reads which part of what a loop device shows, whose folder in sysfs is dir. The file behind it may have another name by now,
+// or none: the kernel knows it by device and inode, but tells that to root only.
+func loopOn(dir string) (l loopDevice, ok bool) {
+	name := readAttr(dir, "loop/backing_file")
+	if name == "" {
+		return l, false
+	}
+	l.start, _ = strconv.ParseInt(readAttr(dir, "loop/offset"), 10, 64)
+	l.length = sizeIn(dir)
+	if info, err := loopStatus(dir); err == nil {
+		if info.Rdevice != 0 && info.Rdevice != info.Device {
+			l.backing = blockdev.ID{Device: true, Major: unix.Major(info.Rdevice), Minor: unix.Minor(info.Rdevice)}
+		} else {
+			l.backing = blockdev.ID{Major: unix.Major(info.Device), Minor: unix.Minor(info.Device), Inode: info.Inode}
+		}
+		return l, true
+	}
+	var err error
+	l.backing, err = blockdev.Identify(name)
+	return l, err == nil
+}
+
+func loopStatus(dir string) (*unix.LoopInfo64, error) {
+	id, ok := deviceIn(dir)
+	if !ok {
+		return nil, os.ErrNotExist
+	}
+	f, err := os.Open(devmapper.DevNum{Major: id.Major, Minor: id.Minor}.Path())
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return unix.IoctlLoopGetStatus64(int(f.Fd()))
+}
+
+// sysRoot is where the kernel tells of its devices.
+const sysRoot = "/sys"
+
+func sysDir(id blockdev.ID) string {
+	return filepath.Join(sysRoot, "dev/block", fmt.Sprintf("%d:%d", id.Major, id.Minor))
+}
+
+func readAttr(dir, name string) string {
+	text, err := os.ReadFile(dir + "/" + name) // dir/.. is not to be cleaned: dir is a link
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSuffix(string(text), "\n")
+}
+
+// sizeIn is the size in bytes of the device of a folder in sysfs.
+func sizeIn(dir string) int64 {
+	sectors, err := strconv.ParseInt(readAttr(dir, "size"), 10, 64)
+	if err != nil || sectors > math.MaxInt64/format.SectorSize {
+		return math.MaxInt64
+	}
+	return sectors * format.SectorSize
+}
+
+// deviceIn is the block device of a folder in sysfs.
+func deviceIn(dir string) (blockdev.ID, bool) {
+	id := blockdev.ID{Device: true}
+	_, err := fmt.Sscanf(readAttr(dir, "dev"), "%d:%d", &id.Major, &id.Minor)
+	return id, err == nil
+}
