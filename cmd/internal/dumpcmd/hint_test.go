@@ -22,7 +22,7 @@ func TestHints(t *testing.T) {
 		hint string
 	}{
 		"receiver is gone": {unix.EPIPE, "the receiving program ended early"},
-		"overflowed":       {dump.ErrIncomplete, "make a snapshot with more room"},
+		"overflowed":       {dump.ErrOverflow, "make a new snapshot with more room"},
 		"full disk":        {unix.ENOSPC, "free some space"},
 		"bad sector":       {dump.ErrUnreadable, "with --on-read-error zero"},
 		"no snapshot":      {thick.ErrNotSnapshot, "name a snapshot"},
@@ -43,5 +43,20 @@ func TestHints(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// Each reason why a list is incomplete has a hint of its own, and none says to remove a snapshot.
+func TestIncompleteHints(t *testing.T) {
+	seen := make(map[string]error)
+	for _, err := range []error{dump.ErrOverflow, dump.ErrStoreFailed, dump.ErrMiscount, dump.ErrGone} {
+		text := hint(fmt.Errorf("vg/snap: %w", err))
+		if text == "" || strings.Contains(text, "remove") {
+			t.Errorf("%v: the hint is %q", err, text)
+		}
+		if other := seen[text]; other != nil {
+			t.Errorf("%v has the hint of %v", err, other)
+		}
+		seen[text] = err
 	}
 }
