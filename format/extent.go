@@ -33,7 +33,7 @@ func (e Extent) End() int64 { return e.Off + e.Len }
 // String shows the range in bytes, for messages. One that reaches past 2^63 - 1, as a
 // patch may say, is shown as it is there.
 func (e Extent) String() string {
-	if e.Off < 0 || e.Len < 0 || e.End() < 0 {
+	if e.Off < 0 || e.End() < 0 {
 		return fmt.Sprintf("%s extent of %d bytes at offset %d", e.Kind, uint64(e.Len), uint64(e.Off))
 	}
 	return fmt.Sprintf("%s extent [%d, %d)", e.Kind, e.Off, e.End())
