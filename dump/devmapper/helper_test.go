@@ -34,8 +34,17 @@ func fakeTool(t *testing.T, name, stdout, stderr, status string) (args string) {
 			t.Fatal(err)
 		}
 	}
-	t.Setenv("PATH", dir)
+	onlyPath(t, dir)
 	return filepath.Join(dir, "args")
+}
+
+// onlyPath has programs looked for in one folder alone, which may be empty.
+func onlyPath(t *testing.T, dir string) {
+	t.Helper()
+	t.Setenv("PATH", dir)
+	old := systemDirs
+	t.Cleanup(func() { systemDirs = old })
+	systemDirs = nil
 }
 
 // fakeDev puts a folder in place of /dev until the test ends.

@@ -96,7 +96,7 @@ func TestNotDM(t *testing.T) {
 // The kernel knows that without dmsetup.
 func TestNotDMWithoutTool(t *testing.T) {
 	noSys(t)
-	t.Setenv("PATH", t.TempDir())
+	onlyPath(t, t.TempDir())
 	if err := os.MkdirAll(filepath.Join(sysRoot, "dev", "block", "8:0"), 0o700); err != nil {
 		t.Fatal(err)
 	}

@@ -24,7 +24,7 @@ func TestResolve(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	t.Setenv("PATH", "") // nothing has to be asked
+	onlyPath(t, "") // nothing has to be asked
 	for name, want := range map[string]string{
 		"vg/lv":                   dev + "/vg/lv", // the volume, although there is a file, too
 		"./vg/lv":                 "./vg/lv",
@@ -122,7 +122,7 @@ func TestResolveWithoutAnswer(t *testing.T) {
 	checkError(t, err, "no such logical volume, device or file: my-vg/s-1 (nor could LVM be asked: "+
 		"ask lvs for my-vg/s-1: /dev/mapper/control: open failed: Permission denied)")
 
-	t.Setenv("PATH", "")
+	onlyPath(t, "")
 	_, err = Resolve(context.Background(), "my-vg/s-1")
 	if !errors.Is(err, ErrNotFound) || !errors.Is(err, ErrNoTool) {
 		t.Errorf("error %v is not ErrNotFound and ErrNoTool", err)

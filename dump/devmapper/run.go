@@ -1,6 +1,6 @@
 // Package devmapper tells what device-mapper and LVM know of a device, by asking dmsetup and lvs.
 //
-// Both programs are run with LC_ALL=C and found on the PATH. Names are taken from them and never built: how LVM's names
+// Both programs are run with LC_ALL=C. Names are taken from them and never built: how LVM's names
 // turn into device-mapper's is their business. Lengths are bytes unless a name says Sectors, which are of 512 bytes.
 package devmapper
 
@@ -9,15 +9,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"os/exec"
 	"strings"
 	"time"
 )
-
-// ErrNoTool means that dmsetup or lvs is not on the PATH. The message says which; Debian has them in the packages
-// dmsetup and lvm2.
-var ErrNoTool = errors.New("not found on the PATH")
 
 // maxOutput bounds what is kept of a program's output, in bytes: room for ten thousands of devices.
 const maxOutput = 16 << 20
@@ -32,15 +27,12 @@ func (e *toolError) Error() string { return e.command + ": " + e.reason }
 
 // run runs a program and gives what it wrote to standard output, also when it failed.
 func run(ctx context.Context, name string, args ...string) (string, error) {
-	path, err := exec.LookPath(name)
-	if errors.Is(err, exec.ErrNotFound) {
-		return "", fmt.Errorf("%s %w", name, ErrNoTool)
-	}
+	path, err := findTool(name)
 	if err != nil {
 		return "", err
 	}
 	cmd := exec.CommandContext(ctx, path, args...)
-	cmd.Env = append(os.Environ(), "LC_ALL=C", "LVM_SUPPRESS_FD_WARNINGS=1")
+	cmd.Env = environment()
 	cmd.WaitDelay = time.Second // for output that a process left behind keeps open
 	var stdout, stderr limited
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr

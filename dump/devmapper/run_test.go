@@ -11,7 +11,7 @@ import (
 
 func TestRunWithoutTool(t *testing.T) {
 	for _, path := range []string{"", t.TempDir()} {
-		t.Setenv("PATH", path)
+		onlyPath(t, path)
 		_, err := run(context.Background(), "dmsetup", "table")
 		if !errors.Is(err, ErrNoTool) {
 			t.Errorf("error %v is not ErrNoTool", err)
@@ -25,7 +25,7 @@ func TestRunToolThatMayNotRun(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "dmsetup"), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	t.Setenv("PATH", dir)
+	onlyPath(t, dir)
 	_, err := run(context.Background(), "dmsetup", "table")
 	checkError(t, err, "dmsetup")
 }

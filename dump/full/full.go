@@ -30,6 +30,8 @@ type Source struct {
 	*blockdev.File
 	info  format.Source
 	state *format.State // a snapshot has a name that deltas know it by
+
+	unnamed error // why LVM could not be asked for names
 }
 
 var _ dump.Source = (*Source)(nil)
@@ -61,15 +63,25 @@ func (s *Source) addLV(ctx context.Context) {
 	}
 	device, err := devmapper.Info(ctx, s.ID().Major, s.ID().Minor)
 	if err != nil {
+		s.unnamed = err
 		return
 	}
-	if lv, err := devmapper.LV(ctx, device.VG, device.LV); err == nil && lv.Num == device.Num() {
+	lv, err := devmapper.LV(ctx, device.VG, device.LV)
+	if err != nil {
+		s.unnamed = err
+		return
+	}
+	if lv.Num == device.Num() {
 		dump.AddLV(&s.info, lv)
 		if lv.Origin != "" {
 			s.state = &format.State{Snapshot: lv.UUID, SnapshotCreated: lv.Created}
 		}
 	}
 }
+
+// Unnamed tells why the header lacks the names of a logical volume, and which
+// snapshot it is, if so; nil otherwise.
+func (s *Source) Unnamed() error { return s.unnamed }
 
 // Header implements [dump.Source].
 func (s *Source) Header() format.Header {

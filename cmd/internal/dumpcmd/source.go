@@ -146,6 +146,9 @@ func openFull(ctx context.Context, inv *cli.Invocation, name string, isThin bool
 	if err != nil {
 		return source{}, err
 	}
+	if err := s.Unnamed(); err != nil {
+		inv.Warn(fmt.Sprintf("the patch has no names of the volume, and later patches will not know what they follow: %v", err))
+	}
 	return source{Source: s, name: name}, nil
 }
 

@@ -39,8 +39,7 @@ func TestNoSnapshot(t *testing.T) {
 	}
 
 	// Without dmsetup nothing can be said of a snapshot.
-	cmd := exec.Command("lvmsync-dump", "/dev/refuse/snap")
-	cmd.Env = []string{"PATH=/nowhere"}
+	cmd := exec.Command("unshare", "-m", "sh", "-c", `mount -t tmpfs none /usr/sbin && exec lvmsync-dump /dev/refuse/snap`)
 	r := runCommand(t, nil, cmd)
 	r.want(t, 1, "dmsetup")
 	if !strings.Contains(r.stderr, "hint: install") {
