@@ -38,6 +38,21 @@ func fakeTool(t *testing.T, name, stdout, stderr, status string) (args string) {
 	return filepath.Join(dir, "args")
 }
 
+// fakeNoLV is an lvs that knows no volume: it fails when it is asked for one, and lists none.
+func fakeNoLV(t *testing.T, stdout, stderr string) {
+	t.Helper()
+	args := fakeTool(t, "lvs", stdout, stderr, "5")
+	dir := filepath.Dir(args)
+	script := `#!/bin/sh
+d=${0%/*}; case "$*" in *" -S "*) /bin/cat "$d/none"; exit 0 ;; esac; /bin/cat "$d/out"; /bin/cat "$d/err" >&2; exit 5
+`
+	for file, content := range map[string]string{"lvs": script, "none": captured(t, "no-lv.json")} {
+		if err := os.WriteFile(filepath.Join(dir, file), []byte(content), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // onlyPath has programs looked for in one folder alone, which may be empty.
 func onlyPath(t *testing.T, dir string) {
 	t.Helper()

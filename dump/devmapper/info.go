@@ -42,6 +42,30 @@ func (n DevNum) Path() string {
 	return filepath.Join(devRoot, "block", n.String())
 }
 
+// other tells whether the device is there and not device-mapper's.
+func (n DevNum) other() bool {
+	if _, err := os.Stat(n.sysDir()); err != nil {
+		return false
+	}
+	_, err := os.Stat(filepath.Join(n.sysDir(), "dm"))
+	return errors.Is(err, fs.ErrNotExist)
+}
+
+// gone tells whether there is no such device, or no longer one of device-mapper.
+func (n DevNum) gone() bool {
+	if _, err := os.Stat(filepath.Dir(n.sysDir())); err != nil {
+		return false // nor does the kernel tell
+	}
+	_, err := os.Stat(filepath.Join(n.sysDir(), "dm"))
+	return errors.Is(err, fs.ErrNotExist)
+}
+
+// args are arguments of dmsetup with those that name the device.
+func (n DevNum) args(args []string) []string {
+	major, minor := strconv.FormatUint(uint64(n.Major), 10), strconv.FormatUint(uint64(n.Minor), 10)
+	return append(args[:len(args):len(args)], "-j", major, "-m", minor)
+}
+
 func (n DevNum) sysDir() string { return filepath.Join(sysRoot, "dev", "block", n.String()) }
 
 // parseDevNum reads a number as tables have it.
@@ -124,6 +148,19 @@ func Info(ctx context.Context, major, minor uint32) (Device, error) {
 	return devices[0], nil
 }
 
+// OpenCount tells how often a device is open, or used by others; [ErrNotDM] if device-mapper has none of that number.
+func OpenCount(ctx context.Context, num DevNum) (int, error) {
+	out, err := runOn(ctx, num, "info", "-c", "--noheadings", "-o", "open")
+	if err != nil {
+		return 0, err
+	}
+	n, err := strconv.Atoi(strings.TrimSpace(out))
+	if err != nil {
+		return 0, fmt.Errorf("ask dmsetup how often device %s is open: unexpected answer %q", num, out)
+	}
+	return n, nil
+}
+
 func allDevices(ctx context.Context) ([]Device, error) {
 	out, err := run(ctx, "dmsetup", infoArgs...)
 	if err != nil {
@@ -136,25 +173,17 @@ func allDevices(ctx context.Context) ([]Device, error) {
 	return devices, nil
 }
 
-// runOn runs a command of dmsetup on one device.
+// runOn asks dmsetup about one device.
 func runOn(ctx context.Context, dev DevNum, args ...string) (string, error) {
 	// Ask the kernel first: its answer is no text that changes, and says so on a machine without dmsetup.
-	if _, err := os.Stat(dev.sysDir()); err == nil {
-		if _, err := os.Stat(filepath.Join(dev.sysDir(), "dm")); errors.Is(err, fs.ErrNotExist) {
-			return "", fmt.Errorf("device %s: %w", dev, ErrNotDM)
-		}
+	if dev.other() {
+		return "", fmt.Errorf("device %s: %w", dev, ErrNotDM)
 	}
-	major, minor := strconv.FormatUint(uint64(dev.Major), 10), strconv.FormatUint(uint64(dev.Minor), 10)
-	out, err := run(ctx, "dmsetup", append(args[:len(args):len(args)], "-j", major, "-m", minor)...)
-	if failed := (*toolError)(nil); errors.As(err, &failed) && noDevice(failed.reason) {
+	out, err := run(ctx, "dmsetup", dev.args(args)...)
+	if failed := (*toolError)(nil); errors.As(err, &failed) && dev.gone() {
 		return "", fmt.Errorf("device %s: %w", dev, ErrNotDM)
 	}
 	return out, err
-}
-
-// noDevice tells whether dmsetup says that there is no such device: one that was removed at this moment.
-func noDevice(reason string) bool {
-	return reason == "Device does not exist." || strings.HasSuffix(reason, " failed: No such device or address")
 }
 
 // noDevices is what dmsetup prints instead of an empty list.

@@ -69,8 +69,21 @@ func TestInfo(t *testing.T) {
 	}
 }
 
+func TestOpenCount(t *testing.T) {
+	noSys(t)
+	for out, want := range map[string]int{"0\n": 0, "  12\n": 12, "\n": -1, "No devices found\n": -1} {
+		fakeTool(t, "dmsetup", out, "", "0")
+		if got, err := OpenCount(context.Background(), DevNum{253, 3}); (err == nil) != (want >= 0) || err == nil && got != want {
+			t.Errorf("%q: %d, %v", out, got, err)
+		}
+	}
+}
+
 func TestNotDM(t *testing.T) {
 	noSys(t)
+	if err := os.MkdirAll(filepath.Join(sysRoot, "dev", "block"), 0o700); err != nil { // of a kernel that tells
+		t.Fatal(err)
+	}
 	for ask, said := range map[string]string{
 		"info":   "Device does not exist.\nCommand failed.\n",
 		"table":  "device-mapper: table ioctl on  (253:200) failed: No such device or address\nCommand failed.\n",

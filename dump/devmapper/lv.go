@@ -84,13 +84,12 @@ func LV(ctx context.Context, vg, lv string) (LogicalVolume, error) {
 
 // lookup is LV for a name in any form that lvs takes.
 func lookup(ctx context.Context, name string) (LogicalVolume, error) {
-	out, err := run(ctx, "lvs", "-a", "--reportformat", "json", "--units", "b", "--nosuffix", "--binary",
-		"--config", `report/time_format="%s"`, "-o", lvFields, "--", name)
+	out, err := report(ctx, lvFields, "--", name)
 	if failed := (*toolError)(nil); errors.As(err, &failed) {
-		if noLV(failed.reason) {
-			return LogicalVolume{}, fmt.Errorf("%w: %s", ErrNoLV, name)
+		if listed(ctx, name) {
+			return LogicalVolume{}, fmt.Errorf("ask lvs for %s: %w", name, &toolError{reason: failed.reason})
 		}
-		return LogicalVolume{}, fmt.Errorf("ask lvs for %s: %s", name, failed.reason)
+		return LogicalVolume{}, fmt.Errorf("%w: %s", ErrNoLV, name)
 	}
 	if err != nil {
 		return LogicalVolume{}, err
@@ -105,12 +104,48 @@ func lookup(ctx context.Context, name string) (LogicalVolume, error) {
 	return v, nil
 }
 
-// noLV tells whether lvs says that there is no such volume, or that there cannot be one of that name.
-func noLV(reason string) bool {
-	return strings.HasPrefix(reason, "Failed to find logical volume") ||
-		strings.HasPrefix(reason, "Volume group") &&
-			(strings.HasSuffix(reason, "not found") || strings.HasSuffix(reason, "has invalid characters.")) ||
-		strings.HasSuffix(reason, "Invalid path for Logical Volume.")
+// listed tells whether a volume of that name is among all that there are, or that can't be told: lvs fails alike for a
+// volume that isn't there and for one of which it can't tell all, and what it says of that is different each time.
+func listed(ctx context.Context, name string) bool {
+	selection := selectionOf(name)
+	if selection == "" {
+		return false
+	}
+	out, err := report(ctx, "lv_uuid", "-S", selection)
+	if err != nil {
+		return true
+	}
+	var report lvReport
+	return json.Unmarshal([]byte(out), &report) != nil || len(report.Report) != 1 || len(report.Report[0].LV) > 0
+}
+
+// selectionOf selects a volume by a name, empty if none can have it.
+func selectionOf(name string) string {
+	for _, c := range name {
+		if !strings.ContainsRune("/+_.-", c) && (c < '0' || c > '9') && (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') {
+			return ""
+		}
+	}
+	if strings.HasPrefix(name, "/") {
+		return fmt.Sprintf(`lv_path="%s" || lv_dm_path="%s"`, name, name)
+	}
+	vg, lv, _ := strings.Cut(name, "/")
+	return fmt.Sprintf(`vg_name="%s" && lv_name="%s"`, vg, lv)
+}
+
+// plainConfig undoes whatever lvm.conf and profiles can do to what LVM prints. The log comes with the report: standard
+// error may have anything.
+const plainConfig = `report { output_format="json" columns_as_rows=0 prefixes=0 headings=1 quoted=1 aligned=1 buffered=1 ` +
+	`separator=" " list_item_separator="," compact_output=0 compact_output_cols="" binary_values_as_numeric=1 ` +
+	`mark_hidden_devices=1 two_word_unknown_device=0 time_format="%s" lvs_sort="vg_name,lv_name" segs_sort="vg_name,lv_name,seg_start" } ` +
+	`log { prefix="" indent=0 command_names=0 verbose=0 silent=0 report_command_log=1 ` +
+	`command_log_cols="log_type,log_message" command_log_sort="log_seq_num" command_log_selection="all" } ` +
+	`global { units="b" suffix=0 si_unit_consistency=1 }`
+
+// report asks lvs for fields of volumes.
+func report(ctx context.Context, fields string, volumes ...string) (string, error) {
+	args := []string{"-a", "--reportformat", "json", "--units", "b", "--nosuffix", "--binary", "--config", plainConfig, "-o", fields}
+	return run(ctx, "lvs", append(args, volumes...)...)
 }
 
 // parseLV reads what lvs prints for one logical volume.

@@ -143,12 +143,44 @@ func TestLVNotThere(t *testing.T) {
 		"/dev/disk/by-id/x": "no-path",
 		"my-vg/s-1-cow":     "cow-device",
 	} {
-		fakeTool(t, "lvs", captured(t, file+".json"), captured(t, file+".err"), "5")
+		fakeNoLV(t, captured(t, file+".json"), "  Devices file PVID x last seen on /dev/y not found.\n"+captured(t, file+".err"))
 		_, err := lookup(context.Background(), name)
 		if !errors.Is(err, ErrNoLV) {
 			t.Errorf("%s: error %v is not ErrNoLV", name, err)
 		}
 		checkError(t, err, "no such logical volume: "+name)
+	}
+}
+
+// A volume that is there and of which not all can be told is no missing one, whatever the words.
+func TestLVNotTold(t *testing.T) {
+	for _, tt := range []struct{ stdout, stderr, want string }{
+		{"", "  Devices file sys_wwid x last seen on /dev/y not found.\n  the reason\n", "ask lvs for my-vg/s-1: the reason"},
+		{`{"report": [{"lv": []}], "log": [{"log_type":"print", "log_message":"noise"}, {"log_type":"error", "log_message":"the reason."}]}`,
+			"lvm: noise\n", "ask lvs for my-vg/s-1: the reason."},
+		{"", "", "ask lvs for my-vg/s-1: exit status 5"},
+	} {
+		fakeTool(t, "lvs", tt.stdout, tt.stderr, "5") // the list fails, too
+		_, err := LV(context.Background(), "my-vg", "s-1")
+		if err == nil || errors.Is(err, ErrNoLV) || err.Error() != tt.want {
+			t.Errorf("error %v, want %s", err, tt.want)
+		}
+	}
+}
+
+func TestSelectionOf(t *testing.T) {
+	for name, want := range map[string]string{
+		"my-vg/st.snap+x_1":    `vg_name="my-vg" && lv_name="st.snap+x_1"`,
+		"/dev/vg/lv":           `lv_path="/dev/vg/lv" || lv_dm_path="/dev/vg/lv"`,
+		"vg/a\"b":              "",
+		"/dev/disk/by-id/x:1":  "",
+		"vg/lv name":           "",
+		"vg/lv\n":              "",
+		"/dev/mapper/my--vg-x": `lv_path="/dev/mapper/my--vg-x" || lv_dm_path="/dev/mapper/my--vg-x"`,
+	} {
+		if got := selectionOf(name); got != want {
+			t.Errorf("selectionOf(%q) = %s, want %s", name, got, want)
+		}
 	}
 }
 
@@ -180,7 +212,7 @@ func TestLVAsksOnce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := "C -a --reportformat json --units b --nosuffix --binary --config report/time_format=\"%s\" -o " + lvFields + " -- my-vg/s-1\n"
+	want := "C -a --reportformat json --units b --nosuffix --binary --config " + plainConfig + " -o " + lvFields + " -- my-vg/s-1\n"
 	if diff := cmp.Diff(want, string(args)); diff != "" {
 		t.Errorf("LC_ALL and arguments (-want +got):\n%s", diff)
 	}

@@ -67,11 +67,11 @@ func TestResolveNothing(t *testing.T) {
 		"file/x/y":                "",
 		filepath.Dir(dev) + "/xy": "",
 	} {
-		stdout, stderr, status := "", "must not be asked", "5"
 		if file != "" {
-			stdout, stderr = captured(t, file+".json"), captured(t, file+".err")
+			fakeNoLV(t, captured(t, file+".json"), captured(t, file+".err"))
+		} else {
+			fakeTool(t, "lvs", "", "must not be asked", "5")
 		}
-		fakeTool(t, "lvs", stdout, stderr, status)
 		got, err := Resolve(context.Background(), name)
 		if !errors.Is(err, ErrNotFound) || errors.Is(err, ErrInactive) || got != "" {
 			t.Errorf("Resolve(%q) = %q, %v; want ErrNotFound", name, got, err)

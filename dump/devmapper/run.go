@@ -1,15 +1,18 @@
 // Package devmapper tells what device-mapper and LVM know of a device, by asking dmsetup and lvs.
 //
-// Both programs are run with LC_ALL=C. Names are taken from them and never built: how LVM's names
-// turn into device-mapper's is their business. Lengths are bytes unless a name says Sectors, which are of 512 bytes.
+// Both programs are run with LC_ALL=C. Names are taken from them and never built: how LVM's names turn into
+// device-mapper's is their business. Lengths are bytes unless a name says Sectors, which are of 512 bytes.
 package devmapper
 
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os/exec"
+	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 )
@@ -20,10 +23,15 @@ const maxOutput = 16 << 20
 // toolError is a program that ended with an error.
 type toolError struct {
 	command string
-	reason  string // the first line on standard error that tells something, or the exit status
+	reason  string // what it said, or the exit status
 }
 
-func (e *toolError) Error() string { return e.command + ": " + e.reason }
+func (e *toolError) Error() string {
+	if e.command == "" {
+		return e.reason
+	}
+	return e.command + ": " + e.reason
+}
 
 // run runs a program and gives what it wrote to standard output, also when it failed.
 func run(ctx context.Context, name string, args ...string) (string, error) {
@@ -41,21 +49,66 @@ func run(ctx context.Context, name string, args ...string) (string, error) {
 		return "", fmt.Errorf("%s: %w", name, ctx.Err())
 	}
 	if err != nil {
-		reason := firstReason(stderr.String())
-		if reason == "" {
-			reason = err.Error()
-		}
-		command := strings.Join(append([]string{name}, args...), " ")
-		return stdout.String(), &toolError{command: command, reason: reason}
+		return stdout.String(), failure(cmd, err, stdout.String(), stderr.String())
 	}
 	return stdout.String(), nil
 }
 
-// firstReason is the first line that is neither a warning nor about descriptors that lvs found open.
+// failure says why a program failed.
+func failure(cmd *exec.Cmd, err error, stdout, stderr string) error {
+	e := &toolError{command: words(cmd), reason: loggedReason(stdout)}
+	if e.reason == "" {
+		e.reason = firstReason(stderr)
+	}
+	if e.reason == "" {
+		e.reason = err.Error()
+	}
+	return e
+}
+
+// words is the command as one would type it, without the settings behind it that keep LVM's output as it is.
+func words(cmd *exec.Cmd) string {
+	args := cmd.Args
+	if i := slices.Index(args, "--reportformat"); i >= 0 {
+		args = args[:i]
+	}
+	return strings.Join(append([]string{filepath.Base(args[0])}, args[1:]...), " ")
+}
+
+// loggedReason is the first error in the log that LVM adds to a report, empty if there is none. What else it says, and
+// how that looks, depends on its version and configuration.
+func loggedReason(stdout string) string {
+	var report struct {
+		Log []struct {
+			Type    string `json:"log_type"`
+			Message string `json:"log_message"`
+		} `json:"log"`
+	}
+	if json.Unmarshal([]byte(stdout), &report) != nil {
+		return ""
+	}
+	for _, l := range report.Log {
+		if l.Type == "error" {
+			return strings.TrimSpace(l.Message)
+		}
+	}
+	return ""
+}
+
+// noise begins lines on standard error that are no reason for a failure.
+var noise = []string{"WARNING:", "File descriptor ", "Devices file ", "Please remove the lvm.conf "}
+
+// firstReason is the first line that tells something.
 func firstReason(stderr string) string {
+lines:
 	for line := range strings.Lines(stderr) {
 		line = strings.TrimSpace(line)
-		if line != "" && !strings.HasPrefix(line, "WARNING:") && !strings.HasPrefix(line, "File descriptor ") {
+		for _, n := range noise {
+			if strings.HasPrefix(line, n) {
+				continue lines
+			}
+		}
+		if line != "" {
 			return line
 		}
 	}
