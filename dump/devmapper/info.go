@@ -111,6 +111,20 @@ func (d Device) Exists() bool {
 	return err == nil && strings.TrimSpace(string(uuid)) == d.UUID
 }
 
+// Instance tells apart the devices that have had a number one after the other, since the machine was started. It asks the
+// kernel, not dmsetup; [ErrNotDM] if device-mapper has no device of that number.
+func (n DevNum) Instance() (uint64, error) {
+	var st unix.Stat_t
+	err := unix.Stat(filepath.Join(n.sysDir(), "dm"), &st)
+	if errors.Is(err, unix.ENOENT) {
+		err = ErrNotDM
+	}
+	if err != nil {
+		return 0, fmt.Errorf("device %s: %w", n, err)
+	}
+	return st.Ino, nil
+}
+
 // errNotBlock means that a path leads to something that is no block device.
 var errNotBlock = errors.New("not a block device")
 

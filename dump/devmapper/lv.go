@@ -87,7 +87,7 @@ func lookup(ctx context.Context, name string) (LogicalVolume, error) {
 	out, err := report(ctx, lvFields, "--", name)
 	if failed := (*toolError)(nil); errors.As(err, &failed) {
 		if listed(ctx, name) {
-			return LogicalVolume{}, fmt.Errorf("ask lvs for %s: %w", name, &toolError{reason: failed.reason})
+			return LogicalVolume{}, fmt.Errorf("ask lvs for %s: %w", name, &toolError{reason: failed.reason, cause: failed.cause})
 		}
 		return LogicalVolume{}, fmt.Errorf("%w: %s", ErrNoLV, name)
 	}

@@ -83,17 +83,24 @@ func (e *InactiveError) Unwrap() error { return ErrInactive }
 
 func notFound(name string) error { return fmt.Errorf("%w: %s", ErrNotFound, name) }
 
-// Activate gives an inactive volume its device, and returns what takes it away again.
-func (v LogicalVolume) Activate(ctx context.Context) (deactivate func(context.Context) error, err error) {
-	if _, err := run(ctx, "lvchange", v.activation()...); err != nil {
-		return nil, fmt.Errorf("activate %s/%s: %w", v.VG, v.Name, err)
+// Activate gives an inactive volume its device. Once begun it is waited for, whatever becomes of ctx.
+func (v LogicalVolume) Activate(ctx context.Context) error {
+	if err := lvchange(ctx, v.activation()...); err != nil {
+		return fmt.Errorf("activate %s/%s: %w", v.VG, v.Name, err)
 	}
-	return func(ctx context.Context) error {
-		if _, err := run(ctx, "lvchange", "-an", v.VG+"/"+v.Name); err != nil {
-			return fmt.Errorf("deactivate %s/%s again: %w", v.VG, v.Name, err)
-		}
-		return nil
-	}, nil
+	return nil
+}
+
+// Deactivate takes its device away again; it fails if somebody has that open.
+func (v LogicalVolume) Deactivate(ctx context.Context) error {
+	if err := lvchange(ctx, "-an", v.VG+"/"+v.Name); err != nil {
+		return fmt.Errorf("deactivate %s/%s again: %w", v.VG, v.Name, err)
+	}
+	return nil
+}
+
+func lvchange(ctx context.Context, args ...string) error {
+	return change(ctx, Trace{}, "lvchange", append(args, "--reportformat", "json", "--config", plainConfig)...)
 }
 
 // activation is what lvchange has to be told to give an inactive volume its device.

@@ -1,7 +1,8 @@
 // Package devmapper tells what device-mapper and LVM know of a device, by asking dmsetup and lvs.
 //
-// Both programs are run with LC_ALL=C. Names are taken from them and never built: how LVM's names turn into
-// device-mapper's is their business. Lengths are bytes unless a name says Sectors, which are of 512 bytes.
+// Both programs are run with LC_ALL=C. Those that ask are killed when their context ends; those that change something
+// run to their end (see [Trace]). Names are taken from them and never built: how LVM's names turn into device-mapper's
+// is their business. Lengths are bytes unless a name says Sectors, which are of 512 bytes.
 package devmapper
 
 import (
@@ -24,6 +25,7 @@ const maxOutput = 16 << 20
 type toolError struct {
 	command string
 	reason  string // what it said, or the exit status
+	cause   error  // ErrCutShort or nil
 }
 
 func (e *toolError) Error() string {
@@ -33,7 +35,9 @@ func (e *toolError) Error() string {
 	return e.command + ": " + e.reason
 }
 
-// run runs a program and gives what it wrote to standard output, also when it failed.
+func (e *toolError) Unwrap() error { return e.cause }
+
+// run runs a program that changes nothing and gives what it wrote to standard output, also when it failed.
 func run(ctx context.Context, name string, args ...string) (string, error) {
 	path, err := findTool(name)
 	if err != nil {
@@ -62,6 +66,9 @@ func failure(cmd *exec.Cmd, err error, stdout, stderr string) error {
 	}
 	if e.reason == "" {
 		e.reason = err.Error()
+	}
+	if cmd.ProcessState != nil && !cmd.ProcessState.Exited() {
+		e.reason, e.cause = err.Error(), ErrCutShort
 	}
 	return e
 }

@@ -151,8 +151,7 @@ func ParsePoolStatus(t Target) (PoolStatus, error) {
 	return s, nil
 }
 
-// Message sends a message to the device with that number.
-func Message(ctx context.Context, num DevNum, text string) error {
-	_, err := runOn(ctx, num, "message", "0", text)
-	return err
+// Message sends a message to the device with that number. Once sent it is waited for, whatever becomes of ctx.
+func Message(ctx context.Context, num DevNum, text string, trace Trace) error {
+	return change(ctx, trace, "dmsetup", num.args([]string{"message", "0", text})...)
 }

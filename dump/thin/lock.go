@@ -14,62 +14,68 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// lockDir is where the locks are. What is in it is gone after a restart, as is what held them.
+// lockDir is where the locks are. What is in it is gone after a restart, as is what their notes are about.
 var lockDir = "/run/lvmsync"
 
 // lockPause is how long to wait before a lock is tried again.
 const lockPause = 50 * time.Millisecond
 
-// A record says which metadata snapshot a run has reserved, so that one that was killed can be told from somebody else's. It is
-// empty while none is.
-type record struct {
-	Block uint64 // of the metadata
-	Sum   uint64 // xxh64 of what is in it
-}
+// A lock keeps two runs from changing the state of one pool or volume at once. Its file has a note of what a run is about to
+// change or has changed, for the next one, should it be killed.
+type lock struct{ f *os.File }
 
-// A lock keeps two runs from reserving the metadata snapshot of one pool at once.
-type lock struct {
-	f      *os.File
-	record record // what the run before left behind
-}
-
-// lockPool waits until no other run has the pool's lock. They hold it for the time it takes to read the metadata.
-func lockPool(ctx context.Context, uuid string) (*lock, error) {
+// takeLock waits until no other run has the lock of that name.
+func takeLock(ctx context.Context, name string) (*lock, error) {
 	if err := os.MkdirAll(lockDir, 0o700); err != nil {
 		return nil, fmt.Errorf("make the folder for locks: %w", err)
 	}
-	name := filepath.Join(lockDir, strings.ReplaceAll(uuid, "/", "_")+".lock")
-	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600)
-	if err != nil {
-		return nil, fmt.Errorf("open the pool's lock: %w", err)
-	}
+	path := filepath.Join(lockDir, strings.ReplaceAll(name, "/", "_")+".lock")
 	for {
-		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
-		if err == nil {
-			break
-		}
-		if !errors.Is(err, unix.EWOULDBLOCK) {
-			f.Close()
-			return nil, fmt.Errorf("take the pool's lock %s: %w", name, err)
+		l, err := tryLock(path)
+		if l != nil || err != nil {
+			return l, err
 		}
 		select {
 		case <-time.After(lockPause):
 		case <-ctx.Done():
-			f.Close()
 			return nil, ctx.Err()
 		}
 	}
-	l := &lock{f: f}
-	if text, err := io.ReadAll(io.LimitReader(f, 4096)); err == nil {
-		_ = json.Unmarshal(text, &l.record) // what can't be read proves nothing
-	}
-	return l, nil
 }
 
-// note writes down what is reserved.
-func (l *lock) note(r record) error {
-	l.record = r
-	text, err := json.Marshal(r)
+// tryLock takes the lock, or nothing if another run has it.
+func tryLock(path string) (*lock, error) {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("open a lock: %w", err)
+	}
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		f.Close()
+		if errors.Is(err, unix.EWOULDBLOCK) {
+			return nil, nil
+		}
+		return nil, fmt.Errorf("take the lock %s: %w", path, err)
+	}
+	// The one who had it may have removed it meanwhile.
+	mine, err1 := f.Stat()
+	named, err2 := os.Stat(path)
+	if err1 != nil || err2 != nil || !os.SameFile(mine, named) {
+		f.Close()
+		return nil, nil
+	}
+	return &lock{f: f}, nil
+}
+
+// read reads the note. What can't be read proves nothing.
+func (l *lock) read(note any) {
+	if text, err := io.ReadAll(io.NewSectionReader(l.f, 0, 4096)); err == nil {
+		_ = json.Unmarshal(text, note)
+	}
+}
+
+// note replaces the note.
+func (l *lock) note(note any) error {
+	text, err := json.Marshal(note)
 	if err == nil {
 		err = l.f.Truncate(0)
 	}
@@ -77,7 +83,15 @@ func (l *lock) note(r record) error {
 		_, err = l.f.WriteAt(text, 0)
 	}
 	if err != nil {
-		return fmt.Errorf("write the pool's lock: %w", err)
+		return fmt.Errorf("write the lock %s: %w", l.f.Name(), err)
+	}
+	return nil
+}
+
+// remove removes the lock's file with the note.
+func (l *lock) remove() error {
+	if err := os.Remove(l.f.Name()); err != nil {
+		return fmt.Errorf("remove a lock: %w", err)
 	}
 	return nil
 }

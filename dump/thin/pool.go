@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"time"
 
 	"github.com/cespare/xxhash/v2"
 
@@ -72,29 +71,25 @@ func (p *pool) status(ctx context.Context) (devmapper.PoolStatus, error) {
 // read reserves a metadata snapshot, has the metadata read as it tells them, and releases it on every way out, the end of
 // ctx and a panic included.
 func (p *pool) read(ctx context.Context, do func(*metadata.Metadata) error) (err error) {
-	lock, err := lockPool(ctx, p.device.UUID)
+	l, err := takeLock(ctx, p.device.UUID)
 	if err != nil {
 		return err
 	}
-	defer lock.close()
+	defer l.close()
 	in, err := blockdev.Open(p.target.Metadata.Path())
 	if err != nil {
 		return fmt.Errorf("open the metadata of the pool %s: %w", p.device.Name, err)
 	}
 	defer in.Close()
-	if err := p.releaseStale(ctx, lock, in); err != nil {
+	if err := p.releaseStale(ctx, l, in); err != nil {
 		return err
 	}
-	if err := p.message(ctx, "reserve_metadata_snap"); err != nil {
-		return fmt.Errorf("reserve a metadata snapshot of the pool %s: %w", p.device.Name, err)
+	status, reserved, err := p.reserve(ctx, l, in)
+	if reserved {
+		defer func() { err = errors.Join(err, p.release(ctx, l)) }()
 	}
-	defer func() { err = errors.Join(err, p.release(ctx, lock)) }()
-	status, err := p.status(ctx)
 	if err != nil {
-		return err
-	}
-	if err := lock.note(record{Block: status.Held, Sum: blockSum(in, status.Held)}); err != nil {
-		return err
+		return fmt.Errorf("reserve a metadata snapshot of the pool %s: %w", p.device.Name, err)
 	}
 	held, err := metadata.OpenSnapshot(in, in.Size(), status.Held, status.DataBlocks)
 	if err == nil && held.DataBlockSectors() != uint32(p.target.BlockSectors) {
@@ -110,30 +105,40 @@ func (p *pool) read(ctx context.Context, do func(*metadata.Metadata) error) (err
 }
 
 // release releases the metadata snapshot, whatever has become of ctx.
-func (p *pool) release(ctx context.Context, lock *lock) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
-	defer cancel()
-	if err := p.message(ctx, "release_metadata_snap"); err != nil {
+func (p *pool) release(ctx context.Context, l *lock) error {
+	ctx = devmapper.Regardless(ctx)
+	err := p.message(ctx, "release_metadata_snap", devmapper.Trace{Open: l.f}) // which keeps the lock
+	if errors.Is(err, devmapper.ErrCutShort) {
+		if status, err2 := devmapper.StatusOfPool(ctx, p.device.Num()); err2 == nil && status.Held == 0 {
+			err = nil // it had done it
+		}
+	}
+	if err != nil {
 		return fmt.Errorf("release the metadata snapshot of the pool %s (%q does it): %w", p.device.Name, p.releaseCommand(), err)
 	}
-	return lock.note(record{})
+	return l.note(reservation{})
 }
 
 // releaseStale releases a metadata snapshot that a run of ours left behind, which was killed. Somebody else's is not touched.
-func (p *pool) releaseStale(ctx context.Context, lock *lock, in *blockdev.File) error {
+func (p *pool) releaseStale(ctx context.Context, l *lock, in *blockdev.File) error {
 	status, err := p.status(ctx)
 	if err != nil || status.Held == 0 {
 		return err
 	}
-	ours := lock.record
-	if ours.Block != status.Held || ours.Sum != blockSum(in, status.Held) {
-		return fmt.Errorf("%w: %s: if none is running that uses it, %q frees it", ErrHeld, p.device.Name, p.releaseCommand())
+	var ours reservation
+	l.read(&ours)
+	if ours.Block == status.Held && ours.Sum == blockSum(in, status.Held) {
+		return p.release(ctx, l)
 	}
-	return p.release(ctx, lock)
+	doubt := ""
+	if ours.Begun {
+		doubt = ", or left behind by a run of this one that was killed, which can't be told"
+	}
+	return fmt.Errorf("%w%s: %s: if none is running that uses it, %q frees it", ErrHeld, doubt, p.device.Name, p.releaseCommand())
 }
 
-func (p *pool) message(ctx context.Context, text string) error {
-	return devmapper.Message(ctx, p.device.Num(), text)
+func (p *pool) message(ctx context.Context, text string, trace devmapper.Trace) error {
+	return devmapper.Message(ctx, p.device.Num(), text, trace)
 }
 
 func (p *pool) releaseCommand() string {

@@ -255,7 +255,7 @@ func (s *Source) Close() error {
 	var err error
 	for _, v := range []*volume{s.old, s.new} {
 		if v != nil {
-			err = errors.Join(err, v.close(context.Background()))
+			err = errors.Join(err, v.close())
 		}
 	}
 	return err

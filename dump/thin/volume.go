@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 
 	"lvmsync/dump/blockdev"
 	"lvmsync/dump/devmapper"
@@ -16,20 +17,31 @@ type volume struct {
 	target     devmapper.ThinTarget
 	lv         *devmapper.LogicalVolume // nil if the volume isn't LVM's
 	file       *blockdev.File
-	deactivate func(context.Context) error // nil: it was active
+	deactivate func() error // nil: it is nobody's business here
 }
 
 // openVolume opens the thin volume that a user names. One that is not active, as thin snapshots mostly are, is activated
 // until close.
-func openVolume(ctx context.Context, name string) (v *volume, err error) {
+func openVolume(ctx context.Context, name string) (*volume, error) {
+	v, err := tryVolume(ctx, name)
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, devmapper.ErrNotDM) {
+		v, err = tryVolume(ctx, name) // another run has just deactivated it
+	}
+	return v, err
+}
+
+func tryVolume(ctx context.Context, name string) (v *volume, err error) {
 	v = &volume{name: name}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, v.close(ctx))
+			err = errors.Join(err, v.close())
 			v = nil
 		}
 	}()
-	path, err := v.resolve(ctx)
+	path, l, err := v.resolve(ctx)
+	if l != nil {
+		defer l.close() // before the other one, which takes it
+	}
 	if err != nil {
 		return v, err
 	}
@@ -47,22 +59,26 @@ func openVolume(ctx context.Context, name string) (v *volume, err error) {
 		}
 		v.lv = &lv
 	}
-	v.file, err = blockdev.Open(path)
-	return v, err
+	if v.file, err = blockdev.Open(path); err != nil || v.lv == nil {
+		return v, err
+	}
+	if l == nil {
+		if l, err = lockVolume(ctx, v.lv); err != nil {
+			return v, err
+		}
+		defer l.close()
+	}
+	return v, v.mind(ctx, l)
 }
 
-// resolve finds the volume's device, and activates the volume if that takes it.
-func (v *volume) resolve(ctx context.Context) (string, error) {
+// resolve finds the volume's device, and activates the volume if that takes it. Then its lock is taken.
+func (v *volume) resolve(ctx context.Context) (string, *lock, error) {
 	path, err := devmapper.Resolve(ctx, v.name)
 	var inactive *devmapper.InactiveError
 	if !errors.As(err, &inactive) || inactive.LV.SegType != "thin" {
-		return path, err
+		return path, nil, err
 	}
-	if v.deactivate, err = inactive.LV.Activate(ctx); err != nil {
-		return "", err
-	}
-	v.lv = &inactive.LV
-	return devmapper.Resolve(ctx, v.name)
+	return v.activate(ctx, &inactive.LV)
 }
 
 // Is tells whether a block device is a thin volume.
@@ -111,14 +127,14 @@ func (v *volume) check() error {
 	return nil
 }
 
-// close closes the device and deactivates the volume if it was activated, whatever has become of ctx.
-func (v *volume) close(ctx context.Context) error {
+// close closes the device and deactivates the volume if it was activated.
+func (v *volume) close() error {
 	var err error
 	if v.file != nil {
 		err = v.file.Close()
 	}
 	if v.deactivate != nil {
-		err = errors.Join(err, v.deactivate(context.WithoutCancel(ctx)))
+		err = errors.Join(err, v.deactivate())
 	}
 	return err
 }

@@ -17,6 +17,7 @@ import (
 	"lvmsync/cmd/internal/cli"
 	"lvmsync/cmd/internal/output"
 	"lvmsync/dump"
+	"lvmsync/dump/devmapper"
 	"lvmsync/format"
 )
 
@@ -73,6 +74,9 @@ func run(ctx context.Context, inv *cli.Invocation) error {
 	if err != nil {
 		return err
 	}
+	ctx = devmapper.WithWaiting(ctx, func(command string) {
+		inv.Warn(fmt.Sprintf("waiting for %q to end; another signal ends %s without it", command, inv.App.Name))
+	})
 	all, err := openSource(ctx, inv, o)
 	if err != nil {
 		return err
