@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"strconv"
 	"strings"
 	"time"
@@ -86,7 +87,7 @@ func LV(ctx context.Context, vg, lv string) (LogicalVolume, error) {
 func lookup(ctx context.Context, name string) (LogicalVolume, error) {
 	out, err := report(ctx, lvFields, "--", name)
 	if failed := (*toolError)(nil); errors.As(err, &failed) {
-		if listed(ctx, name) {
+		if errors.Is(err, fs.ErrPermission) || listed(ctx, name) {
 			return LogicalVolume{}, fmt.Errorf("ask lvs for %s: %w", name, &toolError{reason: failed.reason, cause: failed.cause})
 		}
 		return LogicalVolume{}, fmt.Errorf("%w: %s", ErrNoLV, name)

@@ -31,11 +31,14 @@ func Resolve(ctx context.Context, name string) (string, error) {
 			return path, nil
 		}
 	}
-	_, err := os.Stat(name)
-	if err == nil {
+	info, err := os.Stat(name)
+	missed := errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENOTDIR)
+	switch {
+	case (missed || err == nil && info.IsDir()) && isGroup(name):
+		return "", fmt.Errorf("%s is a volume group: name a volume in it", name)
+	case err == nil:
 		return name, nil
-	}
-	if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, unix.ENOTDIR) {
+	case !missed:
 		return "", err
 	}
 	if !short && !strings.HasPrefix(name, devRoot+"/") {
@@ -63,6 +66,8 @@ func missing(ctx context.Context, name string) error {
 		return err
 	case err != nil:
 		return fmt.Errorf("%w (nor could LVM be asked: %w)", notFound(name), err)
+	case v.inner() != "":
+		return &InnerError{v}
 	case v.Active:
 		return fmt.Errorf(`logical volume %s/%s is active, but has no node in %s: try "vgmknodes %s"`,
 			v.VG, v.Name, devRoot, v.VG)

@@ -146,3 +146,37 @@ func TestResolveOtherErrors(t *testing.T) {
 	}
 	checkError(t, err, "circle: too many levels of symbolic links")
 }
+
+// What LVM makes volumes of is told from volumes, active or not.
+func TestResolveInner(t *testing.T) {
+	dev := fakeDev(t)
+	t.Chdir(t.TempDir())
+	pool := captured(t, "pool.json")
+	for _, tt := range []struct{ report, want string }{
+		{pool, "my-vg/po-ol is a thin pool: name a thin snapshot"},
+		{edit(t, edit(t, pool, `"twi-aotz--"`, `"ewi-ao----"`), `"thin-pool"`, `"linear"`), "my-vg/po-ol is metadata of a pool or RAID volume, or the spare for them: name the volume"},
+		{edit(t, edit(t, pool, `"twi-aotz--"`, `"Cwi---C---"`), `"thin-pool"`, `"cache-pool"`), "my-vg/po-ol is a cache: name the volume"},
+	} {
+		fakeTool(t, "lvs", tt.report, "", "0")
+		_, err := Resolve(context.Background(), "my-vg/po-ol")
+		checkError(t, err, tt.want)
+		if inner := (*InnerError)(nil); !errors.As(err, &inner) {
+			t.Errorf("error %v is no InnerError", err)
+		}
+	}
+	cached := LogicalVolume{Attr: "Cwi-a-C---", SegType: "cache"}
+	if err := cached.CheckInner(); err != nil {
+		t.Errorf("a cached volume: %v", err)
+	}
+
+	node, num := blockNode(t)
+	noSys(t)
+	if err := os.MkdirAll(filepath.Join(num.sysDir(), "dm"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	link(t, node, filepath.Join(dev, "group", "lv"))
+	for _, name := range []string{"group", dev + "/group"} {
+		_, err := Resolve(context.Background(), name)
+		checkError(t, err, name+" is a volume group: name a volume in it")
+	}
+}

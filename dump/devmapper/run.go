@@ -11,11 +11,15 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // maxOutput bounds what is kept of a program's output, in bytes: room for ten thousands of devices.
@@ -25,7 +29,7 @@ const maxOutput = 16 << 20
 type toolError struct {
 	command string
 	reason  string // what it said, or the exit status
-	cause   error  // ErrCutShort or nil
+	cause   error  // ErrCutShort, fs.ErrPermission or nil
 }
 
 func (e *toolError) Error() string {
@@ -67,8 +71,11 @@ func failure(cmd *exec.Cmd, err error, stdout, stderr string) error {
 	if e.reason == "" {
 		e.reason = err.Error()
 	}
-	if cmd.ProcessState != nil && !cmd.ProcessState.Exited() {
+	switch {
+	case cmd.ProcessState != nil && !cmd.ProcessState.Exited():
 		e.reason, e.cause = err.Error(), ErrCutShort
+	case os.Geteuid() != 0 && unix.Access("/dev/mapper/control", unix.R_OK|unix.W_OK) != nil:
+		*e = toolError{reason: "only root may use " + filepath.Base(cmd.Args[0]), cause: fs.ErrPermission}
 	}
 	return e
 }

@@ -102,7 +102,7 @@ func (s *snapshot) readTable(ctx context.Context) error {
 	case "thin":
 		return fmt.Errorf("%s: %w: it is a thin volume", s.name, ErrNotSnapshot)
 	default:
-		return fmt.Errorf("%s: %w: it is a volume of type %s", s.name, ErrNotSnapshot, kind)
+		return s.other(ctx, kind)
 	}
 	s.target, err = devmapper.ParseSnapshotTarget(table[0])
 	if err != nil {

@@ -20,16 +20,30 @@ func TestNoSnapshot(t *testing.T) {
 	sh(t, "lvcreate", "-qq", "-y", "-V", "2m", "-T", "refuse/pool", "-n", "thin")
 	sh(t, "lvcreate", "-qq", "-y", "-Wn", "-L", "2m", "-n", "inactive", vg)
 	sh(t, "lvchange", "-qq", "-an", "refuse/inactive")
+	sh(t, "lvcreate", "-qq", "-y", "-c", "64k", "-L", "4m", "-T", "refuse/idlepool")
+	sh(t, "lvchange", "-qq", "-an", "refuse/idlepool")
 	for name, message := range map[string]string{
-		"refuse/plain":                 "refuse/plain: not a thick snapshot: it is a volume of type linear",
-		"refuse/origin":                "refuse/origin: not a thick snapshot: it is the origin of one",
-		"refuse/thin":                  "refuse/thin: not a snapshot of a thin volume",
-		"refuse/missing":               "no such logical volume, device or file: refuse/missing",
-		"refuse/inactive":              "lvchange -ay refuse/inactive",
-		disks(t, 1)[0]:                 "it is no device-mapper device",
-		file(t, "x", []byte("text")):   "it is a regular file",
-		"/dev/null":                    "/dev/null",
-		dmDevice(t, "refuse-snap-cow"): "it is a volume of type linear",
+		"refuse/plain":                   "refuse/plain: not a thick snapshot: it is a volume of type linear",
+		"refuse/origin":                  "refuse/origin: not a thick snapshot: it is the origin of one",
+		"refuse/thin":                    "refuse/thin: not a snapshot of a thin volume",
+		"refuse/missing":                 "no such logical volume, device or file: refuse/missing",
+		"refuse/inactive":                "lvchange -ay refuse/inactive",
+		disks(t, 1)[0]:                   "it is no device-mapper device",
+		file(t, "x", []byte("text")):     "it is a regular file",
+		"/dev/null":                      "/dev/null",
+		dmDevice(t, "refuse-snap-cow"):   "it is a volume of type linear, the COW store of refuse/snap",
+		"/dev/mapper/refuse-origin-real": "it is a volume of type linear, a part of refuse/origin",
+		"refuse/pool":                    "refuse/pool is a thin pool: name a thin snapshot",
+		"/dev/refuse/pool":               "refuse/pool is a thin pool: name a thin snapshot",
+		"/dev/mapper/refuse-pool":        "refuse/pool is a thin pool: name a thin snapshot",
+		"/dev/mapper/refuse-pool-tpool":  "refuse/pool is a thin pool: name a thin snapshot",
+		"refuse/idlepool":                "refuse/idlepool is a thin pool: name a thin snapshot",
+		"refuse/pool_tmeta":              "refuse/pool_tmeta is metadata of a pool",
+		"/dev/mapper/refuse-pool_tmeta":  "refuse/pool_tmeta is metadata of a pool",
+		"refuse/pool_tdata":              "refuse/pool_tdata is the data of a thin pool",
+		"refuse/lvol0_pmspare":           "refuse/lvol0_pmspare is metadata of a pool or RAID volume, or the spare for them",
+		"refuse":                         "refuse is a volume group: name a volume in it",
+		"/dev/refuse":                    "/dev/refuse is a volume group: name a volume in it",
 	} {
 		r := run(t, nil, "lvmsync-dump", name)
 		r.want(t, 1, message)
