@@ -8,10 +8,12 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"slices"
 
 	"github.com/RoaringBitmap/roaring/v2/roaring64"
 
 	"lvmsync/dump"
+	"lvmsync/dump/blockdev"
 	"lvmsync/dump/devmapper"
 	"lvmsync/dump/thin/metadata"
 	"lvmsync/format"
@@ -81,22 +83,25 @@ func (s *Source) listAll(ctx context.Context, m *metadata.Metadata) error {
 	return nil
 }
 
-// listChanges lists what the volumes map differently. What the new one has past the end of the old one is sent whatever it is:
-// the destination may hold anything there.
+// listChanges lists what the volumes map differently. What neither maps is listed where it isn't read from the same place.
+// What the new one has past the end of the old one is sent whatever it is: the destination may hold anything there.
 func (s *Source) listChanges(ctx context.Context, m *metadata.Metadata) error {
 	d, err := m.Diff(ctx, s.old.target.ID, s.new.target.ID)
 	if err != nil {
 		return err
 	}
+	grown, apart := roaring64.New(), roaring64.New()
 	if from, to := s.old.file.Size(), s.new.file.Size(); from < to {
+		grown.AddRange(uint64(from/s.pool.blockSize()), s.blocks(to))
+	}
+	apart.AddRange(0, s.blocks(differUpTo(s.old.beneath, s.new.beneath)))
+	if !grown.IsEmpty() || !apart.IsEmpty() {
 		mapped, err := m.Mapped(ctx, s.new.target.ID)
 		if err != nil {
 			return err
 		}
-		grown := roaring64.New()
-		grown.AddRange(uint64(from/s.pool.blockSize()), s.blocks(to))
 		d.Mapped.Or(roaring64.And(mapped, grown))
-		d.Unmapped.Or(roaring64.AndNot(grown, mapped))
+		d.Unmapped.Or(roaring64.AndNot(roaring64.Or(grown, apart), mapped))
 	}
 	s.plan(d.Mapped, d.Unmapped)
 	return nil
@@ -107,19 +112,17 @@ func (s *Source) blocks(size int64) uint64 {
 	return uint64((size + s.pool.blockSize() - 1) / s.pool.blockSize())
 }
 
-// plan clips what to send to the volume and counts it.
-func (s *Source) plan(data, zero *roaring64.Bitmap) {
+// plan clips what to send to the volume and counts it: what is mapped is data, what isn't is zeros, or data from beneath.
+func (s *Source) plan(data, unmapped *roaring64.Bitmap) {
 	inside := s.blocks(s.new.file.Size())
-	for _, set := range []*roaring64.Bitmap{data, zero} {
+	for _, set := range []*roaring64.Bitmap{data, unmapped} {
 		if !set.IsEmpty() && set.Maximum() >= inside {
 			set.RemoveRange(inside, set.Maximum()+1)
 		}
 	}
-	s.data, s.zero = data, zero
-	if s.new.target.HasExternal { // what isn't mapped is read from elsewhere
-		s.data.Or(zero)
-		s.zero = roaring64.New()
-	}
+	covered := roaring64.New()
+	covered.AddRange(0, s.blocks(s.new.beneath.size()))
+	s.data, s.zero = roaring64.Or(data, roaring64.And(unmapped, covered)), roaring64.AndNot(unmapped, covered)
 	for e := range s.extents() {
 		s.runs++
 		s.bytes += e.Len
@@ -208,9 +211,9 @@ func (s *Source) ReadAt(p []byte, off int64) (int, error) { return s.new.file.Re
 // LogicalBlockSize is the unit, in bytes, in which the data can be read.
 func (s *Source) LogicalBlockSize() int { return s.new.file.LogicalBlockSize() }
 
-// Base implements [dump.Source].
+// Base implements [dump.Source]. What doesn't stand still is none.
 func (s *Source) Base() dump.Base {
-	if s.old == nil {
+	if s.old == nil || !s.old.beneath.still {
 		return nil
 	}
 	return s.old.file
@@ -238,13 +241,46 @@ func (s *Source) Check(ctx context.Context) error {
 	return err
 }
 
-// Inputs implements [dump.Source]: what the data are read from, and what that is compared with.
+// Inputs implements [dump.Source]: what the data are read from, and what that is compared with; first the external origins
+// that both may read from.
 func (s *Source) Inputs() dump.Inputs {
-	in := dump.Inputs{{File: s.new.file, What: "the volume", Still: s.new == s.still}}
+	var in dump.Inputs
+	add := func(f *blockdev.File, what string, still bool) {
+		if f != nil && !slices.ContainsFunc(in, func(i dump.Input) bool { return i.ID() == f.ID() }) {
+			in = append(in, dump.Input{File: f, What: what, Still: still})
+		}
+	}
+	for _, v := range s.volumes() {
+		add(v.beneath.file, "the external origin", v.beneath.still)
+	}
+	add(s.new.file, "the volume", s.new == s.still)
 	if s.old != nil {
-		in = append(in, dump.Input{File: s.old.file, What: "the base", Still: s.old == s.still || s.old == s.named})
+		add(s.old.file, "the base", s.old == s.still || s.old == s.named)
 	}
 	return in
+}
+
+// volumes are those that the source reads.
+func (s *Source) volumes() []*volume {
+	if s.old == nil {
+		return []*volume{s.new}
+	}
+	return []*volume{s.old, s.new}
+}
+
+// Unsteady are the external origins of the volumes that can be written to. What is read from them may change at any time: all
+// of it is sent, and no volume that reads from one stands still.
+func (s *Source) Unsteady() []*blockdev.File {
+	var files []*blockdev.File
+	for _, v := range []*volume{s.old, s.new} {
+		if v == nil || v.beneath.still {
+			continue
+		}
+		if !slices.ContainsFunc(files, func(f *blockdev.File) bool { return f.ID() == v.beneath.file.ID() }) {
+			files = append(files, v.beneath.file)
+		}
+	}
+	return files
 }
 
 // ZeroesBlocks tells whether the pool zeroes a block before a volume gets it.

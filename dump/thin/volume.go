@@ -17,6 +17,7 @@ type volume struct {
 	target     devmapper.ThinTarget
 	lv         *devmapper.LogicalVolume // nil if the volume isn't LVM's
 	file       *blockdev.File
+	beneath    beneath
 	deactivate func() error // nil: it is nobody's business here
 }
 
@@ -59,8 +60,14 @@ func tryVolume(ctx context.Context, name string) (v *volume, err error) {
 		}
 		v.lv = &lv
 	}
-	if v.file, err = blockdev.Open(path); err != nil || v.lv == nil {
+	if v.file, err = blockdev.Open(path); err != nil {
 		return v, err
+	}
+	if v.beneath, err = openBeneath(v.target); err != nil {
+		return v, fmt.Errorf("%s: %w", name, err)
+	}
+	if v.lv == nil {
+		return v, nil
 	}
 	if l == nil {
 		if l, err = lockVolume(ctx, v.lv); err != nil {
@@ -133,6 +140,7 @@ func (v *volume) close() error {
 	if v.file != nil {
 		err = v.file.Close()
 	}
+	err = errors.Join(err, v.beneath.close())
 	if v.deactivate != nil {
 		err = errors.Join(err, v.deactivate())
 	}

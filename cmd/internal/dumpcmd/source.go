@@ -120,9 +120,13 @@ func openThin(ctx context.Context, inv *cli.Invocation, name string) (source, er
 	if err != nil {
 		return source{}, err
 	}
+	if f := s.Unsteady(); len(f) > 0 && inv.Bool("exact-base") {
+		err := fmt.Errorf("--exact-base: %s does not stand still: its external origin %s can be written to", name, f[0].Name())
+		return source{}, errors.Join(err, s.Close())
+	}
 	noteChanges(inv, s)
 	warnBackwards(inv, s)
-	warnZeroing(inv, s)
+	warnThin(inv, s)
 	return source{Source: s, name: name}, nil
 }
 
@@ -130,7 +134,7 @@ func openFull(ctx context.Context, inv *cli.Invocation, name string, isThin bool
 	if isThin {
 		s, err := thin.OpenFull(ctx, name)
 		if err == nil {
-			warnZeroing(inv, s)
+			warnThin(inv, s)
 			return source{Source: s, name: name}, nil
 		}
 		if !errors.Is(err, thin.ErrHeld) && !errors.Is(err, thin.ErrPool) {
@@ -181,8 +185,11 @@ func noteChanges(inv *cli.Invocation, s dump.Source) {
 		h.Planned.Bytes, h.Planned.Extents, h.VolumeSize, cli.Bytes(h.Granularity))
 }
 
-// warnZeroing tells that parts of the volume may hold what others left in the pool.
-func warnZeroing(inv *cli.Invocation, s *thin.Source) {
+// warnThin tells that parts of the volume may hold what others left in the pool, or write elsewhere.
+func warnThin(inv *cli.Invocation, s *thin.Source) {
+	for _, f := range s.Unsteady() {
+		inv.Warn(fmt.Sprintf("the external origin %s can be written to: what is not mapped is sent as it is now, and all of it", f.Name()))
+	}
 	if !s.ZeroesBlocks() {
 		inv.Warn("the pool does not zero its blocks: what was never written may hold data of other volumes, and is sent, too")
 	}

@@ -1,0 +1,77 @@
+package thin
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"lvmsync/dump/blockdev"
+	"lvmsync/dump/devmapper"
+)
+
+// A beneath is what a volume's unmapped blocks are read from: an external origin, and zeros past its end.
+type beneath struct {
+	num  devmapper.DevNum
+	file *blockdev.File // nil: there is none, all of them are zeros
+	// still means that nobody can have written to it as long as the volume has existed.
+	still bool
+}
+
+// openBeneath opens the external origin of a thin volume, if it has one.
+func openBeneath(target devmapper.ThinTarget) (beneath, error) {
+	if !target.HasExternal {
+		return beneath{still: true}, nil
+	}
+	b := beneath{num: target.External}
+	var err error
+	if b.file, err = blockdev.Open(b.num.Path()); err != nil {
+		return b, fmt.Errorf("open the external origin: %w", err)
+	}
+	// LVM takes no volume that can be written to for one, and lets none be made writable as long as it is one. Of what
+	// others have stacked, nobody knows what was written when.
+	b.still = strings.HasPrefix(deviceUUID(b.num), "LVM-") && sysText(b.num, "ro") == "1"
+	return b, nil
+}
+
+// size is how much of the volume it covers, in bytes.
+func (b beneath) size() int64 {
+	if b.file == nil {
+		return 0
+	}
+	return b.file.Size()
+}
+
+// isLV tells whether it is the logical volume with that UUID, in whichever layer.
+func (b beneath) isLV(vgUUID, lvUUID string) bool {
+	uuid := "LVM-" + strings.ReplaceAll(vgUUID+lvUUID, "-", "")
+	return b.file != nil && strings.HasPrefix(deviceUUID(b.num), uuid)
+}
+
+// differUpTo is where in bytes of two volumes what both leave unmapped begins to be provably the same for both: 0 if all
+// of it is.
+func differUpTo(a, b beneath) int64 {
+	if a.num == b.num && a.still && b.still {
+		return 0
+	}
+	return max(a.size(), b.size())
+}
+
+func (b beneath) close() error {
+	if b.file == nil {
+		return nil
+	}
+	return b.file.Close()
+}
+
+// deviceUUID is device-mapper's UUID of a device; empty if it has none.
+func deviceUUID(num devmapper.DevNum) string { return sysText(num, "dm/uuid") }
+
+// sysText reads a one-line file that the kernel has for a device; what isn't there is empty.
+func sysText(num devmapper.DevNum, name string) string {
+	text, err := os.ReadFile(filepath.Join("/sys/dev/block", num.String(), name))
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(string(text))
+}
