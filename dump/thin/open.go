@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 
-	"lvmsync/dump/devmapper"
 	"lvmsync/format"
 )
 
@@ -71,13 +70,14 @@ func openPair(ctx context.Context, name string) (snapshot, origin *volume, err e
 	if snapshot, err = openVolume(ctx, name); err != nil {
 		return nil, nil, err
 	}
-	if snapshot.lv == nil || snapshot.lv.Origin == "" {
+	switch {
+	case snapshot.lv == nil || snapshot.lv.Origin == "":
 		return snapshot, nil, fmt.Errorf("%s: %w", name, ErrNoOrigin)
+	case !snapshot.isSnapshot():
+		return snapshot, nil, fmt.Errorf("%s: %w: its origin lies outside the pool", name, ErrNoOrigin)
 	}
-	origin, err = openVolume(ctx, snapshot.lv.VG+"/"+snapshot.lv.Origin)
-	var inactive *devmapper.InactiveError
-	if errors.Is(err, ErrNotThin) || errors.As(err, &inactive) && inactive.LV.SegType != "thin" {
-		err = fmt.Errorf("%s: %w: its origin lies outside the pool", name, ErrNoOrigin)
+	if origin, err = openVolume(ctx, snapshot.lv.VG+"/"+snapshot.lv.Origin); err != nil {
+		err = fmt.Errorf("open the origin of %s: %w", name, err)
 	}
 	return snapshot, origin, err
 }

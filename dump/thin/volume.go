@@ -12,8 +12,8 @@ import (
 
 // A volume is a thin volume, and the device to read it from.
 type volume struct {
-	name       string // as the user named it
-	device     devmapper.Device
+	name       string           // as the user named it
+	device     devmapper.Device // that its users write to
 	target     devmapper.ThinTarget
 	lv         *devmapper.LogicalVolume // nil if the volume isn't LVM's
 	file       *blockdev.File
@@ -78,6 +78,12 @@ func tryVolume(ctx context.Context, name string) (v *volume, err error) {
 	return v, v.mind(ctx, l)
 }
 
+// isSnapshot tells whether the volume was made as a snapshot of another one of its pool. What LVM calls its origin may also
+// be an external one.
+func (v *volume) isSnapshot() bool {
+	return v.lv != nil && v.lv.Origin != "" && !v.beneath.isLV(v.lv.VGUUID, v.lv.OriginUUID)
+}
+
 // resolve finds the volume's device, and activates the volume if that takes it. Then its lock is taken.
 func (v *volume) resolve(ctx context.Context) (string, *lock, error) {
 	path, err := devmapper.Resolve(ctx, v.name)
@@ -111,13 +117,34 @@ func identify(ctx context.Context, id blockdev.ID) (devmapper.Device, devmapper.
 	return device, target, err
 }
 
-// thinTable is the line of a thin volume's table.
+// thinTable is the line of a thin volume's table. What users of the volume write to may lie on it: while it is the origin of
+// a thick snapshot, or an external origin, the thin device is below, and all reads and writes pass to that.
 func thinTable(ctx context.Context, id blockdev.ID) (devmapper.Target, error) {
 	if !id.Device {
 		return devmapper.Target{}, fmt.Errorf("%w: it is a regular file", ErrNotThin)
 	}
-	table, err := devmapper.TableOf(ctx, id.Major, id.Minor)
-	if err == nil && (len(table) != 1 || table[0].Type != "thin") {
+	top := devmapper.DevNum{Major: id.Major, Minor: id.Minor}
+	line, err := soleTarget(ctx, top)
+	if err != nil || line.Type == "thin" {
+		return line, err
+	}
+	if line.Type == "snapshot-merge" {
+		return line, fmt.Errorf("%w: a snapshot is being merged into it", ErrNotThin)
+	}
+	below, ok := line.PassesTo()
+	if !ok || line.Type == "linear" && deviceUUID(below) != deviceUUID(top)+"-real" {
+		return line, ErrNotThin
+	}
+	if line, err = soleTarget(ctx, below); err == nil && line.Type != "thin" {
+		err = ErrNotThin
+	}
+	return line, err
+}
+
+// soleTarget is the only line of a device's table.
+func soleTarget(ctx context.Context, num devmapper.DevNum) (devmapper.Target, error) {
+	table, err := devmapper.TableOf(ctx, num.Major, num.Minor)
+	if err == nil && len(table) != 1 {
 		err = ErrNotThin
 	}
 	if err != nil {
