@@ -52,7 +52,7 @@ func OpenReverse(ctx context.Context, name string) (*Source, error) {
 	})
 }
 
-// OpenFull opens what a thin volume maps; the rest of it are zeros.
+// OpenFull opens what a thin volume maps; the rest of it are zeros. Where the pool can't be asked, it opens all of the volume.
 func OpenFull(ctx context.Context, name string) (*Source, error) {
 	return open(ctx, func(s *Source) (err error) {
 		if s.new, err = openVolume(ctx, name); err != nil {

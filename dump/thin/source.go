@@ -41,6 +41,8 @@ type Source struct {
 	bytes int64             // length of all of them
 	runs  int64             // extents
 
+	unasked error // why the pool could not be asked, and all is sent
+
 	info  format.Source
 	base  *format.Base
 	state *format.State
@@ -56,18 +58,34 @@ func (s *Source) list(ctx context.Context) (err error) {
 	if s.pool, err = openPool(ctx, s.new.target.Pool); err != nil {
 		return err
 	}
+	err = s.ask(ctx)
+	if s.old == nil && (errors.Is(err, ErrHeld) || errors.Is(err, ErrPool)) {
+		return s.listWhole(err)
+	}
+	return err
+}
+
+// ask flushes the volumes, then reads the pool's metadata.
+func (s *Source) ask(ctx context.Context) error {
 	if _, err := s.pool.status(ctx); err != nil {
 		return err // tells more than what fails because of it
 	}
 	if err := s.Inputs().Flush(); err != nil {
 		return err
 	}
-	return s.pool.read(ctx, func(m *metadata.Metadata) error {
-		if s.old == nil {
-			return s.listAll(ctx, m)
-		}
-		return s.listChanges(ctx, m)
-	})
+	return nil
+}
+
+// listWhole lists all of the volume, because the pool can't be asked.
+func (s *Source) listWhole(why error) error {
+	s.unasked = why
+	if err := s.Inputs().Flush(); err != nil {
+		return err
+	}
+	all := roaring64.New()
+	all.AddRange(0, s.blocks(s.new.file.Size()))
+	s.plan(all, roaring64.New())
+	return nil
 }
 
 // listAll lists what the volume maps. The rest reads as zeros, or from outside the pool.
@@ -267,6 +285,9 @@ func (s *Source) volumes() []*volume {
 	}
 	return []*volume{s.old, s.new}
 }
+
+// Unasked is why the pool could not be asked what a volume maps, so that all of it is read; nil if it could.
+func (s *Source) Unasked() error { return s.unasked }
 
 // Unsteady are the external origins of the volumes that can be written to. What is read from them may change at any time: all
 // of it is sent, and no volume that reads from one stands still.

@@ -134,13 +134,16 @@ func openFull(ctx context.Context, inv *cli.Invocation, name string, isThin bool
 	if isThin {
 		s, err := thin.OpenFull(ctx, name)
 		if err == nil {
+			if why := s.Unasked(); why != nil {
+				inv.Warn(readsAll(name, why))
+			}
 			warnThin(inv, s)
 			return source{Source: s, name: name}, nil
 		}
-		if !errors.Is(err, thin.ErrHeld) && !errors.Is(err, thin.ErrPool) {
+		if !errors.Is(err, thin.ErrPool) {
 			return source{}, err
 		}
-		inv.Warn(fmt.Sprintf("all of %s is read, mapped or not: %v", name, err))
+		inv.Warn(readsAll(name, err)) // what it gives when even the device says no more of itself
 	}
 	path, err := devmapper.Resolve(ctx, name)
 	if err != nil {
@@ -183,6 +186,10 @@ func noteChanges(inv *cli.Invocation, s dump.Source) {
 	h := s.Header()
 	inv.Note("%d bytes in %d extents have changed of %d; chunks of %s",
 		h.Planned.Bytes, h.Planned.Extents, h.VolumeSize, cli.Bytes(h.Granularity))
+}
+
+func readsAll(name string, why error) string {
+	return fmt.Sprintf("all of %s is read, mapped or not: %v", name, why)
 }
 
 // warnThin tells that parts of the volume may hold what others left in the pool, or write elsewhere.

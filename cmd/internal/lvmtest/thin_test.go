@@ -216,6 +216,28 @@ func TestThinHeld(t *testing.T) {
 	wantSame(t, origin, dest)
 }
 
+// All of a snapshot that is not active can be read though somebody else holds the pool's metadata snapshot.
+func TestThinHeldInactive(t *testing.T) {
+	newPool(t, "inactive", "64k", "32m")
+	origin := newThin(t, "inactive", "origin", 4*mib)
+	change(t, origin, 1, 10, 0)
+	thinSnapshot(t, "inactive", "origin", "snap")
+	dest := plain(t, "inactive", "dest", 4*mib)
+	fill(t, dest, 9)
+	sh(t, "dmsetup", "message", "inactive-pool-tpool", "0", "reserve_metadata_snap")
+	t.Cleanup(func() { sh(t, "dmsetup", "message", "inactive-pool-tpool", "0", "release_metadata_snap") })
+	d := run(t, nil, "lvmsync-dump", "--full", "inactive/snap")
+	d.want(t, 0, "all of inactive/snap is read")
+	run(t, strings.NewReader(d.stdout), "lvmsync-apply", dest).want(t, 0, "")
+	wantSame(t, origin, dest)
+	if attr := strings.TrimSpace(sh(t, "lvs", "--noheadings", "-o", "lv_attr", "inactive/snap")); attr[4] == 'a' {
+		t.Errorf("it was left active: %s", attr)
+	}
+	if extents, bytes := changed(t, "--full", "inactive/snap"); extents != 1 || bytes != 4*mib {
+		t.Errorf("%d extents, %d bytes are to be read", extents, bytes)
+	}
+}
+
 // killWhileHeld runs a dump whose dmsetup kills it as soon as the metadata snapshot is reserved and noted.
 func killWhileHeld(t *testing.T, vg, snap string) {
 	t.Helper()
