@@ -36,6 +36,7 @@ func deref[T any](p *T) (v T) {
 // follows tells whether patch b can follow patch a. What their UUIDs tell comes first;
 // times are asked only where those leave something open.
 func follows(a, b format.Header) verdict {
+	a = asVolumeOf(b, a)
 	base := baseOf(b)
 	switch {
 	case a.ID == b.ID:
@@ -54,6 +55,8 @@ func follows(a, b format.Header) verdict {
 		return never(fmt.Sprintf("its volume has %d bytes, fewer than %d before", b.VolumeSize, a.VolumeSize))
 	case linked(a, b):
 		return verdict{}
+	case base.Snapshot != "" && base.Snapshot == a.Source.LVUUID:
+		return followsVolume(a, b)
 	case base.Exact && base.Snapshot != "":
 		return followsExactly(a, b)
 	}
@@ -69,6 +72,16 @@ func linked(a, b format.Header) bool {
 	}
 	return b.Kind != format.Full && reached.Snapshot != "" &&
 		(base.Snapshot == reached.Snapshot || stateOf(b).Snapshot == reached.Snapshot)
+}
+
+// followsVolume is about a patch b that starts from the volume that a is about, as if that
+// stood still.
+func followsVolume(a, b format.Header) verdict {
+	if v := notAfter(a, b, endOf(a), endOf(b)); v.spoken() {
+		return v
+	}
+	return doubtful(fmt.Sprintf("it starts from %s as that was later: if it was written to after %s, something may be missing",
+		snapshotName(b, baseOf(b).Snapshot), clock(a.Created)))
 }
 
 // followsExactly is about a patch b that can be applied to its own snapshot only, which

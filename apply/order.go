@@ -107,13 +107,6 @@ func (c *chain) goesNext(in *input, left []*input) bool {
 		!slices.ContainsFunc(left, func(other *input) bool { return other != in && linked(other.header, in.header) })
 }
 
-// otherVolume tells whether LVM says that the patches are of different volumes. A
-// snapshot's volume is its origin.
-func otherVolume(a, b format.Header) bool {
-	x, y := a.Source.LVUUID, b.Source.LVUUID
-	return x != "" && y != "" && x != y
-}
-
 // volumeName names a patch's volume for people.
 func volumeName(h format.Header) string {
 	h = h.Shown()

@@ -27,14 +27,18 @@ func Describe(path string, id blockdev.ID) format.Source {
 	return s
 }
 
-// AddLV adds what LVM says of the volume: of a snapshot, its origin's name, too.
-func AddLV(s *format.Source, lv devmapper.LogicalVolume) {
+// AddVolume adds what LVM says of the volume. That LVM knows an origin of it
+// makes it no snapshot: a clone of a template has one, and a cached volume.
+func AddVolume(s *format.Source, lv devmapper.LogicalVolume) {
 	s.VG, s.VGUUID = lv.VG, lv.VGUUID
 	s.LV, s.LVUUID = lv.Name, lv.UUID
-	if lv.Origin != "" {
-		s.LV, s.LVUUID = lv.Origin, lv.OriginUUID
-		s.Snapshot, s.SnapshotUUID = lv.Name, lv.UUID
-	}
+}
+
+// AddSnapshot adds what LVM says of a snapshot. Its origin is the volume.
+func AddSnapshot(s *format.Source, lv devmapper.LogicalVolume) {
+	s.VG, s.VGUUID = lv.VG, lv.VGUUID
+	s.LV, s.LVUUID = lv.Origin, lv.OriginUUID
+	s.Snapshot, s.SnapshotUUID = lv.Name, lv.UUID
 }
 
 // kernelText reads a one-line file of procfs or sysfs; what isn't there is empty.

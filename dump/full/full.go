@@ -29,7 +29,7 @@ const granularity = 4096
 type Source struct {
 	*blockdev.File
 	info  format.Source
-	state *format.State // a snapshot has a name that deltas know it by
+	state *format.State // a thick snapshot has a name that deltas know it by
 
 	unnamed error // why LVM could not be asked for names
 }
@@ -72,10 +72,12 @@ func (s *Source) addLV(ctx context.Context) {
 		return
 	}
 	if lv.Num == device.Num() {
-		dump.AddLV(&s.info, lv)
-		if lv.Origin != "" {
-			s.state = &format.State{Snapshot: lv.UUID, SnapshotCreated: lv.Created}
+		if !lv.ThickSnapshot() {
+			dump.AddVolume(&s.info, lv)
+			return
 		}
+		dump.AddSnapshot(&s.info, lv)
+		s.state = &format.State{Snapshot: lv.UUID, SnapshotCreated: lv.Created}
 	}
 }
 

@@ -222,6 +222,6 @@ func (s *Source) describe(volume *blockdev.File) {
 	s.info = dump.Describe(volume.Name(), volume.ID())
 	s.info.Type = "thick"
 	if s.snapshot.lv != nil {
-		dump.AddLV(&s.info, *s.snapshot.lv)
+		dump.AddSnapshot(&s.info, *s.snapshot.lv)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"lvmsync/dump"
 	"lvmsync/format"
 )
 
@@ -14,7 +15,9 @@ func Open(ctx context.Context, name string) (*Source, error) {
 		if s.old, s.new, err = openPair(ctx, name); err != nil {
 			return err
 		}
-		s.still, s.named = s.old, s.old
+		s.still = s.old
+		s.describe(s.old.lv, dump.AddSnapshot)
+		s.base = &format.Base{Snapshot: s.old.lv.UUID, SnapshotCreated: s.old.lv.Created}
 		return nil
 	})
 }
@@ -30,12 +33,7 @@ func OpenTo(ctx context.Context, from, to string) (*Source, error) {
 			return err
 		}
 		s.still = s.new
-		if s.new.lv != nil && s.new.lv.Origin != "" {
-			s.state = state(s.new)
-		}
-		if s.old.lv != nil && s.old.lv.Origin != "" {
-			s.named = s.old
-		}
+		s.describeTo()
 		return nil
 	})
 }
@@ -47,7 +45,8 @@ func OpenReverse(ctx context.Context, name string) (*Source, error) {
 			return err
 		}
 		s.still = s.new
-		s.state = state(s.new)
+		s.describe(s.new.lv, dump.AddSnapshot)
+		s.base, s.state = &format.Base{}, namedState(s.new)
 		return nil
 	})
 }
@@ -58,9 +57,7 @@ func OpenFull(ctx context.Context, name string) (*Source, error) {
 		if s.new, err = openVolume(ctx, name); err != nil {
 			return err
 		}
-		if s.new.lv != nil && s.new.lv.Origin != "" {
-			s.state = state(s.new)
-		}
+		s.describeFull()
 		return nil
 	})
 }
@@ -82,14 +79,6 @@ func openPair(ctx context.Context, name string) (snapshot, origin *volume, err e
 	return snapshot, origin, err
 }
 
-// state names what the volume is after a patch that leads to v.
-func state(v *volume) *format.State {
-	if v.lv == nil {
-		return nil
-	}
-	return &format.State{Snapshot: v.lv.UUID, SnapshotCreated: v.lv.Created}
-}
-
 // open opens the volumes, then finds out what to send.
 func open(ctx context.Context, volumes func(*Source) error) (*Source, error) {
 	s := new(Source)
@@ -100,6 +89,5 @@ func open(ctx context.Context, volumes func(*Source) error) (*Source, error) {
 	if err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
-	s.describe()
 	return s, nil
 }

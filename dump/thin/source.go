@@ -34,7 +34,6 @@ type Source struct {
 	old   *volume // the base; nil for a full patch
 	new   *volume // what data are read from
 	still *volume // the one of both that stands still: a snapshot
-	named *volume // the base, if it is a snapshot, which others know by name
 
 	data  *roaring64.Bitmap // blocks to send
 	zero  *roaring64.Bitmap // blocks that read as zeros now
@@ -147,24 +146,6 @@ func (s *Source) plan(data, unmapped *roaring64.Bitmap) {
 	}
 }
 
-// describe fills in what the patch's header says of its source.
-func (s *Source) describe() {
-	s.info = dump.Describe(s.new.file.Name(), s.new.file.ID())
-	s.info.Type = "thin"
-	if s.new.lv != nil {
-		dump.AddLV(&s.info, *s.new.lv)
-	}
-	if s.old == nil {
-		return
-	}
-	s.base = &format.Base{}
-	if s.named != nil && s.named.lv != nil {
-		lv := s.named.lv
-		s.info.Snapshot, s.info.SnapshotUUID = lv.Name, lv.UUID
-		s.base.Snapshot, s.base.SnapshotCreated = lv.UUID, lv.Created
-	}
-}
-
 // Header implements [dump.Source].
 func (s *Source) Header() format.Header {
 	h := format.Header{
@@ -273,7 +254,7 @@ func (s *Source) Inputs() dump.Inputs {
 	}
 	add(s.new.file, "the volume", s.new == s.still)
 	if s.old != nil {
-		add(s.old.file, "the base", s.old == s.still || s.old == s.named)
+		add(s.old.file, "the base", s.old == s.still || s.base.Snapshot != "")
 	}
 	return in
 }

@@ -78,12 +78,6 @@ func tryVolume(ctx context.Context, name string) (v *volume, err error) {
 	return v, v.mind(ctx, l)
 }
 
-// isSnapshot tells whether the volume was made as a snapshot of another one of its pool. What LVM calls its origin may also
-// be an external one.
-func (v *volume) isSnapshot() bool {
-	return v.lv != nil && v.lv.Origin != "" && !v.beneath.isLV(v.lv.VGUUID, v.lv.OriginUUID)
-}
-
 // resolve finds the volume's device, and activates the volume if that takes it. Then its lock is taken.
 func (v *volume) resolve(ctx context.Context) (string, *lock, error) {
 	path, err := devmapper.Resolve(ctx, v.name)

@@ -50,15 +50,23 @@ func TestThinBelowThick(t *testing.T) {
 	wantSame(t, origin, dest)
 	transfer(t, dest, "--reverse", "below/snap")
 	wantSnapshot(t, "below/snap", dest)
+}
 
-	// Of an origin that a snapshot is merged into, nothing is told by what it maps.
-	sh(t, "lvremove", "-qq", "-y", "below/onsnap")
-	holder = hold(t, origin, 0)
-	sh(t, "lvconvert", "-qq", "-y", "--merge", "below/thick")
+// What an origin maps tells nothing of what it holds while a snapshot is being merged into it.
+func TestThinMergedInto(t *testing.T) {
+	newPool(t, "into", "64k", "32m")
+	origin := newThin(t, "into", "origin", 4*mib)
+	fill(t, origin, 1)
+	thinSnapshot(t, "into", "origin", "snap")
+	thickSnapshot(t, "into", "thick", "4k")
+	fill(t, origin, 2)
+	holder := hold(t, origin, 0)
+	sh(t, "lvconvert", "-qq", "-y", "--merge", "into/thick")
+	run(t, nil, "lvmsync-dump", "--dry-run", "into/snap").want(t, 0, "")
 	holder.Close()
-	sh(t, "lvchange", "-qq", "-an", "below/origin")
-	sh(t, "lvchange", "-qq", "-ay", "--poll", "n", "below/origin") // merges, and stays as it is then
-	run(t, nil, "lvmsync-dump", "below/snap").want(t, 1, "a snapshot is being merged into it")
+	sh(t, "lvchange", "-qq", "-an", "into/origin")
+	sh(t, "lvchange", "-qq", "-ay", "--poll", "n", "into/origin") // merges, and stays as it is then
+	run(t, nil, "lvmsync-dump", "into/snap").want(t, 1, "a snapshot is being merged into it")
 }
 
 // hold opens a device for writing, and leaves a write in its cache.
