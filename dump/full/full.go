@@ -72,7 +72,7 @@ func (s *Source) addLV(ctx context.Context) {
 		return
 	}
 	if lv.Num == device.Num() {
-		if !lv.ThickSnapshot() {
+		if !lv.ThickSnapshot() || blockdev.MayBeWritten(s.ID()) { // then it is no state of its origin
 			dump.AddVolume(&s.info, lv)
 			return
 		}

@@ -1,8 +1,6 @@
 package thin
 
 import (
-	"slices"
-
 	"lvmsync/dump"
 	"lvmsync/dump/blockdev"
 	"lvmsync/dump/devmapper"
@@ -23,11 +21,8 @@ func (v *volume) atRest() bool {
 	return v.lv != nil && v.beneath.still && (v.lv.ReadOnly() || v.deactivate != nil && v.unused())
 }
 
-// unused tells whether nobody did.
-func (v *volume) unused() bool {
-	usage, err := blockdev.Users(v.file.ID())
-	return err == nil && v.beneath.still && !slices.ContainsFunc(usage.Users, func(u blockdev.User) bool { return !u.ReadOnly })
-}
+// unused tells whether nobody does.
+func (v *volume) unused() bool { return v.beneath.still && !blockdev.MayBeWritten(v.file.ID()) }
 
 // describe fills in what the patch's header says of its source: lv is that volume, or the snapshot of it, as add has it.
 func (s *Source) describe(lv *devmapper.LogicalVolume, add func(*format.Source, devmapper.LogicalVolume)) {

@@ -116,6 +116,9 @@ func TestVolumeOfClone(t *testing.T) {
 			nextSecond()
 			thick := "thick" + name
 			sh(t, "lvcreate", "-qq", "-y", "-s", "-c", "4k", "-l", "110%ORIGIN", "-n", thick, "clones/"+name)
+			holder := hold(t, "/dev/clones/"+thick, 0)
+			wantNames(t, dump("busy", "--full", "clones/"+thick), thick, "", false)
+			holder.Close()
 			ofThick := dump("thick", "--full", "clones/"+thick)
 			wantNames(t, ofThick, name, thick, true)
 			poke(t, volume, seed+3, 64*kib, 2*mib)
