@@ -24,6 +24,8 @@ var (
 	ErrNotThin = errors.New("not a thin volume")
 	// ErrNoOrigin means that a thin volume is no snapshot of another one, or that one has been removed.
 	ErrNoOrigin = errors.New("not a snapshot of a thin volume, or its origin has been removed")
+	// ErrMerging means that what a volume maps doesn't tell what it holds.
+	ErrMerging = errors.New("a snapshot is being merged into it")
 	// ErrOtherPool means that two volumes have nothing in common to compare.
 	ErrOtherPool = errors.New("the volumes are in different pools")
 )

@@ -123,7 +123,7 @@ func thinTable(ctx context.Context, id blockdev.ID) (devmapper.Target, error) {
 		return line, err
 	}
 	if line.Type == "snapshot-merge" {
-		return line, fmt.Errorf("%w: a snapshot is being merged into it", ErrNotThin)
+		return line, ErrMerging
 	}
 	below, ok := line.PassesTo()
 	if !ok || line.Type == "linear" && deviceUUID(below) != deviceUUID(top)+"-real" {
