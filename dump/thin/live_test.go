@@ -113,7 +113,7 @@ func compareAll(t *testing.T, lvs []string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer v.close(t.Context())
+	defer v.close()
 	p, err := openPool(t.Context(), v.target.Pool)
 	if err != nil {
 		t.Fatal(err)
@@ -181,27 +181,4 @@ func thinDelta(t *testing.T, path string, a, b uint32) (mapped, unmapped *roarin
 			unmapped.AddRange(begin, begin+length)
 		}
 	}
-}
-
-// The lock's record proves what a run reserved, and nothing else does.
-func TestLockRecord(t *testing.T) {
-	lockDir = t.TempDir()
-	l, err := lockPool(t.Context(), "LVM-x/y-tpool")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := l.note(record{Block: 7, Sum: 9}); err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	if _, err := lockPool(ctx, "LVM-x/y-tpool"); err != context.Canceled {
-		t.Errorf("a second run got the lock: %v", err)
-	}
-	l.close()
-	l, err = lockPool(t.Context(), "LVM-x/y-tpool")
-	if err != nil || l.record != (record{Block: 7, Sum: 9}) {
-		t.Errorf("the record is %v (%v)", l.record, err)
-	}
-	l.close()
 }
