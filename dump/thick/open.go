@@ -36,7 +36,7 @@ func OpenReverse(ctx context.Context, name string) (*Source, error) {
 	if err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
-	s.volume, s.base, s.still, s.state = s.old, s.origin, s.old, s.snapshot.state()
+	s.volume, s.base, s.still, s.state = s.old, s.origin, s.old, s.leadsTo()
 	s.plan(s.snapshot.size)
 	s.describe(s.old)
 	return s, nil
@@ -59,7 +59,7 @@ func OpenTo(ctx context.Context, from, to string) (*Source, error) {
 		return nil, errors.Join(err, s.Close())
 	}
 	s.volume, s.base, s.still = s.to.old, s.old, s.to.old
-	s.named, s.state = s.snapshot, s.to.snapshot.state()
+	s.named, s.state = s.snapshot, s.to.leadsTo()
 	s.addChunks(s.to)
 	s.plan(s.snapshot.size)
 	s.describe(s.to.old)
@@ -68,7 +68,8 @@ func OpenTo(ctx context.Context, from, to string) (*Source, error) {
 
 // OpenStore opens a COW store and the origin that it belongs to by their own paths: what has changed on the origin, or what takes
 // it back. Both may be devices or files. The store must be that of this very origin: nothing in it tells. LVM and device-mapper
-// aren't needed, but if a snapshot stands on the store, it must be one whose list is complete. For the way back, originPath may be empty: the store holds the old content.
+// aren't needed, but if a snapshot stands on the store, it must be one whose list is complete. For the way back, originPath may be
+// empty: the store holds the old content.
 func OpenStore(ctx context.Context, cowPath, originPath string, exactBase, reverse bool) (*Source, error) {
 	s := new(Source)
 	err := s.open(cowPath, originPath)

@@ -209,12 +209,13 @@ func (s *snapshot) checkPair(to *snapshot) error {
 	return nil
 }
 
-// state names what the volume is after a patch that leads to the snapshot.
-func (s *snapshot) state() *format.State {
-	if s.lv == nil {
+// leadsTo names what the volume is after a patch that leads to the snapshot: nothing with a name if that may be written to.
+func (s *Source) leadsTo() *format.State {
+	lv := s.snapshot.lv
+	if lv == nil || blockdev.MayBeWritten(s.old.ID()) {
 		return nil
 	}
-	return &format.State{Snapshot: s.lv.UUID, SnapshotCreated: s.lv.Created}
+	return &format.State{Snapshot: lv.UUID, SnapshotCreated: lv.Created}
 }
 
 // describe fills in what the patch's header says of its source; data are read from volume.

@@ -243,7 +243,7 @@ func (s *Source) Check(ctx context.Context) error {
 }
 
 // Inputs implements [dump.Source]: what the data are read from, and what that is compared with; first the external origins
-// that both may read from.
+// that both may read from, unless nobody can write to them.
 func (s *Source) Inputs() dump.Inputs {
 	var in dump.Inputs
 	add := func(f *blockdev.File, what string, still bool) {
@@ -252,7 +252,9 @@ func (s *Source) Inputs() dump.Inputs {
 		}
 	}
 	for _, v := range s.volumes() {
-		add(v.beneath.file, "the external origin", v.beneath.still)
+		if !v.beneath.still {
+			add(v.beneath.file, "the external origin", false)
+		}
 	}
 	add(s.new.file, "the volume", s.new == s.still)
 	if s.old != nil {
