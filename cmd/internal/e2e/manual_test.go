@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"io/fs"
 	"os/exec"
 	"path/filepath"
 	"regexp"
@@ -105,4 +106,35 @@ func longOptions(text string) []string {
 	}
 	slices.Sort(found)
 	return slices.Compact(found)
+}
+
+// What docs/safety.md names as the test of a promise is there.
+func TestSafetyNamesTests(t *testing.T) {
+	const root = "../../.."
+	tests := make(map[string]bool)
+	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case strings.HasSuffix(path, ".txtar"):
+			tests[d.Name()] = true
+		case strings.HasSuffix(path, "_test.go"):
+			for _, m := range regexp.MustCompile(`(?m)^func ((?:Test|Fuzz)\w+)\(`).FindAllStringSubmatch(string(mustRead(t, path)), -1) {
+				tests[m[1]] = true
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	named := regexp.MustCompile("`((?:Test|Fuzz)\\w+|\\w+\\.txtar)`").FindAllStringSubmatch(string(mustRead(t, root+"/docs/safety.md")), -1)
+	if len(named) == 0 {
+		t.Fatal("no test is named")
+	}
+	for _, m := range named {
+		if !tests[m[1]] {
+			t.Errorf("there is no test %s", m[1])
+		}
+	}
 }
