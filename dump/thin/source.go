@@ -74,7 +74,12 @@ func (s *Source) ask(ctx context.Context) error {
 	if err := s.Inputs().Flush(); err != nil {
 		return err
 	}
-	return nil
+	return s.pool.read(ctx, func(m *metadata.Metadata) error {
+		if s.old == nil {
+			return s.listAll(ctx, m)
+		}
+		return s.listChanges(ctx, m)
+	})
 }
 
 // listWhole lists all of the volume, because the pool can't be asked.
