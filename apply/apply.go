@@ -131,7 +131,7 @@ func Run(ctx context.Context, patches []Patch, o Options) (report Report, err er
 		return report, err
 	}
 	defer func() {
-		if undoErr := undo.close(dest.touched); undoErr != nil && err == nil {
+		if undoErr := undo.close(dest.touched); undoErr != nil && (err == nil || !dest.touched) {
 			o.Warn(undoErr.Error())
 		}
 	}()

@@ -133,8 +133,9 @@ func (d *destination) settle(off, end int64) error {
 			continue
 		}
 		if !contains(format.Extent{Off: off, Len: end - off}, block) && !contains(b.whole, block) {
+			d.touched = true
 			if err := d.fill(block, part); err != nil {
-				return err
+				return d.fail(err)
 			}
 		}
 		b.settled = block.End()

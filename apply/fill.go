@@ -49,24 +49,31 @@ func (d *destination) isZero(e format.Extent) bool {
 	return true
 }
 
-// rewrite writes what a block holds, piece by piece: it isn't known whether it is
-// mapped.
+// rewrite writes what a block holds, all of it read before: it isn't known whether it is
+// mapped, and once a part of it is written, the rest reads as what is uncovered.
 func (d *destination) rewrite(block format.Extent, part ThinPart) error {
 	d.blocks.tell(part)
-	b := d.blocks.buffer(0)
-	for off := block.Off; off < block.End(); {
-		n := min(int64(len(b)), block.End()-off)
-		_, err := d.ReadAt(b[:n], off)
-		if err == nil {
-			err = d.writeVector([][]byte{b[:n]}, off)
-		}
-		if err != nil {
+	var held [][]byte
+	err := pieces(block, func(off, n int64) error {
+		b := d.blocks.buffer(0)[:n]
+		if _, err := d.ReadAt(b, off); err != nil {
 			return err
 		}
-		off += n
+		if bytes.Equal(b, zeros[:n]) {
+			held = append(held, alignedZeros[:n])
+			return nil
+		}
+		held = append(held, append(alignedBuffer(int(n))[:0], b...))
+		return nil
+	})
+	if err != nil {
+		return err
 	}
-	return nil
+	return d.writeVector(held, block.Off)
 }
+
+// alignedZeros are the zeros of a piece, however many of them are written.
+var alignedZeros = alignedBuffer(pieceSize)
 
 // writePast writes zeros past the page cache.
 func (d *destination) writePast(e format.Extent) error {

@@ -55,6 +55,8 @@ func follows(a, b format.Header) verdict {
 		return never(fmt.Sprintf("its volume has %d bytes, fewer than %d before", b.VolumeSize, a.VolumeSize))
 	case linked(a, b):
 		return verdict{}
+	case a.Kind == format.Undo && stateOf(a).Snapshot == "":
+		return cantTell("nobody knows when the volume was what an undo patch takes it back to")
 	case base.Snapshot != "" && base.Snapshot == a.Source.LVUUID:
 		return followsVolume(a, b)
 	case base.Exact && base.Snapshot != "":

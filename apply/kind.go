@@ -2,6 +2,7 @@ package apply
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -59,7 +60,8 @@ func lookAt(path string) *destination {
 }
 
 // isCopy tells whether what the destination holds is what the patches are about: they
-// lead to the same kind of thing, or say that it is what they replace.
+// lead to the same kind of thing, or say that it is what they replace. What is no patch
+// may also be left to what the first patch says of its base, all of it or a sample.
 func (c *chain) isCopy(ctx context.Context, d *destination, kind container.Kind, o Options) (bool, error) {
 	for i := range c.patches { // the newest one that has the beginning tells what will be there
 		in := c.patches[len(c.patches)-1-i]
@@ -72,29 +74,46 @@ func (c *chain) isCopy(ctx context.Context, d *destination, kind container.Kind,
 		}
 		if b.there && i == len(c.patches)-1 && b.HasBase && !o.NoCheckBase {
 			check := newBaseCheck(d, in.header, false)
-			err := check.record(ctx, b.Record, d, inMemory{b.data, b.Off})
-			return check.count == 0, err
+			var shall io.ReaderAt = inMemory{b.data, b.Off}
+			if b.Kind == format.Zero {
+				shall = zeroReader{}
+			}
+			err := check.record(ctx, b.Record, d, shall)
+			return check.count == 0 && b.End() <= d.size, err
 		}
 		if b.there {
 			break
 		}
 	}
-	return !kind.Ours && !o.NoCheckBase && c.sampled(d), nil
+	if kind.Ours || o.NoCheckBase {
+		return false, nil
+	}
+	return c.holdsBase(ctx, d)
 }
 
-// sampled tells whether the first patch has samples that tell whether a device, or what
-// an interrupted run has left, is the right one.
-func (c *chain) sampled(d *destination) bool {
+// holdsBase tells whether the destination is what the first patch starts from, as far as
+// that tells before it is read: an exact one, or an undo patch, is applied to nothing else,
+// and samples tell if they aren't of zeros.
+func (c *chain) holdsBase(ctx context.Context, d *destination) (bool, error) {
 	h := c.patches[0].header
-	if h.Base == nil || !d.isDevice && h.Start == 0 {
-		return false
+	if h.Base == nil {
+		return false, nil
 	}
+	if h.Base.Exact {
+		return true, nil
+	}
+	told := false
 	for _, s := range h.Base.Fingerprint {
-		if s.Offset+format.SampleSize <= d.size {
-			return true
-		}
+		told = told || s.Offset+format.SampleSize <= d.size && !s.Holds(zeros[:format.SampleSize])
 	}
-	return false
+	if !told {
+		return false, nil
+	}
+	err := newBaseCheck(d, h, false).samples(ctx, h)
+	if errors.Is(err, ErrWrongBase) {
+		return d.isDevice, nil // whose wrong base is told as such
+	}
+	return err == nil, err
 }
 
 // A beginning is what a patch has for the first bytes of the volume.

@@ -143,10 +143,14 @@ func TestForgottenForced(t *testing.T) {
 func TestNotRaw(t *testing.T) {
 	content := append([]byte(qcow2), garbage(2*mib)...)
 	for name, patch := range map[string]func() io.Reader{
-		"full":         func() io.Reader { p, _ := headed(t, format.Full, "", nil); return bytes.NewReader(p) },
-		"pipe":         func() io.Reader { p, _ := headed(t, format.Full, "", nil); return pipe(p) },
-		"delta":        func() io.Reader { p, _ := headed(t, format.Delta, "", nil); return bytes.NewReader(p) },
-		"with samples": func() io.Reader { p, _ := headed(t, format.Delta, "", content); return pipe(p) },
+		"full":  func() io.Reader { p, _ := headed(t, format.Full, "", nil); return bytes.NewReader(p) },
+		"pipe":  func() io.Reader { p, _ := headed(t, format.Full, "", nil); return pipe(p) },
+		"delta": func() io.Reader { p, _ := headed(t, format.Delta, "", nil); return bytes.NewReader(p) },
+		"with samples of zeros": func() io.Reader {
+			p, _ := headed(t, format.Delta, "", make([]byte, len(content)))
+			return pipe(p)
+		},
+		"with samples of another": func() io.Reader { p, _ := headed(t, format.Delta, "", garbage(int64(len(content)))); return pipe(p) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			path := image(t, t.TempDir(), content)
@@ -154,6 +158,12 @@ func TestNotRaw(t *testing.T) {
 			wantContent(t, path, content)
 		})
 	}
+	t.Run("a file that has the samples", func(t *testing.T) { // what a volume holds may look like anything
+		p, v := headed(t, format.Delta, "", content)
+		path := image(t, t.TempDir(), content)
+		apply(t, path, pipe(p))
+		wantContent(t, path, v.onto(content, 1))
+	})
 	t.Run("device, nothing known of it", func(t *testing.T) {
 		path := loopDevice(t, image(t, t.TempDir(), content[:2*mib]))
 		p, _ := headed(t, format.Delta, "", nil)

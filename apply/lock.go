@@ -15,8 +15,11 @@ func (d *destination) lock(o Options) (err error) {
 	if !d.isDevice {
 		return lockFile(BackingFile{d.f, d.path, true}, d.path, o)
 	}
-	if d.backing, err = o.System.Backing(d.path, o.Warn); err != nil && !o.Force {
-		return fmt.Errorf("find the files behind %s: %w", d.path, err)
+	if d.backing, err = o.System.Backing(d.path, o.Warn); err != nil {
+		if err = fmt.Errorf("find the files behind %s: %w", d.path, err); !o.Force {
+			return err
+		}
+		o.Warn("forced: " + err.Error())
 	}
 	for _, b := range d.backing {
 		if err := lockFile(b, fmt.Sprintf("%s, on which %s lies,", b.Path, d.path), o); err != nil {

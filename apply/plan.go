@@ -123,6 +123,9 @@ func (p *replay) commit(ctx context.Context) error {
 		}
 		return p.carryOut(ctx, b)
 	})
+	if len(p.dest.blocks.parts) > 0 { // nothing of a block may be read while it is filled
+		return p.committing.wait()
+	}
 	return nil
 }
 

@@ -14,6 +14,8 @@ import (
 	"github.com/hanwen/go-fuse/v2/fs"
 	"github.com/hanwen/go-fuse/v2/fuse"
 	"golang.org/x/sys/unix"
+
+	"lvmsync/format"
 )
 
 // A pool is a file system whose files are like thin volumes in a pool that does not
@@ -53,8 +55,9 @@ func (p *pool) Statfs(_ context.Context, out *fuse.StatfsOut) syscall.Errno {
 // A thinVolume is a file of a pool.
 type thinVolume struct {
 	fs.Inode
-	part ThinPart // of the device that is made of it
-	path string   // of that
+	part     ThinPart // of the device that is made of it
+	path     string   // of that
+	failFrom int64    // what reaches past this fails once 4096 bytes of it are written; 0: nothing does
 
 	mu     sync.Mutex
 	mapped map[int64]bool // blocks, by where they begin
@@ -136,6 +139,10 @@ func (v *thinVolume) Read(_ context.Context, _ fs.FileHandle, b []byte, off int6
 func (v *thinVolume) Write(_ context.Context, _ fs.FileHandle, b []byte, off int64) (uint32, syscall.Errno) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
+	if v.failFrom > 0 && off+int64(len(b)) > v.failFrom {
+		v.write(b[:4096], off)
+		return 0, syscall.EIO
+	}
 	if off+int64(len(b)) > int64(len(v.bytes)) {
 		return 0, syscall.ENOSPC
 	}
@@ -187,5 +194,41 @@ func TestPoolUncovers(t *testing.T) {
 	}
 	if got := v.device(t); slices.Contains(got[:64<<10], 1) || !bytes.Equal(got[:64<<10], zeros[:64<<10]) {
 		t.Error("a discard has left something")
+	}
+}
+
+// A block that is larger than what is read at a time is read before any of it is written.
+func TestPoolLargeBlockBelow(t *testing.T) {
+	const block, size = 4 * mib, 8 * mib
+	vol := newVolume(format.Delta, size, []format.Extent{data(3*mib, 4096)})
+	patch, _ := vol.patch(t)
+	old := make([]byte, size)
+	v := newPool(t).volume(t, old, block, 8192)
+	apply(t, v.path, pipe(patch), func(o *Options) { o.System = &fakeSystem{parts: []ThinPart{v.part}} })
+	if got := v.device(t); !bytes.Equal(got, vol.onto(old, 1)) {
+		t.Error("it holds something else")
+	}
+}
+
+// A destination of which only a neighbour has been filled, and that in part, is part-way, and its undo patch stays.
+func TestPoolFailsWhileFilling(t *testing.T) {
+	const block, shift = 64 * kib, 1536
+	const size = 3*block - shift
+	old := garbage(size)
+	clear(old[2*block-shift:]) // the last block is not mapped
+	v := newPool(t).volume(t, old, block, shift)
+	patch, _ := newVolume(format.Delta, size, []format.Extent{zero(block-shift, block)}).patch(t)
+	v.mu.Lock()
+	v.failFrom = 2*block + 16*kib
+	v.mu.Unlock()
+	r := newRun(v.path)
+	r.System = &fakeSystem{parts: []ThinPart{v.part}}
+	r.Undo = filepath.Join(t.TempDir(), "undo")
+	r.do(t.Context(), pipe(patch))
+	if r.wantPartial(t).Durable {
+		t.Error("what failed is said to be durable")
+	}
+	if _, err := os.Stat(r.Undo); err != nil {
+		t.Errorf("the undo patch: %v", err)
 	}
 }

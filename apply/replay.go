@@ -77,7 +77,7 @@ func newReplay(c *chain, s segments, d *destination, u *undo, o Options) *replay
 	}
 	if first := c.patches[0].header; first.Kind == format.Full && !p.compare {
 		d.blocks.whole = format.Extent{Len: min(first.VolumeSize, d.size)}
-	} else if c.patches[0].header.Kind == format.Delta {
+	} else {
 		d.blocks.filling = func(pool string) { o.Warn(unzeroedWarning(d.path, pool, u)) }
 	}
 	if len(c.patches) == 1 {
@@ -140,7 +140,9 @@ func (p *replay) all(ctx context.Context) error {
 		if now.err != nil {
 			return now.err
 		}
-		ahead := now.reading != nil // else it's written at once, before the next is waited for
+		// Else it's written at once, before the next is waited for; or what is read could be
+		// what a block of a pool uncovers while it is filled.
+		ahead := now.reading != nil && len(p.dest.blocks.parts) == 0
 		if ahead {
 			next = p.look(ctx)
 		}

@@ -32,7 +32,7 @@ func (d *destination) write(b []byte, off int64) error {
 	}
 	d.touched = true
 	if err := d.settle(off, off+int64(len(b))); err != nil {
-		return d.fail(err)
+		return err
 	}
 	if err := d.writeAt(b, off); err != nil {
 		return d.fail(err)

@@ -82,7 +82,7 @@ func directlyAbove(id ID) ([]layer, error) {
 		found = appendLayer(found, filepath.Join(dir, "holders", e.Name()), holder)
 	}
 	entries, err := os.ReadDir(dir)
-	if err != nil {
+	if err != nil && !errors.Is(err, fs.ErrNotExist) { // gone just now: others come and go
 		return nil, err
 	}
 	for _, e := range entries {

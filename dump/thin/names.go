@@ -45,7 +45,8 @@ func (s *Source) describeFull() {
 }
 
 // describeTo names both volumes. Only of two in the life of one origin it is known that the first has what that held once: a
-// patch then holds all that was written since. Of others, it leads from the very volume that was named, and is about that.
+// patch then holds all that was written since. Of others, it leads from the very volume that was named, and is about that. What
+// is no snapshot is no base with a name.
 func (s *Source) describeTo() {
 	from, to := s.old, s.new
 	s.base = &format.Base{}
@@ -59,7 +60,7 @@ func (s *Source) describeTo() {
 		s.describe(from.lv, dump.AddVolume)
 		s.info.Snapshot, s.info.SnapshotUUID = from.lv.Name, from.lv.UUID
 	}
-	if from.lv != nil {
+	if from.isSnapshot() {
 		s.base.Snapshot = from.lv.UUID
 	}
 	s.state = namedState(to)
@@ -68,17 +69,13 @@ func (s *Source) describeTo() {
 // namedState is what the volume is after a patch that leads to v, which the user named as a snapshot: nothing with a name if it
 // is in use.
 func namedState(v *volume) *format.State {
-	if v.atRest() || v.isSnapshot() && v.unused() {
+	if v.isSnapshot() && (v.atRest() || v.unused()) {
 		return nameState(v)
 	}
 	return nil
 }
 
-// nameState names v. When a volume was made tells nothing of when it held what it does, unless it is a snapshot.
+// nameState names a snapshot.
 func nameState(v *volume) *format.State {
-	state := &format.State{Snapshot: v.lv.UUID}
-	if v.isSnapshot() {
-		state.SnapshotCreated = v.lv.Created
-	}
-	return state
+	return &format.State{Snapshot: v.lv.UUID, SnapshotCreated: v.lv.Created}
 }

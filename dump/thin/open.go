@@ -32,6 +32,9 @@ func OpenTo(ctx context.Context, from, to string) (*Source, error) {
 		if s.new, err = openVolume(ctx, to); err != nil {
 			return err
 		}
+		if s.old.target.ID == s.new.target.ID && s.old.target.Pool == s.new.target.Pool {
+			return fmt.Errorf("%s and %s are the same volume", from, to)
+		}
 		s.still = s.new
 		s.describeTo()
 		return nil

@@ -26,7 +26,7 @@ func (system) Users(path string) ([]apply.User, int, error) {
 	}
 	var users []apply.User
 	for _, u := range usage.Users {
-		users = append(users, apply.User{Text: u.String(), Writes: !u.ReadOnly})
+		users = append(users, apply.User{Text: u.String(), Writes: !u.ReadOnly || u.Kind == blockdev.Mounted})
 	}
 	return users, usage.Unseen, nil
 }

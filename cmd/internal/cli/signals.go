@@ -14,7 +14,7 @@ func catchSignals() (ctx context.Context, stop func()) {
 	// A closed pipe shall be an error like others, not a silent death.
 	signal.Ignore(syscall.SIGPIPE)
 	signals := []os.Signal{syscall.SIGTERM}
-	for _, s := range []os.Signal{syscall.SIGINT, syscall.SIGHUP} {
+	for _, s := range []os.Signal{syscall.SIGINT, syscall.SIGHUP, syscall.SIGQUIT} {
 		if !signal.Ignored(s) {
 			signals = append(signals, s)
 		}

@@ -23,7 +23,7 @@ type child struct {
 
 // defaultSignals are the words before a program that give it the signals as they
 // are by default: what runs the tests may have ignored some, as nohup does.
-var defaultSignals = []string{"env", "--default-signal=HUP,INT,PIPE,TERM"}
+var defaultSignals = []string{"env", "--default-signal=HUP,INT,PIPE,QUIT,TERM"}
 
 // startChild starts a child, through the words before it.
 func startChild(t *testing.T, name string, before ...string) *child {
@@ -78,7 +78,7 @@ func (c *child) end(t *testing.T, status int, message string) {
 }
 
 func TestSignalEndsProgram(t *testing.T) {
-	for _, s := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP} {
+	for _, s := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT} {
 		c := startChild(t, "patient")
 		c.expect(t, "ready")
 		c.signal(t, s)

@@ -1,9 +1,11 @@
 package e2e
 
 import (
+	"bytes"
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -196,6 +198,24 @@ func TestSourceOfStorage(t *testing.T) {
 			b.apply(1, own, "--force", "--allow-smaller", "--no-check-base", delta, dest)
 			b.apply(0, "forced: "+dest+" is where the patch came from", "--force", "--allow-smaller", full, dest)
 		})
+	}
+}
+
+// The image behind a device that is read is no place for the patch.
+func TestOutputIsSource(t *testing.T) {
+	b := newBench(t)
+	dev, _ := b.loop(b.image)
+	before := mustRead(t, b.image)
+	for _, args := range [][]string{
+		{"lvmsync-dump", "--full", dev, "-o", b.image},
+		{"lvmsync-patch", "signature", dev, "-o", b.image},
+	} {
+		if status, messages := run(t, nil, args[0], args[1:]...); status != 2 || !strings.Contains(messages, "is source and output at once") {
+			t.Errorf("%v: status %d: %s", args, status, messages)
+		}
+	}
+	if !bytes.Equal(mustRead(t, b.image), before) {
+		t.Error("the image has changed")
 	}
 }
 

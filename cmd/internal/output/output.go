@@ -6,12 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 
 	ucli "github.com/urfave/cli/v2"
 
 	"lvmsync/cmd/internal/cli"
 	"lvmsync/dump"
+	"lvmsync/dump/blockdev"
 )
 
 // Flag is the option for it. What is "patch" or the like.
@@ -34,19 +34,19 @@ func toStdout(inv *cli.Invocation) bool {
 	return !inv.IsSet("output") || inv.String("output") == "-"
 }
 
-// Write has do write. A file is durable then, and is there only if do succeeds; it
-// must be none of the sources. Whether standard output has arrived is checked in the end.
+// Write has do write. A file is durable then, and is there only if do succeeds; what is
+// written to must share storage with none of the sources. Whether standard output has
+// arrived is checked in the end.
 func Write(inv *cli.Invocation, sources []string, do func(io.Writer) error) error {
 	if toStdout(inv) {
+		if id, err := blockdev.IdentifyFile(inv.Std().Out); err == nil && isSource(id, sources) {
+			return cli.Usagef("standard output is source and output at once")
+		}
 		return do(inv.Out())
 	}
 	path := inv.String("output")
-	if out, err := os.Stat(path); err == nil {
-		for _, p := range sources {
-			if st, err := os.Stat(p); err == nil && os.SameFile(st, out) {
-				return cli.Usagef("%s is source and output at once", path)
-			}
-		}
+	if id, err := blockdev.Identify(path); err == nil && isSource(id, sources) {
+		return cli.Usagef("%s is source and output at once", path)
 	}
 	out, err := dump.CreateOutput(path)
 	if err != nil {
@@ -61,6 +61,24 @@ func Write(inv *cli.Invocation, sources []string, do func(io.Writer) error) erro
 		err = &removedError{err}
 	}
 	return err
+}
+
+// isSource tells whether what is written to a file or device would change what is read.
+func isSource(out blockdev.ID, sources []string) bool {
+	storage, err := blockdev.StorageOf(out)
+	for _, p := range sources {
+		id, err2 := blockdev.Identify(p)
+		if err2 != nil {
+			continue
+		}
+		if id == out {
+			return true
+		}
+		if of, err2 := blockdev.StorageOf(id); err == nil && err2 == nil && storage.Overlaps(of) {
+			return true
+		}
+	}
+	return false
 }
 
 // A removedError is one of a file of which nothing is left.
