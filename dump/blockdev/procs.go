@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -41,23 +42,39 @@ func processesWriting(via map[ID]string) (writers []User, unseen int, err error)
 // openForWriting lists which of the wanted devices and files a process holds open for writing, each once.
 func openForWriting[T any](pid int, wanted map[ID]T) ([]ID, error) {
 	dir := filepath.Join(procRoot, strconv.Itoa(pid))
-	fds, err := os.ReadDir(filepath.Join(dir, "fd"))
-	if err != nil {
-		return nil, err
-	}
 	var found []ID
-	seen := make(map[ID]bool)
-	for _, fd := range fds {
-		id, ok := identifyFD(filepath.Join(dir, "fd", fd.Name()))
-		if _, want := wanted[id]; !ok || !want || seen[id] {
+	look := func(dir string) error {
+		fds, err := os.ReadDir(filepath.Join(dir, "fd"))
+		if err != nil {
+			return err
+		}
+		for _, fd := range fds {
+			id, ok := identifyFD(filepath.Join(dir, "fd", fd.Name()))
+			if _, want := wanted[id]; ok && want && !slices.Contains(found, id) && writable(filepath.Join(dir, "fdinfo", fd.Name())) {
+				found = append(found, id)
+			}
+		}
+		return nil
+	}
+	err := look(dir)
+	// A thread may have a file table of its own, and the others go on when the first one has ended.
+	tasks, _ := os.ReadDir(filepath.Join(dir, "task")) // gone with the process
+	for _, task := range tasks {
+		if tid, tidErr := strconv.Atoi(task.Name()); tidErr != nil || tid == pid || sharesFiles(pid, tid) {
 			continue
 		}
-		if writable(filepath.Join(dir, "fdinfo", fd.Name())) {
-			seen[id] = true
-			found = append(found, id)
+		if taskErr := look(filepath.Join(dir, "task", task.Name())); taskErr == nil {
+			err = nil
 		}
 	}
-	return found, nil
+	return found, err
+}
+
+// sharesFiles tells whether two threads are sure to have one file table (KCMP_FILES of kcmp(2)).
+func sharesFiles(a, b int) bool {
+	const files = 2
+	order, _, errno := unix.Syscall6(unix.SYS_KCMP, uintptr(a), uintptr(b), files, 0, 0, 0)
+	return errno == 0 && order == 0
 }
 
 // identifyFD identifies what a descriptor in /proc stands for. It asks for what the kernel has in memory: a plain stat

@@ -3,15 +3,18 @@ package blockdev
 import (
 	"bufio"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
 )
 
 // usersOf lists the users of a path as text, process ids as "N".
@@ -140,6 +143,52 @@ func TestUsersProcesses(t *testing.T) {
 	hold(t, "<>", path)
 	hold(t, ">>", path)
 	checkUsers(t, path, "open for writing by sh (pid N)", "open for writing by sh (pid N)")
+}
+
+// A thread that has a file table of its own holds files that its process has not, also when the process's first thread has
+// ended.
+func TestUsersThreads(t *testing.T) {
+	path := os.Getenv("TEST_THREAD_HOLDS")
+	if path != "" {
+		holdInThread(path)
+	}
+	needRoot(t)
+	path = image(t, 1<<20)
+	cmd := exec.Command("/proc/self/exe", "-test.run=^"+t.Name()+"$")
+	cmd.Env = append(os.Environ(), "TEST_THREAD_HOLDS="+path)
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		in.Close()
+		cmd.Wait()
+	})
+	if _, err := io.ReadFull(out, make([]byte, len("ready"))); err != nil {
+		t.Fatal(err)
+	}
+	checkUsers(t, path, "open for writing by exe (pid N)")
+}
+
+// holdInThread opens a file for writing in a thread of its own until standard input ends.
+func holdInThread(path string) {
+	runtime.LockOSThread()
+	if err := unix.Unshare(unix.CLONE_FILES); err != nil {
+		os.Exit(1)
+	}
+	if _, err := unix.Open(path, unix.O_RDWR, 0); err != nil {
+		os.Exit(1)
+	}
+	unix.Write(1, []byte("ready"))
+	unix.Read(0, make([]byte, 1))
+	os.Exit(0)
 }
 
 func TestUsersProcessesOfDevice(t *testing.T) {

@@ -132,6 +132,9 @@ func (m *maker) fill(ctx context.Context, t *format.SignatureTable) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(readers)
 	for off := start; off < end; off += m.piece {
+		if err := ctx.Err(); err != nil { // holes may be long
+			return errors.Join(g.Wait(), err)
+		}
 		if off%announced == 0 {
 			m.file.WillNeed(off, 2*announced)
 		}

@@ -2,8 +2,12 @@ package signature
 
 import (
 	"bytes"
+	"context"
 	"errors"
+	"io"
 	"math/rand/v2"
+	"os"
+	"path/filepath"
 	"testing"
 
 	"lvmsync/dump"
@@ -108,5 +112,27 @@ func TestSeeds(t *testing.T) {
 	}
 	if seeds[0] == seeds[1] || seeds[1] == seeds[2] || sums[0] == sums[1] {
 		t.Errorf("seeds %v, hashes %#x: they don't differ", seeds, sums)
+	}
+}
+
+// What is one hole is long, too, and can be interrupted.
+func TestMakeEndsInHole(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "sparse")
+	if err := errors.Join(os.WriteFile(path, nil, 0o600), os.Truncate(path, 64<<30)); err != nil {
+		t.Fatal(err)
+	}
+	f, err := blockdev.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	tables := 0
+	_, err = Make(ctx, f, io.Discard, Options{BlockSize: 4096, Progress: func(int64) {
+		tables++
+		cancel()
+	}})
+	if !errors.Is(err, context.Canceled) || tables != 1 {
+		t.Errorf("%v after %d tables", err, tables)
 	}
 }
