@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"lvmsync/dump/internal/sysfs"
 )
 
 //go:embed testdata/lvm
@@ -74,9 +76,9 @@ func fakeDev(t *testing.T) string {
 // noSys hides what the kernel knows of devices, so that dmsetup has to be asked.
 func noSys(t *testing.T) {
 	t.Helper()
-	old := sysRoot
-	t.Cleanup(func() { sysRoot = old })
-	sysRoot = t.TempDir()
+	old := sysfs.Root
+	t.Cleanup(func() { sysfs.Root = old })
+	sysfs.Root = t.TempDir()
 }
 
 // link makes a symbolic link and the folders above it.

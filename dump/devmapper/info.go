@@ -11,16 +11,15 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"lvmsync/dump/internal/sysfs"
 )
 
 // ErrNotDM means that a device number belongs to no device-mapper device.
 var ErrNotDM = errors.New("not a device-mapper device")
 
-// Where the kernel and udev keep what they know. Variables, so that tests can show what this machine does not have.
-var (
-	sysRoot = "/sys"
-	devRoot = "/dev"
-)
+// devRoot is where udev keeps the nodes. A variable, so that tests can show what this machine does not have.
+var devRoot = "/dev"
 
 // DevNum is the number of a block device.
 type DevNum struct{ Major, Minor uint32 }
@@ -66,7 +65,7 @@ func (n DevNum) args(args []string) []string {
 	return append(args[:len(args):len(args)], "-j", major, "-m", minor)
 }
 
-func (n DevNum) sysDir() string { return filepath.Join(sysRoot, "dev", "block", n.String()) }
+func (n DevNum) sysDir() string { return filepath.Join(sysfs.Root, "dev", "block", n.String()) }
 
 // parseDevNum reads a number as tables have it.
 func parseDevNum(s string) (DevNum, error) {

@@ -33,22 +33,33 @@ type captured struct {
 	base, cow, origin string // unpacked files
 }
 
+const capturedDir = "../../testdata/cow"
+
 func capturedSnapshots(t *testing.T) []captured {
 	t.Helper()
-	const dir = "../../testdata/cow"
-	b, err := os.ReadFile(filepath.Join(dir, "manifest.json"))
+	all := listCaptured(t)
+	for i := range all {
+		all[i].unpack(t)
+	}
+	return all
+}
+
+func (c *captured) unpack(t *testing.T) {
+	t.Helper()
+	from, to := filepath.Join(capturedDir, c.Name), t.TempDir()
+	c.base, c.cow, c.origin = unpack(t, from, to, "base.img"), unpack(t, from, to, "cow.img"), unpack(t, from, to, "origin.img")
+}
+
+// listCaptured lists them, not unpacked.
+func listCaptured(t *testing.T) []captured {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join(capturedDir, "manifest.json"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	var manifest struct{ Cases []captured }
 	if err := json.Unmarshal(b, &manifest); err != nil || len(manifest.Cases) == 0 {
 		t.Fatalf("%d captured snapshots: %v", len(manifest.Cases), err)
-	}
-	for i, c := range manifest.Cases {
-		out := t.TempDir()
-		manifest.Cases[i].base = unpack(t, filepath.Join(dir, c.Name), out, "base.img")
-		manifest.Cases[i].cow = unpack(t, filepath.Join(dir, c.Name), out, "cow.img")
-		manifest.Cases[i].origin = unpack(t, filepath.Join(dir, c.Name), out, "origin.img")
 	}
 	return manifest.Cases
 }

@@ -1,0 +1,158 @@
+// Package dmtest shows tests devices of device-mapper on a machine that has none: loop devices of which dmsetup, lvs and sysfs
+// tell what a test says.
+package dmtest
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"lvmsync/dump/devmapper"
+	"lvmsync/dump/internal/sysfs"
+)
+
+// dmsetup answers from the files of the device that it is asked about. Of its status there are several, one a question.
+const dmsetup = `#!/bin/sh
+d=${0%/*}; dev=$(echo "$*" | sed -n 's/.* -j \([0-9]*\) -m \([0-9]*\)$/\1:\2/p')
+case "$1 $dev" in
+"table ") cat $d/dev/*/named ;;
+"info ") cat $d/dev/*/info ;;
+status*) d=$d/dev/$dev; echo >>$d/looks; n=$(wc -l <$d/looks)
+  while [ ! -e $d/status.$n ]; do n=$((n-1)); done
+  [ ! -e $d/do.$n ] || . $d/do.$n; cat $d/status.$n ;;
+message*) d=$d/dev/$dev; . $d/$3 ;;
+*) cat $d/dev/$dev/$1 ;;
+esac
+`
+
+// lvs knows the volume that is named last, or none.
+const lvs = `#!/bin/sh
+for last; do :; done
+cat ${0%/*}/lv/$last 2>/dev/null || { echo '{"report":[{"lv":[]}]}'; case "$*" in *" -S "*) ;; *) exit 5 ;; esac; }
+`
+
+// A Machine is one with such devices, until the test ends. It takes root.
+type Machine struct {
+	t   *testing.T
+	dir string
+}
+
+// New makes a machine without devices.
+func New(t *testing.T) *Machine {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Skip("only root may make loop devices")
+	}
+	m := &Machine{t, t.TempDir()}
+	m.write("dmsetup", dmsetup)
+	m.write("lvs", lvs)
+	t.Setenv("PATH", m.dir+":"+os.Getenv("PATH"))
+	old := sysfs.Root
+	t.Cleanup(func() { sysfs.Root = old })
+	sysfs.Root = filepath.Join(m.dir, "sys")
+	return m
+}
+
+func (m *Machine) write(name, content string) {
+	m.t.Helper()
+	path := filepath.Join(m.dir, name)
+	err := os.MkdirAll(filepath.Dir(path), 0o700)
+	if err == nil {
+		err = os.WriteFile(path, []byte(content), 0o700)
+	}
+	if err != nil {
+		m.t.Fatal(err)
+	}
+}
+
+// Loop puts a loop device in front of a file: one that device-mapper has nothing to do with.
+func (m *Machine) Loop(file string) devmapper.DevNum {
+	m.t.Helper()
+	out, err := exec.Command("losetup", "--find", "--show", file).Output()
+	if err != nil {
+		m.t.Fatalf("losetup %s: %v", file, err)
+	}
+	path := strings.TrimSpace(string(out))
+	m.t.Cleanup(func() {
+		if err := exec.Command("losetup", "--detach", path).Run(); err != nil {
+			m.t.Error(err)
+		}
+	})
+	var st unix.Stat_t
+	if err := unix.Stat(path, &st); err != nil {
+		m.t.Fatal(err)
+	}
+	num := devmapper.DevNum{Major: unix.Major(st.Rdev), Minor: unix.Minor(st.Rdev)}
+	m.write("sys/dev/block/"+num.String()+"/uevent", "DEVNAME="+filepath.Base(path)+"\n")
+	return num
+}
+
+// Device makes of a loop device one of device-mapper. A name such as "vg-lv" is LVM's.
+func (m *Machine) Device(num devmapper.DevNum, name, table string) {
+	m.t.Helper()
+	vg, lv, _ := strings.Cut(name, "-")
+	uuid := ""
+	if lv != "" {
+		uuid = "LVM-" + name
+	}
+	m.write("sys/dev/block/"+num.String()+"/dm/uuid", uuid+"\n")
+	m.write("sys/dev/block/"+num.String()+"/ro", "0\n")
+	dir := "dev/" + num.String()
+	if lv == "" {
+		vg = ""
+	}
+	m.write(dir+"/info", fmt.Sprintf("%d/%d/%s/%s//%s/%s\n", num.Major, num.Minor, vg, lv, name, uuid))
+	m.write(dir+"/table", table+"\n")
+	m.write(dir+"/named", name+": "+table+"\n")
+}
+
+// ReadOnly has the kernel say that a device can't be written to.
+func (m *Machine) ReadOnly(num devmapper.DevNum) {
+	m.write("sys/dev/block/"+num.String()+"/ro", "1\n")
+}
+
+// Status is what dmsetup says of a device's status when it is asked for the n-th time, from 1 on, until there is another. Before
+// it does, a shell runs do.
+func (m *Machine) Status(num devmapper.DevNum, n int, status, do string) {
+	m.write(fmt.Sprintf("dev/%s/status.%d", num, n), status+"\n")
+	m.write(fmt.Sprintf("dev/%s/do.%d", num, n), do+"\n")
+}
+
+// Looks is how often dmsetup has been asked for the status of a device.
+func (m *Machine) Looks(num devmapper.DevNum) int {
+	looks, err := os.ReadFile(filepath.Join(m.dir, "dev", num.String(), "looks"))
+	if err != nil {
+		return 0
+	}
+	return strings.Count(string(looks), "\n")
+}
+
+// Message is what a shell does when a device gets a message, in a folder of the device's own, $d.
+func (m *Machine) Message(num devmapper.DevNum, text, do string) {
+	m.write("dev/"+num.String()+"/"+text, do+"\n")
+}
+
+// LV has lvs know a volume by the given fields; what is missing is as it is of a plain active volume.
+func (m *Machine) LV(vg, lv string, num devmapper.DevNum, fields map[string]string) {
+	m.t.Helper()
+	row := map[string]string{
+		"vg_name": vg, "lv_name": lv, "vg_uuid": "uuid-of-" + vg, "lv_uuid": "uuid-of-" + lv, "lv_attr": "-wi-a-----",
+		"lv_merging": "0", "lv_snapshot_invalid": "-1", "lv_merge_failed": "-1", "segtype": "linear", "lv_time": "1795666007",
+		"lv_kernel_major": fmt.Sprint(num.Major), "lv_kernel_minor": fmt.Sprint(num.Minor),
+	}
+	for name, value := range fields {
+		row[name] = value
+	}
+	report := map[string]any{"report": []any{map[string]any{"lv": []any{row}}}}
+	text, err := json.Marshal(report)
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	m.write("lv/"+vg+"/"+lv, string(text))
+}

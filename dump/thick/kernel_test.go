@@ -1,0 +1,377 @@
+package thick
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"lvmsync/dump"
+	"lvmsync/dump/devmapper"
+	"lvmsync/dump/internal/dmtest"
+	"lvmsync/format"
+)
+
+// A shown is a machine with snapshots of one origin: captured stores, of which dmsetup and lvs say what a kernel would.
+type shown struct {
+	*dmtest.Machine
+	t      *testing.T
+	origin devmapper.DevNum
+	real   string // the device with the origin's data, which isn't read
+	paths  map[string]string
+	nums   map[string]devmapper.DevNum
+	stores map[string]devmapper.DevNum
+	cows   map[string]string // the files behind the stores
+}
+
+// show begins with the origin only.
+func show(t *testing.T, origin string) *shown {
+	m := dmtest.New(t)
+	s := &shown{Machine: m, t: t, real: "4095:1", paths: map[string]string{}, nums: map[string]devmapper.DevNum{}, stores: map[string]devmapper.DevNum{}, cows: map[string]string{}}
+	s.origin = m.Loop(origin)
+	m.Device(s.origin, "vg-o", "0 8200 snapshot-origin "+s.real)
+	return s
+}
+
+// add adds a snapshot of so many bytes. Its status is what the kernel said of the store.
+func (s *shown) add(name string, size int64, snapshot, cow string, chunk int64, status string) devmapper.DevNum {
+	s.t.Helper()
+	num, store := s.Loop(snapshot), s.Loop(cow)
+	s.Device(num, "vg-"+name, fmt.Sprintf("0 %d snapshot %s %s P %d", size/512, s.real, store, chunk/512))
+	s.Status(num, 1, fmt.Sprintf("0 %d snapshot %s", size/512, status), "")
+	s.LV("vg", name, num, map[string]string{"lv_attr": "swi-a-s---", "origin": "o", "origin_uuid": "uuid-of-o", "lv_snapshot_invalid": "0", "lv_merge_failed": "0"})
+	s.paths[name], s.nums[name], s.stores[name], s.cows[name] = num.Path(), num, store, cow
+	return num
+}
+
+// captureOf gives a captured snapshot by its name.
+func captureOf(t *testing.T, name string) captured {
+	t.Helper()
+	all := listCaptured(t)
+	c := all[slices.IndexFunc(all, func(c captured) bool { return c.Name == name })]
+	c.unpack(t)
+	return c
+}
+
+// image makes a file of zeros.
+func image(t *testing.T, size int64) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "image")
+	if err := os.WriteFile(path, make([]byte, size), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+const (
+	partialSize   = 4198400 // of c64k-partial
+	partialStatus = "3072/5192 256"
+	fewSize       = 1024000 // of c4k-few
+	fewStatus     = "88/208 16"
+)
+
+// partial shows the snapshot "s" of c64k-partial.
+func partial(t *testing.T) (*shown, captured) {
+	c := captureOf(t, "c64k-partial")
+	s := show(t, c.origin)
+	s.add("s", partialSize, c.base, c.cow, c.ChunkBytes, partialStatus)
+	return s, c
+}
+
+// Each way to open a snapshot leads where it says, and the header names that.
+func TestWaysToOpen(t *testing.T) {
+	s, c := partial(t)
+	s.add("s2", partialSize, c.origin, c.cow, c.ChunkBytes, partialStatus) // which holds what the origin does
+	snapshot, created := "uuid-of-s", "2026-11-26 04:06:47 +0000 UTC"
+	for name, tt := range map[string]struct {
+		open              func(context.Context) (*Source, error)
+		from, to          string // files
+		base, state, path string
+	}{
+		"forth":   {func(ctx context.Context) (*Source, error) { return Open(ctx, s.paths["s"]) }, c.base, c.origin, snapshot, "", s.origin.Path()},
+		"reverse": {func(ctx context.Context) (*Source, error) { return OpenReverse(ctx, s.paths["s"]) }, c.origin, c.base, "", snapshot, s.paths["s"]},
+		"to another one": {func(ctx context.Context) (*Source, error) { return OpenTo(ctx, s.paths["s"], s.paths["s2"]) },
+			c.base, c.origin, snapshot, "uuid-of-s2", s.paths["s2"]},
+	} {
+		t.Run(name, func(t *testing.T) {
+			src, err := tt.open(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer src.Close()
+			var patch bytes.Buffer
+			report, err := dump.Run(t.Context(), src, &patch, dump.Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			volume := read(t, tt.from)
+			if layOver(t, volume, &patch); !bytes.Equal(volume, read(t, tt.to)) {
+				t.Error("the base does not become what was to be sent")
+			}
+			base, state := format.Base{}, format.State{}
+			if report.Header.Base != nil {
+				base = *report.Header.Base
+			}
+			if report.Header.State != nil {
+				state = *report.Header.State
+			}
+			if base.Snapshot != tt.base || (tt.base != "" && base.SnapshotCreated.String() != created) {
+				t.Errorf("the base is %q of %v, want %q", base.Snapshot, base.SnapshotCreated, tt.base)
+			}
+			if state.Snapshot != tt.state || (tt.state != "" && state.SnapshotCreated.String() != created) {
+				t.Errorf("the state is %q of %v, want %q", state.Snapshot, state.SnapshotCreated, tt.state)
+			}
+			if in := report.Header.Source; in.LV != "o" || in.Snapshot == "" || in.Type != "thick" || in.Path != tt.path {
+				t.Errorf("the source is %+v", in)
+			}
+		})
+	}
+}
+
+// The status is asked before the list is read, after it, and when the last data has been read; of both snapshots, if there are two.
+func TestStatusAsked(t *testing.T) {
+	invalid := fmt.Sprintf("0 %d snapshot Invalid", partialSize/512)
+	open := map[string]func(s *shown) (*Source, error){
+		"snapshot": func(s *shown) (*Source, error) { return Open(t.Context(), s.paths["s"]) },
+		"reverse":  func(s *shown) (*Source, error) { return OpenReverse(t.Context(), s.paths["s"]) },
+		"from":     func(s *shown) (*Source, error) { return OpenTo(t.Context(), s.paths["s"], s.paths["s2"]) },
+		"to":       func(s *shown) (*Source, error) { return OpenTo(t.Context(), s.paths["s2"], s.paths["s"]) },
+	}
+	for name, open := range open {
+		t.Run(name, func(t *testing.T) {
+			for look := 1; look <= 3; look++ {
+				s, c := partial(t)
+				s.add("s2", partialSize, c.origin, c.cow, c.ChunkBytes, partialStatus)
+				s.Status(s.nums["s"], look, invalid, "")
+				src, err := open(s)
+				if err == nil && look == 3 {
+					defer src.Close()
+					_, err = dump.Run(t.Context(), src, new(bytes.Buffer), dump.Options{})
+				}
+				if !errors.Is(err, dump.ErrIncomplete) {
+					t.Errorf("invalid at look %d: %v", look, err)
+				}
+				if n := s.Looks(s.nums["s"]); n != look {
+					t.Errorf("invalid at look %d: %d looks", look, n)
+				}
+			}
+		})
+	}
+}
+
+// What the list is compared with was told before it was read, and after: the first look comes before the store is read at all, and the
+// second when that is done.
+func TestListBetweenLooks(t *testing.T) {
+	s, c := partial(t)
+	whole, store := filepath.Join(t.TempDir(), "whole"), s.cows["s"]
+	if err := os.WriteFile(whole, read(t, store), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(store, make([]byte, len(read(t, whole))), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	status := fmt.Sprintf("0 %d snapshot %s", partialSize/512, partialStatus)
+	s.Status(s.nums["s"], 1, status, fmt.Sprintf("dd if=%s of=%s conv=notrunc,fsync bs=64k status=none", whole, store))
+	s.Status(s.nums["s"], 2, status, fmt.Sprintf("dd if=/dev/zero of=%s conv=notrunc,fsync bs=64k count=4 status=none", store))
+	src, err := Open(t.Context(), s.paths["s"])
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer src.Close()
+	if n := src.chunks.GetCardinality(); n == 0 || s.Looks(s.nums["s"]) != 2 {
+		t.Errorf("%d chunks of %s, %d looks", n, c.Name, s.Looks(s.nums["s"]))
+	}
+}
+
+// A list without areas that were full before it was read is not complete, and one with more than the kernel has afterwards is not right.
+func TestMiscount(t *testing.T) {
+	for name, tt := range map[string]struct {
+		before, after string
+		wrong         bool
+	}{
+		"as captured":              {fewStatus, fewStatus, false},
+		"more since":               {"32/208 16", fewStatus, false},
+		"a full area before":       {"2072/8000 24", "2072/8000 24", true},
+		"fewer afterwards":         {fewStatus, "80/208 16", true},
+		"full afterwards only":     {fewStatus, "2072/8000 24", false},
+		"full before, then failed": {"2072/8000 24", "Overflow", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := captureOf(t, "c4k-few")
+			s := show(t, c.origin)
+			num := s.add("s", fewSize, c.base, c.cow, c.ChunkBytes, tt.before)
+			s.Status(num, 2, fmt.Sprintf("0 %d snapshot %s", fewSize/512, tt.after), "")
+			src, err := Open(t.Context(), s.paths["s"])
+			if err == nil {
+				src.Close()
+			}
+			if errors.Is(err, dump.ErrMiscount) != tt.wrong || !tt.wrong && err != nil {
+				t.Errorf("error %v", err)
+			}
+		})
+	}
+}
+
+// What was written to the origin, and is in the page cache still, is flushed before a list is read, also where no data are read from
+// it.
+func TestOriginFlushedFirst(t *testing.T) {
+	for name, open := range map[string]func(s *shown) (*Source, error){
+		"forth": func(s *shown) (*Source, error) { return Open(t.Context(), s.paths["s"]) },
+		"to":    func(s *shown) (*Source, error) { return OpenTo(t.Context(), s.paths["s"], s.paths["s2"]) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, c := partial(t)
+			s.add("s2", partialSize, c.origin, c.cow, c.ChunkBytes, partialStatus)
+			seen := filepath.Join(t.TempDir(), "seen")
+			s.Status(s.nums["s"], 1, fmt.Sprintf("0 %d snapshot %s", partialSize/512, partialStatus), fmt.Sprintf("cp %s %s", c.origin, seen))
+			f, err := os.OpenFile(s.origin.Path(), os.O_WRONLY, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer f.Close()
+			const word = "just written"
+			if _, err := f.WriteAt([]byte(word), 5*65536); err != nil {
+				t.Fatal(err)
+			}
+			src, err := open(s)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer src.Close()
+			if got := string(read(t, seen)[5*65536:][:len(word)]); got != word {
+				t.Errorf("the origin had %q when the list was begun", got)
+			}
+		})
+	}
+}
+
+// An origin that has grown is sent whole from the chunk on that the old end lies in, listed or not. The way
+// back is no longer than the snapshot.
+func TestGrownSinceSnapshot(t *testing.T) {
+	const chunk, old, grown = 4096, fewSize + 2*4096 + 512, 100 << 10
+	c := captureOf(t, "c4k-few")
+	s := show(t, image(t, old+grown))
+	s.add("s", old, image(t, old), c.cow, c.ChunkBytes, fewStatus)
+	for name, tt := range map[string]struct {
+		open func(context.Context, string) (*Source, error)
+		last format.Extent
+	}{
+		"forth": {Open, format.Extent{Off: old / chunk * chunk, Len: old%chunk + grown}},
+		"back":  {OpenReverse, format.Extent{Off: c.lastChanged() * chunk, Len: chunk}},
+	} {
+		src, err := tt.open(t.Context(), s.paths["s"])
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer src.Close()
+		var last format.Extent
+		total := int64(0)
+		for e := range src.runs() {
+			last = e
+			total += e.Len
+		}
+		if last != tt.last {
+			t.Errorf("%s: the last extent is %v, want %v", name, last, tt.last)
+		}
+		if h := src.Header(); h.Planned.Bytes != total || h.VolumeSize != src.volume.Size() {
+			t.Errorf("%s: %d bytes of %d planned, %d in the extents", name, h.Planned.Bytes, h.VolumeSize, total)
+		}
+	}
+}
+
+// lastChanged is the last chunk that the kernel listed.
+func (c captured) lastChanged() int64 {
+	run := c.Expected.ChangedChunks[len(c.Expected.ChangedChunks)-1]
+	return run[0] + run[1] - 1
+}
+
+// Two lists in chunks of different sizes come together in the smaller ones, whichever is first.
+func TestTwoChunkSizes(t *testing.T) {
+	large, small := captureOf(t, "c64k-partial"), captureOf(t, "c4k-few")
+	s := show(t, large.origin)
+	s.add("large", partialSize, large.base, large.cow, large.ChunkBytes, partialStatus)
+	s.add("small", partialSize, large.origin, small.cow, small.ChunkBytes, fewStatus)
+	want := make([]bool, (partialSize+4095)/4096)
+	for _, c := range []captured{large, small} {
+		for _, run := range c.Expected.ChangedChunks {
+			for at := run[0] * c.ChunkBytes; at < min((run[0]+run[1])*c.ChunkBytes, partialSize); at += 4096 {
+				want[at/4096] = true
+			}
+		}
+	}
+	for _, names := range [][2]string{{"large", "small"}, {"small", "large"}} {
+		src, err := OpenTo(t.Context(), s.paths[names[0]], s.paths[names[1]])
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := make([]bool, len(want))
+		for e := range src.runs() {
+			for at := e.Off; at < e.End(); at += 4096 {
+				got[at/4096] = true
+			}
+		}
+		if !slices.Equal(got, want) || src.Header().Granularity != 4096 {
+			t.Errorf("%v: not the union of both, in units of %d", names, src.Header().Granularity)
+		}
+		src.Close()
+	}
+}
+
+// What has no list that can be relied on is refused.
+func TestRefusedSnapshots(t *testing.T) {
+	table := func(s *shown, text string) { s.Device(s.nums["s"], "vg-s", fmt.Sprintf(text, s.real)) }
+	lv := func(s *shown, fields map[string]string) { s.LV("vg", "s", s.nums["s"], fields) }
+	s, _ := partial(t)
+	for name, tt := range map[string]struct {
+		change func(s *shown)
+		want   string
+	}{
+		"transient":              {func(s *shown) { table(s, "0 8200 snapshot %s 4095:2 N 128") }, "in memory only"},
+		"discards passed down":   {func(s *shown) { table(s, "0 8200 snapshot %s 4095:2 P 128 1 discard_passdown_origin") }, "passes discards down"},
+		"a merge":                {func(s *shown) { table(s, "0 8200 snapshot-merge %s 4095:2 P 128") }, ErrMerging.Error()},
+		"an origin":              {func(s *shown) { table(s, "0 8200 snapshot-origin %s") }, ErrNotSnapshot.Error()},
+		"a thin volume":          {func(s *shown) { table(s, "0 8200 thin %s 3") }, ErrNotSnapshot.Error()},
+		"a merge that waits":     {func(s *shown) { lv(s, map[string]string{"lv_merging": "1"}) }, ErrMerging.Error()},
+		"a merge that failed":    {func(s *shown) { lv(s, map[string]string{"lv_merge_failed": "1"}) }, "merging it failed"},
+		"invalid, says LVM":      {func(s *shown) { lv(s, map[string]string{"lv_snapshot_invalid": "1"}) }, dump.ErrStoreFailed.Error()},
+		"of an origin not here":  {func(s *shown) { table(s, "0 8200 snapshot 4095:9%.0s 4095:2 P 128") }, "no active origin"},
+		"unknown":                {func(s *shown) { s.Status(s.nums["s"], 1, "0 8200 snapshot Unknown", "") }, "doesn't tell"},
+		"merge failed":           {func(s *shown) { s.Status(s.nums["s"], 1, "0 8200 snapshot Merge failed", "") }, "merging it failed"},
+		"larger than its origin": {func(s *shown) { table(s, "0 8208 snapshot %s "+s.stores["s"].String()+" P 128") }, "fewer than the snapshot"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			table(s, "0 8200 snapshot %s "+s.stores["s"].String()+" P 128")
+			lv(s, nil)
+			s.Status(s.nums["s"], 1, "0 8200 snapshot "+partialStatus, "")
+			tt.change(s)
+			src, err := Open(t.Context(), s.paths["s"])
+			if err == nil {
+				src.Close()
+			}
+			if err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("error %v, want one with %q", err, tt.want)
+			}
+		})
+	}
+}
+
+// Only two snapshots of one origin have anything in common.
+func TestRefusedPairs(t *testing.T) {
+	s, c := partial(t)
+	s.real = "4095:7" // from now on
+	s.Device(s.Loop(image(t, partialSize)), "vg-o2", "0 8200 snapshot-origin "+s.real)
+	s.add("other", partialSize, c.origin, c.cow, c.ChunkBytes, partialStatus)
+	if src, err := OpenTo(t.Context(), s.paths["s"], s.paths["other"]); !errors.Is(err, ErrOtherOrigin) {
+		src.Close()
+		t.Errorf("of different origins: %v", err)
+	}
+	if src, err := OpenTo(t.Context(), s.paths["s"], s.paths["s"]); err == nil {
+		src.Close()
+		t.Error("one and the same is taken for two")
+	}
+}
