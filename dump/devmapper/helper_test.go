@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"lvmsync/dump/internal/sysfs"
+	"lvmsync/dump/internal/roots"
 )
 
 //go:embed testdata/lvm
@@ -67,18 +67,18 @@ func onlyPath(t *testing.T, dir string) {
 // fakeDev puts a folder in place of /dev until the test ends.
 func fakeDev(t *testing.T) string {
 	t.Helper()
-	old := devRoot
-	t.Cleanup(func() { devRoot = old })
-	devRoot = t.TempDir()
-	return devRoot
+	old := roots.Dev
+	t.Cleanup(func() { roots.Dev = old })
+	roots.Dev = t.TempDir()
+	return roots.Dev
 }
 
 // noSys hides what the kernel knows of devices, so that dmsetup has to be asked.
 func noSys(t *testing.T) {
 	t.Helper()
-	old := sysfs.Root
-	t.Cleanup(func() { sysfs.Root = old })
-	sysfs.Root = t.TempDir()
+	old := roots.Sys
+	t.Cleanup(func() { roots.Sys = old })
+	roots.Sys = t.TempDir()
 }
 
 // link makes a symbolic link and the folders above it.

@@ -12,14 +12,11 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"lvmsync/dump/internal/sysfs"
+	"lvmsync/dump/internal/roots"
 )
 
 // ErrNotDM means that a device number belongs to no device-mapper device.
 var ErrNotDM = errors.New("not a device-mapper device")
-
-// devRoot is where udev keeps the nodes. A variable, so that tests can show what this machine does not have.
-var devRoot = "/dev"
 
 // DevNum is the number of a block device.
 type DevNum struct{ Major, Minor uint32 }
@@ -34,11 +31,11 @@ func (n DevNum) Path() string {
 	if err == nil {
 		for line := range strings.Lines(string(uevent)) {
 			if name, ok := strings.CutPrefix(strings.TrimSpace(line), "DEVNAME="); ok {
-				return filepath.Join(devRoot, name)
+				return filepath.Join(roots.Dev, name)
 			}
 		}
 	}
-	return filepath.Join(devRoot, "block", n.String())
+	return filepath.Join(roots.Dev, "block", n.String())
 }
 
 // other tells whether the device is there and not device-mapper's.
@@ -65,7 +62,7 @@ func (n DevNum) args(args []string) []string {
 	return append(args[:len(args):len(args)], "-j", major, "-m", minor)
 }
 
-func (n DevNum) sysDir() string { return filepath.Join(sysfs.Root, "dev", "block", n.String()) }
+func (n DevNum) sysDir() string { return filepath.Join(roots.Sys, "dev", "block", n.String()) }
 
 // parseDevNum reads a number as tables have it.
 func parseDevNum(s string) (DevNum, error) {
@@ -96,7 +93,7 @@ func (d Device) Num() DevNum { return DevNum{d.Major, d.Minor} }
 
 // Path is a path of the device's node: by name under /dev/mapper if that is there, else by number.
 func (d Device) Path() string {
-	path := filepath.Join(devRoot, "mapper", d.Name)
+	path := filepath.Join(roots.Dev, "mapper", d.Name)
 	if num, err := blockDeviceAt(path); err == nil && num == d.Num() {
 		return path
 	}

@@ -9,7 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"lvmsync/dump/internal/sysfs"
+	"lvmsync/dump/internal/roots"
 )
 
 func TestParseDevices(t *testing.T) {
@@ -83,7 +83,7 @@ func TestOpenCount(t *testing.T) {
 
 func TestNotDM(t *testing.T) {
 	noSys(t)
-	if err := os.MkdirAll(filepath.Join(sysfs.Root, "dev", "block"), 0o700); err != nil { // of a kernel that tells
+	if err := os.MkdirAll(filepath.Join(roots.Sys, "dev", "block"), 0o700); err != nil { // of a kernel that tells
 		t.Fatal(err)
 	}
 	for ask, said := range map[string]string{
@@ -112,13 +112,13 @@ func TestNotDM(t *testing.T) {
 func TestNotDMWithoutTool(t *testing.T) {
 	noSys(t)
 	onlyPath(t, t.TempDir())
-	if err := os.MkdirAll(filepath.Join(sysfs.Root, "dev", "block", "8:0"), 0o700); err != nil {
+	if err := os.MkdirAll(filepath.Join(roots.Sys, "dev", "block", "8:0"), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := TableOf(context.Background(), 8, 0); !errors.Is(err, ErrNotDM) {
 		t.Errorf("error %v is not ErrNotDM", err)
 	}
-	if err := os.MkdirAll(filepath.Join(sysfs.Root, "dev", "block", "253:0", "dm"), 0o700); err != nil {
+	if err := os.MkdirAll(filepath.Join(roots.Sys, "dev", "block", "253:0", "dm"), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := TableOf(context.Background(), 253, 0); !errors.Is(err, ErrNoTool) {
@@ -140,7 +140,7 @@ func TestDevicePath(t *testing.T) {
 	node, num := blockNode(t)
 	noSys(t)
 	dev := fakeDev(t)
-	dir := filepath.Join(sysfs.Root, "dev", "block", num.String())
+	dir := filepath.Join(roots.Sys, "dev", "block", num.String())
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
@@ -183,7 +183,7 @@ func TestDeviceExists(t *testing.T) {
 	if d.Exists() {
 		t.Error("a device that was never made exists")
 	}
-	dir := filepath.Join(sysfs.Root, "dev", "block", "253:3", "dm")
+	dir := filepath.Join(roots.Sys, "dev", "block", "253:3", "dm")
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		t.Fatal(err)
 	}

@@ -12,6 +12,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"lvmsync/dump/internal/roots"
 )
 
 // Of linux/dm-ioctl.h. The header is followed by the answer.
@@ -30,7 +32,7 @@ func KernelTable(dev DevNum) (Table, error) {
 	if !dev.isMapped() {
 		return nil, fmt.Errorf("device %s: %w", dev, ErrNotDM)
 	}
-	control, err := os.OpenFile(filepath.Join(devRoot, "mapper", "control"), os.O_RDWR, 0)
+	control, err := os.OpenFile(filepath.Join(roots.Dev, "mapper", "control"), os.O_RDWR, 0)
 	if err != nil {
 		return nil, fmt.Errorf("ask device-mapper for the table of device %s: %w", dev, err)
 	}

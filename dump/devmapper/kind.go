@@ -5,6 +5,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"lvmsync/dump/internal/roots"
 )
 
 // An InnerError is about a logical volume that holds nothing which could be dumped by itself: a pool, or what LVM makes
@@ -60,9 +62,9 @@ func (v LogicalVolume) CheckInner() error {
 func isGroup(name string) bool {
 	dir := name
 	if !strings.Contains(name, "/") {
-		dir = filepath.Join(devRoot, name)
+		dir = filepath.Join(roots.Dev, name)
 	}
-	if filepath.Dir(dir) != devRoot || filepath.Base(dir) == "mapper" {
+	if filepath.Dir(dir) != roots.Dev || filepath.Base(dir) == "mapper" {
 		return false
 	}
 	nodes, err := os.ReadDir(dir)

@@ -10,7 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"lvmsync/dump/internal/sysfs"
+	"lvmsync/dump/internal/roots"
 )
 
 // A fakeDisk is what sysfs tells of a device, and device-mapper of one of its own.
@@ -36,7 +36,7 @@ func fakeDisks(t *testing.T, disks []fakeDisk) {
 			t.Fatal(err)
 		}
 	}
-	dir := func(num string) string { return filepath.Join(sysfs.Root, "devices", num) }
+	dir := func(num string) string { return filepath.Join(roots.Sys, "devices", num) }
 	for _, d := range disks {
 		at := dir(d.num)
 		if d.in != "" {
@@ -49,7 +49,7 @@ func fakeDisks(t *testing.T, disks []fakeDisk) {
 			write(filepath.Join(at, "dm", "uuid"), d.uuid)
 			write(filepath.Join(at, "dm", "name"), "name-of-"+d.num)
 		}
-		link(t, at, filepath.Join(sysfs.Root, "dev", "block", d.num))
+		link(t, at, filepath.Join(roots.Sys, "dev", "block", d.num))
 		tables[d.num] = d.table
 	}
 	for _, d := range disks {

@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"lvmsync/dump/internal/roots"
 )
 
 // ErrNotFound means that a name leads to nothing: no logical volume, device or file.
@@ -26,7 +28,7 @@ var ErrInactive = errors.New("is not active")
 func Resolve(ctx context.Context, name string) (string, error) {
 	short := isVolumeName(name)
 	if short {
-		path := filepath.Join(devRoot, name)
+		path := filepath.Join(roots.Dev, name)
 		if _, err := blockDeviceAt(path); err == nil {
 			return path, nil
 		}
@@ -41,7 +43,7 @@ func Resolve(ctx context.Context, name string) (string, error) {
 	case !missed:
 		return "", err
 	}
-	if !short && !strings.HasPrefix(name, devRoot+"/") {
+	if !short && !strings.HasPrefix(name, roots.Dev+"/") {
 		return "", notFound(name)
 	}
 	return "", missing(ctx, name)
@@ -70,7 +72,7 @@ func missing(ctx context.Context, name string) error {
 		return &InnerError{v}
 	case v.Active:
 		return fmt.Errorf(`logical volume %s/%s is active, but has no node in %s: try "vgmknodes %s"`,
-			v.VG, v.Name, devRoot, v.VG)
+			v.VG, v.Name, roots.Dev, v.VG)
 	}
 	return &InactiveError{v}
 }

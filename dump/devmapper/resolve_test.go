@@ -6,6 +6,8 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+
+	"lvmsync/dump/internal/roots"
 )
 
 func TestResolve(t *testing.T) {
@@ -107,7 +109,7 @@ func TestResolveActiveWithoutNode(t *testing.T) {
 	t.Chdir(t.TempDir())
 	fakeTool(t, "lvs", captured(t, "snapshot.json"), "", "0")
 	_, err := Resolve(context.Background(), "my-vg/s-1")
-	checkError(t, err, `logical volume my-vg/s-1 is active, but has no node in `+devRoot+`: try "vgmknodes my-vg"`)
+	checkError(t, err, `logical volume my-vg/s-1 is active, but has no node in `+roots.Dev+`: try "vgmknodes my-vg"`)
 }
 
 // That nothing is there cannot be told for sure when LVM cannot be asked.

@@ -8,7 +8,7 @@ import (
 
 	"lvmsync/dump/blockdev"
 	"lvmsync/dump/devmapper"
-	"lvmsync/dump/internal/sysfs"
+	"lvmsync/dump/internal/roots"
 )
 
 // A beneath is what a volume's unmapped blocks are read from: an external origin, and zeros past its end.
@@ -70,7 +70,7 @@ func deviceUUID(num devmapper.DevNum) string { return sysText(num, "dm/uuid") }
 
 // sysText reads a one-line file that the kernel has for a device; what isn't there is empty.
 func sysText(num devmapper.DevNum, name string) string {
-	text, err := os.ReadFile(filepath.Join(sysfs.Root, "dev/block", num.String(), name))
+	text, err := os.ReadFile(filepath.Join(roots.Sys, "dev/block", num.String(), name))
 	if err != nil {
 		return ""
 	}

@@ -14,7 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"lvmsync/dump/devmapper"
-	"lvmsync/dump/internal/sysfs"
+	"lvmsync/dump/internal/roots"
 )
 
 // dmsetup answers from the files of the device that it is asked about. Of its status there are several, one a question.
@@ -53,9 +53,9 @@ func New(t *testing.T) *Machine {
 	m.write("dmsetup", dmsetup)
 	m.write("lvs", lvs)
 	t.Setenv("PATH", m.dir+":"+os.Getenv("PATH"))
-	old := sysfs.Root
-	t.Cleanup(func() { sysfs.Root = old })
-	sysfs.Root = filepath.Join(m.dir, "sys")
+	sys, dev := roots.Sys, roots.Dev
+	t.Cleanup(func() { roots.Sys, roots.Dev = sys, dev })
+	roots.Sys, roots.Dev = filepath.Join(m.dir, "sys"), filepath.Join(m.dir, "nodes")
 	return m
 }
 
@@ -90,7 +90,22 @@ func (m *Machine) Loop(file string) devmapper.DevNum {
 	}
 	num := devmapper.DevNum{Major: unix.Major(st.Rdev), Minor: unix.Minor(st.Rdev)}
 	m.write("sys/dev/block/"+num.String()+"/uevent", "DEVNAME="+filepath.Base(path)+"\n")
+	m.node(path, filepath.Base(path))
 	return num
+}
+
+// node has a name lead to a loop device.
+func (m *Machine) node(path, name string) {
+	m.t.Helper()
+	link := filepath.Join(roots.Dev, name)
+	err := os.MkdirAll(filepath.Dir(link), 0o700)
+	if err == nil {
+		_ = os.Remove(link)
+		err = os.Symlink(path, link)
+	}
+	if err != nil {
+		m.t.Fatal(err)
+	}
 }
 
 // Device makes of a loop device one of device-mapper. A name such as "vg-lv" is LVM's.
@@ -100,6 +115,9 @@ func (m *Machine) Device(num devmapper.DevNum, name, table string) {
 	uuid := ""
 	if lv != "" {
 		uuid = "LVM-" + name
+	}
+	if lv != "" {
+		m.node(num.Path(), vg+"/"+lv)
 	}
 	m.write("sys/dev/block/"+num.String()+"/dm/uuid", uuid+"\n")
 	m.write("sys/dev/block/"+num.String()+"/ro", "0\n")

@@ -1,0 +1,460 @@
+package thin
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/RoaringBitmap/roaring/v2/roaring64"
+	"github.com/klauspost/compress/zstd"
+
+	"lvmsync/dump/devmapper"
+	"lvmsync/dump/internal/dmtest"
+	"lvmsync/dump/thin/metadata"
+	"lvmsync/format"
+)
+
+const (
+	poolBlock  = 64 << 10
+	volumeSize = 10551296 // of the volumes of pool64k
+)
+
+// A shown is a machine with the captured pool of pool64k (testdata/thin): its metadata while a metadata snapshot is reserved, and its
+// volumes o, s, a snapshot of that, and other. Of the volumes nothing is read but their sizes.
+type shown struct {
+	*dmtest.Machine
+	t        *testing.T
+	dir      string
+	metadata string // the unpacked image
+	meta     devmapper.DevNum
+	pool     devmapper.DevNum
+	held     uint64
+	paths    map[string]string
+	nums     map[string]devmapper.DevNum
+	ids      map[string]uint32
+	mapped   map[string]*roaring64.Bitmap
+	changed  *roaring64.Bitmap // from s to o
+}
+
+const poolStatus = "0 131072 thin-pool 5 10/512 60/1024 %s rw no_discard_passdown queue_if_no_space - 1024"
+
+func show(t *testing.T) *shown {
+	s := &shown{Machine: dmtest.New(t), t: t, dir: t.TempDir(), paths: map[string]string{}, nums: map[string]devmapper.DevNum{},
+		ids: map[string]uint32{}, mapped: map[string]*roaring64.Bitmap{}}
+	old := lockDir
+	t.Cleanup(func() { lockDir = old })
+	lockDir = filepath.Join(s.dir, "locks")
+	s.readCaptured()
+	s.meta, s.pool = s.Loop(s.metadata), s.Loop(s.file(1<<20))
+	s.Message(s.pool, "reserve_metadata_snap", fmt.Sprintf("echo '"+poolStatus+"' >$d/status.1; echo reserved >>$d/told", fmt.Sprint(s.held)))
+	s.Message(s.pool, "release_metadata_snap", fmt.Sprintf("echo '"+poolStatus+"' >$d/status.1; echo released >>$d/told", "-"))
+	for _, name := range []string{"o", "s", "other"} {
+		s.nums[name], s.paths[name] = s.Loop(s.file(volumeSize)), "vg/"+name
+	}
+	s.reset()
+	return s
+}
+
+// reset has all as it was captured.
+func (s *shown) reset() {
+	s.Device(s.pool, "vg-pool", fmt.Sprintf("0 131072 thin-pool %s 4095:1 128 0 0", s.meta))
+	s.Status(s.pool, 1, fmt.Sprintf(poolStatus, "-"), "")
+	s.tell("o", volumeSize, "", nil)
+	s.tell("s", volumeSize, "", ofOrigin)
+	s.tell("other", volumeSize, "", nil)
+}
+
+// ofOrigin is what LVM says of a snapshot.
+var ofOrigin = map[string]string{"origin": "o", "origin_uuid": "uuid-of-o"}
+
+func (s *shown) file(size int64) string {
+	s.t.Helper()
+	f, err := os.CreateTemp(s.dir, "")
+	if err == nil {
+		err = f.Truncate(size)
+	}
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	f.Close()
+	return f.Name()
+}
+
+// tell says what a volume of the pool is: its size, its external origin if it has one, and what LVM says of it.
+func (s *shown) tell(name string, size int64, external string, fields map[string]string) {
+	s.t.Helper()
+	num := s.nums[name]
+	s.Device(num, "vg-"+name, strings.TrimSpace(fmt.Sprintf("0 %d thin %s %d %s", size/512, s.pool, s.ids[name], external)))
+	row := map[string]string{"segtype": "thin", "pool_lv": "pool", "lv_attr": "Vwi-a-tz--"}
+	for field, value := range fields {
+		row[field] = value
+	}
+	s.LV("vg", name, num, row)
+}
+
+// external adds an external origin of so many bytes.
+func (s *shown) external(name string, size int64, readOnly bool) devmapper.DevNum {
+	num := s.Loop(s.file(size))
+	s.Device(num, "vg-"+name, fmt.Sprintf("0 %d linear 4095:3 0", size/512))
+	if readOnly {
+		s.ReadOnly(num)
+	}
+	return num
+}
+
+func (s *shown) readCaptured() {
+	s.t.Helper()
+	const dir = "../../testdata/thin"
+	var manifest struct {
+		Cases []struct {
+			Name  string
+			Views []struct {
+				Image  struct{ File string }
+				Deltas []struct {
+					From, To string
+					Changed  [][2]uint64 `json:"expected_changed_chunks"`
+				}
+				Devices []struct {
+					Name   string
+					ID     uint32 `json:"dev_id"`
+					Mapped [][2]uint64
+				}
+			}
+		}
+	}
+	text, err := os.ReadFile(filepath.Join(dir, "manifest.json"))
+	if err == nil {
+		err = json.Unmarshal(text, &manifest)
+	}
+	if err != nil || manifest.Cases[0].Name != "pool64k" {
+		s.t.Fatal("no captured pool", err)
+	}
+	view := manifest.Cases[0].Views[0]
+	for _, d := range view.Devices {
+		s.ids[d.Name], s.mapped[d.Name] = d.ID, ranges(d.Mapped)
+	}
+	if d := view.Deltas[0]; d.From != "s" || d.To != "o" {
+		s.t.Fatal("the first delta is another one")
+	}
+	s.changed = ranges(view.Deltas[0].Changed)
+	packed, err := os.Open(filepath.Join(dir, view.Image.File))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer packed.Close()
+	r, err := zstd.NewReader(packed)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer r.Close()
+	s.metadata = s.file(0)
+	f, err := os.OpenFile(s.metadata, os.O_RDWR, 0)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer f.Close()
+	size, err := io.Copy(f, r)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	m, err := metadata.Open(f, size)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.held = m.HeldRoot()
+}
+
+func ranges(runs [][2]uint64) *roaring64.Bitmap {
+	set := roaring64.New()
+	for _, r := range runs {
+		set.AddRange(r[0], r[0]+r[1])
+	}
+	return set
+}
+
+// span is the blocks from one on up to another.
+func span(from, to uint64) *roaring64.Bitmap { return ranges([][2]uint64{{from, to - from}}) }
+
+// checkBlocks checks what is sent: as data, as zeros.
+func (s *shown) checkBlocks(t *testing.T, src *Source, data, zero *roaring64.Bitmap) {
+	t.Helper()
+	if src.data == nil || !src.data.Equals(data) {
+		t.Errorf("data: %v, want %v", src.data, data)
+	}
+	if !src.zero.Equals(zero) {
+		t.Errorf("zeros: %v, want %v", src.zero, zero)
+	}
+}
+
+// checkReleased checks that the pool has no metadata snapshot any more.
+func (s *shown) checkReleased(t *testing.T) {
+	t.Helper()
+	status, err := devmapper.StatusOfPool(context.Background(), s.pool)
+	if err != nil || status.Held != 0 {
+		t.Errorf("the metadata snapshot is still reserved: %v", err)
+	}
+}
+
+const volumeBlocks = (volumeSize + poolBlock - 1) / poolBlock
+
+// Each way to open a volume sends what it says, and the header names that.
+func TestWaysToOpen(t *testing.T) {
+	s := show(t)
+	and, not := roaring64.And, roaring64.AndNot
+	o, snap, all := s.mapped["o"], s.mapped["s"], span(0, volumeBlocks)
+	created := "2026-11-26 04:06:47 +0000 UTC"
+	for name, tt := range map[string]struct {
+		open                  func(context.Context) (*Source, error)
+		data, zero            *roaring64.Bitmap
+		kind                  format.Kind
+		base, state           string
+		baseDated             bool
+		lv, snapshot          string
+		still, read, compared string // volumes
+	}{
+		"forth": {func(ctx context.Context) (*Source, error) { return Open(ctx, s.paths["s"]) },
+			and(s.changed, o), not(s.changed, o), format.Delta, "uuid-of-s", "", true, "o", "s", "s", "o", "s"},
+		"reverse": {func(ctx context.Context) (*Source, error) { return OpenReverse(ctx, s.paths["s"]) },
+			and(s.changed, snap), not(s.changed, snap), format.Delta, "", "uuid-of-s", false, "o", "s", "s", "s", "o"},
+		"snapshot to origin": {func(ctx context.Context) (*Source, error) { return OpenTo(ctx, s.paths["s"], s.paths["o"]) },
+			and(s.changed, o), not(s.changed, o), format.Delta, "uuid-of-s", "", true, "o", "s", "o", "o", "s"},
+		"origin to snapshot": {func(ctx context.Context) (*Source, error) { return OpenTo(ctx, s.paths["o"], s.paths["s"]) },
+			and(s.changed, snap), not(s.changed, snap), format.Delta, "uuid-of-o", "uuid-of-s", false, "o", "", "s", "s", "o"},
+		"snapshot to another volume": {func(ctx context.Context) (*Source, error) { return OpenTo(ctx, s.paths["s"], s.paths["other"]) },
+			nil, nil, format.Delta, "uuid-of-s", "", false, "s", "s", "other", "other", "s"},
+		"full": {func(ctx context.Context) (*Source, error) { return OpenFull(ctx, s.paths["o"]) },
+			o, not(all, o), format.Full, "", "", false, "o", "", "", "o", ""},
+		"full of a snapshot in use": {func(ctx context.Context) (*Source, error) { return OpenFull(ctx, s.paths["s"]) },
+			snap, not(all, snap), format.Full, "", "", false, "s", "", "", "s", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			src, err := tt.open(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer src.Close()
+			s.checkReleased(t)
+			if tt.data != nil {
+				s.checkBlocks(t, src, tt.data, tt.zero)
+			}
+			h := src.Header()
+			base, state := format.Base{}, format.State{}
+			if h.Base != nil {
+				base = *h.Base
+			}
+			if h.State != nil {
+				state = *h.State
+			}
+			if h.Kind != tt.kind || base.Snapshot != tt.base || state.Snapshot != tt.state {
+				t.Errorf("a %s patch from %q to %q, want a %s from %q to %q", h.Kind, base.Snapshot, state.Snapshot, tt.kind, tt.base, tt.state)
+			}
+			if dated := base.SnapshotCreated.String() == created; dated != tt.baseDated {
+				t.Errorf("the base was made %v", base.SnapshotCreated)
+			}
+			if in := h.Source; in.LV != tt.lv || in.Snapshot != tt.snapshot || in.Type != "thin" {
+				t.Errorf("the source is %+v", in)
+			}
+			if src.new.name != s.paths[tt.read] || (src.still == nil) != (tt.still == "") || src.still != nil && src.still.name != s.paths[tt.still] {
+				t.Error("another volume is read, or taken for still")
+			}
+			if (src.Base() == nil) != (tt.compared == "") || src.Base() != nil && src.old.name != s.paths[tt.compared] {
+				t.Error("another volume is compared with")
+			}
+			if err := src.Check(t.Context()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// What a volume has past the end of another one is sent from the block on in which that ends, mapped or not.
+func TestGrownVolume(t *testing.T) {
+	s := show(t)
+	for name, size := range map[string]int64{"at a block": 100 * poolBlock, "within a block": 100*poolBlock + 512, "before the end of one": 101*poolBlock - 512} {
+		t.Run(name, func(t *testing.T) {
+			s.nums["s"] = s.Loop(s.file(size))
+			s.tell("s", size, "", ofOrigin)
+			src, err := Open(t.Context(), s.paths["s"])
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer src.Close()
+			sent := roaring64.Or(s.changed, span(100, volumeBlocks))
+			s.checkBlocks(t, src, roaring64.And(sent, s.mapped["o"]), roaring64.AndNot(sent, s.mapped["o"]))
+			back, err := OpenReverse(t.Context(), s.paths["s"])
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer back.Close()
+			end := int64(0)
+			for e := range back.extents() {
+				end = e.End()
+			}
+			if end > size {
+				t.Errorf("the way back goes to byte %d of %d", end, size)
+			}
+		})
+	}
+}
+
+// What two volumes leave unmapped is data as far as it is read from outside the pool, and may not be the same for both.
+func TestExternalOrigins(t *testing.T) {
+	const small, large = 3*poolBlock + 512, 20 * poolBlock
+	s := show(t)
+	for name, tt := range map[string]struct {
+		from, to func(s *shown) string // the external origin
+		apart    uint64                // blocks that are sent, mapped or not
+		covered  uint64                // blocks of them that are data
+	}{
+		"neither has one": {nil, nil, 0, 0},
+		"the old one":     {func(s *shown) string { return s.external("e", small, true).String() }, nil, 4, 0},
+		"the new one":     {nil, func(s *shown) string { return s.external("e", small, true).String() }, 4, 4},
+		"different ones": {func(s *shown) string { return s.external("e", large, true).String() },
+			func(s *shown) string { return s.external("f", small, true).String() }, 20, 4},
+		"different ones, the larger new": {func(s *shown) string { return s.external("e", small, true).String() },
+			func(s *shown) string { return s.external("f", large, true).String() }, 20, 20},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s.reset()
+			for volume, external := range map[string]func(*shown) string{"o": tt.from, "s": tt.to} {
+				if external != nil {
+					s.tell(volume, volumeSize, external(s), map[string]string{"origin": "e", "origin_uuid": "uuid-of-e"})
+				}
+			}
+			s.checkExternal(t, tt.apart, tt.covered)
+		})
+	}
+	for readOnly, apart := range map[bool]uint64{true: 0, false: 20} {
+		t.Run(fmt.Sprint("one for both, read-only: ", readOnly), func(t *testing.T) {
+			s.reset()
+			external := s.external("e", large, readOnly).String()
+			for _, volume := range []string{"o", "s"} {
+				s.tell(volume, volumeSize, external, map[string]string{"origin": "e", "origin_uuid": "uuid-of-e"})
+			}
+			s.checkExternal(t, apart, 20)
+		})
+	}
+}
+
+// checkExternal checks what leads from o to s.
+func (s *shown) checkExternal(t *testing.T, apart, covered uint64) {
+	t.Helper()
+	src, err := OpenTo(t.Context(), s.paths["o"], s.paths["s"])
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer src.Close()
+	mapped := s.mapped["s"]
+	sent := roaring64.Or(s.changed, roaring64.AndNot(span(0, apart), mapped))
+	data := roaring64.Or(roaring64.And(sent, mapped), roaring64.And(sent, span(0, covered)))
+	s.checkBlocks(t, src, data, roaring64.AndNot(sent, data))
+}
+
+// The pool and the volumes are looked at again when the last data has been read.
+func TestCheckAgain(t *testing.T) {
+	s := show(t)
+	for name, tt := range map[string]struct {
+		change func(s *shown)
+		want   string
+	}{
+		"the pool has failed": {func(s *shown) { s.Status(s.pool, 1, "0 131072 thin-pool Fail", "") }, "has failed"},
+		"the volume is gone":  {func(s *shown) { s.Device(s.nums["o"], "vg-another", "0 8 linear 4095:3 0") }, "no longer there"},
+		"the base is gone":    {func(s *shown) { s.Device(s.nums["s"], "vg-another", "0 8 linear 4095:3 0") }, "no longer there"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s.reset()
+			src, err := Open(t.Context(), s.paths["s"])
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer src.Close()
+			if err := src.Check(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			tt.change(s)
+			if err := src.Check(t.Context()); err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("error %v, want one with %q", err, tt.want)
+			}
+		})
+	}
+}
+
+// What can't be read rightly is refused, and nothing stays reserved.
+func TestRefusedVolumes(t *testing.T) {
+	s := show(t)
+	for name, tt := range map[string]struct {
+		change func(s *shown)
+		want   error
+		text   string
+	}{
+		"blocks of another size": {func(s *shown) { s.Device(s.pool, "vg-pool", strings.Replace(s.poolTable(), " 128 ", " 256 ", 1)) }, nil, "the pool's table says 256"},
+		"another pool": {func(s *shown) {
+			s.Device(s.nums["o"], "vg-o", fmt.Sprintf("0 %d thin 4095:9 1", volumeSize/512))
+		}, ErrOtherPool, ""},
+		"a volume that the metadata don't have": {func(s *shown) {
+			s.Device(s.nums["o"], "vg-o", fmt.Sprintf("0 %d thin %s 99", volumeSize/512, s.pool))
+		}, metadata.ErrNoVolume, ""},
+		"not thin":       {func(s *shown) { s.Device(s.nums["s"], "vg-s", "0 8 linear 4095:3 0") }, ErrNotThin, ""},
+		"being merged":   {func(s *shown) { s.Device(s.nums["o"], "vg-o", "0 8 snapshot-merge 4095:3 4095:4 P 8") }, ErrMerging, ""},
+		"without origin": {func(s *shown) { s.tell("s", volumeSize, "", nil) }, ErrNoOrigin, ""},
+		"metadata held":  {func(s *shown) { s.Status(s.pool, 1, fmt.Sprintf(poolStatus, "7"), "") }, ErrHeld, ""},
+		"needs a check":  {func(s *shown) { s.Status(s.pool, 1, fmt.Sprintf(poolStatus, "-")+" needs_check", "") }, ErrPool, ""},
+		"read-only": {func(s *shown) {
+			s.Status(s.pool, 1, strings.Replace(fmt.Sprintf(poolStatus, "-"), " rw ", " ro ", 1), "")
+		}, ErrPool, ""},
+		"a failed pool":    {func(s *shown) { s.Status(s.pool, 1, "0 131072 thin-pool Fail", "") }, ErrPool, ""},
+		"failed, by table": {func(s *shown) { s.Device(s.nums["o"], "vg-o", fmt.Sprintf("0 %d thin Fail", volumeSize/512)) }, ErrPool, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s.reset()
+			tt.change(s)
+			src, err := Open(t.Context(), s.paths["s"])
+			if err == nil {
+				src.Close()
+			}
+			if err == nil || tt.want != nil && !errors.Is(err, tt.want) || !strings.Contains(err.Error(), tt.text) {
+				t.Errorf("error %v, want %v %s", err, tt.want, tt.text)
+			}
+			if status, err := devmapper.StatusOfPool(t.Context(), s.pool); err != nil || !status.Failed && status.Held != 0 && status.Held != 7 {
+				t.Errorf("block %d is still held: %v", status.Held, err)
+			}
+		})
+	}
+}
+
+func (s *shown) poolTable() string {
+	table, err := devmapper.TableOf(context.Background(), s.pool.Major, s.pool.Minor)
+	if err != nil || len(table) != 1 {
+		s.t.Fatal(table, err)
+	}
+	return fmt.Sprintf("0 %d thin-pool %s", table[0].LengthSectors, strings.Join(table[0].Args, " "))
+}
+
+// Inputs are all that is read, and what is taken for still is said to be.
+func TestInputs(t *testing.T) {
+	s := show(t)
+	external := s.external("e", poolBlock, true)
+	s.tell("s", volumeSize, external.String(), ofOrigin)
+	for name, open := range map[string]func(context.Context, string) (*Source, error){"forth": Open, "reverse": OpenReverse} {
+		src, err := open(t.Context(), "vg/s")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer src.Close()
+		still := map[string]bool{}
+		for _, in := range src.Inputs() {
+			still[filepath.Base(in.Name())] = in.Still
+		}
+		want := map[string]bool{filepath.Base(external.Path()): true, "o": false, "s": true}
+		if !maps.Equal(still, want) {
+			t.Errorf("%s: %v, want %v", name, still, want)
+		}
+	}
+}
