@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"lvmsync/dump/blockdev"
+	"lvmsync/dump/internal/roots"
 	"lvmsync/format"
 )
 
@@ -31,7 +32,9 @@ func deviceUUID(id blockdev.ID) string {
 	return kernelText(sysDir(id) + "/dm/uuid")
 }
 
-func sysDir(id blockdev.ID) string { return fmt.Sprintf("/sys/dev/block/%d:%d", id.Major, id.Minor) }
+func sysDir(id blockdev.ID) string {
+	return fmt.Sprintf("%s/dev/block/%d:%d", roots.Sys, id.Major, id.Minor)
+}
 
 // AddStorage adds where the bytes of a device or file are that a patch is made from.
 func AddStorage(s *format.Source, path string, id blockdev.ID) {

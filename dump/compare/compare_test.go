@@ -1,15 +1,20 @@
 package compare
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"math/rand/v2"
 	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
 	"testing"
 
 	"lvmsync/dump"
 	"lvmsync/dump/full"
 	"lvmsync/dump/internal/imagetest"
+	"lvmsync/format"
 )
 
 // Whatever differs is in the patch, and nothing else.
@@ -50,5 +55,117 @@ func TestBaseShrinks(t *testing.T) {
 	}
 	if _, err := dump.Run(t.Context(), src, io.Discard, dump.Options{ExactBase: true}); err == nil {
 		t.Error("no error")
+	}
+}
+
+// holed makes a file of so many bytes that is a hole, but for a word at the given offsets.
+func holed(t *testing.T, size int64, words ...int64) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "holed")
+	f, err := os.Create(path)
+	if err == nil {
+		err = f.Truncate(size)
+	}
+	for _, off := range words {
+		if err == nil {
+			_, err = f.WriteAt([]byte("word"), off)
+		}
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.Close()
+	return path
+}
+
+// A base that became smaller where the volume has a hole is read nowhere, and gives no patch either.
+func TestBaseShrinksToHole(t *testing.T) {
+	old := holed(t, 8<<20, 6<<20)
+	src, err := Open(t.Context(), holed(t, 8<<20), old, 4096)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer src.Close()
+	if err := os.Truncate(old, 4<<20); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := dump.Run(t.Context(), src, io.Discard, dump.Options{ExactBase: true}); err == nil {
+		t.Error("no error")
+	}
+}
+
+// A hole past the end of the base is sent: what the destination holds there nobody knows.
+func TestHolePastBase(t *testing.T) {
+	const old, now = 2<<20 + 512, 4 << 20
+	src, err := Open(t.Context(), holed(t, now, 0), holed(t, old, 0), 4096)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer src.Close()
+	at := int64(old)
+	for e, err := range src.Extents() {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if e.Kind == format.Zero && e.Off <= at && at < e.End() {
+			at = e.End()
+		}
+	}
+	if at != now {
+		t.Errorf("the bytes from %d on are left out", at)
+	}
+}
+
+// What was written to the base by another device of the same storage is seen.
+func TestBaseFlushed(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root may make a loop device")
+	}
+	losetup := func(args ...string) string {
+		t.Helper()
+		out, err := exec.Command("losetup", args...).Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return strings.TrimSpace(string(out))
+	}
+	old := holed(t, 1<<20)
+	dev := losetup("--find", "--show", old)
+	t.Cleanup(func() { losetup("--detach", dev) })
+	f, err := os.OpenFile(dev, os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if _, err := f.WriteAt([]byte("word"), 512<<10); err != nil {
+		t.Fatal(err)
+	}
+	src, err := Open(t.Context(), holed(t, 1<<20, 0), old, 4096)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer src.Close()
+	report, err := dump.Run(t.Context(), src, io.Discard, dump.Options{ExactBase: true})
+	if err != nil || report.Totals.Bytes() != 8192 {
+		t.Errorf("%d bytes differ, want 8192 (%v)", report.Totals.Bytes(), err)
+	}
+}
+
+// However many extents differ that have no data, segments keep to their bound.
+func TestManyZeros(t *testing.T) {
+	const size = 10 << 20
+	p := imagetest.Pair{Old: bytes.Repeat([]byte{1}, size), New: bytes.Repeat([]byte{1}, size)}
+	for off := 0; off < size; off += 1024 {
+		clear(p.New[off : off+512])
+	}
+	p.Write(t, rand.New(rand.NewPCG(1, 2)))
+	src, err := Open(t.Context(), p.NewPath, p.OldPath, 512)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer src.Close()
+	report, err := dump.Run(t.Context(), src, io.Discard, dump.Options{ExactBase: true, BlockSize: 512})
+	if err != nil || report.Totals.ZeroBytes != size/2 {
+		t.Errorf("%d bytes of zeros, want %d (%v)", report.Totals.ZeroBytes, size/2, err)
 	}
 }

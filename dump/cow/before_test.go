@@ -39,3 +39,33 @@ func TestBeforeReadError(t *testing.T) {
 		}
 	}
 }
+
+// Reads of any place and length give what reads of whole chunks do.
+func TestBeforeReadsAnywhere(t *testing.T) {
+	c, b := golden(t, "c64k-partial")
+	store, err := Open(bytes.NewReader(b), int64(len(b)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	old, err := store.Exceptions(t.Context(), c.OriginBytes, AllAreas)
+	if err != nil {
+		t.Fatal(err)
+	}
+	origin := bytes.Repeat([]byte("origin"), int(c.OriginBytes/6+1))[:c.OriginBytes]
+	before, err := store.Before(t.Context(), bytes.NewReader(origin), c.OriginBytes, old)
+	if err != nil {
+		t.Fatal(err)
+	}
+	whole := make([]byte, c.OriginBytes)
+	for off := int64(0); off < c.OriginBytes; off += c.ChunkBytes {
+		if n, err := before.ReadAt(whole[off:min(off+c.ChunkBytes, c.OriginBytes)], off); err != nil {
+			t.Fatal(n, err)
+		}
+	}
+	for off := int64(512); off < c.OriginBytes; off += c.ChunkBytes {
+		part := make([]byte, min(c.ChunkBytes+1024, c.OriginBytes-off))
+		if _, err := before.ReadAt(part, off); err != nil || !bytes.Equal(part, whole[off:off+int64(len(part))]) {
+			t.Fatalf("%d bytes from byte %d on are others (%v)", len(part), off, err)
+		}
+	}
+}

@@ -136,3 +136,29 @@ func TestMakeEndsInHole(t *testing.T) {
 		t.Errorf("%v after %d tables", err, tables)
 	}
 }
+
+// A file that becomes smaller while it is read looks like one with a hole at its end, and gives no signature.
+func TestShrinking(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "image")
+	if err := os.WriteFile(path, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(path, 2*tableBytes); err != nil {
+		t.Fatal(err)
+	}
+	f, err := blockdev.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	shrink := func(done int64) {
+		if done == tableBytes {
+			if err := os.Truncate(path, tableBytes+4096); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	if _, err := Make(t.Context(), f, io.Discard, Options{BlockSize: 1 << 20, Progress: shrink}); err == nil {
+		t.Error("no error")
+	}
+}

@@ -226,7 +226,7 @@ func TestOriginFlushedFirst(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s, c := partial(t)
-			s.add("s2", partialSize, c.origin, c.cow, c.ChunkBytes, partialStatus)
+			s.add("s2", partialSize, c.base, c.cow, c.ChunkBytes, partialStatus)
 			seen := filepath.Join(t.TempDir(), "seen")
 			s.Status(s.nums["s"], 1, fmt.Sprintf("0 %d snapshot %s", partialSize/512, partialStatus), fmt.Sprintf("cp %s %s", c.origin, seen))
 			f, err := os.OpenFile(s.origin.Path(), os.O_WRONLY, 0)

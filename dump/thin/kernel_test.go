@@ -405,7 +405,9 @@ func TestRefusedVolumes(t *testing.T) {
 		"being merged":   {func(s *shown) { s.Device(s.nums["o"], "vg-o", "0 8 snapshot-merge 4095:3 4095:4 P 8") }, ErrMerging, ""},
 		"without origin": {func(s *shown) { s.tell("s", volumeSize, "", nil) }, ErrNoOrigin, ""},
 		"metadata held":  {func(s *shown) { s.Status(s.pool, 1, fmt.Sprintf(poolStatus, "7"), "") }, ErrHeld, ""},
-		"needs a check":  {func(s *shown) { s.Status(s.pool, 1, fmt.Sprintf(poolStatus, "-")+" needs_check", "") }, ErrPool, ""},
+		"needs a check": {func(s *shown) {
+			s.Status(s.pool, 1, strings.Replace(fmt.Sprintf(poolStatus, "-"), " - 1024", " needs_check 1024", 1), "")
+		}, ErrPool, ""},
 		"read-only": {func(s *shown) {
 			s.Status(s.pool, 1, strings.Replace(fmt.Sprintf(poolStatus, "-"), " rw ", " ro ", 1), "")
 		}, ErrPool, ""},
@@ -437,24 +439,29 @@ func (s *shown) poolTable() string {
 	return fmt.Sprintf("0 %d thin-pool %s", table[0].LengthSectors, strings.Join(table[0].Args, " "))
 }
 
-// Inputs are all that is read, and what is taken for still is said to be.
+// Inputs are all that is read and that anybody may write to, and what is taken for still is said to be.
 func TestInputs(t *testing.T) {
 	s := show(t)
-	external := s.external("e", poolBlock, true)
+	external := s.external("e", poolBlock, false)
 	s.tell("s", volumeSize, external.String(), ofOrigin)
-	for name, open := range map[string]func(context.Context, string) (*Source, error){"forth": Open, "reverse": OpenReverse} {
-		src, err := open(t.Context(), "vg/s")
-		if err != nil {
-			t.Fatal(err)
+	for i, want := range []map[string]bool{{filepath.Base(external.Path()): false, "o": false, "s": true}, {"o": false, "s": true}} {
+		readOnly := i == 1
+		if readOnly {
+			s.ReadOnly(external)
 		}
-		defer src.Close()
-		still := map[string]bool{}
-		for _, in := range src.Inputs() {
-			still[filepath.Base(in.Name())] = in.Still
-		}
-		want := map[string]bool{filepath.Base(external.Path()): true, "o": false, "s": true}
-		if !maps.Equal(still, want) {
-			t.Errorf("%s: %v, want %v", name, still, want)
+		for name, open := range map[string]func(context.Context, string) (*Source, error){"forth": Open, "reverse": OpenReverse} {
+			src, err := open(t.Context(), "vg/s")
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer src.Close()
+			still := map[string]bool{}
+			for _, in := range src.Inputs() {
+				still[filepath.Base(in.Name())] = in.Still
+			}
+			if !maps.Equal(still, want) {
+				t.Errorf("%s, read-only %v: %v, want %v", name, readOnly, still, want)
+			}
 		}
 	}
 }

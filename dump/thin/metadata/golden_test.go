@@ -172,3 +172,26 @@ func TestDiffOfOne(t *testing.T) {
 		t.Error("a volume that isn't there maps something")
 	}
 }
+
+// Of what a leaf says of a block, the number of the pool's block counts to its last bit, and not the time. One that the pool doesn't
+// have is damage.
+func TestLeafValues(t *testing.T) {
+	const dataBlocks = 8
+	cursor := func(values ...uint64) *leafCursor {
+		keys := make([]uint64, len(values))
+		for i := range keys {
+			keys[i] = uint64(i)
+		}
+		m := &Metadata{super: superblock{dataBlocks: dataBlocks}}
+		return &leafCursor{m: m, level: &level{subtrees: make([]subtree, 1)}, read: 1, window: []*node{{leaf: true, keys: keys, values: values}}}
+	}
+	for data := range uint64(dataBlocks + 1) {
+		for _, time := range []uint64{0, 1, 1<<24 - 1} {
+			c := cursor(data<<24 | time)
+			err := c.next(t.Context())
+			if (err == nil) != (data < dataBlocks) || c.data != data {
+				t.Errorf("block %d at time %d: %d, %v", data, time, c.data, err)
+			}
+		}
+	}
+}
