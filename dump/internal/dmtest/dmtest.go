@@ -37,6 +37,13 @@ for last; do :; done
 cat ${0%/*}/lv/$last 2>/dev/null || { echo '{"report":[{"lv":[]}]}'; case "$*" in *" -S "*) ;; *) exit 5 ;; esac; }
 `
 
+// lvchange activates and deactivates a volume: its node is there, or put aside.
+const lvchange = `#!/bin/sh
+d=${0%/*}
+for a; do case $a in -ay) from=aside to=nodes ;; -an) from=nodes to=aside ;; vg/*) lv=$a ;; esac; done
+mv $d/$from/$lv $d/$to/$lv
+`
+
 // A Machine is one with such devices, until the test ends. It takes root.
 type Machine struct {
 	t   *testing.T
@@ -52,6 +59,7 @@ func New(t *testing.T) *Machine {
 	m := &Machine{t, t.TempDir()}
 	m.write("dmsetup", dmsetup)
 	m.write("lvs", lvs)
+	m.write("lvchange", lvchange)
 	t.Setenv("PATH", m.dir+":"+os.Getenv("PATH"))
 	sys, dev := roots.Sys, roots.Dev
 	t.Cleanup(func() { roots.Sys, roots.Dev = sys, dev })
@@ -128,6 +136,25 @@ func (m *Machine) Device(num devmapper.DevNum, name, table string) {
 	m.write(dir+"/info", fmt.Sprintf("%d/%d/%s/%s//%s/%s\n", num.Major, num.Minor, vg, lv, name, uuid))
 	m.write(dir+"/table", table+"\n")
 	m.write(dir+"/named", name+": "+table+"\n")
+}
+
+// Inactive puts the node of the volume vg/lv aside until lvchange activates it.
+func (m *Machine) Inactive(lv string) {
+	m.t.Helper()
+	aside := filepath.Join(m.dir, "aside", "vg", lv)
+	err := os.MkdirAll(filepath.Dir(aside), 0o700)
+	if err == nil {
+		err = os.Rename(filepath.Join(roots.Dev, "vg", lv), aside)
+	}
+	if err != nil {
+		m.t.Fatal(err)
+	}
+}
+
+// IsActive tells whether the volume vg/lv has its node.
+func (m *Machine) IsActive(lv string) bool {
+	_, err := os.Lstat(filepath.Join(roots.Dev, "vg", lv))
+	return err == nil
 }
 
 // ReadOnly has the kernel say that a device can't be written to.
