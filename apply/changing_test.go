@@ -3,21 +3,24 @@ package apply
 import (
 	"bytes"
 	"testing"
+
+	"lvmsync/format"
 )
 
-// A changingPatch is one patch when it's read for the first time and another
-// one when it's read again.
+// A changingPatch is one patch when it's read for the first time, or so often more, and
+// another one when it's read again.
 type changingPatch struct {
 	*bytes.Reader
 	then  *bytes.Reader
 	reads int // from the beginning
+	more  int
 }
 
 func (p *changingPatch) ReadAt(b []byte, off int64) (int, error) {
 	if off == 0 {
 		p.reads++
 	}
-	if p.reads > 1 {
+	if p.reads > 1+p.more {
 		return p.then.ReadAt(b, off)
 	}
 	return p.Reader.ReadAt(b, off)
@@ -44,4 +47,23 @@ func TestChangingPatch(t *testing.T) {
 	r.do(t.Context(), &changingPatch{Reader: bytes.NewReader(patch), then: bytes.NewReader(bad)})
 	r.wantPartial(t)
 	wantPrefix(t, r, vol, base, 1)
+}
+
+// So is one of several, which are read whole, and then at random.
+func TestChangingPatchInChain(t *testing.T) {
+	const size = 1 << 20
+	full, _ := newVolume(format.Full, size, []format.Extent{data(0, size)}).patch(t)
+	next := newVolume(format.Delta, size, []format.Extent{data(4096, 4096), zero(32768, 4096)})
+	next.header.ID[0]++
+	delta, _ := next.patch(t)
+	other := newVolume(format.Delta, size, []format.Extent{data(4096, 4096), zero(32768, 8192)}) // as long a patch
+	other.header.ID = next.header.ID
+	another, _ := other.patch(t)
+	base := garbage(size)
+	r := newRun(image(t, t.TempDir(), base))
+	const readWhole = 1 // besides the header
+	changing := &changingPatch{Reader: bytes.NewReader(delta), then: bytes.NewReader(another), more: readWhole}
+	r.doAll(t.Context(), []Patch{{"full", bytes.NewReader(full)}, {"delta", changing}})
+	r.wantError(t, nil, "changed")
+	wantContent(t, r.Destination, base)
 }

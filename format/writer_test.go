@@ -307,3 +307,38 @@ func TestBeforeTrailer(t *testing.T) {
 		t.Errorf("%d bytes were written, without the trailer it's %d", out.Len(), whole.Len()-trailerSize)
 	}
 }
+
+// A onceFailingWriter fails once and then works, as a disk does that was full for a moment.
+type onceFailingWriter struct {
+	at, calls int
+}
+
+func (w *onceFailingWriter) Write(b []byte) (int, error) {
+	w.calls++
+	if w.calls == w.at {
+		return 0, errTape
+	}
+	return len(b), nil
+}
+
+// After an error nothing more is written: behind a gap, it would be worth nothing.
+func TestWriterFailsOnce(t *testing.T) {
+	for at := 2; at <= 4; at++ { // the first is the header
+		out := &onceFailingWriter{at: at}
+		w, err := NewWriter(out, testHeader(Delta, 1<<20), WriterOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range int64(8) {
+			s := w.NewSegment()
+			s.Records = append(s.Records, Record{Extent: Extent{Off: i * 4096, Len: 512}})
+			s.Data = append(s.Data, make([]byte, 512)...)
+			if w.Write(s) != nil {
+				break
+			}
+		}
+		if err := w.Close(); !errors.Is(err, errTape) || out.calls != at {
+			t.Errorf("failure %d: %d calls (%v)", at, out.calls, err)
+		}
+	}
+}

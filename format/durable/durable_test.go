@@ -213,3 +213,33 @@ func TestCreateRefuses(t *testing.T) {
 	}
 	wantFile(t, path, "old")
 }
+
+// What is written while the file is being made durable is not known to be so.
+func TestWriteDuringSync(t *testing.T) {
+	var file *File
+	fs := FS{Sync: func(f *os.File) error {
+		err := f.Sync()
+		if f == file.File() && file.Durable() == 0 {
+			if _, err := file.Write([]byte("later")); err != nil {
+				t.Error(err)
+			}
+		}
+		return err
+	}}
+	file, err := fs.Create(filepath.Join(t.TempDir(), "file"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := file.Write([]byte("before")); err != nil {
+		t.Fatal(err)
+	}
+	if err := file.Sync(); err != nil || file.Durable() != int64(len("before")) {
+		t.Errorf("%d bytes are durable, want %d (%v)", file.Durable(), len("before"), err)
+	}
+	if err := file.Cut(); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := os.ReadFile(file.File().Name()); err != nil || string(got) != "before" {
+		t.Errorf("%q is left (%v)", got, err)
+	}
+}
