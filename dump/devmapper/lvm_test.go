@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"lvmsync/dump/internal/roots"
 )
 
 // needLVM skips a test where there is no LVM to test with.
@@ -159,7 +161,7 @@ func TestRealDeviceThatIsNot(t *testing.T) {
 	}
 	// Now it is as if the device had gone when dmsetup is asked.
 	noSys(t)
-	if err := os.MkdirAll(filepath.Join(sysRoot, "dev", "block"), 0o700); err != nil {
+	if err := os.MkdirAll(filepath.Join(roots.Sys, "dev", "block"), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	for _, ask := range []func(context.Context, uint32, uint32) (Table, error){TableOf, StatusOf} {
