@@ -86,7 +86,12 @@ func partial(t *testing.T) (*shown, captured) {
 // Each way to open a snapshot leads where it says, and the header names that.
 func TestWaysToOpen(t *testing.T) {
 	s, c := partial(t)
-	s.add("s2", partialSize, c.origin, c.cow, c.ChunkBytes, partialStatus) // which holds what the origin does
+	later := filepath.Join(t.TempDir(), "later") // which holds what the origin does
+	if err := os.WriteFile(later, read(t, c.origin), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s.add("s2", partialSize, later, c.cow, c.ChunkBytes, partialStatus)
+	s.add("used", partialSize, c.origin, c.cow, c.ChunkBytes, partialStatus) // another device is on the same file
 	snapshot, created := "uuid-of-s", "2026-11-26 04:06:47 +0000 UTC"
 	for name, tt := range map[string]struct {
 		open              func(context.Context) (*Source, error)
@@ -97,6 +102,8 @@ func TestWaysToOpen(t *testing.T) {
 		"reverse": {func(ctx context.Context) (*Source, error) { return OpenReverse(ctx, s.paths["s"]) }, c.origin, c.base, "", snapshot, s.paths["s"]},
 		"to another one": {func(ctx context.Context) (*Source, error) { return OpenTo(ctx, s.paths["s"], s.paths["s2"]) },
 			c.base, c.origin, snapshot, "uuid-of-s2", s.paths["s2"]},
+		"to one that may be written to": {func(ctx context.Context) (*Source, error) { return OpenTo(ctx, s.paths["s"], s.paths["used"]) },
+			c.base, c.origin, snapshot, "", s.paths["used"]},
 	} {
 		t.Run(name, func(t *testing.T) {
 			src, err := tt.open(t.Context())
