@@ -79,8 +79,8 @@ func flushBelow(l layer) error {
 
 func flushLayer(l layer, mounts []*mountinfo.Info) error {
 	f, err := openNode(l)
-	if errors.Is(err, unix.ENXIO) || errors.Is(err, unix.ENOMEDIUM) {
-		return nil // there is nothing behind the node any more
+	if errors.Is(err, unix.ENXIO) || errors.Is(err, unix.ENOMEDIUM) || err != nil && isGone(l.id) {
+		return nil // there is nothing behind the node any more, or no node
 	}
 	if err != nil {
 		return err

@@ -49,6 +49,9 @@ func aboveWith(loops map[ID][]layer, id ID) ([]layer, error) {
 	var visit func(ID) error
 	visit = func(below ID) error {
 		next, err := directlyAbove(below)
+		if errors.Is(err, fs.ErrNotExist) && below != id {
+			return nil // others come and go
+		}
 		if err != nil {
 			return fmt.Errorf("find the devices stacked on %s: %w", below, err)
 		}
@@ -82,7 +85,7 @@ func directlyAbove(id ID) ([]layer, error) {
 		found = appendLayer(found, filepath.Join(dir, "holders", e.Name()), holder)
 	}
 	entries, err := os.ReadDir(dir)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) { // gone just now: others come and go
+	if err != nil {
 		return nil, err
 	}
 	for _, e := range entries {
