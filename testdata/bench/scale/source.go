@@ -55,6 +55,7 @@ func (s *source) ReadAt(p []byte, off int64) (int, error) {
 	return len(p), nil
 }
 
+func (s *source) Inputs() dump.Inputs         { return nil }
 func (s *source) Base() dump.Base             { return nil }
 func (s *source) Unchanged() io.ReaderAt      { return s }
 func (s *source) Check(context.Context) error { return nil }
