@@ -10,6 +10,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"golang.org/x/sys/unix"
 	"time"
 )
 
@@ -136,6 +138,13 @@ func TestChangeKeepsOpen(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer r.Close()
+	defer w.Close()
+	null, err := os.Open(os.DevNull)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer null.Close()
+	fd := int(w.Fd())
 	ended := make(chan error, 1)
 	go func() {
 		ended <- change(context.Background(), Trace{Open: w}, "dmsetup", "message")
@@ -143,7 +152,9 @@ func TestChangeKeepsOpen(t *testing.T) {
 	if _, err := begun.ReadString('\n'); err != nil {
 		t.Fatal(err)
 	}
-	w.Close() // as if this program were gone
+	if err := unix.Dup3(int(null.Fd()), fd, unix.O_CLOEXEC); err != nil { // as if this program were gone
+		t.Fatal(err)
+	}
 	closed := make(chan error, 1)
 	go func() {
 		_, err := r.Read(make([]byte, 1))

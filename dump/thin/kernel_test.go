@@ -40,7 +40,7 @@ func TestWaysToOpen(t *testing.T) {
 		"snapshot to origin": {func(ctx context.Context) (*Source, error) { return OpenTo(ctx, s.paths["s"], s.paths["o"]) },
 			and(s.changed, o), not(s.changed, o), format.Delta, "uuid-of-s", "", true, "o", "s", "o", "o", "s"},
 		"origin to snapshot": {func(ctx context.Context) (*Source, error) { return OpenTo(ctx, s.paths["o"], s.paths["s"]) },
-			and(s.changed, snap), not(s.changed, snap), format.Delta, "uuid-of-o", "uuid-of-s", false, "o", "", "s", "s", "o"},
+			and(s.changed, snap), not(s.changed, snap), format.Delta, "", "uuid-of-s", false, "o", "", "s", "s", "o"},
 		"snapshot to another volume": {func(ctx context.Context) (*Source, error) { return OpenTo(ctx, s.paths["s"], s.paths["other"]) },
 			nil, nil, format.Delta, "uuid-of-s", "", false, "s", "s", "other", "other", "s"},
 		"full": {func(ctx context.Context) (*Source, error) { return OpenFull(ctx, s.paths["o"]) },
