@@ -10,9 +10,9 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
-	"time"
 )
 
 // slowTool puts a program on the PATH, alone, that says on one pipe that it has begun, and ends when the other is written.
