@@ -103,6 +103,9 @@ type Options struct {
 	// Unreadable, if set, is called with each range that can't be read, and why, one
 	// at a time.
 	Unreadable func(e format.Extent, err error)
+	// BeforeTrailer, if set, is called when all but the trailer has been written. An
+	// error means that it may not be where it was written to, and there is no trailer.
+	BeforeTrailer func() error
 	// Progress, if set, is called with the number of bytes of the planned total
 	// that have been read and handed to the writer. The calls come one at a
 	// time, before Run returns.
@@ -145,7 +148,7 @@ func Run(ctx context.Context, src Source, w io.Writer, o Options) (Report, error
 			return Report{}, failed(ctx, original, err)
 		}
 	}
-	pw, err := format.NewWriter(w, h, format.WriterOptions{Level: o.Level})
+	pw, err := format.NewWriter(w, h, format.WriterOptions{Level: o.Level, BeforeTrailer: o.BeforeTrailer})
 	if err != nil {
 		return Report{}, err
 	}

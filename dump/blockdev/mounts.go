@@ -23,12 +23,17 @@ func readMounts() ([]*mountinfo.Info, error) {
 	return mounts, nil
 }
 
-// mountsFrom picks the mounts whose file system keeps its data on the block device id.
+// mountsFrom picks the mounts whose file system keeps its data on the block device or, without a loop device, in the file id.
 func mountsFrom(mounts []*mountinfo.Info, id ID) []*mountinfo.Info {
-	if !id.Device {
-		return nil
-	}
 	var found []*mountinfo.Info
+	if !id.Device {
+		for _, m := range mounts { // erofs, from Linux 6.12 on
+			if src, err := Identify(m.Source); filepath.IsAbs(m.Source) && err == nil && src == id {
+				found = append(found, m)
+			}
+		}
+		return found
+	}
 	members := btrfsMembers(id)
 	for _, m := range mounts {
 		switch {

@@ -57,6 +57,11 @@ func openForWriting[T any](pid int, wanted map[ID]T) ([]ID, error) {
 		return nil
 	}
 	err := look(dir)
+	for _, id := range mappedForWriting(dir) {
+		if _, want := wanted[id]; want && !slices.Contains(found, id) {
+			found = append(found, id)
+		}
+	}
 	// A thread may have a file table of its own, and the others go on when the first one has ended.
 	tasks, _ := os.ReadDir(filepath.Join(dir, "task")) // gone with the process
 	for _, task := range tasks {
@@ -68,6 +73,25 @@ func openForWriting[T any](pid int, wanted map[ID]T) ([]ID, error) {
 		}
 	}
 	return found, err
+}
+
+// mappedForWriting lists the devices and files that a process has mapped into its memory so that what it writes there goes to
+// them: it may have closed them.
+func mappedForWriting(dir string) (found []ID) {
+	maps, err := os.ReadFile(filepath.Join(dir, "maps"))
+	if err != nil {
+		return nil
+	}
+	for line := range strings.Lines(string(maps)) {
+		f := strings.Fields(line) // range, permissions, offset, device, inode, name
+		if len(f) < 6 || len(f[1]) < 4 || f[1][1] != 'w' || f[1][3] != 's' || f[4] == "0" {
+			continue
+		}
+		if id, ok := identifyFD(filepath.Join(dir, "map_files", f[0])); ok && !slices.Contains(found, id) {
+			found = append(found, id)
+		}
+	}
+	return found
 }
 
 // sharesFiles tells whether two threads are sure to have one file table (KCMP_FILES of kcmp(2)).

@@ -145,6 +145,24 @@ func TestMountsFromBtrfs(t *testing.T) {
 	}
 }
 
+// A file system may be mounted from a file without a loop device.
+func TestMountsFromFile(t *testing.T) {
+	path := image(t, 4096)
+	mounts, err := mountinfo.GetMountsFromReader(strings.NewReader(""+
+		"29 1 0:44 / /mnt/a ro,relatime - erofs "+path+" ro\n"+
+		"30 1 0:45 / /mnt/b rw,relatime - erofs "+image(t, 4096)+" ro\n"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	id, err := Identify(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := mountsFrom(mounts, id); len(got) != 1 || got[0].Mountpoint != "/mnt/a" {
+		t.Errorf("mounted on %v, want /mnt/a", got)
+	}
+}
+
 func TestSwapAreas(t *testing.T) {
 	swapFile := filepath.Join(t.TempDir(), "swap file")
 	if err := os.WriteFile(swapFile, nil, 0o600); err != nil {

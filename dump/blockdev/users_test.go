@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -145,17 +146,36 @@ func TestUsersProcesses(t *testing.T) {
 	checkUsers(t, path, "open for writing by sh (pid N)", "open for writing by sh (pid N)")
 }
 
-// A thread that has a file table of its own holds files that its process has not, also when the process's first thread has
-// ended.
-func TestUsersThreads(t *testing.T) {
-	path := os.Getenv("TEST_THREAD_HOLDS")
-	if path != "" {
+// Somebody may write though the process has no descriptor for it: a thread that has a file table of its own, also when the
+// process's first thread has ended, and memory that a file or device is mapped to.
+func TestUsersWithoutDescriptor(t *testing.T) {
+	if path := os.Getenv("TEST_THREAD_HOLDS"); path != "" {
 		holdInThread(path)
 	}
+	if path := os.Getenv("TEST_MAPPING_HOLDS"); path != "" {
+		holdInMemory(path)
+	}
 	needRoot(t)
-	path = image(t, 1<<20)
+	for _, how := range []string{"TEST_THREAD_HOLDS", "TEST_MAPPING_HOLDS"} {
+		path := image(t, 1<<20)
+		for _, path := range []string{path, losetup(t, path)} {
+			end := startHolder(t, how, path)
+			if got := usersOf(t, path); !slices.Contains(got, "open for writing by exe (pid N)") {
+				t.Errorf("%s: users of %s: %q", how, path, got)
+			}
+			end()
+			if got := usersOf(t, path); slices.Contains(got, "open for writing by exe (pid N)") {
+				t.Errorf("%s has ended: users of %s: %q", how, path, got)
+			}
+		}
+	}
+}
+
+// startHolder runs this test in a process that holds path.
+func startHolder(t *testing.T, how, path string) (end func()) {
+	t.Helper()
 	cmd := exec.Command("/proc/self/exe", "-test.run=^"+t.Name()+"$")
-	cmd.Env = append(os.Environ(), "TEST_THREAD_HOLDS="+path)
+	cmd.Env = append(os.Environ(), how+"="+path)
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -167,14 +187,15 @@ func TestUsersThreads(t *testing.T) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
+	end = sync.OnceFunc(func() {
 		in.Close()
 		cmd.Wait()
 	})
+	t.Cleanup(end)
 	if _, err := io.ReadFull(out, make([]byte, len("ready"))); err != nil {
 		t.Fatal(err)
 	}
-	checkUsers(t, path, "open for writing by exe (pid N)")
+	return end
 }
 
 // holdInThread opens a file for writing in a thread of its own until standard input ends.
@@ -186,6 +207,23 @@ func holdInThread(path string) {
 	if _, err := unix.Open(path, unix.O_RDWR, 0); err != nil {
 		os.Exit(1)
 	}
+	stayReady()
+}
+
+// holdInMemory maps a file to memory that can be written until standard input ends.
+func holdInMemory(path string) {
+	fd, err := unix.Open(path, unix.O_RDWR, 0)
+	if err != nil {
+		os.Exit(1)
+	}
+	if _, err := unix.Mmap(fd, 0, 4096, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED); err != nil {
+		os.Exit(1)
+	}
+	unix.Close(fd)
+	stayReady()
+}
+
+func stayReady() {
 	unix.Write(1, []byte("ready"))
 	unix.Read(0, make([]byte, 1))
 	os.Exit(0)

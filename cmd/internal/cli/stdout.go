@@ -68,6 +68,10 @@ func (s *stdout) sync() error {
 // checked in the end.
 func (inv *Invocation) Out() io.Writer { return inv.out }
 
+// SyncOut makes durable what was written to standard output so far, where that means
+// anything.
+func (inv *Invocation) SyncOut() error { return inv.out.sync() }
+
 // isStored tells whether what is written to f is to be found there later.
 func isStored(f *os.File) bool {
 	st, err := f.Stat()

@@ -119,6 +119,7 @@ func pipe(ctx context.Context, inv *cli.Invocation, src source, w io.Writer, o o
 		Unreadable:     warnUnreadable(inv),
 		Tool:           inv.App.Name,
 		ToolVersion:    cli.Version,
+		BeforeTrailer:  inv.SyncOut, // of a file that -o names nothing is there before it's durable
 		Progress:       func(done int64) { bar.Set("dumping", done, total) },
 	})
 }

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"bytes"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -61,6 +62,24 @@ func TestStdoutFails(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// A patch that its disk has lost a part of has no trailer: nothing says that it is whole.
+func TestStdoutWithoutTrailer(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root may mount a file system")
+	}
+	full, _ := fullDisk(t)
+	source, patch := filepath.Join(t.TempDir(), "image"), filepath.Join(full, "x")
+	content := make([]byte, 2*mib)
+	rand.NewChaCha8([32]byte{4}).Read(content)
+	mustWrite(t, source, content)
+	if status, messages := runIn(t, full, `exec "$@" >x`, "lvmsync-dump", "--level", "0", "--full", source); status != 1 {
+		t.Fatalf("status %d\n%s", status, messages)
+	}
+	if status, messages := run(t, nil, "lvmsync-patch", "verify", patch); status != 4 {
+		t.Errorf("verify: status %d\n%s", status, messages)
 	}
 }
 
