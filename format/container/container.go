@@ -68,6 +68,17 @@ var magics = []magic{
 	{"a zip archive", 0, "PK\x03\x04"},
 	{"a RAR archive", 0, "Rar!\x1a\x07"},
 	{"a tar archive", 257, "ustar"},
+	{"a cpio archive", 0, "070701"},
+	{"a cpio archive", 0, "070702"},
+	{"a cpio archive", 0, "070707"},
+	{"an ar archive", 0, "!<arch>\n"},
+	{"a WIM image", 0, "MSWIM\x00\x00\x00"},
+	{"an lrzip file", 0, "LRZI"},
+	{"an AFF image", 0, "AFF10\x0d\x0a\x00"},
+	{"an encrypted file (age)", 0, "age-encryption.org/v"},
+	{"an encrypted file (age)", 0, "-----BEGIN AGE ENCRYPTED FILE-----"},
+	{"an encrypted file (OpenSSL)", 0, "Salted__"},
+	{"an encrypted file (OpenPGP)", 0, "-----BEGIN PGP MESSAGE-----"},
 }
 
 // Identify tells what r, of size bytes, holds. What can't be read holds nothing that is

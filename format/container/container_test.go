@@ -48,6 +48,9 @@ func TestIdentify(t *testing.T) {
 		"patch, flipped bit": {at(0, "\x5d\x2a\x4d\x19....LVMPATCH"), "a patch"},
 		"signature":          {at(0, "\x5d\x2a\x4d\x18....LVMSIGNT"), "a signature"},
 		"end of a signature": {append(noise(4096), append([]byte("\x5d\x2a\x4d\x18....LVMSIGND"), make([]byte, 40)...)...), "a signature"},
+		"cpio":               {at(0, "070701"), "a cpio archive"},
+		"age":                {at(0, "age-encryption.org/v1\n"), "an encrypted file (age)"},
+		"OpenPGP, armoured":  {at(0, "-----BEGIN PGP MESSAGE-----\n"), "an encrypted file (OpenPGP)"},
 		"other skippable":    {at(0, "\x50\x2a\x4d\x18\x04\x00\x00\x00"), "a zstd file"},
 
 		"nothing":              {nil, ""},
