@@ -46,7 +46,7 @@ func Resolve(ctx context.Context, name string) (string, error) {
 	if !short && !strings.HasPrefix(name, roots.Dev+"/") {
 		return "", notFound(name)
 	}
-	return "", missing(ctx, name)
+	return missing(ctx, name)
 }
 
 // isVolumeName tells whether a name has the form "vg/lv".
@@ -58,23 +58,27 @@ func isVolumeName(name string) bool {
 	return ok
 }
 
-// missing asks LVM why there is no device of that name.
-func missing(ctx context.Context, name string) error {
+// missing asks LVM why there was no device of that name. That takes a while, in which another program may have given it one.
+func missing(ctx context.Context, name string) (path string, err error) {
 	v, err := lookup(ctx, name)
 	switch {
 	case errors.Is(err, ErrNoLV):
-		return notFound(name)
+		return "", notFound(name)
 	case err != nil && ctx.Err() != nil:
-		return err
+		return "", err
 	case err != nil:
-		return fmt.Errorf("%w (nor could LVM be asked: %w)", notFound(name), err)
+		return "", fmt.Errorf("%w (nor could LVM be asked: %w)", notFound(name), err)
 	case v.inner() != "":
-		return &InnerError{v}
+		return "", &InnerError{v}
 	case v.Active:
-		return fmt.Errorf(`logical volume %s/%s is active, but has no node in %s: try "vgmknodes %s"`,
+		path = filepath.Join(roots.Dev, v.VG, v.Name)
+		if num, err := blockDeviceAt(path); err == nil && num == v.Num {
+			return path, nil
+		}
+		return "", fmt.Errorf(`logical volume %s/%s is active, but has no node in %s: try "vgmknodes %s"`,
 			v.VG, v.Name, roots.Dev, v.VG)
 	}
-	return &InactiveError{v}
+	return "", &InactiveError{v}
 }
 
 // An InactiveError is about a logical volume without a device. It wraps [ErrInactive].

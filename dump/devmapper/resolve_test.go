@@ -3,6 +3,7 @@ package devmapper
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
@@ -110,6 +111,24 @@ func TestResolveActiveWithoutNode(t *testing.T) {
 	fakeTool(t, "lvs", captured(t, "snapshot.json"), "", "0")
 	_, err := Resolve(context.Background(), "my-vg/s-1")
 	checkError(t, err, `logical volume my-vg/s-1 is active, but has no node in `+roots.Dev+`: try "vgmknodes my-vg"`)
+}
+
+// Another program may activate it while LVM is asked.
+func TestResolveActivatedMeanwhile(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root may make a device's node")
+	}
+	fakeDev(t)
+	t.Chdir(t.TempDir())
+	v, err := parseLV([]byte(captured(t, "snapshot.json")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	folder := filepath.Join(roots.Dev, "my-vg")
+	fakeTool(t, "lvs", captured(t, "snapshot.json"), "", fmt.Sprintf("$(/bin/mkdir -p %s; /bin/mknod %s/s-1 b %d %d)0", folder, folder, v.Num.Major, v.Num.Minor))
+	if path, err := Resolve(context.Background(), "my-vg/s-1"); err != nil || path != folder+"/s-1" {
+		t.Errorf("Resolve: %q, %v", path, err)
+	}
 }
 
 // That nothing is there cannot be told for sure when LVM cannot be asked.
