@@ -139,6 +139,19 @@ func (d *destination) check(st fs.FileInfo, volumeSize int64, o Options) error {
 	return d.checkSize(volumeSize, o)
 }
 
+// stillNamed makes sure that the name of a file that was written still leads to it: else
+// nobody will find there what was written.
+func stillNamed(path string, f *os.File) error {
+	opened, err := f.Stat()
+	if err != nil {
+		return fmt.Errorf("look at %s: %w", path, cause(err))
+	}
+	if now, err := os.Stat(path); err != nil || !os.SameFile(opened, now) {
+		return fmt.Errorf("%s was removed or replaced while it was written", path)
+	}
+	return nil
+}
+
 // dropCache brings to the device what others have written, so that an error of
 // theirs is not taken for one of ours, and empties the page cache as far as it can.
 // What lies there after writes that failed is not only wrong to read (see direct):

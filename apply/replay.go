@@ -109,6 +109,9 @@ func (p *replay) run(ctx context.Context) error {
 		if err = p.dest.sync(); err == nil && p.readBack != nil {
 			err = p.readBack.compare(ctx)
 		}
+		if err == nil && !p.dest.isDevice {
+			err = stillNamed(p.dest.path, p.dest.f)
+		}
 		if err == nil {
 			p.dest.finished = true
 			return nil

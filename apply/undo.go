@@ -223,6 +223,9 @@ func (u *undo) close(keep bool) error {
 		u.w.Abort()
 		return u.remove()
 	}
+	if err := stillNamed(u.path, u.f.File()); err != nil {
+		return fmt.Errorf("the undo patch can't take anything back: %w", err)
+	}
 	err := u.write()
 	if closeErr := u.w.Close(); err == nil {
 		err = closeErr
