@@ -113,7 +113,9 @@ func (k *killing) goBack(t *testing.T, n int) {
 		t.Logf("killed after %d bytes", limit)
 		half := sha256.Sum256(whole(t, k.dest))
 		k.complete(t, "--undo", second)
-		run(t, nil, "lvmsync-apply", second, k.dest).want(t, 0, "")
+		if _, err := os.Stat(second); err == nil { // else all was done, and nothing is left to take back
+			run(t, nil, "lvmsync-apply", second, k.dest).want(t, 0, "")
+		}
 		wantSum(t, k.dest, "what the run that was killed had left", half)
 		undo(t, first, k.dest)
 		wantSum(t, k.dest, "the old state", k.oldSum)
