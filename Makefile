@@ -46,7 +46,7 @@ guest:
 
 LVMTEST = LVMSYNC_GUEST_TIMEOUT=2700 go test -tags lvm -count 1 -p 1 -timeout 45m -exec $(CURDIR)/testdata/guest/run
 # What goes into the first of two guests, for about half of the time.
-FIRST   = ^Test(Thin|Thick|To|Recipe|Killed|Power|Failing)
+FIRST   = ^Test(Thin|Thick|To|Recipe|Killed|Power|Failing|Hostile|Clock)
 
 # Half of them each in a guest of its own, for one keeps one core busy.
 lvm:
