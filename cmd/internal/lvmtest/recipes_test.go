@@ -6,19 +6,48 @@ import (
 	"fmt"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
 
-// recipe runs one of docs/recipes as it stands.
+// recipe runs one of docs/recipes as it stands, which must succeed.
 func recipe(t *testing.T, name string, args ...string) {
+	t.Helper()
+	runRecipe(t, name, args...).want(t, 0, "")
+}
+
+func runRecipe(t *testing.T, name string, args ...string) result {
 	t.Helper()
 	path, err := filepath.Abs("../../../docs/recipes/" + name)
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(path, args...)
-	runCommand(t, nil, cmd).want(t, 0, "")
+	return runCommand(t, nil, exec.Command(path, args...))
+}
+
+// failedRecipe runs one that must fail, with a message.
+func failedRecipe(t *testing.T, message, name string, args ...string) result {
+	t.Helper()
+	r := runRecipe(t, name, args...)
+	if r.status == 0 || !strings.Contains(r.stderr, message) {
+		t.Errorf("%s: status %d without %q", name, r.status, message)
+	}
+	return r
+}
+
+// wantVolumes compares the names of a group's volumes that have part in them.
+func wantVolumes(t *testing.T, vg, part string, want ...string) {
+	t.Helper()
+	var got []string
+	for _, name := range strings.Fields(sh(t, "lvs", "--noheadings", "-o", "lv_name", vg)) {
+		if strings.Contains(name, part) {
+			got = append(got, name)
+		}
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("snapshots: %q, want %q", got, want)
+	}
 }
 
 // onThickAndThin makes an origin of each kind for a test.
@@ -53,10 +82,59 @@ func TestRecipeBackup(t *testing.T) {
 				t.Errorf("day %d is not what it was", day)
 			}
 		}
-		if left := sh(t, "lvs", "--noheadings", "-o", "lv_name", "rbackup"); strings.Count(left, "origin-backup.") != 1 {
-			t.Errorf("snapshots that are left: %s", left)
-		}
+		wantVolumes(t, "rbackup", "backup.", "origin-backup.3")
 	})
+}
+
+// A night that fails leaves the folder and the snapshot of the night before, so
+// that the next one can go on.
+func TestRecipeBackupFails(t *testing.T) {
+	onThickAndThin(t, "rfails", func(t *testing.T, origin string) {
+		folder := t.TempDir()
+		sh(t, "mount", "-t", "tmpfs", "-o", "size=16k", "backup", folder)
+		t.Cleanup(func() { sh(t, "umount", folder) })
+		fill(t, origin, 1)
+		failedRecipe(t, "no space left", "backup", "rfails/origin", folder)
+		wantVolumes(t, "rfails", "backup.")
+
+		sh(t, "mount", "-o", "remount,size=64m", folder)
+		recipe(t, "backup", "rfails/origin", folder)
+		change(t, origin, 2, 60, 0)
+		sh(t, "mount", "-o", "remount,size=8504k", folder)
+		failedRecipe(t, "no space left", "backup", "rfails/origin", folder)
+		wantVolumes(t, "rfails", "backup.", "origin-backup.0")
+
+		failedRecipe(t, "is "+filepath.Dir(folder)+" mounted", "backup", "rfails/origin", filepath.Dir(folder))
+		wantVolumes(t, "rfails", "backup.", "origin-backup.0")
+
+		sh(t, "mount", "-o", "remount,size=64m", folder)
+		recipe(t, "backup", "rfails/origin", folder)
+		wantVolumes(t, "rfails", "backup.", "origin-backup.1")
+		dest := plain(t, "rfails", "dest", 8*mib+20*kib)
+		recipe(t, "restore", folder, dest)
+		wantSame(t, origin, dest)
+	})
+}
+
+// A snapshot that has lost its list ends a chain. The way on is the one that
+// docs/recipes tells: remove it, and begin in another folder.
+func TestRecipeBackupOverflows(t *testing.T) {
+	newVG(t, "rover", 1)
+	origin := plain(t, "rover", "origin", 8*mib)
+	folder, next := t.TempDir(), t.TempDir()
+	t.Setenv("SNAPSHOT_SIZE", "10%ORIGIN")
+	recipe(t, "backup", "rover/origin", folder)
+	overflow(t, origin)
+	t.Setenv("SNAPSHOT_SIZE", "110%ORIGIN")
+	failedRecipe(t, "overflowed", "backup", "rover/origin", folder)
+	wantVolumes(t, "rover", "backup.", "origin-backup.0")
+	sh(t, "lvremove", "-qq", "-y", "rover/origin-backup.0")
+	recipe(t, "backup", "rover/origin", next)
+	change(t, origin, 1, 30, 0)
+	recipe(t, "backup", "rover/origin", next)
+	dest := plain(t, "rover", "dest", 8*mib)
+	recipe(t, "restore", next, dest)
+	wantSame(t, origin, dest)
 }
 
 func TestRecipeMigrate(t *testing.T) {
@@ -67,9 +145,32 @@ func TestRecipeMigrate(t *testing.T) {
 		t.Setenv("ROUNDS", "2")
 		recipe(t, "migrate", "rmigrate/origin", dest, "dd", "if=/dev/urandom", "of="+origin, "bs=4k", "count=9", "seek=77", "oflag=direct", "status=none")
 		wantSame(t, origin, dest)
-		if left := sh(t, "lvs", "--noheadings", "-o", "lv_name", "rmigrate"); strings.Contains(left, "migrate.") {
-			t.Errorf("snapshots that are left: %s", left)
+		wantVolumes(t, "rmigrate", "migrate.")
+	})
+}
+
+// A migration that fails while the volume is in use leaves nothing behind; one that
+// fails afterwards says how to do the rest.
+func TestRecipeMigrateFails(t *testing.T) {
+	onThickAndThin(t, "rmfails", func(t *testing.T, origin string) {
+		change(t, origin, 1, 60, 0)
+		dest := plain(t, "rmfails", "dest", 8*mib+20*kib)
+		t.Setenv("ROUNDS", "1")
+		failedRecipe(t, "STOP is missing", "migrate", "rmfails/origin", dest)
+		second := file(t, "second", []byte(`[ ! -e "$0.once" ] || exit 1; touch "$0.once"; exec lvmsync-apply "$1"`))
+		for _, apply := range []string{"false", "bash " + second} {
+			t.Setenv("APPLY", apply)
+			failedRecipe(t, "", "migrate", "rmfails/origin", dest, "true")
+			wantVolumes(t, "rmfails", "migrate.")
 		}
+		t.Setenv("APPLY", "lvmsync-apply")
+		r := failedRecipe(t, "the last step is missing", "migrate", "rmfails/origin", dest, "false")
+		wantVolumes(t, "rmfails", "migrate.", "origin-migrate.1")
+		change(t, origin, 2, 30, 0)
+		_, commands, _ := strings.Cut(r.stderr, "used again:\n")
+		sh(t, "bash", "-euo", "pipefail", "-c", commands)
+		wantSame(t, origin, dest)
+		wantVolumes(t, "rmfails", "migrate.")
 	})
 }
 
