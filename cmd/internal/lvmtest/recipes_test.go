@@ -168,7 +168,7 @@ func TestRecipeMigrateFails(t *testing.T) {
 		wantVolumes(t, "rmfails", "migrate.", "origin-migrate.1")
 		change(t, origin, 2, 30, 0)
 		_, commands, _ := strings.Cut(r.stderr, "used again:\n")
-		sh(t, "bash", "-euo", "pipefail", "-c", commands)
+		runCommand(t, strings.NewReader("y\n"), exec.Command("bash", "-euo", "pipefail", "-c", commands)).want(t, 0, "")
 		wantSame(t, origin, dest)
 		wantVolumes(t, "rmfails", "migrate.")
 	})
