@@ -97,17 +97,18 @@ func TestRecipeBackupFails(t *testing.T) {
 		failedRecipe(t, "no space left", "backup", "rfails/origin", folder)
 		wantVolumes(t, "rfails", "backup.")
 
-		sh(t, "mount", "-o", "remount,size=64m", folder)
+		sh(t, "mount", "-o", "remount,size=16m", folder)
 		recipe(t, "backup", "rfails/origin", folder)
 		change(t, origin, 2, 60, 0)
-		sh(t, "mount", "-o", "remount,size=8504k", folder)
+		filler := filepath.Join(folder, "filler")
+		run(t, nil, "dd", "if=/dev/zero", "of="+filler, "bs=4k") // until the folder is full
 		failedRecipe(t, "no space left", "backup", "rfails/origin", folder)
 		wantVolumes(t, "rfails", "backup.", "origin-backup.0")
 
 		failedRecipe(t, "is "+filepath.Dir(folder)+" mounted", "backup", "rfails/origin", filepath.Dir(folder))
 		wantVolumes(t, "rfails", "backup.", "origin-backup.0")
 
-		sh(t, "mount", "-o", "remount,size=64m", folder)
+		sh(t, "rm", filler)
 		recipe(t, "backup", "rfails/origin", folder)
 		wantVolumes(t, "rfails", "backup.", "origin-backup.1")
 		dest := plain(t, "rfails", "dest", 8*mib+20*kib)
