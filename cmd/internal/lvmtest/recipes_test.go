@@ -4,6 +4,7 @@ package lvmtest
 
 import (
 	"fmt"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -17,13 +18,20 @@ func recipe(t *testing.T, name string, args ...string) {
 	runRecipe(t, name, args...).want(t, 0, "")
 }
 
+// runRecipe runs it with cron's PATH, and the programs.
 func runRecipe(t *testing.T, name string, args ...string) result {
 	t.Helper()
 	path, err := filepath.Abs("../../../docs/recipes/" + name)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return runCommand(t, nil, exec.Command(path, args...))
+	programs, err := exec.LookPath("lvmsync-dump")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(path, args...)
+	cmd.Env = append(os.Environ(), "PATH="+filepath.Dir(programs)+":/usr/bin:/bin")
+	return runCommand(t, nil, cmd)
 }
 
 // failedRecipe runs one that must fail, with a message.
