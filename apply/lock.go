@@ -11,11 +11,13 @@ import (
 )
 
 // lock locks the destination against others who take it for a file: it, if it is
-// one, or the files that the device stands on. A file of which it is only a part is
-// locked so that others who want all of it notice, but not who wants another part.
+// one, and the files that it stands on. A file of which it is only a part is locked
+// so that others who want all of it notice, but not who wants another part.
 func (d *destination) lock(o Options) (err error) {
 	if !d.isDevice {
-		return lockFile(BackingFile{d.f, d.path, true}, d.path, o)
+		if err := lockFile(BackingFile{d.f, d.path, true}, d.path, o); err != nil {
+			return err
+		}
 	}
 	if d.backing, err = o.System.Backing(d.path, o.Warn); err != nil {
 		if err = fmt.Errorf("find the files behind %s: %w", d.path, err); !o.Force {

@@ -18,8 +18,9 @@ type System interface {
 	// read from, as far as that is still there: the device that source names, if
 	// that was in this boot, and those with the given device-mapper UUIDs.
 	Shares(path string, source format.Source, uuids []string) (bool, error)
-	// Backing opens the image files that a block device stands on, so that they can
-	// be locked. It warns of those that can't be opened.
+	// Backing opens the image files that a block device stands on, or the one behind
+	// a file in an overlay, so that they can be locked. It warns of those that can't
+	// be opened.
 	Backing(path string, warn func(string)) ([]BackingFile, error)
 	// DropCache empties the page cache of an open block device, what other openers
 	// keep included, as far as that is harmless and this program may.
@@ -40,5 +41,5 @@ type User struct {
 type BackingFile struct {
 	*os.File
 	Path  string // for messages
-	Whole bool   // all of it belongs to the device
+	Whole bool   // all of it belongs to the destination
 }

@@ -69,7 +69,7 @@ func (s surroundings) nameOf(id ID) string {
 		return kernelName(sysDir(id))
 	}
 	for _, l := range s.loops[id] {
-		name := readAttr(filepath.Join(sysDir(l.id), "loop", "backing_file"))
+		name := backingName(l.id)
 		if now, err := Identify(name); err == nil && now == id {
 			return name
 		}

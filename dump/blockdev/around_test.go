@@ -44,8 +44,8 @@ func TestUsersOfBackingFile(t *testing.T) {
 	if err := os.Remove(path); err != nil { // it's the same file without a name
 		t.Fatal(err)
 	}
-	id, _ := loopBacking(identityOf(t, low), filepath.Base(low))
-	checkUsers(t, top, "open for writing by sh (pid N) through "+id.id.String()+", beneath it")
+	id, _, _ := LoopBacking(identityOf(t, low))
+	checkUsers(t, top, "open for writing by sh (pid N) through "+id.String()+", beneath it")
 }
 
 func TestUsersOfWholeDisk(t *testing.T) {

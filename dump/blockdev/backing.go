@@ -17,13 +17,35 @@ type BackingFile struct {
 	Whole bool
 }
 
-// OpenBacking opens the image files that a device stands on. The caller closes them. One that has lost its name, or
-// whose name leads elsewhere, is opened through a process that has it open; if there is none, nobody can have locked it,
-// and it is left out. It gives the names of those that could not be opened for other reasons.
-func OpenBacking(id ID) (files []BackingFile, missing []string, err error) {
+// OpenBacking opens the image files that a device at path stands on, and the file behind each one in an overlay, which has
+// locks of its own; of a file at path only that. The caller closes them. One that has lost its name, or whose name leads
+// elsewhere, is opened through a process that has it open; if there is none, nobody can have locked it, and it is left out.
+// It gives the names of those that could not be opened for other reasons.
+func OpenBacking(path string) (files []BackingFile, missing []string, err error) {
+	id, err := Identify(path)
+	if err != nil {
+		return nil, nil, err
+	}
 	s, err := StorageOf(id)
 	if err != nil {
 		return nil, nil, err
+	}
+	add := func(name string, file ID) {
+		f, err := openFile(name, file)
+		if err != nil {
+			missing = append(missing, fmt.Sprintf("%s (%v)", printable(name), cause(err)))
+		} else if f != nil {
+			files = append(files, openWhole(f, printable(name), s, file))
+		}
+	}
+	addReal := func(name string, file ID) {
+		if real := new(overlays).real(name); real != name {
+			add(real, file)
+		}
+	}
+	if !id.Device {
+		addReal(path, id)
+		return files, missing, nil
 	}
 	loops, err := loopsByBacking()
 	if err != nil {
@@ -31,15 +53,10 @@ func OpenBacking(id ID) (files []BackingFile, missing []string, err error) {
 	}
 	names := surroundings{loops: loops}
 	for _, below := range s.below() {
-		if below.Device {
-			continue
-		}
-		name := names.nameOf(below)
-		f, err := openFile(name, below)
-		if err != nil {
-			missing = append(missing, fmt.Sprintf("%s (%v)", printable(name), cause(err)))
-		} else if f != nil {
-			files = append(files, openWhole(f, printable(name), s, below))
+		if !below.Device {
+			name := names.nameOf(below)
+			add(name, below)
+			addReal(name, below)
 		}
 	}
 	return files, missing, nil
@@ -50,9 +67,10 @@ func openFile(name string, id ID) (*os.File, error) {
 	if now, err := Identify(name); err == nil && now == id {
 		return openAs(id, name)
 	}
+	files := new(overlays)
 	fds, _ := filepath.Glob(filepath.Join(procRoot, "[0-9]*", "fd", "[0-9]*")) // fails for a bad pattern only
 	for _, fd := range fds {
-		if now, ok := identifyFD(fd); ok && now == id {
+		if now, ok := files.identifyFD(fd); ok && now == id {
 			if f, err := openAs(id, fd); err == nil {
 				return f, nil
 			}

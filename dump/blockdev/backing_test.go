@@ -22,7 +22,7 @@ func TestOpenBacking(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			path := image(t, test.size)
 			dev := losetup(t, losetup(t, path, test.options...))
-			files, missing, err := OpenBacking(identityOf(t, dev))
+			files, missing, err := OpenBacking(dev)
 			if err != nil || len(files) != 1 || len(missing) > 0 {
 				t.Fatalf("%v, %v, %v; want one file", files, missing, err)
 			}
@@ -48,7 +48,7 @@ func TestOpenBackingUnnamed(t *testing.T) {
 	if err := os.Remove(path); err != nil {
 		t.Fatal(err)
 	}
-	files, missing, err := OpenBacking(identityOf(t, dev))
+	files, missing, err := OpenBacking(dev)
 	if err != nil || len(files) != 1 || len(missing) > 0 {
 		t.Fatalf("%v, %v, %v; want one file", files, missing, err)
 	}
@@ -57,7 +57,7 @@ func TestOpenBackingUnnamed(t *testing.T) {
 	}
 	files[0].Close()
 	f.Close()
-	if files, missing, err = OpenBacking(identityOf(t, dev)); err != nil || len(files) > 0 || len(missing) > 0 {
+	if files, missing, err = OpenBacking(dev); err != nil || len(files) > 0 || len(missing) > 0 {
 		t.Errorf("%v, %v, %v; want none", files, missing, err)
 	}
 }

@@ -46,8 +46,8 @@ func partsOf(id ID) ([]stretch, error) {
 		}
 	}
 	if _, err := os.Stat(filepath.Join(dir, "loop")); err == nil {
-		if b, ok := loopBacking(id, kernelName(dir)); ok {
-			return []stretch{{whole, b.id, span{b.off, b.off + size}, straight}}, nil
+		if on, off, ok := LoopBacking(id); ok {
+			return []stretch{{whole, on, span{off, off + size}, straight}}, nil
 		}
 		return nil, nil
 	}

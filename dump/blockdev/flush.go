@@ -189,16 +189,22 @@ func openMount(m *mountinfo.Info) (*os.File, error) {
 
 // onMount tells whether an open file lies on the mount with that number in the mount table.
 func onMount(f *os.File, mountID int) bool {
-	want := strconv.Itoa(mountID)
+	id, ok := mountOfFile(f)
+	return ok && id == mountID
+}
+
+// mountOfFile is the number of the mount that an open file lies on.
+func mountOfFile(f *os.File) (id int, ok bool) {
 	var info []byte
 	_ = control(f, func(fd int) (err error) { // no info: not on the mount, as far as anybody can tell
 		info, err = os.ReadFile(filepath.Join("/proc/self/fdinfo", strconv.Itoa(fd)))
 		return err
 	})
 	for line := range strings.Lines(string(info)) {
-		if id, ok := strings.CutPrefix(line, "mnt_id:"); ok {
-			return strings.TrimSpace(id) == want
+		if number, ok := strings.CutPrefix(line, "mnt_id:"); ok {
+			id, err := strconv.Atoi(strings.TrimSpace(number))
+			return id, err == nil
 		}
 	}
-	return false
+	return 0, false
 }

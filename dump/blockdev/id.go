@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
+	"strconv"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -29,14 +31,9 @@ func (id ID) String() string {
 }
 
 // Identify finds the identity of the block device or regular file at path, following symbolic links, without opening
-// it. For anything else the error says what it is.
-func Identify(path string) (ID, error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return ID{}, err
-	}
-	return identify(path, info)
-}
+// it. A file in an overlay is the one that has its bytes now, in the upper directory or a lower one. For anything else the
+// error says what it is.
+func Identify(path string) (ID, error) { return new(overlays).identify(path) }
 
 // IdentifyFile is Identify for an open file.
 func IdentifyFile(f *os.File) (ID, error) {
@@ -44,8 +41,38 @@ func IdentifyFile(f *os.File) (ID, error) {
 	if err != nil {
 		return ID{}, err
 	}
-	return identify(f.Name(), info)
+	id, err := identify(f.Name(), info)
+	if err == nil && id.mayBeOverlaid() {
+		err = control(f, func(fd int) (err error) {
+			id, err = Identify(filepath.Join("/proc/self/fd", strconv.Itoa(fd)))
+			return err
+		})
+	}
+	return id, err
 }
+
+func (o *overlays) identify(path string) (ID, error) {
+	id, err := identifyAsNamed(path)
+	if err != nil || !id.mayBeOverlaid() {
+		return id, err
+	}
+	if real := o.real(path); real != path {
+		return identifyAsNamed(real)
+	}
+	return id, nil
+}
+
+// identifyAsNamed takes a file in an overlay for one of its own.
+func identifyAsNamed(path string) (ID, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return ID{}, err
+	}
+	return identify(path, info)
+}
+
+// mayBeOverlaid tells whether a file may be one in an overlay, which has no device.
+func (id ID) mayBeOverlaid() bool { return !id.Device && id.Major == 0 }
 
 func identify(path string, info fs.FileInfo) (ID, error) {
 	mode := info.Mode()

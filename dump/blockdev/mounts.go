@@ -10,8 +10,11 @@ import (
 )
 
 // readMounts lists the mounts that this process can see.
-func readMounts() ([]*mountinfo.Info, error) {
-	f, err := os.Open(filepath.Join(procRoot, "self", "mountinfo"))
+func readMounts() ([]*mountinfo.Info, error) { return mountsIn(filepath.Join(procRoot, "self")) }
+
+// mountsIn lists the mounts that the process with this folder can see.
+func mountsIn(process string) ([]*mountinfo.Info, error) {
+	f, err := os.Open(filepath.Join(process, "mountinfo"))
 	if err != nil {
 		return nil, fmt.Errorf("list the mounts: %w", err)
 	}

@@ -63,7 +63,7 @@ func ByUUID(uuid string) (ID, bool) {
 // Born tells when the file id was made, if path leads to it and its file system knows.
 func Born(path string, id ID) (time.Time, bool) {
 	var st unix.Statx_t
-	err := unix.Statx(unix.AT_FDCWD, path, 0, unix.STATX_INO|unix.STATX_BTIME, &st)
+	err := unix.Statx(unix.AT_FDCWD, new(overlays).real(path), 0, unix.STATX_INO|unix.STATX_BTIME, &st)
 	if err != nil || st.Mask&unix.STATX_BTIME == 0 || id != (ID{Major: st.Dev_major, Minor: st.Dev_minor, Inode: st.Ino}) {
 		return time.Time{}, false
 	}

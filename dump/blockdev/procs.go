@@ -20,12 +20,13 @@ func processesWriting(via map[ID]string) (writers []User, unseen int, err error)
 	if err != nil {
 		return nil, 0, fmt.Errorf("list the processes: %w", err)
 	}
+	files := new(overlays)
 	for _, e := range entries {
 		pid, err := strconv.Atoi(e.Name())
 		if err != nil || pid == os.Getpid() {
 			continue
 		}
-		open, err := openForWriting(pid, via)
+		open, err := openForWriting(pid, via, files)
 		if errors.Is(err, fs.ErrPermission) {
 			unseen++
 		} else if err != nil && !gone(err) {
@@ -40,7 +41,7 @@ func processesWriting(via map[ID]string) (writers []User, unseen int, err error)
 }
 
 // openForWriting lists which of the wanted devices and files a process holds open for writing, each once.
-func openForWriting[T any](pid int, wanted map[ID]T) ([]ID, error) {
+func openForWriting(pid int, wanted map[ID]string, files *overlays) ([]ID, error) {
 	dir := filepath.Join(procRoot, strconv.Itoa(pid))
 	var found []ID
 	look := func(dir string) error {
@@ -49,7 +50,7 @@ func openForWriting[T any](pid int, wanted map[ID]T) ([]ID, error) {
 			return err
 		}
 		for _, fd := range fds {
-			id, ok := identifyFD(filepath.Join(dir, "fd", fd.Name()))
+			id, ok := files.identifyFD(filepath.Join(dir, "fd", fd.Name()))
 			if _, want := wanted[id]; ok && want && !slices.Contains(found, id) && writable(filepath.Join(dir, "fdinfo", fd.Name())) {
 				found = append(found, id)
 			}
@@ -57,7 +58,7 @@ func openForWriting[T any](pid int, wanted map[ID]T) ([]ID, error) {
 		return nil
 	}
 	err := look(dir)
-	for _, id := range mappedForWriting(dir) {
+	for _, id := range mappedForWriting(dir, files) {
 		if _, want := wanted[id]; want && !slices.Contains(found, id) {
 			found = append(found, id)
 		}
@@ -77,7 +78,7 @@ func openForWriting[T any](pid int, wanted map[ID]T) ([]ID, error) {
 
 // mappedForWriting lists the devices and files that a process has mapped into its memory so that what it writes there goes to
 // them: it may have closed them.
-func mappedForWriting(dir string) (found []ID) {
+func mappedForWriting(dir string, files *overlays) (found []ID) {
 	maps, err := os.ReadFile(filepath.Join(dir, "maps"))
 	if err != nil {
 		return nil
@@ -87,7 +88,7 @@ func mappedForWriting(dir string) (found []ID) {
 		if len(f) < 6 || len(f[1]) < 4 || f[1][1] != 'w' || f[1][3] != 's' || f[4] == "0" {
 			continue
 		}
-		if id, ok := identifyFD(filepath.Join(dir, "map_files", f[0])); ok && !slices.Contains(found, id) {
+		if id, ok := files.identifyFD(filepath.Join(dir, "map_files", f[0])); ok && !slices.Contains(found, id) {
 			found = append(found, id)
 		}
 	}
@@ -101,9 +102,20 @@ func sharesFiles(a, b int) bool {
 	return errno == 0 && order == 0
 }
 
-// identifyFD identifies what a descriptor in /proc stands for. It asks for what the kernel has in memory: a plain stat
-// of a file on a dead network server would hang.
-func identifyFD(path string) (ID, bool) {
+// identifyFD identifies what a descriptor in /proc stands for.
+func (o *overlays) identifyFD(path string) (ID, bool) {
+	id, ok := identifyInMemory(path)
+	if ok && id.mayBeOverlaid() {
+		if real := o.real(path); real != path {
+			return identifyInMemory(real)
+		}
+	}
+	return id, ok
+}
+
+// identifyInMemory identifies what a path leads to, where a file in an overlay is one of its own. It asks for what the
+// kernel has in memory: a plain stat of a file on a dead network server would hang.
+func identifyInMemory(path string) (ID, bool) {
 	var st unix.Statx_t
 	err := unix.Statx(unix.AT_FDCWD, path, unix.AT_STATX_DONT_SYNC, unix.STATX_TYPE|unix.STATX_INO, &st)
 	if err != nil {

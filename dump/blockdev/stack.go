@@ -110,14 +110,14 @@ func loopsByBacking() (map[ID][]layer, error) {
 	if err != nil {
 		return nil, err
 	}
-	loops := make(map[ID][]layer)
+	loops, files := make(map[ID][]layer), new(overlays)
 	for _, dir := range dirs {
 		dir = filepath.Dir(dir)
 		id, ok := readDev(dir)
 		if !ok {
 			continue
 		}
-		if b, ok := loopBacking(id, filepath.Base(dir)); ok {
+		if b, ok := files.loopBacking(id, filepath.Base(dir)); ok {
 			loops[b.id] = append(loops[b.id], layer{id: id, name: filepath.Base(dir), kind: loop})
 		}
 	}

@@ -8,8 +8,6 @@ import (
 	"strconv"
 	"strings"
 
-	"golang.org/x/sys/unix"
-
 	"lvmsync/dump/blockdev"
 	"lvmsync/dump/devmapper"
 	"lvmsync/format"
@@ -141,36 +139,12 @@ type loopDevice struct {
 // loopOn reads which part of what a loop device shows, whose folder in sysfs is dir. The file behind it may have another name by now,
 // or none: the kernel knows it by device and inode, but tells that to root only.
 func loopOn(dir string) (l loopDevice, ok bool) {
-	name := readAttr(dir, "loop/backing_file")
-	if name == "" {
-		return l, false
-	}
-	l.start, _ = strconv.ParseInt(readAttr(dir, "loop/offset"), 10, 64)
-	l.length = sizeIn(dir)
-	if info, err := loopStatus(dir); err == nil {
-		if info.Rdevice != 0 && info.Rdevice != info.Device {
-			l.backing = blockdev.ID{Device: true, Major: unix.Major(info.Rdevice), Minor: unix.Minor(info.Rdevice)}
-		} else {
-			l.backing = blockdev.ID{Major: unix.Major(info.Device), Minor: unix.Minor(info.Device), Inode: info.Inode}
-		}
-		return l, true
-	}
-	var err error
-	l.backing, err = blockdev.Identify(name)
-	return l, err == nil
-}
-
-func loopStatus(dir string) (*unix.LoopInfo64, error) {
 	id, ok := deviceIn(dir)
-	if !ok {
-		return nil, os.ErrNotExist
+	if ok {
+		l.backing, l.start, ok = blockdev.LoopBacking(id)
 	}
-	f, err := os.Open(devmapper.DevNum{Major: id.Major, Minor: id.Minor}.Path())
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	return unix.IoctlLoopGetStatus64(int(f.Fd()))
+	l.length = sizeIn(dir)
+	return l, ok
 }
 
 // sysRoot is where the kernel tells of its devices.

@@ -48,11 +48,7 @@ func (system) Shares(path string, source format.Source, uuids []string) (bool, e
 }
 
 func (system) Backing(path string, warn func(string)) ([]apply.BackingFile, error) {
-	id, err := blockdev.Identify(path)
-	if err != nil {
-		return nil, err
-	}
-	opened, missing, err := blockdev.OpenBacking(id)
+	opened, missing, err := blockdev.OpenBacking(path)
 	for _, file := range missing {
 		warn(fmt.Sprintf("the file behind %s can't be locked: %s", path, file))
 	}
