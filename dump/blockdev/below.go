@@ -2,7 +2,6 @@ package blockdev
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -91,37 +90,4 @@ func kernelName(dir string) string {
 		return filepath.Base(real)
 	}
 	return filepath.Base(dir)
-}
-
-// Below lists the block devices and backing files that a device stands on, directly or not, each once, before what it
-// stands on itself: the disk of a partition; what device-mapper, md and others are made of; the file or device behind a
-// loop device, by what the kernel says that it is, whatever name it has now. The list of a file is empty, for the device
-// that its file system is on (ID.Major and ID.Minor tell which) holds it as it likes.
-//
-// A device is listed, too, of which others have parts, like the disk of a volume group, or of which it only reads, like
-// a snapshot of its origin.
-func Below(id ID) ([]ID, error) {
-	var found []ID
-	seen := map[ID]bool{id: true}
-	var visit func(ID) error
-	visit = func(above ID) error {
-		parts, err := partsOf(above)
-		if err != nil {
-			return fmt.Errorf("find what %s stands on: %w", above, err)
-		}
-		for _, r := range parts {
-			if seen[r.to] {
-				continue
-			}
-			seen[r.to] = true
-			if err := visit(r.to); err != nil {
-				return err
-			}
-			found = append(found, r.to)
-		}
-		return nil
-	}
-	err := visit(id)
-	slices.Reverse(found) // what a device stands on was found before it
-	return found, err
 }

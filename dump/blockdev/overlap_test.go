@@ -148,6 +148,21 @@ func TestOverlapsWithoutTables(t *testing.T) {
 	}
 }
 
+// What is flushed comes down to what is flushed later, however often a device is met.
+func TestStorageInOrder(t *testing.T) {
+	fakeStack(t, map[uint32]string{
+		1: "0 10 linear 253:2 0\n10 10 linear 253:3 0", 2: "0 10 linear 253:4 0", 3: "0 10 linear 253:4 100", 4: "0 200 linear 8:1 0",
+	})
+	s, err := StorageOf(device(1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []ID{device(2), device(3), device(4), {Device: true, Major: 8, Minor: 1}, {Device: true, Major: 8}}
+	if diff := cmp.Diff(want, s.below()); diff != "" {
+		t.Errorf("below (-want +got):\n%s", diff)
+	}
+}
+
 func TestSpans(t *testing.T) {
 	for _, test := range []struct {
 		a, b []span

@@ -21,7 +21,7 @@ func (s span) and(o span) span { return span{max(s.start, o.start), min(s.end, o
 // files. Two that share a byte are two names for the same storage, or one is a part of the other.
 type Storage struct {
 	id    ID
-	order []ID // in which they were met, from the top down
+	order []ID // from the top down: each before what it stands on itself
 	parts map[ID]*holding
 }
 
@@ -31,7 +31,10 @@ type holding struct {
 	partly []span // some of it does, among what belongs to others
 }
 
-// StorageOf finds the storage that a block device or file stands for. It's a look at a moment: devices may change.
+// StorageOf finds the storage that a block device or file stands for: the disk of a partition; what device-mapper, md and
+// others are made of; the file or device behind a loop device, by what the kernel says that it is, whatever name it has now.
+// It ends at files, for the device that a file system is on holds them as it likes. It's a look at a moment: devices may
+// change.
 //
 // A driver that keeps apart what it places on the same device, as thin volumes are in a pool, is believed: those don't
 // share storage. Nor does a snapshot share its origin's, of which it only reads.
@@ -96,7 +99,28 @@ func (v survey) storageOf(id ID, stop func(ID) bool) (Storage, error) {
 		}
 		return nil
 	}
-	return s, lay(id, []span{everything}, true, nil)
+	err := lay(id, []span{everything}, true, nil)
+	s.order = v.inOrder(id, s.parts)
+	return s, err
+}
+
+// inOrder lists what belongs to a storage from id, at its top, down.
+func (v survey) inOrder(id ID, parts map[ID]*holding) (order []ID) {
+	seen := make(map[ID]bool)
+	var visit func(ID)
+	visit = func(id ID) {
+		if seen[id] || parts[id] == nil {
+			return
+		}
+		seen[id] = true
+		for _, p := range slices.Backward(v[id]) {
+			visit(p.to)
+		}
+		order = append(order, id) // after all that it stands on
+	}
+	visit(id)
+	slices.Reverse(order)
+	return order
 }
 
 func (s *Storage) add(id ID, where []span, sure bool) {
@@ -104,7 +128,6 @@ func (s *Storage) add(id ID, where []span, sure bool) {
 	if h == nil {
 		h = new(holding)
 		s.parts[id] = h
-		s.order = append(s.order, id)
 	}
 	if sure {
 		h.sure = append(h.sure, where...)

@@ -21,11 +21,11 @@ func identityOf(t *testing.T, path string) ID {
 
 func checkBelow(t *testing.T, path string, want ...ID) {
 	t.Helper()
-	got, err := Below(identityOf(t, path))
+	storage, err := StorageOf(identityOf(t, path))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(append([]ID(nil), want...), got); diff != "" {
+	if diff := cmp.Diff(append([]ID{}, want...), storage.below()); diff != "" {
 		t.Errorf("below %s (-want +got):\n%s", path, diff)
 	}
 }
