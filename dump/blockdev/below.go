@@ -33,6 +33,9 @@ func partsOf(id ID) ([]stretch, error) {
 	if !id.Device {
 		return nil, nil
 	}
+	if err := checkSysfs(); err != nil {
+		return nil, err
+	}
 	dir := sysDir(id)
 	if _, err := os.Stat(dir); err != nil {
 		return nil, err

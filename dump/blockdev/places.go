@@ -1,6 +1,7 @@
 package blockdev
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"path/filepath"
@@ -25,8 +26,8 @@ func Places(id ID) ([]Place, error) {
 	if err != nil {
 		return nil, fmt.Errorf("find the places of %s: %w", id, err)
 	}
-	loops, err := loopsByBacking()
-	if err != nil {
+	loops, err := loopsByBacking() // for the names
+	if err != nil && !errors.Is(err, errNoSysfs) {
 		return nil, fmt.Errorf("find the places of %s: %w", id, err)
 	}
 	var places []Place

@@ -106,6 +106,9 @@ func appendLayer(found []layer, dir string, kind layerKind) []layer {
 
 // loopsByBacking lists the loop devices by the file or device behind each of them.
 func loopsByBacking() (map[ID][]layer, error) {
+	if err := checkSysfs(); err != nil {
+		return nil, err
+	}
 	dirs, err := filepath.Glob(filepath.Join(sysRoot, "block", "loop*", "loop"))
 	if err != nil {
 		return nil, err

@@ -17,6 +17,9 @@ func fakeSys(t *testing.T, files map[string]string) {
 	old := sysRoot
 	t.Cleanup(func() { sysRoot = old })
 	sysRoot = fakeTree(t, files)
+	oldIs := isSysfs
+	t.Cleanup(func() { isSysfs = oldIs })
+	isSysfs = func(string) bool { return true }
 }
 
 // fakeProc does the same for /proc.
