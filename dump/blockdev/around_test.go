@@ -7,8 +7,11 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"syscall"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 func TestUsersOfTheSameFile(t *testing.T) {
@@ -90,28 +93,102 @@ func TestUsersOfOtherParts(t *testing.T) {
 	checkUsers(t, across, append([]string{mounted}, same(disk, second)...)...)
 }
 
-// A mount that this process can't see keeps its device claimed.
-func TestUsersOutOfSight(t *testing.T) {
+// A mount is known in whatever mount namespace it is.
+func TestUsersInOtherNamespace(t *testing.T) {
 	disk := losetup(t, image(t, fsSize+1<<20))
 	part := addPartition(t, disk)
 	mkfs(t, part)
 	window := losetup(t, disk, "--offset", strconv.Itoa(1<<20))
 	checkUsers(t, window)
-	mountOutOfSight(t, part)
-	checkUsers(t, window, "claimed by the kernel or another program through "+filepath.Base(part)+", on the same storage")
+	dir := mountElsewhere(t, part, "rw")
+	mounted := "mounted on " + dir + " (ext4, rw) in the mount namespace of sh (pid N)"
+	checkUsers(t, part, mounted, "on the same storage as loop device "+window)
+	checkUsers(t, disk, mounted+" through "+filepath.Base(part), "behind loop device "+window)
+	checkUsers(t, window, mounted+" through "+filepath.Base(part)+", on the same storage")
 
 	low := losetup(t, image(t, fsSize))
 	mkfs(t, low)
 	top := losetup(t, low)
 	checkUsers(t, top)
-	mountOutOfSight(t, low)
-	checkUsers(t, top, "claimed by the kernel or another program through "+filepath.Base(low)+", beneath it")
+	dir = mountElsewhere(t, low, "ro")
+	checkUsers(t, top, "mounted on "+dir+" (ext4, ro) in the mount namespace of sh (pid N) through "+filepath.Base(low)+", beneath it")
 }
 
-// mountOutOfSight mounts a device in a mount namespace of its own until the test ends.
-func mountOutOfSight(t *testing.T, dev string) {
+// A namespace that has what ours has, as most do, is no more users.
+func TestUsersInSeveralNamespaces(t *testing.T) {
+	dev := losetup(t, image(t, fsSize))
+	mkfs(t, dev)
+	dir := mount(t, dev)
+	another := losetup(t, image(t, fsSize))
+	mkfs(t, another)
+	mountElsewhere(t, another, "rw")
+	checkUsers(t, dev, "mounted on "+dir+" (ext4, rw)")
+	mountElsewhere(t, dev, "rw")
+	checkUsers(t, dev, "mounted on "+dir+" (ext4, rw)")
+	run(t, "mount", "-o", "remount,bind,ro", dir) // but not what others have
+	if got := usersOf(t, dev); len(got) != 3 || !strings.HasSuffix(got[1], " (ext4, rw) in the mount namespace of sh (pid N)") {
+		t.Errorf("users of %s: %q", dev, got)
+	}
+}
+
+// A file system that is lazily unmounted lives on as long as a file in it is open.
+func TestUsersLazilyUnmounted(t *testing.T) {
+	dev := losetup(t, image(t, fsSize))
+	mkfs(t, dev)
+	dir := t.TempDir()
+	run(t, "mount", dev, dir)
+	f := write(t, filepath.Join(dir, "file"), os.O_CREATE|os.O_WRONLY, marker())
+	run(t, "umount", "--lazy", dir)
+	checkUsers(t, dev, "mounted (ext4) where it can't be seen")
+	top := losetup(t, dev)
+	checkUsers(t, top, "mounted (ext4) where it can't be seen through "+filepath.Base(dev)+", beneath it")
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Who only reads asks nobody who would have to answer by refusing others.
+func TestUsersAndClaims(t *testing.T) {
+	low := losetup(t, image(t, 1<<20))
+	top := losetup(t, low)
+	f, err := os.OpenFile(low, os.O_RDONLY|unix.O_EXCL, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	checkUsers(t, top)
+	usage, err := UsersAndClaims(identityOf(t, top))
+	if err != nil || len(usage.Users) != 1 || usage.Users[0].String() != "claimed by the kernel or another program through "+filepath.Base(low)+", beneath it" {
+		t.Errorf("%v, %v", usage, err)
+	}
+}
+
+// The kernel flushes btrfs through no device: it takes a way to the mount.
+func TestFlushBtrfsInOtherNamespace(t *testing.T) {
+	disk := image(t, 128<<20)
+	dev := losetup(t, disk)
+	if out, err := exec.Command("mkfs.btrfs", "-q", dev).CombinedOutput(); err != nil {
+		t.Skipf("no btrfs here: %s", out)
+	}
+	dir := mountElsewhere(t, dev, "rw")
+	users := usersOf(t, dev)
+	if len(users) != 1 || users[0] != "mounted on "+dir+" (btrfs, rw) in the mount namespace of sh (pid N)" {
+		t.Fatalf("users of %s: %q", dev, users)
+	}
+	usage, err := Users(identityOf(t, dev))
+	if err != nil || len(usage.Users) != 1 {
+		t.Fatalf("%v, %v", usage, err)
+	}
+	there := filepath.Join("/proc", strconv.Itoa(usage.Users[0].PID), "root", dir, "file")
+	write(t, there, os.O_CREATE|os.O_WRONLY, marker()).Close()
+	checkFlush(t, dev, disk)
+}
+
+// mountElsewhere mounts a device in a mount namespace of its own until the test ends.
+func mountElsewhere(t *testing.T, dev, options string) (dir string) {
 	t.Helper()
-	cmd := exec.Command("sh", "-c", `mount "$1" "$2" && echo mounted && read end`, "sh", dev, t.TempDir())
+	dir = t.TempDir()
+	cmd := exec.Command("sh", "-c", `mount -o "$3" "$1" "$2" && echo mounted && read end`, "sh", dev, dir, options)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS}
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
@@ -131,6 +208,7 @@ func mountOutOfSight(t *testing.T, dev string) {
 	if line, err := bufio.NewReader(stdout).ReadString('\n'); line != "mounted\n" {
 		t.Fatalf("child said %q, %v", line, err)
 	}
+	return dir
 }
 
 // What was written to the whole disk is in its page cache, where nobody who reads a partition finds it.

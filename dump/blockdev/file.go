@@ -7,8 +7,8 @@
 // What somebody has written to the page cache of a device, of a file system on it, or of anything else above it is
 // not on the device yet: call [File.Flush] before believing a list of changes. [Users] finds those somebodies.
 //
-// The package reads /proc and /sys as the calling process sees them: mounts in another mount namespace are flushed,
-// where the kernel lets root do that through the device, but they are not listed as users.
+// The package reads /proc and /sys as the calling process sees them: mounts in the mount namespaces of other processes
+// are users as far as these can be looked at, which takes root.
 package blockdev
 
 import (

@@ -23,7 +23,7 @@ const ramdiskMajor = 1
 // but not yet flushed. Whatever is written while Flush runs may or may not be included.
 //
 // File systems that are mounted in another mount namespace only, or lazily unmounted, are flushed too if the caller is
-// root; except btrfs, which the kernel does not flush through its device.
+// root; except btrfs where no mount leads to it, which the kernel does not flush through its device.
 //
 // What was written to loop devices of an image file can't be flushed where sysfs is not mounted. That is no error, for
 // there is seldom any; [Users] gives one.
@@ -41,6 +41,7 @@ func (b *File) Flush() error {
 	if err != nil {
 		return fmt.Errorf("flush %s: %w", b.name, err)
 	}
+	mounts = append(mounts, reachable(otherNamespaces(), mounts)...)
 	for _, l := range s.above {
 		if err := flushLayer(l, mounts); err != nil {
 			return fmt.Errorf("flush %s: %s, which is stacked on it: %w", b.name, l.label(), err)

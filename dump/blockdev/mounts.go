@@ -37,7 +37,7 @@ func mountsFrom(mounts []*mountinfo.Info, id ID) []*mountinfo.Info {
 		}
 		return found
 	}
-	members := btrfsMembers(id)
+	members, _ := btrfsMembers(id)
 	for _, m := range mounts {
 		switch {
 		case uint32(m.Major) == id.Major && uint32(m.Minor) == id.Minor:
@@ -51,10 +51,9 @@ func mountsFrom(mounts []*mountinfo.Info, id ID) []*mountinfo.Info {
 	return found
 }
 
-// btrfsMembers gives id and the other devices of the btrfs file system that id is part of, if it is. The mount table
-// names only one of them.
-func btrfsMembers(id ID) map[ID]bool {
-	only := map[ID]bool{id: true}
+// btrfsMembers gives id and the other devices of the btrfs file system in use that id is part of, if it is. The mount
+// table names only one of them.
+func btrfsMembers(id ID) (members map[ID]bool, inUse bool) {
 	dirs, _ := filepath.Glob(filepath.Join(sysRoot, "fs", "btrfs", "*", "devices")) // fails for a bad pattern only
 	for _, dir := range dirs {
 		devices, err := os.ReadDir(dir)
@@ -68,10 +67,10 @@ func btrfsMembers(id ID) map[ID]bool {
 			}
 		}
 		if all[id] {
-			return all
+			return all, true
 		}
 	}
-	return only
+	return map[ID]bool{id: true}, false
 }
 
 // readOnlyMount tells whether nothing can be written through the mount: it, or its whole file system, is read-only.

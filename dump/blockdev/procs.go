@@ -33,11 +33,14 @@ func processesWriting(via map[ID]string) (writers []User, unseen int, err error)
 			return nil, 0, fmt.Errorf("open files of process %d: %w", pid, err)
 		}
 		for _, id := range open {
-			name := printable(readAttr(filepath.Join(procRoot, e.Name(), "comm")))
-			writers = append(writers, User{Kind: OpenForWriting, Via: via[id], PID: pid, Process: name})
+			writers = append(writers, User{Kind: OpenForWriting, Via: via[id], PID: pid, Process: processName(pid)})
 		}
 	}
 	return writers, unseen, nil
+}
+
+func processName(pid int) string {
+	return printable(readAttr(filepath.Join(procRoot, strconv.Itoa(pid), "comm")))
 }
 
 // openForWriting lists which of the wanted devices and files a process holds open for writing, each once.

@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 	"unicode"
+
+	"github.com/moby/sys/mountinfo"
 )
 
 // Kind is the way in which something uses a device or file.
@@ -23,8 +25,8 @@ const (
 	Swap
 	// OpenForWriting: a process has it open for writing.
 	OpenForWriting
-	// Claimed: the kernel, or a program, has it for its own use, and there is no more to be seen of it, such as a mount
-	// in another mount namespace.
+	// Claimed: the kernel, or a program, has it for its own use, and there is no more to be seen of it, such as a disk of
+	// a ZFS pool.
 	Claimed
 )
 
@@ -38,11 +40,13 @@ type User struct {
 	Via string
 	// ReadOnly is true if the user cannot write: the mount or the stacked device is read-only.
 	ReadOnly bool
-	// Mountpoint and FSType, for example "/srv" and "ext4", are those of a mount.
+	// Mountpoint and FSType, for example "/srv" and "ext4", are those of a mount. Mountpoint is empty if the kernel has it,
+	// but in no mount namespace that can be seen, as after umount --lazy.
 	Mountpoint, FSType string
 	// Device is the stacked or loop device, for example "dm-3 (vg-crypt)" or "loop7".
 	Device string
-	// PID and Process, the name of the program (the kernel keeps 15 bytes of it), are those of a process.
+	// PID and Process, the name of the program (the kernel keeps 15 bytes of it), are those of a process; for a mount, of
+	// one that has it in its mount namespace, if that is not ours.
 	PID     int
 	Process string
 }
@@ -59,11 +63,7 @@ func (u User) String() string {
 func (u User) what() string {
 	switch u.Kind {
 	case Mounted:
-		mode := "rw"
-		if u.ReadOnly {
-			mode = "ro"
-		}
-		return fmt.Sprintf("mounted on %s (%s, %s)", u.Mountpoint, u.FSType, mode)
+		return u.mount()
 	case Stacked:
 		return "in use by " + u.Device
 	case Loop:
@@ -77,6 +77,25 @@ func (u User) what() string {
 		return "claimed by the kernel or another program"
 	}
 	return fmt.Sprintf("open for writing by %s (pid %d)", u.Process, u.PID)
+}
+
+func (u User) mount() string {
+	if u.Mountpoint == "" {
+		return fmt.Sprintf("mounted (%s) where it can't be seen", u.FSType)
+	}
+	mode := "rw"
+	if u.ReadOnly {
+		mode = "ro"
+	}
+	s := fmt.Sprintf("mounted on %s (%s, %s)", u.Mountpoint, u.FSType, mode)
+	if u.PID != 0 {
+		s += fmt.Sprintf(" in the mount namespace of %s (pid %d)", u.Process, u.PID)
+	}
+	return s
+}
+
+func mountUser(m *mountinfo.Info) User {
+	return User{Kind: Mounted, ReadOnly: readOnlyMount(m), Mountpoint: printable(m.Mountpoint), FSType: printable(m.FSType)}
 }
 
 // Usage is what Users found.
@@ -94,10 +113,16 @@ type Usage struct {
 //
 // Of what is not stacked on it, mounts, loop devices, swap and processes count, and not that there is a device.
 //
-// It is a look at a moment, no lock: somebody may come and go while it runs. Not seen are mounts in other mount
-// namespaces where the kernel has not claimed a device for them that can be asked, and processes that mapped a file into
-// memory and closed it.
-func Users(id ID) (Usage, error) {
+// Mounts in other mount namespaces count, and file systems that are mounted where nothing leads to them.
+//
+// It is a look at a moment, no lock: somebody may come and go while it runs.
+func Users(id ID) (Usage, error) { return users(id, false) }
+
+// UsersAndClaims finds also that a device which shares storage with id, but is neither that nor stacked on it, is claimed,
+// where nothing else tells of it. Who tries to claim such a device at that moment, as mount does, may find it busy.
+func UsersAndClaims(id ID) (Usage, error) { return users(id, true) }
+
+func users(id ID, claims bool) (Usage, error) {
 	s, err := around(id)
 	if err != nil {
 		return Usage{}, fmt.Errorf("who uses %s: %w", id, err)
@@ -121,7 +146,10 @@ func Users(id ID) (Usage, error) {
 		return Usage{}, fmt.Errorf("who uses %s: %w", id, err)
 	}
 	users = append(users, writers...)
-	return Usage{Users: append(users, s.claims(users)...), Unseen: unseen}, nil
+	if claims {
+		users = append(users, s.claims(users)...)
+	}
+	return Usage{Users: users, Unseen: unseen}, nil
 }
 
 // beneath and onTheSame are the layer as User.Via has it.
@@ -135,11 +163,11 @@ func (s surroundings) kernelUsers(id ID) ([]User, error) {
 		return nil, err
 	}
 	var mounted, stacked, loops, swap []User
-	swaps := swapAreas()
+	swaps, others := swapAreas(), otherNamespaces()
 	look := func(id ID, via string) {
-		for _, m := range mountsFrom(mounts, id) {
-			mounted = append(mounted, User{Kind: Mounted, Via: via, ReadOnly: readOnlyMount(m),
-				Mountpoint: printable(m.Mountpoint), FSType: printable(m.FSType)})
+		for _, u := range mountsOn(mounts, others, id) {
+			u.Via = via
+			mounted = append(mounted, u)
 		}
 		if swaps[id] {
 			swap = append(swap, User{Kind: Swap, Via: via})

@@ -20,7 +20,7 @@ func (system) Users(path string) ([]apply.User, int, error) {
 	if err != nil {
 		return nil, 0, err
 	}
-	usage, err := blockdev.Users(id)
+	usage, err := blockdev.UsersAndClaims(id)
 	if err != nil {
 		return nil, 0, err
 	}

@@ -113,7 +113,18 @@ func (b *bench) mount(dev string) string {
 // held opens a file, until the test ends, in another process, which says so.
 func (b *bench) held(script, path string) {
 	b.Helper()
-	cmd := exec.Command("bash", "-c", script+`; echo ready; read end`, "bash", path)
+	b.until(exec.Command("bash", "-c", script+`; echo ready; read end`, "bash", path), path)
+}
+
+// unshared does something with a file or device in a mount namespace that lives until the test ends.
+func (b *bench) unshared(script, path string) {
+	b.Helper()
+	b.until(exec.Command("unshare", "--mount", "bash", "-c", script+` && echo ready && read end`, "bash", path), path)
+}
+
+// until has a process, which says when it's ready, run until the test ends.
+func (b *bench) until(cmd *exec.Cmd, path string) {
+	b.Helper()
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
 		b.Fatal(err)
