@@ -53,7 +53,7 @@ func IdentifyFile(f *os.File) (ID, error) {
 
 func (o *overlays) identify(path string) (ID, error) {
 	id, err := identifyAsNamed(path)
-	if err != nil || !id.mayBeOverlaid() {
+	if err != nil || !o.mayHave(id) {
 		return id, err
 	}
 	if real := o.real(path); real != path {

@@ -48,7 +48,7 @@ func (o *overlays) loopBacking(id ID, name string) (backing, bool) {
 
 // behind finds the file behind one that the kernel calls name, in whatever mount namespace, if that is in an overlay.
 func (o *overlays) behind(file ID, name string) ID {
-	if !file.mayBeOverlaid() {
+	if !o.mayHave(file) {
 		return file
 	}
 	candidates := []string{name}

@@ -19,9 +19,27 @@ import (
 
 // Overlays finds the files behind those in overlays. It remembers the mounts, and is for one look at the system.
 type overlays struct {
-	mounts     []*mountinfo.Info // ours
+	own        []*mountinfo.Info
 	elsewhere  []namespace
-	read, more bool // mounts, elsewhere have been read
+	read, more bool            // own, elsewhere have been read
+	mounts     map[int]mountAt // all of them by their number
+	plain      map[[2]int]bool // devices of file systems that are no overlays
+}
+
+// A mountAt is a mount and where the paths of its mount namespace begin; "" for ours.
+type mountAt struct {
+	*mountinfo.Info
+	root string
+}
+
+// mayHave tells whether a file may be one in an overlay, as far as that is known without looking at it: to look at one
+// keeps its file system from being unmounted at that moment.
+func (o *overlays) mayHave(id ID) bool {
+	if !id.mayBeOverlaid() {
+		return false
+	}
+	o.readOwn()
+	return !o.plain[[2]int{int(id.Major), int(id.Minor)}]
 }
 
 // Real is the path of the file that has the bytes of the one at path, which is path itself but in overlays; and in one whose
@@ -39,8 +57,8 @@ func (o *overlays) real(path string) string {
 
 // below finds the file that an overlay has at path.
 func (o *overlays) below(path string) (string, bool) {
-	m, root := o.mountOf(path)
-	if m == nil {
+	m, ok := o.mountOf(path)
+	if !ok {
 		return "", false
 	}
 	name, err := placeOf(path)
@@ -51,8 +69,8 @@ func (o *overlays) below(path string) (string, bool) {
 	if !ok {
 		return "", false
 	}
-	for _, base := range o.bases(m, root) {
-		if found, ok := inLayers(layersOf(m), base, filepath.Join(m.Root, rel)); ok && sameInode(path, found) {
+	for _, base := range o.bases(m) {
+		if found, ok := inLayers(layersOf(m.Info), base, filepath.Join(m.Root, rel)); ok && sameInode(path, found) {
 			return found, true
 		}
 	}
@@ -76,12 +94,12 @@ func inLayers(layers []string, base, rel string) (string, bool) {
 
 // bases lists where the paths of an overlay's layers may begin. They are as whoever mounted it gave them: mostly our names;
 // in a container its own; or relative to a folder that is above the place where it is mounted, as Docker has it.
-func (o *overlays) bases(m *mountinfo.Info, root string) []string {
+func (o *overlays) bases(m mountAt) []string {
 	bases := []string{"/"}
-	if root != "" {
-		bases = append(bases, root)
+	if m.root != "" {
+		bases = append(bases, m.root)
 	}
-	for _, same := range o.mounts {
+	for _, same := range o.own {
 		if same.Major != m.Major || same.Minor != m.Minor || same.FSType != m.FSType {
 			continue
 		}
@@ -92,42 +110,51 @@ func (o *overlays) bases(m *mountinfo.Info, root string) []string {
 	return bases
 }
 
-// mountOf finds the overlay that a path leads into, and where the paths of the mount namespace that it's in begin, which
-// is "" for ours; nil for a path to anything else.
-func (o *overlays) mountOf(path string) (m *mountinfo.Info, root string) {
+// mountOf finds the overlay that a path leads into. It gives false for a path to anything else.
+func (o *overlays) mountOf(path string) (mountAt, bool) {
 	id, ok := mountID(path)
 	if !ok {
-		return nil, ""
+		return mountAt{}, false
 	}
-	if !o.read {
-		o.mounts, _ = readMounts() // who needs them has an error of his own
-		o.read = true
+	o.readOwn()
+	m, known := o.mounts[id]
+	if !known {
+		o.namespaces()
+		m, known = o.mounts[id]
 	}
-	isIt := func(m *mountinfo.Info) bool { return m.ID == id }
-	if i := slices.IndexFunc(o.mounts, isIt); i >= 0 {
-		return ifOverlay(o.mounts[i]), ""
-	}
-	for _, ns := range o.namespaces() {
-		if i := slices.IndexFunc(ns.mounts, isIt); i >= 0 {
-			return ifOverlay(ns.mounts[i]), ns.root
-		}
-	}
-	return nil, ""
+	return m, known && m.FSType == "overlay"
 }
 
+func (o *overlays) readOwn() {
+	if !o.read {
+		o.own, _ = readMounts() // who needs them has an error of his own
+		o.read = true
+		o.note(o.own, "")
+	}
+}
+
+// namespaces lists the other mount namespaces.
 func (o *overlays) namespaces() []namespace {
 	if !o.more {
 		o.elsewhere = otherNamespaces()
 		o.more = true
+		for _, ns := range o.elsewhere {
+			o.note(ns.mounts, ns.root)
+		}
 	}
 	return o.elsewhere
 }
 
-func ifOverlay(m *mountinfo.Info) *mountinfo.Info {
-	if m.FSType != "overlay" {
-		return nil
+func (o *overlays) note(mounts []*mountinfo.Info, root string) {
+	if o.mounts == nil {
+		o.mounts, o.plain = make(map[int]mountAt), make(map[[2]int]bool)
 	}
-	return m
+	for _, m := range mounts {
+		o.mounts[m.ID] = mountAt{m, root}
+		if m.FSType != "overlay" {
+			o.plain[[2]int{m.Major, m.Minor}] = true
+		}
+	}
 }
 
 // mountID is the number of the mount that a path leads to, whatever namespace that is in.
@@ -159,77 +186,6 @@ func placeOf(path string) (string, error) {
 
 // openPlace opens a path without opening what is there.
 func openPlace(path string) (*os.File, error) { return os.OpenFile(path, unix.O_PATH, 0) }
-
-// layersOf lists the directories that an overlay consists of, the upper one first.
-func layersOf(m *mountinfo.Info) []string {
-	var upper, lower []string
-	for option := range strings.SplitSeq(m.VFSOptions, ",") {
-		key, value, _ := strings.Cut(option, "=")
-		switch key {
-		case "upperdir":
-			upper = append(upper, plain(unescapeOctal(value)))
-		case "lowerdir":
-			for _, dir := range splitLayers(unescapeOctal(value)) {
-				lower = append(lower, plain(dir))
-			}
-		case "lowerdir+", "datadir+": // one each, and as they are
-			lower = append(lower, unescapeOctal(value))
-		}
-	}
-	return append(upper, lower...)
-}
-
-// splitLayers splits what the option lowerdir has, at the colons that no backslash precedes.
-func splitLayers(text string) (dirs []string) {
-	var dir strings.Builder
-	flush := func() {
-		if dir.Len() > 0 { // "::" comes before layers of data only
-			dirs = append(dirs, dir.String())
-		}
-		dir.Reset()
-	}
-	for i := 0; i < len(text); i++ {
-		switch {
-		case text[i] == ':':
-			flush()
-			continue
-		case text[i] == '\\' && i+1 < len(text):
-			dir.WriteByte(text[i])
-			i++
-		}
-		dir.WriteByte(text[i])
-	}
-	flush()
-	return dirs
-}
-
-// plain takes away the backslashes by which a mount option tells characters of a path from its own.
-func plain(path string) string {
-	var b strings.Builder
-	for i := 0; i < len(path); i++ {
-		if path[i] == '\\' && i+1 < len(path) {
-			i++
-		}
-		b.WriteByte(path[i])
-	}
-	return b.String()
-}
-
-// unescapeOctal undoes what the kernel does to options in the table of mounts.
-func unescapeOctal(text string) string {
-	var b strings.Builder
-	for i := 0; i < len(text); i++ {
-		if text[i] == '\\' && i+3 < len(text) {
-			if n, err := strconv.ParseUint(text[i+1:i+4], 8, 8); err == nil {
-				b.WriteByte(byte(n))
-				i += 3
-				continue
-			}
-		}
-		b.WriteByte(text[i])
-	}
-	return b.String()
-}
 
 // sameInode tells whether a file in an overlay is the one at path: its times are those of the inode that it stands for, to
 // the nanosecond. Somebody may be writing to it.

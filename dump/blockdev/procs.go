@@ -13,9 +13,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// processesWriting finds the processes, other than this one, that hold any of the given devices and files open for
-// writing. via says for each of them what User.Via is to be. unseen counts the processes that could not be looked at.
-func processesWriting(via map[ID]string) (writers []User, unseen int, err error) {
+// processesUsing finds the processes, other than this one, that hold any of the given devices and files open for writing, or
+// that have locked another name of one. via says for each of them what User.Via is to be. unseen counts the processes that could not be looked at.
+func processesUsing(via map[ID]string) (users []User, unseen int, err error) {
 	entries, err := os.ReadDir(procRoot)
 	if err != nil {
 		return nil, 0, fmt.Errorf("list the processes: %w", err)
@@ -26,44 +26,67 @@ func processesWriting(via map[ID]string) (writers []User, unseen int, err error)
 		if err != nil || pid == os.Getpid() {
 			continue
 		}
-		open, err := openForWriting(pid, via, files)
+		uses, err := usesOf(pid, via, files)
 		if errors.Is(err, fs.ErrPermission) {
 			unseen++
 		} else if err != nil && !gone(err) {
 			return nil, 0, fmt.Errorf("open files of process %d: %w", pid, err)
 		}
-		for _, id := range open {
-			writers = append(writers, User{Kind: OpenForWriting, Via: via[id], PID: pid, Process: processName(pid)})
+		for _, id := range uses.order {
+			kind := uses.kinds[id]
+			users = append(users, User{Kind: kind, ReadOnly: kind == Locked, Via: via[id], PID: pid, Process: processName(pid)})
 		}
 	}
-	return writers, unseen, nil
+	return users, unseen, nil
 }
 
 func processName(pid int) string {
 	return printable(readAttr(filepath.Join(procRoot, strconv.Itoa(pid), "comm")))
 }
 
-// openForWriting lists which of the wanted devices and files a process holds open for writing, each once.
-func openForWriting(pid int, wanted map[ID]string, files *overlays) ([]ID, error) {
+// Uses are the ways in which a process uses devices and files.
+type uses struct {
+	kinds map[ID]Kind
+	order []ID
+}
+
+func (u *uses) add(id ID, kind Kind) {
+	if old, known := u.kinds[id]; !known {
+		u.order = append(u.order, id)
+	} else if old == OpenForWriting {
+		return
+	}
+	u.kinds[id] = kind
+}
+
+// usesOf finds which of the wanted devices and files a process uses.
+func usesOf(pid int, wanted map[ID]string, files *overlays) (uses, error) {
 	dir := filepath.Join(procRoot, strconv.Itoa(pid))
-	var found []ID
+	found := uses{kinds: make(map[ID]Kind)}
 	look := func(dir string) error {
 		fds, err := os.ReadDir(filepath.Join(dir, "fd"))
 		if err != nil {
 			return err
 		}
 		for _, fd := range fds {
-			id, ok := files.identifyFD(filepath.Join(dir, "fd", fd.Name()))
-			if _, want := wanted[id]; ok && want && !slices.Contains(found, id) && writable(filepath.Join(dir, "fdinfo", fd.Name())) {
-				found = append(found, id)
+			path, info := filepath.Join(dir, "fd", fd.Name()), filepath.Join(dir, "fdinfo", fd.Name())
+			id, ok := files.identifyFD(path)
+			if _, want := wanted[id]; !ok || !want {
+				continue
+			}
+			switch {
+			case writable(info):
+				found.add(id, OpenForWriting)
+			case lockedAsAnother(path, info, id):
+				found.add(id, Locked)
 			}
 		}
 		return nil
 	}
 	err := look(dir)
 	for _, id := range mappedForWriting(dir, files) {
-		if _, want := wanted[id]; want && !slices.Contains(found, id) {
-			found = append(found, id)
+		if _, want := wanted[id]; want {
+			found.add(id, OpenForWriting)
 		}
 	}
 	// A thread may have a file table of its own, and the others go on when the first one has ended.
@@ -77,6 +100,25 @@ func openForWriting(pid int, wanted map[ID]string, files *overlays) ([]ID, error
 		}
 	}
 	return found, err
+}
+
+// lockedAsAnother tells whether a descriptor has a lock on a file in an overlay, which who tries to lock the file id behind
+// that does not meet. One of a file that this process has open, too, it has met, or has got from whoever started it.
+func lockedAsAnother(path, fdinfo string, id ID) bool {
+	named, ok := identifyInMemory(path)
+	if !ok || named == id || !hasField(fdinfo, "lock:") {
+		return false
+	}
+	fds, _ := filepath.Glob(filepath.Join(procRoot, "self", "fd", "*")) // fails for a bad pattern only
+	return !slices.ContainsFunc(fds, func(fd string) bool {
+		own, ok := identifyInMemory(fd)
+		return ok && own == named
+	})
+}
+
+func hasField(info, key string) bool {
+	data, err := os.ReadFile(info)
+	return err == nil && (strings.HasPrefix(string(data), key) || strings.Contains(string(data), "\n"+key))
 }
 
 // mappedForWriting lists the devices and files that a process has mapped into its memory so that what it writes there goes to
@@ -108,7 +150,7 @@ func sharesFiles(a, b int) bool {
 // identifyFD identifies what a descriptor in /proc stands for.
 func (o *overlays) identifyFD(path string) (ID, bool) {
 	id, ok := identifyInMemory(path)
-	if ok && id.mayBeOverlaid() {
+	if ok && o.mayHave(id) {
 		if real := o.real(path); real != path {
 			return identifyInMemory(real)
 		}

@@ -25,6 +25,8 @@ const (
 	Swap
 	// OpenForWriting: a process has it open for writing.
 	OpenForWriting
+	// Locked: a process has locked it by a name in an overlay, where that has locks of its own.
+	Locked
 	// Claimed: the kernel, or a program, has it for its own use, and there is no more to be seen of it, such as a disk of
 	// a ZFS pool.
 	Claimed
@@ -73,6 +75,8 @@ func (u User) what() string {
 		return "behind loop device /dev/" + u.Device
 	case Swap:
 		return "used as swap"
+	case Locked:
+		return fmt.Sprintf("locked by %s (pid %d)", u.Process, u.PID)
 	case Claimed:
 		return "claimed by the kernel or another program"
 	}
@@ -141,7 +145,7 @@ func users(id ID, claims bool) (Usage, error) {
 	for _, l := range s.beside {
 		via[l.id] = l.onTheSame()
 	}
-	writers, unseen, err := processesWriting(via)
+	writers, unseen, err := processesUsing(via)
 	if err != nil {
 		return Usage{}, fmt.Errorf("who uses %s: %w", id, err)
 	}

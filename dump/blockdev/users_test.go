@@ -264,7 +264,7 @@ func TestUsersByOtherNode(t *testing.T) {
 // Without root, what other people's processes have open cannot be seen: the caller has to know.
 func TestUsersUnseen(t *testing.T) {
 	line := asNobody(t, func() {
-		_, unseen, err := processesWriting(map[ID]string{})
+		_, unseen, err := processesUsing(map[ID]string{})
 		fmt.Printf("unseen %d, %v\n", unseen, err)
 	})
 	if !strings.HasSuffix(line, ", <nil>") || strings.HasPrefix(line, "unseen 0") {

@@ -26,7 +26,8 @@ func (system) Users(path string) ([]apply.User, int, error) {
 	}
 	var users []apply.User
 	for _, u := range usage.Users {
-		users = append(users, apply.User{Text: u.String(), Writes: !u.ReadOnly || u.Kind == blockdev.Mounted})
+		writes := !u.ReadOnly || u.Kind == blockdev.Mounted || u.Kind == blockdev.Locked
+		users = append(users, apply.User{Text: u.String(), Writes: writes})
 	}
 	return users, usage.Unseen, nil
 }
