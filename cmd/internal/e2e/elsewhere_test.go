@@ -36,8 +36,12 @@ func TestMountedElsewhere(t *testing.T) {
 			if status != 0 || !strings.Contains(messages, dev+" "+test.message) {
 				t.Errorf("status %d: %s", status, messages)
 			}
-			b.apply(1, test.message, b.full, dev)
-			b.apply(1, "behind loop device "+dev, b.full, b.image)
+			for _, dest := range []string{dev, b.image} { // which the file system writes to meanwhile
+				status, messages := run(b.T, nil, "lvmsync-apply", b.full, dest)
+				if status != 1 || !strings.Contains(messages, dest+" "+test.message) {
+					t.Errorf("status %d: %s", status, messages)
+				}
+			}
 		})
 	}
 }
