@@ -18,11 +18,22 @@ import (
 // An overlay is mounted on merged.
 type overlayDirs struct{ merged, upper, lower string }
 
+// needOverlay skips a test where the kernel has no overlays.
+func needOverlay(t *testing.T) {
+	t.Helper()
+	needRoot(t)
+	dir := t.TempDir()
+	if out, err := exec.Command("mount", "-t", "overlay", "overlay", "-o", "lowerdir="+t.TempDir()+":"+t.TempDir(), dir).CombinedOutput(); err != nil {
+		t.Skipf("no overlay file system here: %s", out)
+	}
+	run(t, "umount", dir)
+}
+
 // overlaid mounts an overlay until the test ends. The file "image" is in its lower directory. The upper one is on the
 // file system at dir.
 func overlaid(t *testing.T, dir string) overlayDirs {
 	t.Helper()
-	needRoot(t)
+	needOverlay(t)
 	root, err := os.MkdirTemp(dir, `a,b:c= \d`)
 	if err != nil {
 		t.Fatal(err)
@@ -96,7 +107,7 @@ func TestIdentifyOverlaid(t *testing.T) {
 
 // Layers may be given as names that are relative to a folder above.
 func TestIdentifyOverlaidRelative(t *testing.T) {
-	needRoot(t)
+	needOverlay(t)
 	dir := t.TempDir()
 	run(t, "sh", "-c", `cd "$1" && mkdir -p id/merged id/upper id/work l/a && truncate -s 1M l/a/image`, "sh", dir)
 	cmd := exec.Command("mount", "-t", "overlay", "overlay", "-o", "lowerdir=l/a,upperdir=id/upper,workdir=id/work", "id/merged")
@@ -146,7 +157,7 @@ func TestUsersOverlaid(t *testing.T) {
 
 // What a container has open, in an overlay that is its root, is known by the name that it has outside.
 func TestUsersOverlaidElsewhere(t *testing.T) {
-	needRoot(t)
+	needOverlay(t)
 	dir := t.TempDir()
 	script := `mount -t tmpfs tmpfs "$1" && cd "$1" && mkdir lower upper work merged && truncate -s 1M upper/image &&
 		mount -t overlay overlay -o "lowerdir=$1/lower,upperdir=$1/upper,workdir=$1/work" merged && dev=$(losetup -f --show merged/image) &&
