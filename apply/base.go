@@ -26,6 +26,7 @@ type baseCheck struct {
 	dest *destination
 	name string // of the patch, if there are several
 	seed uint64 // of the base hashes
+	undo bool   // it's an undo patch
 	skip bool
 
 	wrong []format.Extent // the first that hold something else
@@ -36,7 +37,7 @@ type baseCheck struct {
 
 // newBaseCheck prepares to check the base of the patch with that header.
 func newBaseCheck(d *destination, h format.Header, skip bool) *baseCheck {
-	c := &baseCheck{dest: d, skip: skip, zeros: spans{dest: d}}
+	c := &baseCheck{dest: d, undo: h.Kind == format.Undo, skip: skip, zeros: spans{dest: d}}
 	if h.Base != nil {
 		c.seed = uint64(h.Base.HashSeed)
 	}
@@ -50,6 +51,7 @@ type BaseError struct {
 	Count   int64           // how many do
 	Samples int             // how many samples of the fingerprint differ
 	Of      int             // of how many
+	Undo    bool            // it is an undo patch
 }
 
 // Error says what differs.
@@ -111,7 +113,7 @@ func (c *baseCheck) samples(ctx context.Context, h format.Header) error {
 		return err
 	}
 	if bad.Load() > 0 {
-		return &BaseError{Patch: c.name, Samples: int(bad.Load()), Of: int(of.Load())}
+		return &BaseError{Patch: c.name, Undo: c.undo, Samples: int(bad.Load()), Of: int(of.Load())}
 	}
 	return nil
 }
@@ -209,7 +211,7 @@ func (c *baseCheck) result() error {
 	if c.count == 0 {
 		return nil
 	}
-	return &BaseError{Patch: c.name, Extents: c.wrong, Count: c.count}
+	return &BaseError{Patch: c.name, Undo: c.undo, Extents: c.wrong, Count: c.count}
 }
 
 // buffer is one of the check's buffers with room for n bytes.

@@ -134,6 +134,10 @@ func (c *chain) readFiles(ctx context.Context, o Options) error {
 	o.Progress = func(s Stage, done int64) { progress(s, before+done) }
 	for _, in := range c.patches {
 		f, err := in.readFile(ctx, o)
+		var alone *AloneError
+		if errors.As(err, &alone) {
+			alone.OneByOne = c.oneByOne()
+		}
 		if err != nil {
 			return fmt.Errorf("%s: %w", in.name, err)
 		}
@@ -147,7 +151,11 @@ func (c *chain) readFiles(ctx context.Context, o Options) error {
 // memory, and only then is it known to be that of so many segments.
 func (in *input) readFile(ctx context.Context, o Options) (*format.File, error) {
 	if !format.HasTrailer(in.at, in.size) {
-		return format.OpenFile(in.at, in.size) // says so before all of it has been read
+		f, err := format.OpenFile(in.at, in.size) // says so before all of it has been read
+		if err != nil && in.header.Kind == format.Undo {
+			err = &AloneError{Err: fmt.Errorf("%w; an undo patch without its end can be used alone only", err)}
+		}
+		return f, err
 	}
 	if err := in.rewind(0); err != nil {
 		return nil, err
@@ -155,6 +163,7 @@ func (in *input) readFile(ctx context.Context, o Options) (*format.File, error) 
 	err := in.readAll(ctx, o, func(s *format.Segment) error {
 		in.hasBase = in.hasBase || hasBase(s)
 		in.hasLost = in.hasLost || hasLost(s)
+		in.unhashed += unhashed(s)
 		return nil
 	})
 	if err != nil {
@@ -172,9 +181,12 @@ func (c *chain) checkBases(ctx context.Context, d *destination, o Options) error
 	if o.NoCheckBase {
 		return nil
 	}
+	if err := c.checkHashed(); err != nil {
+		return err
+	}
 	w := newSweep(d, c)
 	if err := w.run(ctx); err != nil {
 		return err
 	}
-	return w.result()
+	return c.wrongOrder(w.result())
 }

@@ -15,6 +15,7 @@ type verdict struct {
 	clock   bool   // the reason rests on times, which may be wrong
 	unknown bool   // the reason is that nothing can be told
 	doubt   string // what the user should look at if it does
+	hashes  bool   // only what the second replaces tells: its base hashes
 }
 
 func never(reason string) verdict          { return verdict{reason: reason} }
@@ -47,12 +48,17 @@ func follows(a, b format.Header) verdict {
 		return never(fmt.Sprintf("it is the rest of an interrupted run and leaves out what changed before byte %d", b.Start))
 	case base.Patch != uuid.Nil && linked(a, b):
 		return verdict{}
+	case a.Kind == format.Undo && b.Kind == format.Undo:
+		return followsBack(a, b)
 	case base.Patch != uuid.Nil:
 		return never(fmt.Sprintf("it follows the patch with the id %s", base.Patch))
 	case otherVolume(a, b):
 		return never(fmt.Sprintf("they are of different volumes, %s and %s", volumeName(a), volumeName(b)))
 	case b.VolumeSize < a.VolumeSize:
 		return never(fmt.Sprintf("its volume has %d bytes, fewer than %d before", b.VolumeSize, a.VolumeSize))
+	case linked(a, b) && a.Kind == format.Undo && base.Exact && base.Snapshot == stateOf(a).Snapshot:
+		return doubtful(fmt.Sprintf("it starts from snapshot %s exactly: that this is where the undo patch leads holds only if "+
+			"what that takes back was the first delta since then", snapshotName(b, base.Snapshot)))
 	case linked(a, b):
 		return verdict{}
 	case a.Kind == format.Undo && stateOf(a).Snapshot == "":
@@ -70,10 +76,24 @@ func follows(a, b format.Header) verdict {
 func linked(a, b format.Header) bool {
 	base, reached := baseOf(b), stateOf(a)
 	if base.Patch != uuid.Nil {
-		return base.Patch == a.ID || base.Patch == reached.Patch
+		return base.Patch == a.ID || base.Patch == reached.Patch ||
+			b.Kind == format.Undo && base.Snapshot != "" && base.Snapshot == reached.Snapshot
 	}
 	return b.Kind != format.Full && reached.Snapshot != "" &&
 		(base.Snapshot == reached.Snapshot || stateOf(b).Snapshot == reached.Snapshot)
+}
+
+// followsBack is about two undo patches that no names link: they go back the newest first.
+// A run that had nothing to do leaves no undo patch, and that a patch led to where the next
+// one began is not always known by name: then what the second one replaces must be there.
+func followsBack(a, b format.Header) verdict {
+	switch {
+	case otherVolume(a, b):
+		return never(fmt.Sprintf("they are of different volumes, %s and %s", volumeName(a), volumeName(b)))
+	case linked(b, a):
+		return never("undo patches go back the newest first, and it is of the later run")
+	}
+	return verdict{hashes: true}
 }
 
 // followsVolume is about a patch b that starts from the volume that a is about, as if that

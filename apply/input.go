@@ -33,6 +33,9 @@ type input struct {
 	end    int64           // of the extents that have been read
 	damage
 
+	byHashes bool  // only its base hashes tell that it follows the one before
+	unhashed int64 // bytes of extents for which it has none, but for single sectors
+
 	hasBase bool // a segment has base hashes, as far as they have been read
 	hasLost bool // a segment has lost extents, the same
 }

@@ -1,6 +1,7 @@
 package apply
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 
@@ -28,6 +29,19 @@ func (e *OrderError) Error() string {
 // Unwrap makes the error match ErrWrongBase.
 func (e *OrderError) Unwrap() error { return ErrWrongBase }
 
+// An AloneError means that a patch can't be one of several, though it may be applied by
+// itself. Nothing was written.
+type AloneError struct {
+	OneByOne []string // the patches by name, in the order in which each may be applied alone
+	Err      error    // why
+}
+
+// Error says why.
+func (e *AloneError) Error() string { return e.Err.Error() }
+
+// Unwrap gives the reason.
+func (e *AloneError) Unwrap() error { return e.Err }
+
 // checkOrder checks that each patch follows the one before it, as far as the
 // headers tell.
 func (c *chain) checkOrder(o Options) error {
@@ -37,6 +51,7 @@ func (c *chain) checkOrder(o Options) error {
 	}
 	err := c.firstMisfit(o.TrustOrder, o.Warn)
 	if err == nil {
+		c.leaveToHashes(o)
 		return nil
 	}
 	if o.NoCheckBase {
@@ -69,15 +84,17 @@ func (c *chain) firstMisfit(trust bool, warn func(string)) *OrderError {
 
 // fittingOrder looks for an order in which the patches would follow one another:
 // the full one first, then always one that says to follow the one before, or else the
-// oldest. That is only proposed if nothing speaks against it.
+// oldest; undo patches come last, and go back the newest first. That is only proposed if
+// nothing speaks against it.
 func (c *chain) fittingOrder() []string {
 	left := slices.Clone(c.patches)
+	rank := map[format.Kind]int{format.Full: 0, format.Delta: 1, format.Undo: 2}
 	slices.SortStableFunc(left, func(a, b *input) int {
-		if (a.header.Kind == format.Full) != (b.header.Kind == format.Full) {
-			if a.header.Kind == format.Full {
-				return -1
-			}
-			return 1
+		switch {
+		case a.header.Kind != b.header.Kind:
+			return cmp.Compare(rank[a.header.Kind], rank[b.header.Kind])
+		case a.header.Kind == format.Undo:
+			return older(b.header, a.header)
 		}
 		return older(a.header, b.header)
 	})
@@ -90,8 +107,12 @@ func (c *chain) fittingOrder() []string {
 	if sorted.firstMisfit(false, func(string) {}) != nil {
 		return nil
 	}
+	return sorted.names()
+}
+
+func (c *chain) names() []string {
 	var names []string
-	for _, in := range sorted.patches {
+	for _, in := range c.patches {
 		names = append(names, in.name)
 	}
 	return names

@@ -46,6 +46,11 @@ func after(id byte) tweak {
 	}
 }
 
+// from says which snapshot the patch starts from, by its UUID only.
+func from(snapshot string) tweak {
+	return func(h *format.Header) { h.Base.Snapshot = snapshot }
+}
+
 // back says which patch led to the state that the patch leads back to.
 func back(id byte) tweak {
 	return func(h *format.Header) { h.State = &format.State{Patch: number(id)} }
@@ -103,7 +108,15 @@ var misfits = []struct {
 	{"patch after its undo", ordered(2, 9, kind(format.Undo), after(1), back(7)), ordered(1, 9, after(7)), "", ""},
 	{"patch after the undo of another", ordered(2, 9, kind(format.Undo), after(1), back(7)), ordered(3, 9, after(8)), "it follows the patch with the id", ""},
 	{"undo of the first after undo of the second", ordered(4, 9, kind(format.Undo), after(2), back(1)), ordered(3, 8, kind(format.Undo), after(1)), "", ""},
-	{"undo of the second after undo of the first", ordered(3, 8, kind(format.Undo), after(1)), ordered(4, 9, kind(format.Undo), after(2), back(1)), "it follows the patch with the id", ""},
+	{"undo of the second after undo of the first", ordered(3, 8, kind(format.Undo), after(1)), ordered(4, 9, kind(format.Undo), after(2), back(1)), "undo patches go back the newest first", ""},
+	{"undo after undo of another run", ordered(4, 9, kind(format.Undo), after(2)), ordered(3, 8, kind(format.Undo), after(1)), "", ""},
+	{"the same, of another volume", ordered(4, 9, kind(format.Undo), after(2), lv("b", "B")), ordered(3, 8, kind(format.Undo), after(1), lv("a", "A")), "of different volumes", ""},
+	{"undo to a snapshot, and undo from there", ordered(4, 9, kind(format.Undo), after(2), upTo("S", 7)), ordered(3, 8, kind(format.Undo), after(1), from("S")), "", ""},
+	{"undo from a snapshot, and undo to there", ordered(3, 8, kind(format.Undo), after(1), from("S")), ordered(4, 9, kind(format.Undo), after(2), upTo("S", 7)), "undo patches go back the newest first", ""},
+	{"undo to where a patch leads", ordered(1, 8, upTo("S", 7)), ordered(3, 9, kind(format.Undo), after(2), from("S")), "", ""},
+	{"undo after a patch of no name", ordered(1, 8), ordered(3, 9, kind(format.Undo), after(2), from("S")), "it follows the patch with the id", ""},
+	{"exactly from the snapshot that an undo leads to", ordered(3, 9, kind(format.Undo), after(1), upTo("S", 7)), ordered(2, 8, since("S", 7), exactly), "", "only if what that takes back was the first delta"},
+	{"since the snapshot that an undo leads to", ordered(3, 9, kind(format.Undo), after(1), upTo("S", 7)), ordered(2, 8, since("S", 7)), "", ""},
 
 	{"of other volumes", ordered(1, 9, lv("a", "A")), ordered(2, 10, lv("b", "B")), "of different volumes, vg/a and vg/b", ""},
 	{"of a volume and a path", ordered(1, 9, lv("a", "A")), ordered(2, 10, otherPath), "of different volumes, vg/a and /dev/loop7", ""},

@@ -40,6 +40,8 @@ type link struct {
 	record  format.Record // that the cursor is within, if its base is compared; else empty
 	sum     *xxhash.Digest
 	reached []bool // the destination holds what the patch with that number leads to, so far
+	back    bool   // it's an undo patch
+	idle    bool   // and what comes before it is what it leads to, so far
 
 	samples   []format.Sample // the first may have been begun
 	sampleSum *xxhash.Digest
@@ -63,6 +65,7 @@ func newSweep(d *destination, c *chain) *sweep {
 			sampleSum: xxhash.New(),
 		}
 		l.sum = xxhash.NewWithSeed(l.check.seed)
+		l.back = f.Header().Kind == format.Undo
 		if i > 0 {
 			l.check.name = l.name
 		}
@@ -236,6 +239,7 @@ func (w *sweep) compareRecord(ctx context.Context, i int, l *link) error {
 		}
 		l.record = rest
 		l.sum.ResetWithSeed(l.check.seed)
+		l.idle = l.back
 		for j := range l.reached {
 			l.reached[j] = j >= i && !w.dest.isNew()
 		}
@@ -245,6 +249,7 @@ func (w *sweep) compareRecord(ctx context.Context, i int, l *link) error {
 		return err
 	}
 	l.sum.Write(before)
+	l.idle = l.idle && bytes.Equal(before, w.states[i+1]) // of a run that was broken off before it wrote this
 	ends := w.step.End() == l.record.End()
 	right := ends && l.sum.Sum64() == l.record.BaseHash
 	if !right {
@@ -254,7 +259,7 @@ func (w *sweep) compareRecord(ctx context.Context, i int, l *link) error {
 		}
 	}
 	if ends {
-		if !right && !slices.Contains(l.reached, true) {
+		if !right && !l.idle && !slices.Contains(l.reached, true) {
 			l.check.isWrong(l.record.Extent)
 		}
 		l.record = format.Record{}
@@ -312,7 +317,7 @@ func (w *sweep) compareSample(ctx context.Context, i int, l *link) error {
 func (w *sweep) result() error {
 	for _, l := range w.links {
 		if l.bad > 0 {
-			return &BaseError{Patch: l.check.name, Samples: l.bad, Of: l.of}
+			return &BaseError{Patch: l.check.name, Undo: l.back, Samples: l.bad, Of: l.of}
 		}
 		if err := l.check.result(); err != nil {
 			return err

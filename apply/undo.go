@@ -86,6 +86,9 @@ func undoHeader(patches []format.Header, d *destination, o Options) format.Heade
 	}
 	h.Host, _ = os.Hostname()                      // only told to people: unknown is fine
 	h.Source, _ = o.System.Describe(o.Destination) // the same
+	if s := last.State; s != nil {
+		h.Base.Snapshot = s.Snapshot
+	}
 	if b := first.Base; b != nil {
 		h.State = &format.State{Snapshot: b.Snapshot, SnapshotCreated: b.SnapshotCreated, Patch: b.Patch}
 	}

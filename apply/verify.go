@@ -14,6 +14,7 @@ type Verified struct {
 	Size   int64 // of the patch in bytes
 	NoEnd  bool  // it is an undo patch whose end was never written
 	Torn   int64 // bytes at the end of that which are not understood
+	ByBase bool  // that it follows the one before, only what it replaces tells
 }
 
 // Verify checks what Run would check of patches without a destination: each by
@@ -73,7 +74,7 @@ func Read(ctx context.Context, patch Patch, o Options, look func(*format.Segment
 
 // verified describes the patch once it has been read to its end.
 func (in *input) verified() Verified {
-	v := Verified{Name: in.name, Header: in.header, Totals: in.reader.Totals(), Size: in.size, NoEnd: in.told, Torn: in.unread}
+	v := Verified{Name: in.name, Header: in.header, Totals: in.reader.Totals(), Size: in.size, NoEnd: in.told, Torn: in.unread, ByBase: in.byHashes}
 	if in.at == nil {
 		v.Size = in.read.n
 	}

@@ -92,7 +92,7 @@ func run(ctx context.Context, inv *cli.Invocation) error {
 	}
 	report, err := apply.Run(ctx, patches, o)
 	conclude(inv, o, report)
-	return err
+	return input.WithLine(inv, []string{destination}, err)
 }
 
 func arguments(inv *cli.Invocation) (patches []string, destination string, err error) {
@@ -233,6 +233,8 @@ func goBack(e *apply.PartialError) string {
 func hint(err error) string {
 	var partial *apply.PartialError
 	var order *apply.OrderError
+	var alone *apply.AloneError
+	var base *apply.BaseError
 	var damaged *apply.DamagedUndoError
 	switch {
 	case errors.As(err, &damaged):
@@ -251,8 +253,8 @@ func hint(err error) string {
 			"if the source is as it was, the same lvmsync-dump with --start %d sends the rest only", partial.Through)
 	case errors.As(err, &partial):
 		return "mend the cause and apply the patch again from its beginning: that is always safe"
-	case errors.As(err, &order):
-		return input.OrderHint(order)
+	case errors.As(err, &order), errors.As(err, &alone):
+		return input.OrderHint(err)
 	case errors.Is(err, apply.ErrUndoExists):
 		return "choose another name, or keep this one safe elsewhere: it may be the only way back"
 	case errors.Is(err, apply.ErrInUse):
@@ -269,6 +271,9 @@ func hint(err error) string {
 		return "check the name; --create makes an image file of a full patch"
 	case errors.Is(err, apply.ErrNeedsFull):
 		return "apply a full patch first"
+	case errors.As(err, &base) && base.Undo:
+		return "apply the undo patches of later runs before it, the newest first; where a power cut tore a sector, " +
+			"--no-check-base writes over it, and drops the check of all others, too"
 	case errors.Is(err, apply.ErrWrongBase):
 		return "apply the patches in between first, or a full one; --no-check-base overrules this, and what comes of it is nobody's copy"
 	case errors.Is(err, unix.ENOSPC):

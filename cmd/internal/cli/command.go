@@ -102,6 +102,7 @@ func (c *Command) run(ctx context.Context, inv *Invocation, args []string) error
 		_, err := fmt.Fprintln(inv.out, inv.name, Version)
 		return err
 	}
+	inv.command, inv.options = c.Name, line.options
 	args = slices.Concat([]string{c.Name}, line.options, []string{"--"}, line.arguments)
 	return app.Run(args)
 }

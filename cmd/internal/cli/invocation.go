@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -25,6 +26,8 @@ type Invocation struct {
 	start   time.Time
 	closing string
 	summary any
+	command string   // with its subcommand
+	options []string // as they were given
 
 	mu       sync.Mutex // for what follows, and for writing to standard error
 	bar      *Bar
@@ -38,6 +41,26 @@ func newInvocation(ctx context.Context, name string, std Streams) *Invocation {
 func (inv *Invocation) begin(cc *cli.Context) {
 	inv.Context = cc
 	inv.quiet, inv.verbose, inv.json = cc.Bool("quiet"), cc.Bool("verbose"), cc.Bool("json")
+}
+
+// Line is the command line as it was given but for its arguments, and without the options
+// named in less: to be printed and pasted.
+func (inv *Invocation) Line(arguments []string, less ...string) string {
+	words := []string{inv.command}
+	for _, option := range inv.options {
+		name, value, hasValue := strings.Cut(option, "=")
+		if slices.Contains(less, strings.TrimLeft(name, "-")) {
+			continue
+		}
+		if hasValue {
+			name += "=" + ShellWord(value)
+		}
+		words = append(words, name)
+	}
+	for _, name := range arguments {
+		words = append(words, ShellName(name))
+	}
+	return strings.Join(words, " ")
 }
 
 // Std returns the process's standard files.

@@ -1,25 +1,63 @@
 package input
 
 import (
+	"errors"
 	"strings"
 
 	"lvmsync/apply"
 	"lvmsync/cmd/internal/cli"
 )
 
-// OrderHint says what to do about patches that do not follow one another. An order is
-// proposed only if nothing speaks against it.
-func OrderHint(e *apply.OrderError) string {
+// WithLine lets [OrderHint] propose whole command lines for an error about the order of
+// patches; destination is what stands behind those, if anything does.
+func WithLine(inv *cli.Invocation, destination []string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return &lineError{err, func(patches []string, less ...string) string {
+		return inv.Line(append(append([]string(nil), patches...), destination...), less...)
+	}}
+}
+
+type lineError struct {
+	error
+	line func(patches []string, less ...string) string
+}
+
+func (e *lineError) Unwrap() error { return e.error }
+
+// lineOf is a command line with those patches; no more than their names if none is known.
+func lineOf(err error, patches []string, less ...string) string {
+	var line *lineError
+	if errors.As(err, &line) {
+		return line.line(patches, less...)
+	}
+	var names []string
+	for _, name := range patches {
+		names = append(names, cli.ShellName(name))
+	}
+	return strings.Join(names, " ")
+}
+
+// OrderHint says what to do about patches that do not follow one another, if that is what
+// err is about. An order is proposed only if nothing speaks against it.
+func OrderHint(err error) string {
+	var alone *apply.AloneError
+	var order *apply.OrderError
 	switch {
-	case len(e.Fits) > 0:
-		var names []string
-		for _, name := range e.Fits {
-			names = append(names, cli.ShellName(name))
+	case errors.As(err, &alone):
+		var lines []string
+		for _, name := range alone.OneByOne {
+			lines = append(lines, lineOf(err, []string{name}, "undo")) // each would need a file of its own
 		}
-		return "they would fit in this order: " + strings.Join(names, " ")
-	case e.Clock:
+		return "one by one they can be used, in this order: " + strings.Join(lines, " && ")
+	case !errors.As(err, &order):
+		return ""
+	case len(order.Fits) > 0:
+		return "they would fit in this order: " + lineOf(err, order.Fits)
+	case order.Clock:
 		return "add the patches that are missing, the oldest first; " +
 			"if you know better than the clock that none is, --trust-order takes them as they are and checks all else"
 	}
-	return "add the patches that are missing, the oldest first"
+	return "add the patches that are missing, the oldest first; of undo patches the newest first"
 }

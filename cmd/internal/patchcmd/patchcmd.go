@@ -50,12 +50,13 @@ func status(err error) int {
 // hint says what to do about an error of a subcommand.
 func hint(err error) string {
 	var order *apply.OrderError
+	var alone *apply.AloneError
 	var damaged *apply.DamagedUndoError
 	switch {
 	case errors.As(err, &damaged):
 		return "use a good copy of it; lvmsync-apply --force takes back what is whole of it, and says how much is missing"
-	case errors.As(err, &order):
-		return input.OrderHint(order)
+	case errors.As(err, &order), errors.As(err, &alone):
+		return input.OrderHint(err)
 	case errors.Is(err, apply.ErrWrongBase):
 		return "a patch between them is missing, or one of them is of another volume"
 	}

@@ -60,7 +60,7 @@ func verify(ctx context.Context, inv *cli.Invocation) error {
 		err = about(names[0], err)
 	}
 	if err != nil {
-		return err
+		return input.WithLine(inv, nil, err)
 	}
 	s := summarise(verified)
 	inv.Close(closingLine(inv, verified, s), s)
@@ -99,18 +99,22 @@ func summarise(verified []apply.Verified) summary {
 }
 
 func closingLine(inv *cli.Invocation, verified []apply.Verified, s summary) string {
-	size := int64(0)
+	size, order := int64(0), "in order"
 	for _, v := range verified {
-		size += v.Size
+		size += v.Size - v.Torn
+		if v.ByBase {
+			order = "in order as far as their names tell"
+		}
 	}
 	took := fmt.Sprintf("; %s verified in %s", cli.Bytes(size), cli.Seconds(inv.Elapsed()))
 	switch v := verified[0]; {
 	case len(verified) == 1 && v.NoEnd:
-		return shown(v.Name) + ": right as far as it goes" + took
+		return fmt.Sprintf("%s: right as far as it goes, but its end is missing; %d of %d bytes verified in %s",
+			shown(v.Name), size, v.Size, cli.Seconds(inv.Elapsed()))
 	case len(verified) == 1:
 		return fmt.Sprintf("%s: a whole %s patch%s", shown(v.Name), v.Header.Kind, took)
 	case s.BasesChecked:
 		return fmt.Sprintf("%d patches: whole, and each is made for what those before it leave%s", len(verified), took)
 	}
-	return fmt.Sprintf("%d patches: whole and in order%s; what they replace can only be checked behind a full patch", len(verified), took)
+	return fmt.Sprintf("%d patches: whole and %s%s; what they replace can only be checked behind a full patch", len(verified), order, took)
 }
