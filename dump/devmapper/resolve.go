@@ -43,7 +43,7 @@ func Resolve(ctx context.Context, name string) (string, error) {
 	case !missed:
 		return "", err
 	}
-	if !short && !strings.HasPrefix(name, roots.Dev+"/") {
+	if !short && !mayBeVolume(name) {
 		return "", notFound(name)
 	}
 	return missing(ctx, name)
@@ -56,6 +56,13 @@ func isVolumeName(name string) bool {
 		ok = ok && part != "" && part != "." && part != ".." && !strings.Contains(part, "/")
 	}
 	return ok
+}
+
+// mayBeVolume tells whether LVM may have a volume of that name, if there is no device:
+// /dev/vg/lv or /dev/mapper/vg-lv. Of a disk, a partition or a loop device it knows nothing.
+func mayBeVolume(name string) bool {
+	rest, ok := strings.CutPrefix(name, roots.Dev+"/")
+	return ok && isVolumeName(rest)
 }
 
 // missing asks LVM why there was no device of that name. That takes a while, in which another program may have given it one.

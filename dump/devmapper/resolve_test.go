@@ -201,3 +201,16 @@ func TestResolveInner(t *testing.T) {
 		checkError(t, err, name+" is a volume group: name a volume in it")
 	}
 }
+
+// LVM is asked about what may be a volume of its own, not about disks, partitions and loop
+// devices that are missing.
+func TestMayBeVolume(t *testing.T) {
+	for name, want := range map[string]bool{
+		"/dev/vg/lv": true, "/dev/mapper/vg-lv": true, "/dev/loop0p1": false, "/dev/sdb": false,
+		"/dev/disk/by-id/x": false, "/srv/vg/lv": false,
+	} {
+		if got := mayBeVolume(name); got != want {
+			t.Errorf("%s: %t", name, got)
+		}
+	}
+}

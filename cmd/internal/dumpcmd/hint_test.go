@@ -29,6 +29,8 @@ func TestHints(t *testing.T) {
 		"no origin":        {thin.ErrNoOrigin, "name a snapshot"},
 		"held":             {thin.ErrHeld, "wait for the other program"},
 		"not thin":         {thin.ErrNotThin, "with --to, both must be thin"},
+		"no such device":   {devmapper.ErrNotFound, "check the name: a logical volume is"},
+		"no such volume":   {fmt.Errorf("%w (%w)", devmapper.ErrNotFound, devmapper.ErrNoTool), "check the name; of a logical volume"},
 		"no dmsetup":       {devmapper.ErrNoTool, "install the package"},
 		"anything else":    {errors.New("x"), ""},
 	} {

@@ -211,6 +211,10 @@ func sourceHint(err error) string {
 		return "wait for the other program, or free what it left behind as told"
 	case errors.Is(err, thin.ErrNotThin):
 		return "with --to, both must be thin volumes of one pool, or thick snapshots of one origin"
+	case errors.Is(err, devmapper.ErrNotFound) && errors.Is(err, devmapper.ErrNoTool):
+		return "check the name; of a logical volume without a device only lvs could tell: install the package lvm2"
+	case errors.Is(err, devmapper.ErrNotFound):
+		return "check the name: a logical volume is vg/lv or /dev/vg/lv; \"lsblk\" and \"lvs\" list what there is"
 	case errors.Is(err, devmapper.ErrNoTool):
 		return "install the package that has it: dmsetup, lvm2"
 	}
