@@ -3,8 +3,9 @@
 // Nothing is written that has not been checked: a patch that can be read twice
 // is verified whole before the first write, one from a pipe segment by segment,
 // unless it is spooled first; and the destination must hold the base, as far as
-// the patch tells what that is. Applying a patch again is always safe, for it
-// says what the destination shall hold, not what to do with what is there.
+// the patch tells what that is. A run can be repeated as long as nothing else has
+// been written there since, for a patch says what the destination shall hold, not
+// what to do with what is there.
 package apply
 
 import (
@@ -123,7 +124,11 @@ func Run(ctx context.Context, patches []Patch, o Options) (report Report, err er
 	defer dest.close(o)
 	report.DestinationSize = dest.size
 	if o.NoCheckBase && in.checkable() {
-		o.Warn("not checked: whether " + o.Destination + " holds what is to be replaced")
+		unchecked := "not checked: whether " + o.Destination + " holds what is to be replaced"
+		if len(patches) > 1 {
+			unchecked += ", nor whether the patches follow one another"
+		}
+		o.Warn(unchecked)
 	}
 	o.Started(in.headers())
 	undo, err := createUndo(in.headers(), dest, o)

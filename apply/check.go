@@ -58,8 +58,9 @@ func checkUsers(path string, claimed bool, o Options) error {
 
 // checkSource refuses to write to the device that the patch was read from, or
 // to its snapshot, whatever its name is now. With force a full patch may go back
-// to where it came from: that is how a backup is restored.
-func checkSource(path string, h format.Header, o Options) error {
+// to where it came from: that is how a backup is restored. It is not offered to
+// one of several patches, for the deltas behind it can't.
+func checkSource(path string, h format.Header, several bool, o Options) error {
 	if h.Kind == format.Undo {
 		return nil // it was made from the destination
 	}
@@ -70,13 +71,13 @@ func checkSource(path string, h format.Header, o Options) error {
 	if !sameSource(h, dst) {
 		return nil
 	}
-	return refuseSource(path, h, o)
+	return refuseSource(path, h, several, o)
 }
 
 // checkStack refuses a destination of which a part is the device that the patch was
 // read from, as the disk of a volume is. Whoever uses it has been found before that:
 // only one of the two can be overruled for a delta, but the other one says more.
-func checkStack(path string, h format.Header, o Options) error {
+func checkStack(path string, h format.Header, several bool, o Options) error {
 	if h.Kind == format.Undo {
 		return nil
 	}
@@ -100,13 +101,16 @@ func checkStack(path string, h format.Header, o Options) error {
 	if !shared {
 		return nil
 	}
-	return refuseSource(path, h, o)
+	return refuseSource(path, h, several, o)
 }
 
-func refuseSource(path string, h format.Header, o Options) error {
+func refuseSource(path string, h format.Header, several bool, o Options) error {
 	if o.Force && h.Kind == format.Full {
 		o.Warn(fmt.Sprintf("forced: %s is where the patch came from", path))
 		return nil
+	}
+	if h.Kind == format.Full && !several {
+		return fmt.Errorf("%w: %s", ErrRestore, path)
 	}
 	return fmt.Errorf("%w: %s", ErrOwnSource, path)
 }

@@ -201,26 +201,3 @@ func stepped(a, b format.Header) string {
 	}
 	return ""
 }
-
-// outOfDate says that one moment is after another.
-func outOfDate(reached, last moment) string {
-	if last.snapshot != "" {
-		return "it leads to a snapshot that is older than where the one before leads"
-	}
-	return "it is older, made " + clock(last.at) + " and not after " + clock(reached.at)
-}
-
-// indistinct says why the order of two moments is not known.
-func indistinct(x, y moment) string {
-	if !x.dated() || !y.dated() {
-		return "when they were made is not known"
-	}
-	return "both were made within the second of " + clock(x.at)
-}
-
-func clock(t time.Time) string {
-	if t.IsZero() {
-		return "nobody knows when"
-	}
-	return t.Local().Format("2006-01-02 15:04:05")
-}

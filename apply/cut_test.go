@@ -154,3 +154,19 @@ func TestReadError(t *testing.T) {
 type failing struct{ r failingReader }
 
 func (f failing) Read(b []byte) (int, error) { return f.r.Read(b) }
+
+// The rest of a patch is proposed only if there is one: not when all of the volume has been
+// written, and just the end of the patch is missing.
+func TestNothingToResume(t *testing.T) {
+	for size, rest := range map[int64]bool{mib: false, 2 * mib: true} {
+		v := newVolume(format.Full, size, []format.Extent{data(0, mib/2)}, []format.Extent{data(mib/2, mib/2)})
+		if rest {
+			v.segments = append(v.segments, []piece{{Extent: zero(mib, mib)}})
+		}
+		b, ends := v.patch(t)
+		r := newRun(image(t, t.TempDir(), garbage(size))).do(t.Context(), pipe(b[:ends[1]]))
+		if p := r.wantPartial(t); p.Resumable != rest || p.Through != mib {
+			t.Errorf("%+v", p)
+		}
+	}
+}

@@ -57,14 +57,14 @@ func openDestination(patches []format.Header, o Options) (*destination, error) {
 		return nil, fmt.Errorf("%s is neither a block device nor a regular file", d.path)
 	}
 	for _, h := range patches {
-		if err := checkSource(d.path, h, o); err != nil {
+		if err := checkSource(d.path, h, len(patches) > 1, o); err != nil {
 			return nil, err
 		}
 	}
 	err = d.open(o)
 	for _, h := range patches {
 		if err == nil {
-			err = checkStack(d.path, h, o)
+			err = checkStack(d.path, h, len(patches) > 1, o)
 		}
 	}
 	if err == nil {

@@ -23,6 +23,9 @@ var (
 	// ErrOwnSource means that the destination is where the patch came from.
 	// Nothing was written.
 	ErrOwnSource = errors.New("the destination is the source of the patch")
+	// ErrRestore means the same of a full patch, which may go back to where it came from if
+	// that is forced.
+	ErrRestore = fmt.Errorf("%w", ErrOwnSource)
 	// ErrIsPatch means that the destination is a patch or a signature. Nothing was
 	// written.
 	ErrIsPatch = errors.New("not a volume: was the destination forgotten?")
@@ -41,7 +44,7 @@ type PartialError struct {
 	Through     int64  // extents before this offset in the volume were written
 	Durable     bool   // and have reached the device
 	Undo        string // file with an undo patch of them; empty: there is none
-	Resumable   bool   // the rest is what the same dump gives from Through on: it was one patch, no undo patch
+	Resumable   bool   // the rest is what the same dump gives from Through on: it was one patch, no undo patch, and there is a rest
 	Err         error  // why it went no further
 }
 

@@ -197,6 +197,6 @@ func inUse(starts string, snapshot, dumped moment) verdict {
 	if !snapshot.dated() || !dumped.dated() {
 		return doubtful("whether a patch between them is missing can't be told")
 	}
-	return doubtful(fmt.Sprintf("%s, made %s: if the volume was in use between %s and then, something is missing",
-		starts, clock(snapshot.at), clock(dumped.at)))
+	made, before := toldApart(snapshot.at, dumped.at)
+	return doubtful(fmt.Sprintf("%s, made %s: if the volume was in use between %s and then, something is missing", starts, made, before))
 }

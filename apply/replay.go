@@ -33,6 +33,7 @@ type replay struct {
 	lost      *lostCount
 	accept    bool      // what is lost
 	resumable bool      // see PartialError
+	size      int64     // of the volume, in bytes
 	undo      *undo     // nil: not wanted
 	readBack  *readBack // nil: not wanted
 	old       [2][]byte // where looks read
@@ -68,6 +69,7 @@ func newReplay(c *chain, s segments, d *destination, u *undo, o Options) *replay
 		lost:      &lostCount{size: d.size},
 		accept:    o.AcceptLost,
 		resumable: len(c.patches) == 1 && c.patches[0].header.Kind != format.Undo,
+		size:      c.last().header.VolumeSize,
 		dryRun:    o.DryRun,
 		progress:  o.Progress,
 		compare:   u != nil || c.exact() && c.patches[0].header.Kind != format.Full,
@@ -120,7 +122,7 @@ func (p *replay) run(ctx context.Context) error {
 	if !p.dest.touched {
 		return err
 	}
-	partial := &PartialError{Destination: p.dest.path, Through: p.through, Resumable: p.resumable, Err: err}
+	partial := &PartialError{Destination: p.dest.path, Through: p.through, Resumable: p.resumable && p.through < p.size, Err: err}
 	if p.undo != nil {
 		partial.Undo = p.undo.path
 	}

@@ -40,16 +40,19 @@ type damage struct {
 }
 
 // A DamagedUndoError means that an undo patch is damaged where a crash can't have torn
-// it: what it doesn't hold any more would not be taken back.
+// it, or though it has its end: what it doesn't hold any more would not be taken back.
 type DamagedUndoError struct {
 	From   int64  // where the damage is, in bytes
 	Left   int64  // bytes from there to the end
-	Reason string // why a crash can't be the cause
+	Reason string // why a crash can't be the cause; empty: it has its end
 	Err    error  // what is wrong there
 }
 
 // Error says so.
 func (e *DamagedUndoError) Error() string {
+	if e.Reason == "" {
+		return e.Err.Error()
+	}
 	return fmt.Sprintf("%v; a crash can't have left it so: of the %d bytes from byte %d on, %s", e.Err, e.Left, e.From, e.Reason)
 }
 
@@ -98,7 +101,7 @@ func (in *input) tellTorn() {
 	}
 	in.told = true
 	in.unread = in.size - in.from
-	in.warn(fmt.Sprintf("%s has no end, as is left behind by a crash, and takes back as much as it holds: %v; %d bytes at its end are not understood",
+	in.warn(fmt.Sprintf("%s has no end, as if the run that wrote it had been broken off: %v; %d bytes at its end are not understood",
 		in.name, in.why, in.unread))
 }
 
@@ -108,7 +111,7 @@ func (in *input) tellTorn() {
 func (in *input) isDamaged() error {
 	left := in.size - in.from
 	if format.HasTrailer(in.at, in.size) {
-		return in.why // it isn't unfinished
+		return in.damaged("") // it isn't unfinished
 	}
 	if left > maxUndoTail {
 		return in.damaged(fmt.Sprintf("no more than the last %d can be torn", maxUndoTail))
