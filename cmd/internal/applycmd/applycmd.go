@@ -29,7 +29,8 @@ func command() *cli.Command {
 		Description: "Without PATCH, or with -, the patch is read from standard input. A patch in a file\n" +
 			"is verified whole before the first write; one from a pipe segment by segment.\n" +
 			"Several patches must follow one another, the oldest first: nothing is written\n" +
-			"unless they do. To apply a patch again is always safe.\n\n" +
+			"unless they do. A run that was broken off, or has ended, may be repeated as long as\n" +
+			"nothing else has been written to DESTINATION since.\n\n" +
 			"Exit status: 0 done and durable; 1 failed, 4 bad patch, 5 wrong base: the\n" +
 			"destination is as it was; 2 wrong usage; 3 failed, the destination is part-way.",
 		Flags: []ucli.Flag{
@@ -61,7 +62,7 @@ func run(ctx context.Context, inv *cli.Invocation) error {
 		if err != nil {
 			return err
 		}
-		patches = append(patches, apply.Patch{Name: name, Reader: in})
+		patches = append(patches, apply.Patch{Name: input.Shown(name), Reader: in})
 	}
 	bar, total := inv.NewBar(), int64(-1)
 	o := apply.Options{
@@ -92,7 +93,7 @@ func run(ctx context.Context, inv *cli.Invocation) error {
 	}
 	report, err := apply.Run(ctx, patches, o)
 	conclude(inv, o, report)
-	return input.WithLine(inv, []string{destination}, err)
+	return input.WithLine(inv, []string{destination}, about(inv, names, destination, err))
 }
 
 func arguments(inv *cli.Invocation) (patches []string, destination string, err error) {
@@ -236,9 +237,13 @@ func hint(err error) string {
 	var alone *apply.AloneError
 	var base *apply.BaseError
 	var damaged *apply.DamagedUndoError
+	var volume *volumeError
 	switch {
 	case errors.As(err, &damaged):
-		return "use a good copy of it; --force takes back what is whole of it, and says how much is missing"
+		return "use a good copy of it; --force, with it alone, takes back what is whole of it, and says how much is missing " +
+			"(a destination in use is overruled as well, and named)"
+	case errors.As(err, &volume):
+		return volume.hint()
 	case errors.As(err, &partial) && errors.Is(err, apply.ErrWrongBase):
 		return "the patch is not for this destination: apply a full patch, or the undo patch if there is one; " +
 			"with --spool all of it is checked before the first write"
@@ -247,20 +252,23 @@ func hint(err error) string {
 	case errors.Is(err, apply.ErrLost):
 		return acceptLost
 	case errors.As(err, &partial) && partial.Undo != "":
-		return "mend the cause and apply again from the beginning, which is always safe, or " + goBack(partial)
+		return "mend the cause and apply again from the beginning, before anything else is written there, or " + goBack(partial)
 	case errors.As(err, &partial) && partial.Durable && partial.Resumable && partial.Through > 0:
-		return fmt.Sprintf("mend the cause and apply the patch again from its beginning, which is always safe; "+
+		return fmt.Sprintf("mend the cause and apply the patch again from its beginning, before anything else is written there; "+
 			"if the source is as it was, the same lvmsync-dump with --start %d sends the rest only", partial.Through)
 	case errors.As(err, &partial):
-		return "mend the cause and apply the patch again from its beginning: that is always safe"
+		return "mend the cause and apply again from the beginning, before anything else is written there"
 	case errors.As(err, &order), errors.As(err, &alone):
 		return input.OrderHint(err)
 	case errors.Is(err, apply.ErrUndoExists):
 		return "choose another name, or keep this one safe elsewhere: it may be the only way back"
 	case errors.Is(err, apply.ErrInUse):
 		return "check the destination's name, and end what uses it"
-	case errors.Is(err, apply.ErrOwnSource):
+	case errors.Is(err, apply.ErrRestore):
 		return "check the destination's name; to restore a full patch where it came from use --force"
+	case errors.Is(err, apply.ErrOwnSource):
+		return "check the destination's name: only a full patch by itself is ever restored to where it came from; " +
+			"what takes a volume back is made by lvmsync-dump --reverse"
 	case errors.Is(err, apply.ErrTooSmall):
 		return "check the destination's name, or make it larger: lvextend, truncate"
 	case errors.Is(err, apply.ErrIsPatch):

@@ -24,13 +24,18 @@ var hints = map[string]struct {
 	"lost":                   {apply.ErrLost, "make the patch again"},
 	"part-way, with undo":    {&apply.PartialError{Err: unix.EIO, Undo: "u", Destination: "d"}, "mend the cause and apply again"},
 	"part-way, resumable":    {&apply.PartialError{Err: unix.EIO, Durable: true, Resumable: true, Through: 512}, "mend the cause and apply the patch again"},
-	"part-way":               {&apply.PartialError{Err: unix.EIO}, "mend the cause and apply the patch again"},
+	"part-way":               {&apply.PartialError{Err: unix.EIO}, "mend the cause and apply again"},
 	"wrong order":            {&apply.OrderError{Reason: "x", Fits: []string{"a", "b"}}, "they would fit in this order: a b"},
 	"wrong order by clock":   {&apply.OrderError{Reason: "x", Clock: true}, "add the patches that are missing"},
 	"a patch is missing":     {&apply.OrderError{Reason: "x"}, "add the patches that are missing, the oldest first"},
 	"undo patch is there":    {apply.ErrUndoExists, "choose another name"},
 	"in use":                 {apply.ErrInUse, "check the destination's name"},
-	"own source":             {apply.ErrOwnSource, "check the destination's name"},
+	"own source":             {apply.ErrRestore, "check the destination's name; to restore"},
+	"a delta's source":       {apply.ErrOwnSource, "check the destination's name: only a full patch by itself"},
+	"damaged undo patch":     {&apply.DamagedUndoError{Err: format.ErrCorrupt}, "use a good copy of it; --force, with it alone, takes back what is whole"},
+	"wrong base of an undo":  {&apply.BaseError{Undo: true}, "apply the undo patches of later runs before it"},
+	"one by one":             {&apply.AloneError{OneByOne: []string{"a", "-b"}, Err: format.ErrTruncated}, "one by one they can be used, in this order: a && ./-b"},
+	"volume as LVM names it": {&volumeError{apply.ErrMissing, "/dev/no such/lv"}, "as a destination a logical volume is named by its device, which would be '/dev/no such/lv', but is not there"},
 	"too small":              {apply.ErrTooSmall, "check the destination's name"},
 	"a patch as destination": {apply.ErrIsPatch, "name the device or image file to write to behind the patches"},
 	"not raw":                {apply.ErrNotRaw, "name a device, or a raw image"},
@@ -52,7 +57,7 @@ var hints = map[string]struct {
 func TestHints(t *testing.T) {
 	overrule := regexp.MustCompile(`--(force|allow-smaller|no-check-base|accept-lost-sectors|trust-order)`)
 	may := map[string]string{
-		"--force":               "own source",
+		"--force":               "own source|damaged undo patch",
 		"--no-check-base":       "wrong base",
 		"--accept-lost-sectors": "lost",
 		"--trust-order":         "wrong order by clock",
@@ -64,7 +69,7 @@ func TestHints(t *testing.T) {
 				t.Errorf("%q, want %q", got, tt.hint)
 			}
 			for _, option := range overrule.FindAllString(got, -1) {
-				if may[option] == "" || !strings.HasPrefix(name, may[option]) {
+				if may[option] == "" || !regexp.MustCompile("^("+may[option]+")").MatchString(name) {
 					t.Errorf("proposes %s: %q", option, got)
 				}
 			}

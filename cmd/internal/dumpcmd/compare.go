@@ -58,7 +58,7 @@ func openSignature(ctx context.Context, inv *cli.Invocation, name string) (in io
 	}
 	st, err := f.Stat()
 	if err != nil {
-		return nil, nil, fmt.Errorf("read the signature %s: %w", name, err)
+		return nil, nil, fmt.Errorf("read the signature %s: %w", input.Shown(name), err)
 	}
 	if !st.Mode().IsRegular() {
 		return input.Reader(ctx, f), nil, nil
@@ -71,7 +71,7 @@ func openSignature(ctx context.Context, inv *cli.Invocation, name string) (in io
 		_, err = f.Seek(begin, io.SeekStart)
 	}
 	if err != nil {
-		return nil, nil, fmt.Errorf("%s: %w", name, err)
+		return nil, nil, fmt.Errorf("%s: %w", input.Shown(name), err)
 	}
 	return f, []string{f.Name()}, nil
 }

@@ -19,12 +19,31 @@ import (
 // Names are the patches that the arguments name: standard input if there are none.
 func Names(args []string) ([]string, error) {
 	if len(args) == 0 {
-		return []string{"-"}, nil
+		return []string{Stdin}, nil
 	}
-	if len(args) > 1 && slices.Contains(args, "-") {
+	if len(args) > 1 && slices.Contains(args, Stdin) {
 		return nil, cli.Usagef("of several patches none can come from standard input")
 	}
 	return args, nil
+}
+
+// Stdin is how standard input is named on a command line.
+const Stdin = "-"
+
+// Shown is the name of a patch for people.
+func Shown(name string) string {
+	if name == Stdin {
+		return "standard input"
+	}
+	return name
+}
+
+// About says which patch an error is about, which is clear if it came from a pipe.
+func About(name string, err error) error {
+	if err == nil || name == Stdin {
+		return err
+	}
+	return fmt.Errorf("%s: %w", name, err)
 }
 
 // Open opens a patch, or what else is read like one; - is standard input.
@@ -33,7 +52,7 @@ func Names(args []string) ([]string, error) {
 // ever; the end of ctx ends that.
 func Open(ctx context.Context, inv *cli.Invocation, what, name string) (*os.File, error) {
 	f := inv.Std().In
-	if name != "-" {
+	if name != Stdin {
 		var err error
 		if f, err = open(ctx, name); err != nil {
 			return nil, fmt.Errorf("read the %s %s: %w", what, name, cause(err))
@@ -43,10 +62,10 @@ func Open(ctx context.Context, inv *cli.Invocation, what, name string) (*os.File
 	}
 	st, err := f.Stat()
 	if err != nil {
-		return nil, fmt.Errorf("read the %s %s: %w", what, name, cause(err))
+		return nil, fmt.Errorf("read the %s %s: %w", what, Shown(name), cause(err))
 	}
 	if st.IsDir() {
-		return nil, fmt.Errorf("read the %s %s: it is a folder", what, name)
+		return nil, fmt.Errorf("read the %s %s: it is a folder", what, Shown(name))
 	}
 	return f, nil
 }

@@ -25,7 +25,7 @@ func infoCommand() *cli.Command {
 			"from standard input. The map shows the volume from its beginning to its end, darker where\n" +
 			"more of it changes; of a full patch, where more of it is not zeros. With --json all\n" +
 			"of it is one JSON object on standard output.\n\n" +
-			exitStatuses,
+			exitStatusesOfPatch,
 		Flags: []ucli.Flag{
 			&ucli.IntFlag{Name: "width", Usage: "make the map `COLUMNS` wide", DefaultText: fmt.Sprintf("as the terminal, or %d", defaultWidth)},
 		},
@@ -57,10 +57,11 @@ func info(ctx context.Context, inv *cli.Invocation) error {
 	if err != nil {
 		return err
 	}
-	p, err := readInfo(ctx, inv, apply.Patch{Name: name, Reader: input.Reader(ctx, f)})
+	p, err := readInfo(ctx, inv, apply.Patch{Name: input.Shown(name), Reader: input.Reader(ctx, f)})
 	if err != nil {
-		return about(name, err)
+		return input.About(name, err)
 	}
+	p.Name = name
 	text := []byte(p.text())
 	if inv.Bool("json") {
 		if text, err = cli.JSON(p.object()); err != nil {

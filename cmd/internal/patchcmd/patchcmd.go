@@ -4,7 +4,6 @@ package patchcmd
 import (
 	"cmp"
 	"errors"
-	"fmt"
 
 	"lvmsync/apply"
 	"lvmsync/cmd/internal/cli"
@@ -24,7 +23,8 @@ func command() *cli.Command {
 		UsageText: "lvmsync-patch SUBCOMMAND [options] ARGUMENT...\n" +
 			"lvmsync-patch help SUBCOMMAND",
 		Description: "Nothing is written but what was asked for.\n\n" +
-			exitStatuses,
+			exitStatuses + "; 4 a patch is not one, truncated or\n" +
+			"corrupt; 5 patches do not follow one another (verify).",
 		Commands: []*cli.Command{
 			infoCommand(),
 			verifyCommand(),
@@ -33,8 +33,11 @@ func command() *cli.Command {
 	}
 }
 
-const exitStatuses = "Exit status: 0 done; 1 failed; 2 wrong usage; 4 a patch is not one, truncated or\n" +
-	"corrupt; 5 patches do not follow one another."
+const (
+	exitStatuses        = "Exit status: 0 done; 1 failed; 2 wrong usage"
+	exitStatusesOfPatch = exitStatuses + "; 4 the patch is not one, truncated or\ncorrupt."
+	exitStatusesOfChain = exitStatuses + "; 4 a patch is not one, truncated or\ncorrupt; 5 patches do not follow one another."
+)
 
 // status is the exit status for an error of a subcommand.
 func status(err error) int {
@@ -54,29 +57,13 @@ func hint(err error) string {
 	var damaged *apply.DamagedUndoError
 	switch {
 	case errors.As(err, &damaged):
-		return "use a good copy of it; lvmsync-apply --force takes back what is whole of it, and says how much is missing"
+		return "use a good copy of it; lvmsync-apply --force, with it alone, takes back what is whole of it, and says how much is missing"
 	case errors.As(err, &order), errors.As(err, &alone):
 		return input.OrderHint(err)
 	case errors.Is(err, apply.ErrWrongBase):
 		return "a patch between them is missing, or one of them is of another volume"
 	}
 	return cmp.Or(output.Hint(err), input.Hint(err))
-}
-
-// about says which patch an error is about, which is clear if it came from a pipe.
-func about(name string, err error) error {
-	if err == nil || name == "-" {
-		return err
-	}
-	return fmt.Errorf("%s: %w", name, err)
-}
-
-// shown is the name of a patch for people.
-func shown(name string) string {
-	if name == "-" {
-		return "standard input"
-	}
-	return name
 }
 
 // planned is how many bytes of extents the patches hold, for a progress bar; -1 if

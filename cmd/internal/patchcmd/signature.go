@@ -23,7 +23,7 @@ func signatureCommand() *cli.Command {
 		UsageText: "lvmsync-patch signature [options] DEVICE",
 		Description: "DEVICE, or an image file, is read; the signature goes to standard output unless -o is\n" +
 			"given. Where a newer version of the volume is, lvmsync-dump --signature makes the patch\n" +
-			"that leads to it.\n\n" + exitStatuses,
+			"that leads to it.\n\n" + exitStatuses + ".",
 		Flags: []ucli.Flag{
 			&ucli.StringFlag{Name: "block-size", Value: "4k", Usage: "hash blocks of `SIZE` bytes: a power of two from 512 to 1M"},
 			output.Flag("signature"),

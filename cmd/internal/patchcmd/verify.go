@@ -21,7 +21,7 @@ func verifyCommand() *cli.Command {
 			"one another, the oldest first. If the first one is full, it is also checked that\n" +
 			"each of the others is made for what those before it leave: that lvmsync-apply\n" +
 			"--create would take them. Without PATCH, or with -, one is read from standard input.\n\n" +
-			exitStatuses,
+			exitStatusesOfChain,
 		Flags: []ucli.Flag{
 			&ucli.BoolFlag{Name: "trust-order", Usage: "take patches in the order given where only clocks speak against it", DisableDefaultText: true},
 		},
@@ -42,7 +42,7 @@ func verify(ctx context.Context, inv *cli.Invocation) error {
 		if err != nil {
 			return err
 		}
-		patches = append(patches, apply.Patch{Name: name, Reader: input.Reader(ctx, f)})
+		patches = append(patches, apply.Patch{Name: input.Shown(name), Reader: input.Reader(ctx, f)})
 	}
 	bar, total := inv.NewBar(), int64(-1)
 	verified, err := apply.Verify(ctx, patches, apply.Options{
@@ -51,16 +51,19 @@ func verify(ctx context.Context, inv *cli.Invocation) error {
 		Started: func(headers []format.Header) {
 			total = planned(headers)
 			for i, h := range headers {
-				inv.Note("%s: %s", shown(names[i]), input.Describe(h))
+				inv.Note("%s: %s", input.Shown(names[i]), input.Describe(h))
 			}
 		},
 		Progress: func(stage apply.Stage, done int64) { bar.Set(string(stage), done, total) },
 	})
 	if len(names) == 1 {
-		err = about(names[0], err)
+		err = input.About(names[0], err)
 	}
 	if err != nil {
 		return input.WithLine(inv, nil, err)
+	}
+	for i, name := range names {
+		verified[i].Name = name
 	}
 	s := summarise(verified)
 	inv.Close(closingLine(inv, verified, s), s)
@@ -110,9 +113,9 @@ func closingLine(inv *cli.Invocation, verified []apply.Verified, s summary) stri
 	switch v := verified[0]; {
 	case len(verified) == 1 && v.NoEnd:
 		return fmt.Sprintf("%s: right as far as it goes, but its end is missing; %d of %d bytes verified in %s",
-			shown(v.Name), size, v.Size, cli.Seconds(inv.Elapsed()))
+			input.Shown(v.Name), size, v.Size, cli.Seconds(inv.Elapsed()))
 	case len(verified) == 1:
-		return fmt.Sprintf("%s: a whole %s patch%s", shown(v.Name), v.Header.Kind, took)
+		return fmt.Sprintf("%s: a whole %s patch%s", input.Shown(v.Name), v.Header.Kind, took)
 	case s.BasesChecked:
 		return fmt.Sprintf("%d patches: whole, and each is made for what those before it leave%s", len(verified), took)
 	}

@@ -1,0 +1,67 @@
+package applycmd
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"regexp"
+
+	"lvmsync/apply"
+	"lvmsync/cmd/internal/cli"
+	"lvmsync/cmd/internal/input"
+	"lvmsync/format"
+	"lvmsync/format/container"
+)
+
+// about says of an error which patch it is about, and what the command line looks like that
+// led to it.
+func about(inv *cli.Invocation, patches []string, destination string, err error) error {
+	switch {
+	case errors.Is(err, format.ErrNotPatch) && inv.NArg() == 1 && isPatch(destination):
+		return fmt.Errorf("%s is a patch, %w (standard input is %v)", destination, apply.ErrIsPatch, err)
+	case input.IsBad(err) && len(patches) == 1:
+		return input.About(patches[0], err)
+	case isMissing(destination, err) && volumeName.MatchString(destination):
+		return &volumeError{err, "/dev/" + destination}
+	}
+	return err
+}
+
+// isPatch tells whether a file is a patch: somebody forgot the destination, and standard
+// input was empty, as at night.
+func isPatch(path string) bool {
+	f, err := os.Open(path)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	size, err := f.Seek(0, io.SeekEnd)
+	return err == nil && container.Identify(f, size).Ours
+}
+
+func isMissing(path string, err error) bool {
+	_, statErr := os.Stat(path)
+	return errors.Is(statErr, fs.ErrNotExist) && (errors.Is(err, apply.ErrMissing) || errors.Is(err, fs.ErrNotExist))
+}
+
+// volumeName is how LVM's own commands name a logical volume.
+var volumeName = regexp.MustCompile(`^[^/.][^/]*/[^/]+$`)
+
+// A volumeError is about a destination that is missing, and looks like a logical volume as
+// LVM's own commands name it. That is taken for a file: one may be created.
+type volumeError struct {
+	error
+	device string
+}
+
+func (e *volumeError) Unwrap() error { return e.error }
+
+func (e *volumeError) hint() string {
+	if st, err := os.Stat(e.device); err == nil && st.Mode().Type() == os.ModeDevice {
+		return "as a destination a logical volume is named by its device: " + cli.ShellWord(e.device)
+	}
+	return fmt.Sprintf("as a destination a logical volume is named by its device, which would be %s, but is not there: "+
+		"is the volume active? --create makes an image file of a full patch", cli.ShellWord(e.device))
+}
