@@ -45,7 +45,7 @@ func (d *destination) findThin(o Options) error {
 	parts, err := o.System.Thin(d.path)
 	switch {
 	case err != nil && !o.Force:
-		return fmt.Errorf("find out what a write to %s does to what is beside it: %w; have the pool zero its blocks (lvchange -Zy), or use --force", d.path, err)
+		return fmt.Errorf("find out what a write to %s does to what is beside it: %w; have the pool zero its blocks (lvchange -Zy); --force writes all the same, and zeros beside what is written may become what the disk held before", d.path, err)
 	case err != nil:
 		o.Warn(fmt.Sprintf("it is not known what a write to %s does to what is beside it: %v", d.path, err))
 	}

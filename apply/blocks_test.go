@@ -140,7 +140,7 @@ func TestUnknownPool(t *testing.T) {
 	patch, _ := vol.patch(t)
 	r := newRun(path)
 	r.System = &fakeSystem{thinErr: errors.New("no answer")}
-	r.do(t.Context(), pipe(patch)).wantError(t, nil, "no answer; have the pool zero its blocks (lvchange -Zy), or use --force")
+	r.do(t.Context(), pipe(patch)).wantError(t, nil, "no answer; have the pool zero its blocks (lvchange -Zy); --force writes all the same")
 	wantContent(t, path, old)
 	r.Force = true
 	if r.do(t.Context(), pipe(patch)); r.err != nil {

@@ -21,7 +21,7 @@ func openChain(patches []Patch, o Options) (*chain, error) {
 		in, err := openInput(p, o.held(), o)
 		if err == nil && len(patches) > 1 && in.at == nil {
 			in.close()
-			err = errors.New("only files can be applied one after another, not a pipe")
+			err = errors.New("only files can be applied one after another, not a pipe: write it to a file first")
 		}
 		if err != nil {
 			c.close()

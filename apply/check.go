@@ -16,7 +16,7 @@ func (d *destination) checkSize(volumeSize int64, o Options) error {
 	case d.size > volumeSize:
 		o.Warn(sizes + ": what lies beyond is left alone")
 	case d.size < volumeSize && !o.AllowSmaller:
-		return fmt.Errorf("%w: %s", ErrTooSmall, sizes)
+		return &TooSmallError{d.path, d.isDevice, d.size, volumeSize}
 	case d.size < volumeSize:
 		o.Warn(fmt.Sprintf("%s: the last %d are cut off", sizes, volumeSize-d.size))
 	}

@@ -37,6 +37,22 @@ var (
 	ErrTooSmall = errors.New("the destination is too small")
 )
 
+// A TooSmallError means that the destination can't hold the volume. Nothing was written.
+type TooSmallError struct {
+	Destination string
+	IsDevice    bool
+	Size        int64 // of the destination, in bytes
+	Volume      int64 // size of the volume, in bytes
+}
+
+// Error tells both sizes.
+func (e *TooSmallError) Error() string {
+	return fmt.Sprintf("%v: %s has %d bytes, the volume %d", ErrTooSmall, e.Destination, e.Size, e.Volume)
+}
+
+// Unwrap makes the error match ErrTooSmall.
+func (e *TooSmallError) Unwrap() error { return ErrTooSmall }
+
 // A PartialError means that the destination has been written to, but not to the
 // end: it is neither as it was nor as it shall be.
 type PartialError struct {

@@ -72,7 +72,11 @@ func (in *input) torn(err error) error {
 	var corrupt *format.CorruptError
 	var truncated *format.TruncatedError
 	switch {
-	case in.header.Kind != format.Undo || in.at == nil:
+	case in.header.Kind != format.Undo:
+		return err
+	case in.at == nil && errors.As(err, &truncated):
+		return fmt.Errorf("%w; an undo patch without its end is taken from a file only", err)
+	case in.at == nil:
 		return err
 	case errors.As(err, &corrupt):
 		in.from = corrupt.Offset

@@ -49,6 +49,18 @@ func isMissing(path string, err error) bool {
 // volumeName is how LVM's own commands name a logical volume.
 var volumeName = regexp.MustCompile(`^[^/.][^/]*/[^/]+$`)
 
+// larger is how to make room for the volume.
+func larger(err error) string {
+	var small *apply.TooSmallError
+	switch {
+	case !errors.As(err, &small):
+		return ""
+	case small.IsDevice:
+		return fmt.Sprintf(", if it is a logical volume by: lvextend -L %db %s", small.Volume, cli.ShellName(small.Destination))
+	}
+	return fmt.Sprintf(": truncate -s %d %s", small.Volume, cli.ShellName(small.Destination))
+}
+
 // A volumeError is about a destination that is missing, and looks like a logical volume as
 // LVM's own commands name it. That is taken for a file: one may be created.
 type volumeError struct {

@@ -245,8 +245,11 @@ func hint(err error) string {
 	case errors.As(err, &volume):
 		return volume.hint()
 	case errors.As(err, &partial) && errors.Is(err, apply.ErrWrongBase):
-		return "the patch is not for this destination: apply a full patch, or the undo patch if there is one; " +
-			"with --spool all of it is checked before the first write"
+		next := "apply a full patch"
+		if partial.Undo != "" {
+			next = goBack(partial)
+		}
+		return "the patch is not for this destination: " + next + "; with --spool all of it is checked before the first write"
 	case errors.As(err, &partial) && errors.Is(err, apply.ErrLost) && partial.Undo != "":
 		return acceptLost + "; or " + goBack(partial)
 	case errors.Is(err, apply.ErrLost):
@@ -270,7 +273,7 @@ func hint(err error) string {
 		return "check the destination's name: only a full patch by itself is ever restored to where it came from; " +
 			"what takes a volume back is made by lvmsync-dump --reverse"
 	case errors.Is(err, apply.ErrTooSmall):
-		return "check the destination's name, or make it larger: lvextend, truncate"
+		return "check the destination's name, or make it larger" + larger(err)
 	case errors.Is(err, apply.ErrIsPatch):
 		return "name the device or image file to write to behind the patches"
 	case errors.Is(err, apply.ErrNotRaw):
