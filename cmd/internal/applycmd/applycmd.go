@@ -240,8 +240,8 @@ func hint(err error) string {
 	var volume *volumeError
 	switch {
 	case errors.As(err, &damaged):
-		return "use a good copy of it; --force, with it alone, takes back what is whole of it, and says how much is missing " +
-			"(a destination in use is overruled as well, and named)"
+		return "use a good copy of it; --force takes back what is whole of it, and says how much is missing: " +
+			"with it alone, not with several; it overrules a destination in use as well, and names that"
 	case errors.As(err, &volume):
 		return volume.hint()
 	case errors.As(err, &partial) && errors.Is(err, apply.ErrWrongBase):

@@ -32,7 +32,7 @@ var hints = map[string]struct {
 	"in use":                 {apply.ErrInUse, "check the destination's name"},
 	"own source":             {apply.ErrRestore, "check the destination's name; to restore"},
 	"a delta's source":       {apply.ErrOwnSource, "check the destination's name: only a full patch by itself"},
-	"damaged undo patch":     {&apply.DamagedUndoError{Err: format.ErrCorrupt}, "use a good copy of it; --force, with it alone, takes back what is whole"},
+	"damaged undo patch":     {&apply.DamagedUndoError{Err: format.ErrCorrupt}, "use a good copy of it; --force takes back what is whole"},
 	"wrong base of an undo":  {&apply.BaseError{Undo: true}, "apply the undo patches of later runs before it"},
 	"one by one":             {&apply.AloneError{OneByOne: []string{"a", "-b"}, Err: format.ErrTruncated}, "one by one they can be used, in this order: a && ./-b"},
 	"volume as LVM names it": {&volumeError{apply.ErrMissing, "/dev/no such/lv"}, "as a destination a logical volume is named by its device, which would be '/dev/no such/lv', but is not there"},

@@ -18,7 +18,7 @@ func TestHints(t *testing.T) {
 		"wrong order":          {&apply.OrderError{Reason: "x", Fits: []string{"a b", "-c"}}, "they would fit in this order: 'a b' ./-c"},
 		"wrong order by clock": {&apply.OrderError{Reason: "x", Clock: true}, "add the patches that are missing, the oldest first; if you know better than the clock"},
 		"a patch is missing":   {&apply.OrderError{Reason: "x"}, "add the patches that are missing, the oldest first"},
-		"damaged undo":         {&apply.DamagedUndoError{Err: format.ErrCorrupt}, "use a good copy of it; lvmsync-apply --force, with it alone"},
+		"damaged undo":         {&apply.DamagedUndoError{Err: format.ErrCorrupt}, "use a good copy of it; lvmsync-apply --force takes back what is whole of it"},
 		"one by one":           {&apply.AloneError{OneByOne: []string{"a", "b"}, Err: format.ErrTruncated}, "one by one they can be used, in this order: a && b"},
 		"wrong base":           {apply.ErrWrongBase, "a patch between them is missing"},
 		"truncated":            {format.ErrTruncated, "the sender stopped early"},

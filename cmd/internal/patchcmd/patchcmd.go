@@ -57,7 +57,7 @@ func hint(err error) string {
 	var damaged *apply.DamagedUndoError
 	switch {
 	case errors.As(err, &damaged):
-		return "use a good copy of it; lvmsync-apply --force, with it alone, takes back what is whole of it, and says how much is missing"
+		return "use a good copy of it; lvmsync-apply --force takes back what is whole of it, with it alone, and says how much is missing"
 	case errors.As(err, &order), errors.As(err, &alone):
 		return input.OrderHint(err)
 	case errors.Is(err, apply.ErrWrongBase):
