@@ -201,3 +201,27 @@ func TestUndoChainNotChecked(t *testing.T) {
 		t.Errorf("%v; warnings %q", r.err, r.warnings)
 	}
 }
+
+// What an undo patch says of where it starts and where it leads.
+func TestUndoNames(t *testing.T) {
+	delta := ordered(1, 9, since("S", 7))
+	delta.State = &format.State{Snapshot: "T", SnapshotCreated: on(8)}
+	rest := delta
+	rest.Start = 4096
+	for name, tt := range map[string]struct {
+		patches    []format.Header
+		from, upTo string
+	}{
+		"delta":    {[]format.Header{delta}, "T", "S"},
+		"its rest": {[]format.Header{rest}, "T", ""}, // what it takes back began in an earlier run
+		"chain":    {[]format.Header{ordered(2, 8, kind(format.Full)), delta}, "T", ""},
+		"no names": {[]format.Header{ordered(3, 9)}, "", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := undoHeader(tt.patches, &destination{size: mib}, Options{System: &fakeSystem{}})
+			if baseOf(h).Snapshot != tt.from || stateOf(h).Snapshot != tt.upTo {
+				t.Errorf("base %+v, state %+v", h.Base, h.State)
+			}
+		})
+	}
+}

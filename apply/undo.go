@@ -89,7 +89,7 @@ func undoHeader(patches []format.Header, d *destination, o Options) format.Heade
 	if s := last.State; s != nil {
 		h.Base.Snapshot = s.Snapshot
 	}
-	if b := first.Base; b != nil {
+	if b := first.Base; b != nil && first.Start == 0 { // else part of it had been applied before
 		h.State = &format.State{Snapshot: b.Snapshot, SnapshotCreated: b.SnapshotCreated, Patch: b.Patch}
 	}
 	return h

@@ -236,4 +236,27 @@ func TestChain(t *testing.T) {
 	if sum(t, dest, 0) != state {
 		t.Error("the deltas do not give what the origin held")
 	}
+
+	// Undo patches of runs of their own, the newest first: by the names of the snapshots, and by what they replace.
+	toFirst := dump("first", "--to", "chain/s1", "chain/s0")
+	const doubt = "no name links these two undo patches"
+	for _, test := range []struct {
+		older, newer string
+		named        bool
+	}{{toFirst, exact, true}, {mon, tue, false}} {
+		older, newer := t.TempDir()+"/older", t.TempDir()+"/newer"
+		run(t, nil, "lvmsync-apply", full, dest).want(t, 0, "")
+		start := sum(t, dest, 0)
+		run(t, nil, "lvmsync-apply", "--undo", older, test.older, dest).want(t, 0, "")
+		run(t, nil, "lvmsync-apply", "--undo", newer, test.newer, dest).want(t, 0, "")
+		run(t, nil, "lvmsync-apply", older, newer, dest).want(t, 5, "fit in this order: lvmsync-apply "+newer+" "+older+" "+dest)
+		r := run(t, nil, "lvmsync-apply", newer, older, dest)
+		r.want(t, 0, "")
+		if strings.Contains(r.stderr, doubt) == test.named {
+			t.Errorf("linked by name: %t\n%s", test.named, r.stderr)
+		}
+		if sum(t, dest, 0) != start {
+			t.Error("the undo patches do not give what the destination held")
+		}
+	}
 }
