@@ -105,6 +105,9 @@ func arguments(inv *cli.Invocation) (patches []string, destination string, err e
 	if patches, err = input.Names(args[:len(args)-1]); err != nil {
 		return nil, "", err
 	}
+	if inv.NArg() == 1 && inv.InIsTerminal() && isPatch(destination) {
+		return nil, "", fmt.Errorf("%s is a patch, %w", destination, apply.ErrIsPatch)
+	}
 	for _, name := range []string{"undo", "spool"} {
 		if inv.IsSet(name) && inv.String(name) == "" {
 			return nil, "", cli.Usagef("--%s needs a name", name)
