@@ -162,7 +162,6 @@ func (in *input) readFile(ctx context.Context, o Options) (*format.File, error) 
 	}
 	err := in.readAll(ctx, o, func(s *format.Segment) error {
 		in.hasBase = in.hasBase || hasBase(s)
-		in.hasLost = in.hasLost || hasLost(s)
 		in.unhashed += unhashed(s)
 		return nil
 	})

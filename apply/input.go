@@ -36,8 +36,8 @@ type input struct {
 	byHashes bool  // only its base hashes tell that it follows the one before
 	unhashed int64 // bytes of extents for which it has none, but for single sectors
 
-	hasBase bool // a segment has base hashes, as far as they have been read
-	hasLost bool // a segment has lost extents, the same
+	hasBase bool      // a segment has base hashes, as far as they have been read
+	lost    lostCount // of the whole volume, once readAll has read it
 }
 
 // openInput begins to read a patch, and to spool it if that is wanted.
@@ -151,6 +151,7 @@ func (in *input) Next() (*format.Segment, error) {
 
 // readAll reads a patch to its end, for the checks, and hands on its segments.
 func (in *input) readAll(ctx context.Context, o Options, look func(*format.Segment) error) error {
+	in.lost = lostCount{size: in.header.VolumeSize}
 	for {
 		s, err := in.Next()
 		if err == io.EOF {
@@ -162,6 +163,7 @@ func (in *input) readAll(ctx context.Context, o Options, look func(*format.Segme
 		if err != nil {
 			return err
 		}
+		in.lost.add(s)
 		err = look(s)
 		s.Release()
 		if err != nil {

@@ -145,6 +145,24 @@ func TestLostInChain(t *testing.T) {
 		}
 		return r.doAll(t.Context(), patches), shall
 	}
+	// What looks at the patches alone says the same: each of them is right, and lacks something.
+	told := func(want string, volumes ...*volume) {
+		t.Helper()
+		var patches []io.Reader
+		for _, v := range volumes {
+			b, _ := v.patch(t)
+			patches = append(patches, bytes.NewReader(b))
+		}
+		verified, warnings, err := verify(t, patches...)
+		if err != nil || verified[0].Lost.Bytes != 4608 || verified[0].Lost.Count != 2 || verified[1].Lost.Bytes != 512 {
+			t.Errorf("verified: %v, %+v", err, verified)
+		}
+		if text := strings.Join(warnings, "\n"); want == "" && text != "" || !strings.Contains(text, want) {
+			t.Errorf("warnings %q, want %q", text, want)
+		}
+	}
+	told("2560 bytes in 2 extents, at bytes [6144, 8192), [32768, 33280) could not be read when the patches were made", first, part)
+	told("", first, part, rest)
 	for _, dry := range []bool{false, true} {
 		r, _ := do(t, func(o *Options) { o.DryRun = dry }, first, part)
 		r.wantError(t, ErrLost, "2560 bytes in 2 extents, at bytes [6144, 8192), [32768, 33280)")

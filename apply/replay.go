@@ -93,7 +93,7 @@ func newReplay(c *chain, s segments, d *destination, u *undo, o Options) *replay
 
 // fill adds to a report what was done.
 func (p *replay) fill(r *Report) {
-	r.Lost = p.lost.bytes
+	r.Lost = p.lost.Bytes
 	r.Totals, r.Written, r.Zeroed, r.Right, r.Cut =
 		p.totals, p.report.Written, p.report.Zeroed, p.report.Right, p.report.Cut
 }

@@ -15,16 +15,19 @@ type Verified struct {
 	NoEnd  bool  // it is an undo patch whose end was never written
 	Torn   int64 // bytes at the end of that which are not understood
 	ByBase bool  // that it follows the one before, only what it replaces tells
+	Lost   Lost  // what it has zeros for since it could not be read
 }
 
 // Verify checks what Run would check of patches without a destination: each by
 // itself, and that it follows the one before it. If the first one is full, what the
 // later ones say of their bases is checked, too: that is what Run finds when it
-// creates the destination. As for Run, one patch alone may come from a pipe. Of the
+// creates the destination. Of what is lost in the end, which Run refuses unless told
+// otherwise, it warns. As for Run, one patch alone may come from a pipe. Of the
 // options, only TrustOrder, Warn, Started and Progress count.
 func Verify(ctx context.Context, patches []Patch, o Options) ([]Verified, error) {
 	if len(patches) == 1 {
 		v, err := Read(ctx, patches[0], o, func(*format.Segment) {})
+		v.Lost.warnVerified("the patch was", o)
 		return []Verified{v}, err
 	}
 	o = Options{TrustOrder: o.TrustOrder, Warn: o.Warn, Started: o.Started, Progress: o.Progress}.withDefaults()
@@ -45,6 +48,11 @@ func Verify(ctx context.Context, patches []Patch, o Options) ([]Verified, error)
 			return nil, err
 		}
 	}
+	lost, err := c.lost(ctx, volumeSize(c.headers()))
+	if err != nil {
+		return nil, err
+	}
+	lost.warnVerified("the patches were", o)
 	var all []Verified
 	for _, in := range c.patches {
 		all = append(all, in.verified())
@@ -74,7 +82,8 @@ func Read(ctx context.Context, patch Patch, o Options, look func(*format.Segment
 
 // verified describes the patch once it has been read to its end.
 func (in *input) verified() Verified {
-	v := Verified{Name: in.name, Header: in.header, Totals: in.reader.Totals(), Size: in.size, NoEnd: in.told, Torn: in.unread, ByBase: in.byHashes}
+	v := Verified{Name: in.name, Header: in.header, Totals: in.reader.Totals(), Size: in.size, NoEnd: in.told, Torn: in.unread,
+		ByBase: in.byHashes, Lost: in.lost.Lost}
 	if in.at == nil {
 		v.Size = in.read.n
 	}

@@ -107,6 +107,8 @@ type infoObject struct {
 	Extents    int64         `json:"extents"`
 	DataBytes  int64         `json:"data_bytes"`
 	ZeroBytes  int64         `json:"zero_bytes"`
+	Lost       int64         `json:"lost_bytes"`
+	LostIn     int64         `json:"lost_extents"`
 	Ratio      float64       `json:"compression_ratio"`
 	MapShows   string        `json:"map_shows"`
 	Map        []cell        `json:"map"`
@@ -116,7 +118,7 @@ func (p patchInfo) object() infoObject {
 	return infoObject{
 		Patch: p.Name, PatchBytes: p.Size, Whole: !p.NoEnd, Torn: p.Torn, Header: p.Header,
 		Segments: p.Totals.Segments, Extents: p.Totals.Extents,
-		DataBytes: p.Totals.DataBytes, ZeroBytes: p.Totals.ZeroBytes,
+		DataBytes: p.Totals.DataBytes, ZeroBytes: p.Totals.ZeroBytes, Lost: p.Lost.Bytes, LostIn: p.Lost.Count,
 		Ratio: p.ratio(), MapShows: p.shows(), Map: p.volume.cells(),
 	}
 }

@@ -48,6 +48,9 @@ func (p patchInfo) text() string {
 	row("extents", fmt.Sprintf("%d in %s", t.Extents, count(t.Segments, "segment")))
 	row("data", bytesOf(t.DataBytes))
 	row("zeros", bytesOf(t.ZeroBytes))
+	if p.Lost.Count > 0 {
+		row("lost", p.Lost.String()+": zeros stand for what could not be read")
+	}
 	if h.Kind != format.Full {
 		row("changed", cli.Percent(t.Bytes(), h.VolumeSize)+" of the volume")
 	}

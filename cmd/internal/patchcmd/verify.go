@@ -20,7 +20,8 @@ func verifyCommand() *cli.Command {
 		Description: "Each PATCH is read to its end, and everything in it is checked. Several must follow\n" +
 			"one another, the oldest first. If the first one is full, it is also checked that\n" +
 			"each of the others is made for what those before it leave: that lvmsync-apply\n" +
-			"--create would take them. Without PATCH, or with -, one is read from standard input.\n\n" +
+			"--create would take them, with --accept-lost-sectors where it is warned of such.\n" +
+			"Without PATCH, or with -, one is read from standard input.\n\n" +
 			exitStatusesOfChain,
 		Flags: []ucli.Flag{
 			&ucli.BoolFlag{Name: "trust-order", Usage: "take patches in the order given where only clocks speak against it", DisableDefaultText: true},
@@ -86,6 +87,8 @@ type patchSummary struct {
 	Extents    int64       `json:"extents"`
 	DataBytes  int64       `json:"data_bytes"`
 	ZeroBytes  int64       `json:"zero_bytes"`
+	Lost       int64       `json:"lost_bytes"`
+	LostIn     int64       `json:"lost_extents"`
 	PatchBytes int64       `json:"patch_bytes"`
 }
 
@@ -95,7 +98,8 @@ func summarise(verified []apply.Verified) summary {
 		s.Patches = append(s.Patches, patchSummary{
 			Patch: v.Name, PatchID: v.Header.ID.String(), Kind: v.Header.Kind, Whole: !v.NoEnd, Torn: v.Torn,
 			VolumeSize: v.Header.VolumeSize, Extents: v.Totals.Extents,
-			DataBytes: v.Totals.DataBytes, ZeroBytes: v.Totals.ZeroBytes, PatchBytes: v.Size,
+			DataBytes: v.Totals.DataBytes, ZeroBytes: v.Totals.ZeroBytes,
+			Lost: v.Lost.Bytes, LostIn: v.Lost.Count, PatchBytes: v.Size,
 		})
 	}
 	return s
