@@ -202,13 +202,6 @@ func (f *File) Cut() error {
 	return cause(err)
 }
 
-// Durable is how much of the file is durable, in bytes.
-func (f *File) Durable() int64 {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.durable
-}
-
 // Remove ends the file and takes it away. After Commit or Cut it does nothing.
 func (f *File) Remove() error {
 	if f.ended {

@@ -189,8 +189,8 @@ func TestWriteFailsDuringSync(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := f.Sync(); err != unix.ENOSPC || f.Durable() != 0 {
-		t.Errorf("%v, %d bytes are durable", err, f.Durable())
+	if err := f.Sync(); err != unix.ENOSPC || f.durable != 0 {
+		t.Errorf("%v, %d bytes are durable", err, f.durable)
 	}
 	if err := f.Remove(); err != nil {
 		t.Error(err)
@@ -219,7 +219,7 @@ func TestWriteDuringSync(t *testing.T) {
 	var file *File
 	fs := FS{Sync: func(f *os.File) error {
 		err := f.Sync()
-		if f == file.File() && file.Durable() == 0 {
+		if f == file.File() && file.durable == 0 {
 			if _, err := file.Write([]byte("later")); err != nil {
 				t.Error(err)
 			}
@@ -233,8 +233,8 @@ func TestWriteDuringSync(t *testing.T) {
 	if _, err := file.Write([]byte("before")); err != nil {
 		t.Fatal(err)
 	}
-	if err := file.Sync(); err != nil || file.Durable() != int64(len("before")) {
-		t.Errorf("%d bytes are durable, want %d (%v)", file.Durable(), len("before"), err)
+	if err := file.Sync(); err != nil || file.durable != int64(len("before")) {
+		t.Errorf("%d bytes are durable, want %d (%v)", file.durable, len("before"), err)
 	}
 	if err := file.Cut(); err != nil {
 		t.Fatal(err)
