@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"io/fs"
 	"math"
 	"reflect"
 
@@ -22,8 +23,8 @@ type segments interface {
 type input struct {
 	name   string
 	header format.Header
-	size   int64   // in bytes; that of a pipe isn't known and is as large as can be
-	read   counter // what has been read from a pipe
+	size   int64 // in bytes; that of a pipe isn't known and is as large as can be
+	device bool  // it's on a block device: where it ends is known once it has been read
 	reader *format.Reader
 	again  func() io.Reader // the patch from its beginning once more; nil: it can be read once
 	at     io.ReaderAt      // the patch, if it can be read at random
@@ -44,11 +45,17 @@ type input struct {
 func openInput(patch Patch, held int, o Options) (*input, error) {
 	in := &input{name: patch.Name, size: math.MaxInt64, warn: o.Warn}
 	in.force, in.prefixOnly = o.Force, o.NoCheckBase
-	in.read.from = patch.Reader
-	var first io.Reader = &in.read
+	first := patch.Reader
 	if s := section(patch.Reader); s != nil {
-		in.size, in.at, first = s.Size(), s, s
-		in.again = func() io.Reader { return io.NewSectionReader(s, 0, s.Size()) }
+		in.size, in.at, in.device = s.Size(), s, isDevice(patch.Reader)
+		in.again = func() io.Reader {
+			again := io.NewSectionReader(s, 0, s.Size())
+			if in.device {
+				return format.OnDevice(again)
+			}
+			return again
+		}
+		first = in.again()
 	} else if o.SpoolDir != "" {
 		spool, err := newSpool(o)
 		if err != nil {
@@ -64,19 +71,28 @@ func openInput(patch Patch, held int, o Options) (*input, error) {
 		return nil, spoolError(err)
 	}
 	in.header = in.reader.Header()
+	in.leaveOutZeros()
 	return in, nil
 }
 
-// A counter counts what is read through it.
-type counter struct {
-	from io.Reader
-	n    int64
+// leaveOutZeros leaves out of the size of a patch in a file the zeros behind its end.
+func (in *input) leaveOutZeros() {
+	if in.at == nil || in.device {
+		return
+	}
+	if end, ok := format.End(in.at, in.size); ok {
+		in.size = end
+	}
 }
 
-func (c *counter) Read(b []byte) (int, error) {
-	n, err := c.from.Read(b)
-	c.n += int64(n)
-	return n, err
+// isDevice tells whether a patch is read from a block device.
+func isDevice(patch io.Reader) bool {
+	f, ok := patch.(interface{ Stat() (fs.FileInfo, error) })
+	if !ok {
+		return false
+	}
+	st, err := f.Stat()
+	return err == nil && st.Mode().Type() == fs.ModeDevice
 }
 
 // section is the rest of a patch that can be read as often as one likes, or nil.

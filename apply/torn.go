@@ -61,22 +61,23 @@ func (e *DamagedUndoError) Unwrap() error { return e.Err }
 
 // mayLackEnd tells whether it's an undo patch that has no trailer.
 func (in *input) mayLackEnd() bool {
-	return in.header.Kind == format.Undo && in.at != nil && !format.HasTrailer(in.at, in.size)
+	return in.header.Kind == format.Undo && in.at != nil && !in.device && !format.HasTrailer(in.at, in.size)
 }
 
 // torn deals with an error of reading the patch. If it's only the end that an undo patch
 // lacks since the machine died, or damage that is to be overlooked, it returns nil, and
 // what is left comes from salvaged. What comes through a pipe has been read from
-// somewhere: there, a missing end is that of the transfer.
+// somewhere, and what is on a device was brought there: a missing end is that of the
+// transfer.
 func (in *input) torn(err error) error {
 	var corrupt *format.CorruptError
 	var truncated *format.TruncatedError
 	switch {
 	case in.header.Kind != format.Undo:
 		return err
-	case in.at == nil && errors.As(err, &truncated):
+	case (in.at == nil || in.device) && errors.As(err, &truncated):
 		return fmt.Errorf("%w; an undo patch without its end is taken from a file only", err)
-	case in.at == nil:
+	case in.at == nil || in.device:
 		return err
 	case errors.As(err, &corrupt):
 		in.from = corrupt.Offset

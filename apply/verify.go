@@ -82,10 +82,10 @@ func Read(ctx context.Context, patch Patch, o Options, look func(*format.Segment
 
 // verified describes the patch once it has been read to its end.
 func (in *input) verified() Verified {
-	v := Verified{Name: in.name, Header: in.header, Totals: in.reader.Totals(), Size: in.size, NoEnd: in.told, Torn: in.unread,
+	v := Verified{Name: in.name, Header: in.header, Totals: in.reader.Totals(), Size: in.reader.Size(), NoEnd: in.told, Torn: in.unread,
 		ByBase: in.byHashes, Lost: in.lost.Lost}
-	if in.at == nil {
-		v.Size = in.read.n
+	if v.NoEnd {
+		v.Size = in.size
 	}
 	return v
 }

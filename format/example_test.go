@@ -91,12 +91,11 @@ func ExampleFile() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	i := f.Find(1 << 20) // the segment that may hold the byte at 1 MiB
-	s, err := f.ReadSegment(i)
+	s, err := f.ReadSegment(0)
 	if err != nil {
 		log.Fatal(err)
 	}
-	fmt.Printf("segment %d of %d holds %d extents\n", i, len(f.Index()), len(s.Records))
+	fmt.Printf("the first of %d segments holds %d extents\n", len(f.Index()), len(s.Records))
 	// Output:
-	// segment 0 of 1 holds 2 extents
+	// the first of 1 segments holds 2 extents
 }

@@ -12,11 +12,12 @@ import (
 // A fetcher reads the frames of a patch one after another for a Reader, and has
 // them decompressed.
 type fetcher struct {
-	in     *bufio.Reader
-	offset int64          // bytes read
-	count  int64          // segments read
-	sum    *xxhash.Digest // of the bytes read
-	dec    *zstd.Decoder
+	in       *bufio.Reader
+	onDevice bool           // see OnDevice
+	offset   int64          // bytes read
+	count    int64          // segments read
+	sum      *xxhash.Digest // of the bytes read
+	dec      *zstd.Decoder
 
 	queue  chan<- fetched // in order, to Next
 	work   chan *body     // to the workers
@@ -98,7 +99,7 @@ func (f *fetcher) fetchSegment(b *body) error {
 	return nil
 }
 
-// fetchEnd reads index and trailer and makes sure that nothing follows.
+// fetchEnd reads index and trailer and checks what follows.
 func (f *fetcher) fetchEnd() (*patchEnd, error) {
 	end := &patchEnd{entries: xxhash.New()}
 	n := countWriter{f.sum, 0}
@@ -123,9 +124,7 @@ func (f *fetcher) fetchEnd() (*patchEnd, error) {
 		return nil, corrupt("trailer", f.offset, "checksum of the patch: %w", errChecksum)
 	}
 	f.offset += trailerSize
-	if _, err := f.in.Peek(1); err == nil {
-		return nil, corrupt("end", f.offset, "bytes follow the trailer")
-	} else if err != io.EOF {
+	if err := checkRest(f.in, f.offset, f.onDevice); err != nil {
 		return nil, partError("end", f.offset, 0, err)
 	}
 	return end, nil

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"fmt"
 	"io"
-	"sort"
 	"sync"
 
 	"github.com/klauspost/compress/zstd"
@@ -28,8 +27,8 @@ type File struct {
 // frames are *[]byte that frames are read into.
 var frames sync.Pool
 
-// OpenFile reads header, trailer and index of the patch in r, which is size
-// bytes long. The index takes 24 bytes of memory a segment.
+// OpenFile reads header, trailer and index of the patch in r, which is size bytes
+// long, zeros behind it included. The index takes 24 bytes of memory a segment.
 func OpenFile(r io.ReaderAt, size int64) (*File, error) {
 	f := &File{r: inputAt{r}}
 	h, head, err := readHeader(io.NewSectionReader(f.r, 0, size))
@@ -37,6 +36,9 @@ func OpenFile(r io.ReaderAt, size int64) (*File, error) {
 		return nil, err
 	}
 	f.header = *h
+	if end, ok := End(f.r, size); ok {
+		size = end
+	}
 	at := size - trailerSize
 	if at < int64(len(head)) {
 		return nil, &TruncatedError{Part: "trailer", Offset: size}
@@ -51,17 +53,6 @@ func OpenFile(r io.ReaderAt, size int64) (*File, error) {
 		return nil, err
 	}
 	return f, nil
-}
-
-// HasTrailer tells whether the size bytes in r end with what begins like a trailer,
-// right or damaged.
-func HasTrailer(r io.ReaderAt, size int64) bool {
-	b := make([]byte, trailerSize)
-	if size < trailerSize {
-		return false
-	}
-	n, _ := r.ReadAt(b, size-trailerSize)
-	return n == trailerSize && isTrailer(b)
 }
 
 // readTrailer reads and checks the trailer, which ends the file.
@@ -119,12 +110,6 @@ func (f *File) Totals() Totals { return f.trailer.Totals }
 // Index returns the entries of the index, one a segment, in order. The caller
 // must not change it.
 func (f *File) Index() []IndexEntry { return f.index }
-
-// Find returns the number of the first segment whose part of the volume ends
-// after off; len(Index()) if there is none.
-func (f *File) Find(off int64) int {
-	return sort.Search(len(f.index), func(i int) bool { return f.index[i].End > off })
-}
 
 // ReadSegment reads and checks segment i of the index.
 func (f *File) ReadSegment(i int) (*Segment, error) {

@@ -68,20 +68,6 @@ func TestFileEOFWithData(t *testing.T) {
 	}
 }
 
-func TestFileFind(t *testing.T) {
-	patch := write(t, testHeader(Delta, 1<<20), WriterOptions{},
-		[]Extent{{512, 512, Data}}, []Extent{{1024, 512, Zero}, {4096, 512, Data}}, []Extent{{8192, 512, Data}})
-	f, err := OpenFile(bytes.NewReader(patch), int64(len(patch)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for off, want := range map[int64]int{0: 0, 512: 0, 1023: 0, 1024: 1, 2000: 1, 4607: 1, 4608: 2, 8703: 2, 8704: 3, 1 << 50: 3} {
-		if got := f.Find(off); got != want {
-			t.Errorf("Find(%d) = %d, want %d", off, got, want)
-		}
-	}
-}
-
 func TestFileConcurrently(t *testing.T) {
 	var segments [][]Extent
 	for i := range int64(20) {

@@ -31,6 +31,7 @@ type Reader struct {
 
 	order   extentOrder
 	totals  Totals
+	size    int64          // of the patch, once it has been read
 	entries *xxhash.Digest // of the index as it should be
 	entry   []byte         // where one of them is made
 	err     error          // sticky
@@ -80,7 +81,7 @@ func NewReader(r io.Reader, o ReaderOptions) (*Reader, error) {
 		return nil, err
 	}
 	pr.pool = newSegmentPool(max(o.Held, 0) + 1 + workers + 1) // those of the caller, one in each worker, and the next
-	f := &fetcher{in: in, offset: int64(len(b)), sum: xxhash.New(), queue: pr.queue, quit: pr.quit, dec: dec, pool: pr.pool}
+	f := &fetcher{in: in, onDevice: isOnDevice(r), offset: int64(len(b)), sum: xxhash.New(), queue: pr.queue, quit: pr.quit, dec: dec, pool: pr.pool}
 	f.sum.Write(b)
 	f.start(workers)
 	return pr, nil
@@ -108,7 +109,7 @@ func (r *Reader) Header() Header { return r.header }
 // [ReaderOptions].Held may be held besides: Next waits for more.
 //
 // io.EOF comes after a whole patch, with index and trailer checked and nothing
-// behind it; a patch that ends early gives ErrTruncated. An error ends the
+// behind it but zeros, or see [OnDevice]; a patch that ends early gives ErrTruncated. An error ends the
 // reading and is returned ever after.
 func (r *Reader) Next() (*Segment, error) {
 	if r.err != nil {
@@ -158,8 +159,12 @@ func (r *Reader) finish(end *patchEnd) error {
 	if err := r.totals.check(&r.header); err != nil {
 		return corrupt("trailer", end.offset, "%w", err)
 	}
+	r.size = end.offset + trailerSize
 	return io.EOF
 }
+
+// Size is how long the patch is, in bytes, once Next has returned io.EOF.
+func (r *Reader) Size() int64 { return r.size }
 
 // Totals counts what Next has returned so far.
 func (r *Reader) Totals() Totals { return r.totals }

@@ -19,7 +19,7 @@ func Recognize(r io.ReaderAt, size int64) string {
 	switch {
 	case n >= 4 && n < 16 && le.Uint32(head) == skippableMagic: // next to nothing is left of it
 		return "patch"
-	case HasTrailer(r, size):
+	case endsInTrailer(r, size):
 		return "patch"
 	case hasSignatureEnd(r, size):
 		return "signature"

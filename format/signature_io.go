@@ -104,16 +104,17 @@ func (s *signatureTotals) add(t *SignatureTable, blocks int64) error {
 // A SignatureReader reads a signature from a stream. It is not safe for concurrent
 // use.
 type SignatureReader struct {
-	header SignatureHeader
-	in     *bufio.Reader
-	dec    *zstd.Decoder
-	sum    *xxhash.Digest
-	offset int64
-	totals signatureTotals
-	frame  []byte
-	plain  []byte
-	table  SignatureTable
-	err    error // sticky
+	header   SignatureHeader
+	in       *bufio.Reader
+	onDevice bool // see OnDevice
+	dec      *zstd.Decoder
+	sum      *xxhash.Digest
+	offset   int64
+	totals   signatureTotals
+	frame    []byte
+	plain    []byte
+	table    SignatureTable
+	err      error // sticky
 }
 
 // NewSignatureReader reads and checks the header. The errors are those of
@@ -125,7 +126,7 @@ func NewSignatureReader(r io.Reader) (*SignatureReader, error) {
 	if err != nil {
 		return nil, fmt.Errorf("start zstd: %w", err)
 	}
-	sr := &SignatureReader{in: bufio.NewReaderSize(input{r}, 256<<10), dec: dec, sum: xxhash.New(), plain: make([]byte, maxTableContent)}
+	sr := &SignatureReader{in: bufio.NewReaderSize(input{r}, 256<<10), onDevice: isOnDevice(r), dec: dec, sum: xxhash.New(), plain: make([]byte, maxTableContent)}
 	if err := sr.readHeader(); err != nil {
 		return nil, err
 	}
@@ -231,8 +232,7 @@ func (r *SignatureReader) next() error {
 	return nil
 }
 
-// readTrailer reads the trailer and makes sure that nothing follows. Then it returns
-// io.EOF.
+// readTrailer reads the trailer and checks what follows. Then it returns io.EOF.
 func (r *SignatureReader) readTrailer() error {
 	b := make([]byte, signatureEndSize)
 	if n, err := io.ReadFull(r.in, b); err != nil {
@@ -248,11 +248,7 @@ func (r *SignatureReader) readTrailer() error {
 		return r.partError("trailer", 0, fmt.Errorf("%d blocks are missing", r.header.Blocks()-r.totals.blocks))
 	}
 	r.offset += signatureEndSize
-	_, err = r.in.ReadByte()
-	switch {
-	case err == nil:
-		return r.partError("end", 0, errors.New("bytes follow the trailer"))
-	case err != io.EOF:
+	if err := checkRest(r.in, r.offset, r.onDevice); err != nil {
 		return r.partError("end", 0, err)
 	}
 	return io.EOF

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 
 	ucli "github.com/urfave/cli/v2"
 	"golang.org/x/sys/unix"
@@ -126,8 +127,27 @@ func openPatch(ctx context.Context, inv *cli.Invocation, path, destination strin
 		if dst, err := os.Stat(destination); err == nil && os.SameFile(st, dst) {
 			return nil, cli.Usagef("%s is patch and destination at once", destination)
 		}
+		if onDestination(f, destination) {
+			return nil, cli.Usagef("the patch %s lies on %s, where it would be overwritten while it is read", path, destination)
+		}
 	}
 	return input.Reader(ctx, f), nil
+}
+
+// onDestination tells whether the bytes of a patch, in a file or on a device, are the
+// destination's under another name: those of a partition of it, or of the file behind it.
+func onDestination(patch *os.File, destination string) bool {
+	if !input.IsFile(patch) && !input.IsDevice(patch) {
+		return false
+	}
+	src, err := system{}.Describe(patch.Name())
+	if err != nil {
+		return false
+	}
+	dst, err := system{}.Describe(destination)
+	return err == nil && slices.ContainsFunc(src.Storage, func(p format.Place) bool {
+		return slices.ContainsFunc(dst.Storage, p.Overlaps)
+	})
 }
 
 // summary is what --json prints.

@@ -49,23 +49,23 @@ func openSummed(ctx context.Context, inv *cli.Invocation, name string) (source, 
 	return source{Source: s, name: name, paths: paths, exact: true, compares: true}, nil
 }
 
-// openSignature opens a signature, and checks one in a file to its end. It stays open
+// openSignature opens a signature, and checks one in a file or on a device to its end. It stays open
 // until the program ends.
 func openSignature(ctx context.Context, inv *cli.Invocation, name string) (in io.Reader, paths []string, err error) {
 	f, err := input.Open(ctx, inv, "signature", name)
 	if err != nil {
 		return nil, nil, err
 	}
-	st, err := f.Stat()
-	if err != nil {
-		return nil, nil, fmt.Errorf("read the signature %s: %w", input.Shown(name), err)
-	}
-	if !st.Mode().IsRegular() {
+	if !input.IsFile(f) && !input.IsDevice(f) {
 		return input.Reader(ctx, f), nil, nil
+	}
+	in = f
+	if input.IsDevice(f) {
+		in = format.OnDevice(f)
 	}
 	begin, err := f.Seek(0, io.SeekCurrent)
 	if err == nil {
-		_, err = format.VerifySignature(f)
+		_, err = format.VerifySignature(in)
 	}
 	if err == nil {
 		_, err = f.Seek(begin, io.SeekStart)
@@ -73,7 +73,7 @@ func openSignature(ctx context.Context, inv *cli.Invocation, name string) (in io
 	if err != nil {
 		return nil, nil, fmt.Errorf("%s: %w", input.Shown(name), err)
 	}
-	return f, []string{f.Name()}, nil
+	return in, []string{f.Name()}, nil
 }
 
 // warnSizes tells that the volume has not the size of what it is compared with.

@@ -95,13 +95,26 @@ func open(ctx context.Context, name string) (*os.File, error) {
 	return nil, ctx.Err()
 }
 
-// Reader reads an open patch. Only a regular file can be read twice; everything else
-// may be a pipe whose other side is silent.
+// Reader reads an open patch. Only a regular file and a block device can be read twice;
+// everything else may be a pipe whose other side is silent.
 func Reader(ctx context.Context, f *os.File) io.Reader {
-	if st, err := f.Stat(); err == nil && st.Mode().IsRegular() {
+	if IsFile(f) || IsDevice(f) {
 		return f
 	}
 	return cli.InterruptibleReader(ctx, f)
+}
+
+// IsFile tells whether f is a regular file.
+func IsFile(f *os.File) bool {
+	st, err := f.Stat()
+	return err == nil && st.Mode().IsRegular()
+}
+
+// IsDevice tells whether f is a block device. A patch that was written there ends before
+// the device does.
+func IsDevice(f *os.File) bool {
+	st, err := f.Stat()
+	return err == nil && st.Mode().Type() == fs.ModeDevice
 }
 
 // cause strips operation and path from an error of package os, for a message that
