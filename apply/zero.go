@@ -39,6 +39,9 @@ func (d *destination) zeroOutside(off, size int64) error {
 		}
 		return writeZeros(d.write, off, size)
 	}
+	if err := d.settle(off, off+size); err != nil { // pages at its ends may reach into blocks
+		return err
+	}
 	return d.zeroLater(format.Extent{Off: off, Len: size, Kind: format.Zero})
 }
 
