@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -241,5 +242,42 @@ func TestWriteDuringSync(t *testing.T) {
 	}
 	if got, err := os.ReadFile(file.File().Name()); err != nil || string(got) != "before" {
 		t.Errorf("%q is left (%v)", got, err)
+	}
+}
+
+// What is made durable, and in which order: the content before it has its name, and the
+// name at last.
+func TestOrder(t *testing.T) {
+	dir := t.TempDir()
+	for want, make := range map[string]func(FS) (*File, error){
+		"write file folder write file":        func(fs FS) (*File, error) { return fs.Create(filepath.Join(dir, "new")) },
+		"write file write file rename folder": func(fs FS) (*File, error) { return fs.Replace(filepath.Join(dir, "other")) },
+		"write file write file":               func(fs FS) (*File, error) { return fs.Temp(dir) },
+	} {
+		var did []string
+		f, err := make(FS{
+			Write: func(f *os.File, b []byte) (int, error) { did = append(did, "write"); return f.Write(b) },
+			Sync: func(f *os.File) error {
+				what := "file"
+				if st, err := f.Stat(); err != nil || st.IsDir() {
+					what = "folder"
+				}
+				did = append(did, what)
+				return f.Sync()
+			},
+			Rename: func(from, to string) error { did = append(did, "rename"); return os.Rename(from, to) },
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = f.Write([]byte("first"))
+		err = errors.Join(err, f.Sync())
+		_, writeErr := f.Write([]byte("end"))
+		if err := errors.Join(err, writeErr, f.Commit()); err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Join(did, " "); got != want {
+			t.Errorf("did %s, want %s", got, want)
+		}
 	}
 }
