@@ -60,6 +60,7 @@ type thinVolume struct {
 	failFrom int64    // what reaches past this fails once 4096 bytes of it are written; 0: nothing does
 
 	mu     sync.Mutex
+	dirty  bool           // something has been written or unmapped since the last flush
 	mapped map[int64]bool // blocks, by where they begin
 	bytes  []byte         // what the disk holds
 }
@@ -91,6 +92,7 @@ func (p *pool) volume(t testing.TB, content []byte, block, shift int64) *thinVol
 
 // write writes, and maps what isn't yet.
 func (v *thinVolume) write(b []byte, off int64) {
+	v.dirty = true
 	for at := off / v.part.Block * v.part.Block; at < off+int64(len(b)); at += v.part.Block {
 		v.mapped[at] = true
 	}
@@ -157,13 +159,19 @@ func (v *thinVolume) Allocate(_ context.Context, _ fs.FileHandle, off, size uint
 	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
+	v.dirty = true
 	for at := (int64(off) + v.part.Block - 1) / v.part.Block * v.part.Block; at+v.part.Block <= int64(off+size); at += v.part.Block {
 		delete(v.mapped, at)
 	}
 	return 0
 }
 
-func (v *thinVolume) Fsync(context.Context, fs.FileHandle, uint32) syscall.Errno { return 0 }
+func (v *thinVolume) Fsync(context.Context, fs.FileHandle, uint32) syscall.Errno {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.dirty = false
+	return 0
+}
 
 // What the model of a pool does is what a real one does.
 func TestPoolUncovers(t *testing.T) {
