@@ -59,6 +59,7 @@ type thinVolume struct {
 	path     string   // of that
 	failFrom int64    // what reaches past this fails once 4096 bytes of it are written; 0: nothing does
 
+	seen   func(writes bool, off int64) // told each request, if it's set
 	mu     sync.Mutex
 	dirty  bool           // something has been written or unmapped since the last flush
 	mapped map[int64]bool // blocks, by where they begin
@@ -129,6 +130,9 @@ func (v *thinVolume) Getattr(_ context.Context, _ fs.FileHandle, out *fuse.AttrO
 func (v *thinVolume) Read(_ context.Context, _ fs.FileHandle, b []byte, off int64) (fuse.ReadResult, syscall.Errno) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
+	if v.seen != nil {
+		v.seen(false, off)
+	}
 	n := copy(b, v.bytes[min(off, int64(len(v.bytes))):])
 	for i := range b[:n] {
 		if at := off + int64(i); !v.mapped[at/v.part.Block*v.part.Block] {
@@ -141,6 +145,9 @@ func (v *thinVolume) Read(_ context.Context, _ fs.FileHandle, b []byte, off int6
 func (v *thinVolume) Write(_ context.Context, _ fs.FileHandle, b []byte, off int64) (uint32, syscall.Errno) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
+	if v.seen != nil {
+		v.seen(true, off)
+	}
 	if v.failFrom > 0 && off+int64(len(b)) > v.failFrom {
 		v.write(b[:4096], off)
 		return 0, syscall.EIO
