@@ -38,7 +38,7 @@ func checkRest(in *bufio.Reader, end int64, onDevice bool) error {
 		return nil
 	}
 	for at := end; ; {
-		b, err := in.Peek(1)
+		_, err := in.Peek(1)
 		switch {
 		case err == io.EOF && (at == end || at%SectorSize == 0):
 			return nil
@@ -47,7 +47,7 @@ func checkRest(in *bufio.Reader, end int64, onDevice bool) error {
 		case err != nil:
 			return err
 		}
-		b, _ = in.Peek(in.Buffered())
+		b, _ := in.Peek(in.Buffered())
 		if n := len(bytes.TrimLeft(b, "\x00")); n > 0 {
 			return errFollows
 		}
