@@ -202,5 +202,8 @@ func (d *destination) closeFiles() {
 	for _, b := range d.backing {
 		b.Close()
 	}
+	if d.file != nil {
+		d.file.Close()
+	}
 	d.f.Close()
 }

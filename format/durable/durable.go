@@ -13,8 +13,6 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
-
-	"golang.org/x/sys/unix"
 )
 
 // An FS makes files. The zero value is the kernel's; a function that is set is called
@@ -31,8 +29,9 @@ type FS struct {
 type File struct {
 	fs   FS
 	f    *os.File
-	path string // where it is
-	goal string // where Commit shall put it, if that is elsewhere
+	dir  *folder // where it is; nil if it has no name
+	name string  // what it is called there
+	goal string  // what Commit shall call it, if that is something else
 
 	mu      sync.Mutex
 	length  int64 // of what was written, in bytes
@@ -55,23 +54,33 @@ func (e *NameError) Unwrap() error { return e.Err }
 // Create makes a new file, for its owner only. Its name is there at once and durable
 // after the first Sync.
 func (fs FS) Create(path string) (*File, error) {
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	dir, name, err := openFolder(path)
 	if err != nil {
+		return nil, err
+	}
+	f, err := dir.create(name)
+	if err != nil {
+		dir.Close()
 		return nil, cause(err)
 	}
-	return &File{fs: fs, f: f, path: path}, nil
+	return &File{fs: fs, f: f, dir: dir, name: name}, nil
 }
 
 // Replace starts a file that Commit puts at path, which must not be a symbolic link. Until
 // then it has a hidden name beside that. It gets the permissions of a file that is
 // there, else it is for its owner only.
 func (fs FS) Replace(path string) (*File, error) {
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"*")
+	dir, name, err := openFolder(path)
 	if err != nil {
+		return nil, err
+	}
+	f, hidden, err := dir.createBeside(name)
+	if err != nil {
+		dir.Close()
 		return nil, cause(err)
 	}
-	t := &File{fs: fs, f: f, path: f.Name(), goal: path}
-	if st, err := os.Lstat(path); err == nil {
+	t := &File{fs: fs, f: f, dir: dir, name: hidden, goal: name}
+	if st, err := dir.Lstat(name); err == nil {
 		if err := f.Chmod(st.Mode().Perm()); err != nil {
 			return nil, errors.Join(cause(err), t.Remove())
 		}
@@ -143,8 +152,8 @@ func (f *File) Sync() error {
 		return f.fail(err)
 	}
 	if !f.named && f.goal == "" {
-		if err := f.fs.SyncFolder(f.path); err != nil {
-			return f.fail(&NameError{err})
+		if err := f.dir.syncWith(f.fs.sync); err != nil {
+			return f.fail(&NameError{cause(err)})
 		}
 		f.named = true
 	}
@@ -163,24 +172,48 @@ func (f *File) Commit() error {
 	if err := f.Sync(); err != nil {
 		return err
 	}
-	f.f.Close() // an error would be of what Sync has made durable already
 	if f.goal != "" {
-		rename := f.fs.Rename
-		if rename == nil {
-			rename = os.Rename
-		}
-		if err := rename(f.path, f.goal); err != nil {
+		if err := f.rename(); err != nil {
 			return f.fail(err)
 		}
-		f.path = f.goal
 	}
 	f.ended = true
+	defer f.close() // an error would be of what Sync has made durable already
 	if f.goal != "" {
-		if err := f.fs.SyncFolder(f.path); err != nil {
-			return f.fail(&NameError{err})
+		if err := f.dir.syncWith(f.fs.sync); err != nil {
+			return f.fail(&NameError{cause(err)})
 		}
 	}
 	return nil
+}
+
+// rename gives the file its name, where its folder is to be found.
+func (f *File) rename() error {
+	if err := f.dir.check(); err != nil {
+		return err
+	}
+	if f.fs.Rename != nil {
+		return f.fs.Rename(filepath.Join(f.dir.path, f.name), filepath.Join(f.dir.path, f.goal))
+	}
+	return f.dir.Rename(f.name, f.goal)
+}
+
+// Close lets go of the file and its folder, and leaves it as it is. After what ends the file
+// it does nothing.
+func (f *File) Close() error {
+	if f.ended {
+		return nil
+	}
+	f.ended = true
+	_ = f.fail(os.ErrClosed)
+	return cause(f.close())
+}
+
+func (f *File) close() error {
+	if f.dir != nil {
+		f.dir.Close()
+	}
+	return f.f.Close()
 }
 
 // Cut ends a file that stays as it is without being vouched for: what was not known to
@@ -196,13 +229,14 @@ func (f *File) Cut() error {
 	if err == nil {
 		err = f.fs.sync(f.f)
 	}
-	if closeErr := f.f.Close(); err == nil {
+	if closeErr := f.close(); err == nil {
 		err = closeErr
 	}
 	return cause(err)
 }
 
-// Remove ends the file and takes it away. After Commit or Cut it does nothing.
+// Remove ends the file and takes it away, wherever its folder is by now. After Commit or Cut
+// it does nothing.
 func (f *File) Remove() error {
 	if f.ended {
 		return nil
@@ -210,10 +244,10 @@ func (f *File) Remove() error {
 	f.ended = true
 	_ = f.fail(os.ErrClosed)
 	var err error
-	if f.path != "" {
-		err = os.Remove(f.path)
+	if f.dir != nil {
+		err = f.dir.remove(f.name, f.f)
 	}
-	f.f.Close()
+	f.close()
 	return cause(err)
 }
 
@@ -222,19 +256,6 @@ func (fs FS) sync(f *os.File) error {
 		return fs.Sync(f)
 	}
 	return f.Sync()
-}
-
-// SyncFolder makes the name of a file durable, where its file system can.
-func (fs FS) SyncFolder(path string) error {
-	folder, err := os.Open(filepath.Dir(path))
-	if err != nil {
-		return cause(err)
-	}
-	defer folder.Close()
-	if err := fs.sync(folder); !errors.Is(err, unix.EINVAL) && !errors.Is(err, unix.ENOTSUP) {
-		return cause(err)
-	}
-	return nil
 }
 
 // cause strips what package os says of the operation and the path.

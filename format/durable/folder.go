@@ -1,0 +1,92 @@
+package durable
+
+import (
+	"errors"
+	"io/fs"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strconv"
+
+	"golang.org/x/sys/unix"
+)
+
+// ErrMoved means that a folder was renamed or removed while a file was written in it: its
+// name leads elsewhere.
+var ErrMoved = errors.New("its folder was renamed or removed meanwhile")
+
+// A folder is held open, so that what was begun in it can be ended there, or taken away,
+// though its name leads elsewhere by now.
+type folder struct {
+	*os.Root
+	path string // as given
+}
+
+// openFolder opens the folder of path, and gives the name of the file in it.
+func openFolder(path string) (dir *folder, name string, err error) {
+	parent, name := filepath.Split(path)
+	if name == "" || name == "." || name == ".." {
+		return nil, "", unix.EISDIR
+	}
+	if parent == "" {
+		parent = "."
+	}
+	root, err := os.OpenRoot(parent)
+	if err != nil {
+		return nil, "", cause(err)
+	}
+	return &folder{root, parent}, name, nil
+}
+
+// create makes a new file, for its owner only.
+func (d *folder) create(name string) (*os.File, error) {
+	return d.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+}
+
+// createBeside makes a new file with a hidden name that begins like name.
+func (d *folder) createBeside(name string) (f *os.File, hidden string, err error) {
+	for range 1000 {
+		hidden = "." + name + strconv.FormatUint(uint64(rand.Uint32()), 10)
+		if f, err = d.create(hidden); !errors.Is(err, fs.ErrExist) {
+			break
+		}
+	}
+	return f, hidden, err
+}
+
+// remove takes a file away, unless its name is another one's by now.
+func (d *folder) remove(name string, f *os.File) error {
+	now, err := d.Lstat(name)
+	if err != nil {
+		return err
+	}
+	if own, err := f.Stat(); err != nil || !os.SameFile(own, now) {
+		return errors.New("another file has its name")
+	}
+	return d.Remove(name)
+}
+
+// check makes sure that the folder's path still leads to it.
+func (d *folder) check() error {
+	here, err := d.Stat(".")
+	if err != nil {
+		return err
+	}
+	if there, err := os.Stat(d.path); err != nil || !os.SameFile(here, there) {
+		return ErrMoved
+	}
+	return nil
+}
+
+// syncWith makes names in the folder durable, where its file system can.
+func (d *folder) syncWith(sync func(*os.File) error) error {
+	f, err := d.Open(".")
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if err := sync(f); !errors.Is(err, unix.EINVAL) && !errors.Is(err, unix.ENOTSUP) {
+		return err
+	}
+	return nil
+}
