@@ -4,11 +4,11 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"golang.org/x/sys/unix"
 
 	"lvmsync/format"
+	"lvmsync/format/durable"
 )
 
 // createDestination makes a sparse image file of the volume's size.
@@ -30,7 +30,7 @@ func createDestination(patches []format.Header, o Options) (*destination, error)
 	d.file, d.f = f, f.File()
 	o.Force = false // who was quicker to lock the new file shall have it
 	if err := d.lock(o); err != nil {
-		d.f.Close()
+		d.file.Close()
 		return nil, err
 	}
 	if err := d.f.Truncate(d.size); err != nil {
@@ -59,22 +59,9 @@ func mayCreate(path string, h format.Header, o Options) error {
 		return fmt.Errorf("%w: %s", ErrMissing, path)
 	case h.Kind != format.Full:
 		return fmt.Errorf("%w: %s does not exist, and only a full patch can create it", ErrNeedsFull, path)
-	case amongDevices(path):
-		return fmt.Errorf("%w: %s, and a file created there would be kept in memory", ErrMissing, path)
+	}
+	if err := durable.CheckPlace(path); err != nil {
+		return fmt.Errorf("%w: %w", ErrMissing, err)
 	}
 	return nil
-}
-
-// amongDevices tells whether path is a name for a device: that of one which is
-// mistyped or not active must not become a file.
-func amongDevices(path string) bool {
-	folder, err := filepath.Abs(filepath.Dir(path))
-	if err != nil {
-		return false
-	}
-	if real, err := filepath.EvalSymlinks(folder); err == nil {
-		folder = real
-	}
-	folder += "/"
-	return strings.HasPrefix(folder, "/dev/") && !strings.HasPrefix(folder, "/dev/shm/")
 }

@@ -41,7 +41,7 @@ func createUndo(patches []format.Header, d *destination, o Options) (*undo, erro
 	if o.Undo == "" {
 		return nil, nil
 	}
-	if memory := memoryOf(filepath.Dir(o.Undo)); memory != "" {
+	if memory := durable.Memory(filepath.Dir(o.Undo)); memory != "" {
 		o.Warn(fmt.Sprintf("the undo patch %s is kept in %s: after a power cut there is no way back", o.Undo, memory))
 	}
 	if o.DryRun {
