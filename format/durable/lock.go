@@ -1,0 +1,76 @@
+package durable
+
+import (
+	"errors"
+	"io"
+	"os"
+	"strconv"
+
+	"golang.org/x/sys/unix"
+)
+
+// ErrLocked means that another program has locked a file.
+var ErrLocked = errors.New("locked by another program")
+
+// Lock takes both kinds of lock that programs use on image files: QEMU takes byte ranges of
+// the file, others flock it. They last as long as f is open. A file of which only a part is
+// ours (whole is false) is locked so that others who want all of it notice, but not who wants
+// another part. An error other than ErrLocked means that f can't be locked where it is.
+func Lock(f *os.File, whole bool) error {
+	how := unix.LOCK_EX
+	err := lockRange(f, whole)
+	if !whole {
+		how = unix.LOCK_SH
+	}
+	if err == nil {
+		err = unix.Flock(int(f.Fd()), how|unix.LOCK_NB)
+	}
+	switch {
+	case !errors.Is(err, unix.EAGAIN) && !errors.Is(err, unix.EACCES):
+		return err
+	case errors.Is(err, unix.EAGAIN) && lockedForUs(f, how):
+		return nil
+	}
+	return ErrLocked
+}
+
+// lockedForUs tells whether a file is flocked by whoever started this program, so that this
+// program may use it: a script that keeps others out has handed on the descriptor.
+func lockedForUs(f *os.File, how int) bool {
+	mine, err := f.Stat()
+	if err != nil {
+		return false
+	}
+	entries, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		return false
+	}
+	for _, e := range entries {
+		fd, err := strconv.Atoi(e.Name())
+		flags, flagErr := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0)
+		if err != nil || flagErr != nil || flags&unix.FD_CLOEXEC != 0 { // opened by this program itself
+			continue
+		}
+		inherited, err := os.Stat("/proc/self/fd/" + e.Name())
+		if err == nil && os.SameFile(mine, inherited) && unix.Flock(fd, how|unix.LOCK_NB) == nil {
+			return true // who has the lock gets it again
+		}
+	}
+	return false
+}
+
+// lockRange takes a lock of all bytes, or finds out that nobody has one of any.
+func lockRange(f *os.File, whole bool) error {
+	all := unix.Flock_t{Type: unix.F_WRLCK, Whence: io.SeekStart}
+	if whole {
+		err := unix.FcntlFlock(f.Fd(), unix.F_OFD_SETLK, &all)
+		if !errors.Is(err, unix.EBADF) { // it could be opened for reading only
+			return err
+		}
+	}
+	err := unix.FcntlFlock(f.Fd(), unix.F_OFD_GETLK, &all)
+	if err == nil && all.Type != unix.F_UNLCK {
+		return unix.EAGAIN
+	}
+	return err
+}
