@@ -103,6 +103,9 @@ type Report struct {
 // interrupt a Read of a patch.
 func Run(ctx context.Context, patches []Patch, o Options) (report Report, err error) {
 	o = o.withDefaults()
+	if err := checkPlaces(patches, o); err != nil {
+		return Report{}, err
+	}
 	in, err := openChain(patches, o)
 	if err != nil {
 		return Report{}, err
@@ -123,6 +126,7 @@ func Run(ctx context.Context, patches []Patch, o Options) (report Report, err er
 	}
 	defer dest.close(o)
 	report.DestinationSize = dest.size
+	dest.warnMemory(o)
 	if o.NoCheckBase && in.checkable() {
 		unchecked := "not checked: whether " + o.Destination + " holds what is to be replaced"
 		if len(patches) > 1 {

@@ -156,11 +156,13 @@ type fakeSystem struct {
 	thin        bool       // all of it, in a pool that zeroes its blocks
 	parts       []ThinPart // or these
 	thinErr     error
+	on          map[string]bool // what lies on the destination
 }
 
 func (s *fakeSystem) Users(string) ([]User, int, error)                    { return s.users, s.unseen, s.usersErr }
 func (s *fakeSystem) Describe(string) (format.Source, error)               { return s.source, s.describeErr }
 func (s *fakeSystem) Shares(string, format.Source, []string) (bool, error) { return s.shares, nil }
+func (s *fakeSystem) LiesOn(path, _ string) (bool, error)                  { return s.on[path], nil }
 func (s *fakeSystem) DropCache(*os.File)                                   { s.dropped++ }
 
 func (s *fakeSystem) Backing(string, func(string)) (files []BackingFile, err error) {
@@ -187,6 +189,7 @@ type run struct {
 	report   Report
 	err      error
 	warnings []string
+	inMemory string  // the warning that the destination is, as folders for tests may be
 	steps    []int64 // of the applying stage
 	verified bool    // there was a verifying stage
 	onStep   func(int64)
@@ -205,7 +208,13 @@ func (r *run) do(ctx context.Context, patch io.Reader) *run {
 // doAll applies patches that follow one another.
 func (r *run) doAll(ctx context.Context, patches []Patch) *run {
 	o := r.Options
-	o.Warn = func(m string) { r.warnings = append(r.warnings, m) }
+	o.Warn = func(m string) {
+		if strings.HasPrefix(m, r.Destination+" is kept in memory") {
+			r.inMemory = m
+			return
+		}
+		r.warnings = append(r.warnings, m)
+	}
 	o.Progress = func(s Stage, done int64) {
 		if s == Verifying {
 			r.verified = true

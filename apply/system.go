@@ -22,6 +22,10 @@ type System interface {
 	// a file in an overlay, so that they can be locked. It warns of those that can't
 	// be opened.
 	Backing(path string, warn func(string)) ([]BackingFile, error)
+	// LiesOn tells whether a file or folder is kept on the storage that a block device or
+	// image file stands for, as far as file systems tell what they are on. It is not, if
+	// it is not there.
+	LiesOn(path, device string) (bool, error)
 	// DropCache empties the page cache of an open block device, what other openers
 	// keep included, as far as that is harmless and this program may.
 	DropCache(device *os.File)

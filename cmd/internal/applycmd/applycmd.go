@@ -288,6 +288,8 @@ func hint(err error) string {
 		return input.OrderHint(err)
 	case errors.Is(err, apply.ErrUndoExists):
 		return "choose another name, or keep this one safe elsewhere: it may be the only way back"
+	case errors.Is(err, apply.ErrOnDestination):
+		return "keep it on another disk"
 	case errors.Is(err, apply.ErrInUse):
 		return "check the destination's name, and end what uses it"
 	case errors.Is(err, apply.ErrRestore):

@@ -60,6 +60,14 @@ func (system) Backing(path string, warn func(string)) ([]apply.BackingFile, erro
 	return files, err
 }
 
+func (system) LiesOn(path, device string) (bool, error) {
+	id, err := blockdev.Identify(device)
+	if err != nil {
+		return false, err
+	}
+	return blockdev.LiesOn(path, id)
+}
+
 func (system) DropCache(device *os.File) { blockdev.DropCache(device) }
 
 // Thin asks the kernel, for a destination needs no dmsetup.
