@@ -18,7 +18,8 @@ import (
 // whose name begins with a dot and the patch's name.
 type Output struct {
 	file *durable.File
-	path string // as given
+	old  *os.File // what is there before, locked; may be nil
+	path string   // as given
 
 	committed bool // it has its name
 	removed   bool
@@ -28,19 +29,28 @@ type Output struct {
 // is replaced then, and not touched before; its permissions are kept. A new file
 // is for its owner only, for it holds a volume's data. Where path is a symbolic
 // link, the file that it leads to is meant, and need not exist. What is no
-// regular file is refused: a device or pipe can't appear whole.
+// regular file is refused: a device or pipe can't appear whole. So is one that another
+// program has locked or may write to (ErrOutputInUse), and a path where no file can be kept
+// (a *[durable.PlaceError]).
 func CreateOutput(path string) (*Output, error) { return createOutput(path, durable.FS{}) }
 
 func createOutput(path string, files durable.FS) (*Output, error) {
 	o := &Output{path: path}
 	real, err := followLinks(path)
 	if err == nil {
+		err = durable.CheckPlace(real)
+	}
+	if err == nil {
 		err = checkReplaceable(real)
+	}
+	if err == nil {
+		o.old, err = lockOld(real)
 	}
 	if err == nil {
 		o.file, err = files.Replace(real)
 	}
 	if err != nil {
+		o.closeOld()
 		return nil, fmt.Errorf("create the patch file %s: %w", path, cause(err))
 	}
 	return o, nil
@@ -59,6 +69,7 @@ func (o *Output) Write(b []byte) (int, error) {
 // is removed, and what was there before is still there.
 func (o *Output) Commit() error {
 	err := o.file.Commit()
+	defer o.closeOld()
 	var name *durable.NameError
 	o.committed = err == nil || errors.As(err, &name)
 	switch {
@@ -78,11 +89,18 @@ func (o *Output) Cleanup() error {
 	if o.committed {
 		return nil
 	}
+	defer o.closeOld()
 	if err := o.file.Remove(); err != nil {
 		return fmt.Errorf("remove the unfinished patch file: %w", err)
 	}
 	o.removed = true
 	return nil
+}
+
+func (o *Output) closeOld() {
+	if o.old != nil {
+		o.old.Close()
+	}
 }
 
 // Removed tells whether nothing is left of the unfinished file.

@@ -41,6 +41,9 @@ type Options struct {
 	BlockSize   int64  // what each hash is of, in bytes (see format.IsBlockSize)
 	Tool        string // name of the program, for the header
 	ToolVersion string // its version
+	// BeforeTrailer, if set, is called when all but the trailer has been written: an error of
+	// it ends the signature without one.
+	BeforeTrailer func() error
 	// Progress, if set, is called with the number of bytes that have been read.
 	Progress func(done int64)
 }
@@ -87,6 +90,11 @@ func Make(ctx context.Context, f *blockdev.File, w io.Writer, o Options) (Report
 	}
 	if err := f.CheckSize(); err != nil { // the end of a file that became smaller looks like a hole
 		return Report{}, err
+	}
+	if o.BeforeTrailer != nil {
+		if err := o.BeforeTrailer(); err != nil {
+			return Report{}, err
+		}
 	}
 	if err := sw.Close(); err != nil {
 		return Report{}, err

@@ -27,10 +27,7 @@ import (
 const ballastSize = 16 << 20
 
 // Main runs the program and returns its exit status.
-func Main(args []string, std cli.Streams) int {
-	defer runtime.KeepAlive(make([]byte, ballastSize))
-	return command().Main(args, std)
-}
+func Main(args []string, std cli.Streams) int { return command().Main(args, std) }
 
 func command() *cli.Command {
 	return &cli.Command{
@@ -70,6 +67,7 @@ func command() *cli.Command {
 }
 
 func run(ctx context.Context, inv *cli.Invocation) error {
+	defer runtime.KeepAlive(make([]byte, ballastSize))
 	o, err := readOptions(inv)
 	if err != nil {
 		return err
@@ -94,7 +92,7 @@ func run(ctx context.Context, inv *cli.Invocation) error {
 		return plan(ctx, inv, src, o)
 	}
 	var report dump.Report
-	err = output.Write(inv, src.paths, func(w io.Writer) error {
+	err = output.Write(inv, src.Inputs(), src.paths, func(w io.Writer) error {
 		report, err = pipe(ctx, inv, src, w, o)
 		return err
 	})

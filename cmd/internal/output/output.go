@@ -24,23 +24,36 @@ func Check(inv *cli.Invocation, what string) error {
 	switch {
 	case inv.IsSet("output") && inv.String("output") == "":
 		return cli.Usagef("--output needs the name of a file")
+	case isDescriptor(inv) && !toStdout(inv):
+		return cli.Usagef("--output %s is an open file of this program, which can't appear whole: use standard output", inv.String("output"))
 	case toStdout(inv) && inv.OutIsTerminal():
 		return cli.Usagef("a %s is not written to a terminal: use -o FILE or a pipe", what)
 	}
 	return nil
 }
 
+func isDescriptor(inv *cli.Invocation) bool {
+	_, ok := descriptor(inv.String("output"))
+	return inv.IsSet("output") && ok
+}
+
 func toStdout(inv *cli.Invocation) bool {
-	return !inv.IsSet("output") || inv.String("output") == "-"
+	if !inv.IsSet("output") || inv.String("output") == "-" {
+		return true
+	}
+	fd, ok := descriptor(inv.String("output"))
+	return ok && fd == int(inv.Std().Out.Fd())
 }
 
 // Write has do write. A file is durable then, and is there only if do succeeds; what is
-// written to must share storage with none of the sources. Whether standard output has
-// arrived is checked in the end.
-func Write(inv *cli.Invocation, sources []string, do func(io.Writer) error) error {
+// written to must share storage with none of the sources, which are the inputs and what else
+// is read. Whether standard output has arrived is checked in the end.
+func Write(inv *cli.Invocation, inputs dump.Inputs, sources []string, do func(io.Writer) error) error {
 	if toStdout(inv) {
 		if id, err := blockdev.IdentifyFile(inv.Std().Out); err == nil && isSource(id, sources) {
 			return cli.Usagef("standard output is source and output at once")
+		} else if err == nil && !id.Device {
+			warnPlace(inv, inputs, fmt.Sprintf("/proc/self/fd/%d", inv.Std().Out.Fd()), "standard output")
 		}
 		return do(inv.Out())
 	}
@@ -52,6 +65,7 @@ func Write(inv *cli.Invocation, sources []string, do func(io.Writer) error) erro
 	if err != nil {
 		return err
 	}
+	warnPlace(inv, inputs, folderOf(path), path)
 	if err = do(out); err == nil {
 		err = out.Commit()
 	} else if cleanupErr := out.Cleanup(); cleanupErr != nil {
@@ -90,6 +104,8 @@ func (e *removedError) Unwrap() error { return e.error }
 func Hint(err error) string {
 	var removed *removedError
 	switch {
+	case errors.Is(err, dump.ErrOutputInUse):
+		return "choose another name, or end what uses it"
 	case !cli.IsFull(err):
 		return ""
 	case errors.As(err, &removed):

@@ -77,12 +77,13 @@ func makeSignature(ctx context.Context, inv *cli.Invocation) error {
 	bar := inv.NewBar()
 	defer bar.Clear()
 	var report signature.Report
-	err = output.Write(inv, inputs.Paths(), func(w io.Writer) error {
+	err = output.Write(inv, inputs, inputs.Paths(), func(w io.Writer) error {
 		report, err = signature.Make(ctx, f, w, signature.Options{
-			BlockSize:   blockSize,
-			Tool:        "lvmsync-patch",
-			ToolVersion: cli.Version,
-			Progress:    func(done int64) { bar.Set("hashing", done, f.Size()) },
+			BlockSize:     blockSize,
+			Tool:          "lvmsync-patch",
+			ToolVersion:   cli.Version,
+			BeforeTrailer: inv.SyncOut, // of a file that -o names nothing is there before it's durable
+			Progress:      func(done int64) { bar.Set("hashing", done, f.Size()) },
 		})
 		return err
 	})
