@@ -62,6 +62,11 @@ func StdStreams() Streams { return Streams{os.Stdin, os.Stdout, os.Stderr} }
 // Main runs the command with the arguments of a process, its name first, and
 // returns the exit status.
 func (c *Command) Main(args []string, std Streams) int {
+	if err := checkLimits(); err != nil { // before anything else that may need what they deny
+		inv := newInvocation(context.Background(), c.Name, std)
+		inv.json = slices.Contains(args, "--json")
+		return inv.finish(err, c)
+	}
 	// Data pass through buffers that are used again. What else lives, such as the set of
 	// changed chunks, can be large and shall not take twice its size.
 	debug.SetGCPercent(25)
