@@ -131,7 +131,9 @@ func (inv *Invocation) finish(err error, c *Command) int {
 	case inv.json:
 		text, _ := JSON(r) // of plain fields: can't fail
 		if _, err := fmt.Fprintf(inv.std.Err, "%s\n", text); err != nil && r.ExitStatus == StatusOK {
-			r.ExitStatus, _, _ = explain(fmt.Errorf("%w: %w", ErrReport, err), c)
+			err = fmt.Errorf("%w: %w; all else is done", ErrReport, stdCause(err))
+			r.ExitStatus, r.Error, _ = explain(err, c)
+			inv.print("error: ", r.Error) // it is shorter: there may be room
 		}
 	case err != nil:
 		inv.print("error: ", r.Error)

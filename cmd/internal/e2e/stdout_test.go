@@ -65,7 +65,7 @@ func TestStdoutFails(t *testing.T) {
 	}
 }
 
-// A patch that its disk has lost a part of has no trailer: nothing says that it is whole.
+// A patch, or a signature, that its disk has lost a part of has no trailer: nothing says that it is whole.
 func TestStdoutWithoutTrailer(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("only root may mount a file system")
@@ -80,6 +80,12 @@ func TestStdoutWithoutTrailer(t *testing.T) {
 	}
 	if status, messages := run(t, nil, "lvmsync-patch", "verify", patch); status != 4 {
 		t.Errorf("verify: status %d\n%s", status, messages)
+	}
+	if status, messages := runIn(t, full, `exec "$@" >y`, "lvmsync-patch", "signature", "--block-size", "512", source); status != 1 {
+		t.Fatalf("status %d\n%s", status, messages)
+	}
+	if status, messages := run(t, nil, "lvmsync-dump", "--dry-run", "--signature", filepath.Join(full, "y"), source); status != 4 {
+		t.Errorf("use the signature: status %d\n%s", status, messages)
 	}
 }
 
@@ -126,6 +132,10 @@ func TestReportFails(t *testing.T) {
 		if status, _ := runIn(t, dir, `exec "$@" 2>/dev/full`, test.args...); status != test.status {
 			t.Errorf("%v: status %d, want %d", test.args, status, test.status)
 		}
+	}
+	// What was made is whole all the same.
+	if status, messages := run(t, nil, "lvmsync-patch", "verify", filepath.Join(dir, "patch")); status != 0 {
+		t.Errorf("status %d\n%s", status, messages)
 	}
 }
 
