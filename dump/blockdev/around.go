@@ -2,7 +2,6 @@ package blockdev
 
 import (
 	"errors"
-	"os"
 	"path/filepath"
 	"slices"
 
@@ -107,10 +106,5 @@ func isClaimed(l layer) bool {
 	if others, err := directlyAbove(l.id); err != nil || len(others) > 0 {
 		return false
 	}
-	f, err := os.OpenFile(nodeOf(l.id, l.name), os.O_RDONLY|unix.O_EXCL|unix.O_NONBLOCK, 0)
-	if err != nil {
-		return errors.Is(err, unix.EBUSY)
-	}
-	f.Close()
-	return false
+	return errors.Is(probe(nodeOf(l.id, l.name)), unix.EBUSY)
 }
