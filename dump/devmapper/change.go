@@ -21,7 +21,7 @@ var ErrCutShort = errors.New("killed")
 type Trace struct {
 	// Stderr is a file for what the command writes to standard error. It says nothing there if all goes well.
 	Stderr *os.File
-	// Open is a file that the command keeps open until it has ended.
+	// Open is a file that the command keeps open, as its standard input, until it has ended: LVM's programs close all others.
 	Open *os.File
 }
 
@@ -72,7 +72,7 @@ func change(ctx context.Context, trace Trace, name string, args ...string) error
 	}
 	cmd.Stdout, cmd.Stderr = stdout, trace.Stderr
 	if trace.Open != nil {
-		cmd.ExtraFiles = []*os.File{trace.Open}
+		cmd.Stdin = trace.Open
 	}
 	if err := cmd.Start(); err != nil {
 		return err

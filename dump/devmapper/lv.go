@@ -80,11 +80,11 @@ const lvFields = "vg_name,lv_name,vg_uuid,lv_uuid,lv_attr,origin,origin_uuid,lv_
 // LV asks lvs for a logical volume, hidden ones included (a snapshot that is being merged is); [ErrNoLV] if there is
 // none of that name. It is one call of lvs, which may take a second.
 func LV(ctx context.Context, vg, lv string) (LogicalVolume, error) {
-	return lookup(ctx, vg+"/"+lv)
+	return LVNamed(ctx, vg+"/"+lv)
 }
 
-// lookup is LV for a name in any form that lvs takes.
-func lookup(ctx context.Context, name string) (LogicalVolume, error) {
+// LVNamed is LV for a name in any form that lvs takes: "vg/lv", "/dev/vg/lv", "/dev/mapper/vg-lv".
+func LVNamed(ctx context.Context, name string) (LogicalVolume, error) {
 	out, err := report(ctx, lvFields, "--", name)
 	if failed := (*toolError)(nil); errors.As(err, &failed) {
 		if errors.Is(err, fs.ErrPermission) || listed(ctx, name) {

@@ -144,7 +144,7 @@ func TestLVNotThere(t *testing.T) {
 		"my-vg/s-1-cow":     "cow-device",
 	} {
 		fakeNoLV(t, captured(t, file+".json"), "  Devices file PVID x last seen on /dev/y not found.\n"+captured(t, file+".err"))
-		_, err := lookup(context.Background(), name)
+		_, err := LVNamed(context.Background(), name)
 		if !errors.Is(err, ErrNoLV) {
 			t.Errorf("%s: error %v is not ErrNoLV", name, err)
 		}

@@ -20,6 +20,19 @@ var ErrNotFound = errors.New("no such logical volume, device or file")
 // ErrInactive means that a logical volume exists, but has no device. The message tells how to activate it.
 var ErrInactive = errors.New("is not active")
 
+// errNoNode is about a logical volume that has a device.
+var errNoNode = errors.New("is active, but has no node")
+
+// Vanished tells whether an error may be due to a volume that was deactivated just now.
+func Vanished(err error) bool {
+	for _, cause := range []error{ErrNotDM, errNoNode, fs.ErrNotExist, unix.ENXIO, unix.ENODEV} {
+		if errors.Is(err, cause) {
+			return true
+		}
+	}
+	return false
+}
+
 // Resolve finds the path of the block device or file that a user names in one of the ways LVM users do: "vg/lv",
 // "/dev/vg/lv", "/dev/mapper/vg-lv", "/dev/dm-7", or any other path. A name of the form "vg/lv" is the logical volume
 // if there is one with a device, else a relative path. What is at the path may be of any kind.
@@ -67,7 +80,7 @@ func mayBeVolume(name string) bool {
 
 // missing asks LVM why there was no device of that name. That takes a while, in which another program may have given it one.
 func missing(ctx context.Context, name string) (path string, err error) {
-	v, err := lookup(ctx, name)
+	v, err := LVNamed(ctx, name)
 	switch {
 	case errors.Is(err, ErrNoLV):
 		return "", notFound(name)
@@ -82,8 +95,7 @@ func missing(ctx context.Context, name string) (path string, err error) {
 		if num, err := blockDeviceAt(path); err == nil && num == v.Num {
 			return path, nil
 		}
-		return "", fmt.Errorf(`logical volume %s/%s is active, but has no node in %s: try "vgmknodes %s"`,
-			v.VG, v.Name, roots.Dev, v.VG)
+		return "", fmt.Errorf(`logical volume %s/%s %w in %s: try "vgmknodes %s"`, v.VG, v.Name, errNoNode, roots.Dev, v.VG)
 	}
 	return "", &InactiveError{v}
 }
@@ -102,23 +114,23 @@ func (e *InactiveError) Unwrap() error { return ErrInactive }
 func notFound(name string) error { return fmt.Errorf("%w: %s", ErrNotFound, name) }
 
 // Activate gives an inactive volume its device. Once begun it is waited for, whatever becomes of ctx.
-func (v LogicalVolume) Activate(ctx context.Context) error {
-	if err := lvchange(ctx, v.activation()...); err != nil {
+func (v LogicalVolume) Activate(ctx context.Context, trace Trace) error {
+	if err := lvchange(ctx, trace, v.activation()...); err != nil {
 		return fmt.Errorf("activate %s/%s: %w", v.VG, v.Name, err)
 	}
 	return nil
 }
 
 // Deactivate takes its device away again; it fails if somebody has that open.
-func (v LogicalVolume) Deactivate(ctx context.Context) error {
-	if err := lvchange(ctx, "-an", v.VG+"/"+v.Name); err != nil {
+func (v LogicalVolume) Deactivate(ctx context.Context, trace Trace) error {
+	if err := lvchange(ctx, trace, "-an", v.VG+"/"+v.Name); err != nil {
 		return fmt.Errorf("deactivate %s/%s again: %w", v.VG, v.Name, err)
 	}
 	return nil
 }
 
-func lvchange(ctx context.Context, args ...string) error {
-	return change(ctx, Trace{}, "lvchange", append(args, "--reportformat", "json", "--config", plainConfig)...)
+func lvchange(ctx context.Context, trace Trace, args ...string) error {
+	return change(ctx, trace, "lvchange", append(args, "--reportformat", "json", "--config", plainConfig)...)
 }
 
 // activation is what lvchange has to be told to give an inactive volume its device.

@@ -2,10 +2,13 @@ package devmapper
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
+
+	"lvmsync/dump/internal/roots"
 )
 
 // slaves are the devices that a device stands on, as sysfs has them.
@@ -27,6 +30,20 @@ func (n DevNum) slaves() ([]DevNum, error) {
 		nums = append(nums, num)
 	}
 	return nums, nil
+}
+
+// ByUUID finds the device with that UUID; [ErrNotDM] if there is none. It asks the kernel, not dmsetup.
+func ByUUID(uuid string) (DevNum, error) {
+	entries, err := os.ReadDir(filepath.Join(roots.Sys, "dev", "block"))
+	if err != nil {
+		return DevNum{}, fmt.Errorf("find the device %s: %w", uuid, err)
+	}
+	for _, e := range entries {
+		if num, err := parseDevNum(e.Name()); err == nil && num.uuid() == uuid {
+			return num, nil
+		}
+	}
+	return DevNum{}, fmt.Errorf("%w: there is none with the UUID %s", ErrNotDM, uuid)
 }
 
 func (n DevNum) uuid() string { return n.attribute("dm/uuid") }

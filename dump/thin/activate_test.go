@@ -2,6 +2,7 @@ package thin
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -33,7 +34,7 @@ func (s *shown) locks() int {
 	}
 	n := 0
 	for _, e := range entries {
-		if e.Name() != "LVM-vg-pool.lock" { // the pool's, which stays
+		if e.Name() != "LVM-uuidofvguuidofpool.lock" { // the pool's, which stays
 			n++
 		}
 	}
@@ -103,10 +104,13 @@ func TestInactiveTwice(t *testing.T) {
 		}
 		end := runs[0].close
 		if killed {
-			end = runs[0].file.Close
+			end = func() error { return errors.Join(runs[0].file.Close(), runs[0].use.f.Close()) }
 		}
 		if err := end(); err != nil {
 			t.Fatal(err)
+		}
+		if !s.IsActive("s") {
+			t.Error("it was deactivated though the second run still reads it")
 		}
 		if err := runs[1].close(); err != nil {
 			t.Fatal(err)

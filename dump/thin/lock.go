@@ -20,23 +20,44 @@ var lockDir = "/run/lvmsync"
 // lockPause is how long to wait before a lock is tried again.
 const lockPause = 50 * time.Millisecond
 
+// patience is how long a run may wait for another one unnoticed.
+var patience = 3 * time.Second
+
+type waitingKey struct{} // key of a context's value: a func(string)
+
+// WithWaiting gives a context with which notify is told, if it takes a while, what of another run is waited for: "another dump to
+// read the metadata of ...".
+func WithWaiting(ctx context.Context, notify func(what string)) context.Context {
+	return context.WithValue(ctx, waitingKey{}, notify)
+}
+
 // A lock keeps two runs from changing the state of one pool or volume at once. Its file has a note of what a run is about to
 // change or has changed, for the next one, should it be killed.
 type lock struct{ f *os.File }
 
-// takeLock waits until no other run has the lock of that name.
-func takeLock(ctx context.Context, name string) (*lock, error) {
+// lockPath is the path of a file for what is locked.
+func lockPath(name, suffix string) string {
+	return filepath.Join(lockDir, strings.ReplaceAll(name, "/", "_")+suffix)
+}
+
+// takeLock waits until no other run has the lock of that name, which is to do what is told.
+func takeLock(ctx context.Context, name, what string) (*lock, error) {
 	if err := os.MkdirAll(lockDir, 0o700); err != nil {
 		return nil, fmt.Errorf("make the folder for locks: %w", err)
 	}
-	path := filepath.Join(lockDir, strings.ReplaceAll(name, "/", "_")+".lock")
-	for {
+	path := lockPath(name, ".lock")
+	notify, _ := ctx.Value(waitingKey{}).(func(string))
+	for long := time.After(patience); ; {
 		l, err := tryLock(path)
 		if l != nil || err != nil {
 			return l, err
 		}
 		select {
 		case <-time.After(lockPause):
+		case <-long:
+			if notify != nil {
+				notify("another dump to " + what)
+			}
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		}

@@ -68,10 +68,20 @@ func (p *pool) status(ctx context.Context) (devmapper.PoolStatus, error) {
 	return s, nil
 }
 
+// lock takes the pool's lock. One that others have stacked may have no UUID: then it is known by its name, which is device-mapper's
+// only one.
+func (p *pool) lock(ctx context.Context) (*lock, error) {
+	name := p.device.UUID
+	if name == "" {
+		name = "pool named " + p.device.Name
+	}
+	return takeLock(ctx, name, "read the metadata of the pool "+p.device.Name)
+}
+
 // read reserves a metadata snapshot, has the metadata read as it tells them, and releases it on every way out, the end of
 // ctx and a panic included.
 func (p *pool) read(ctx context.Context, do func(*metadata.Metadata) error) (err error) {
-	l, err := takeLock(ctx, p.device.UUID)
+	l, err := p.lock(ctx)
 	if err != nil {
 		return err
 	}
@@ -134,6 +144,10 @@ func (p *pool) releaseStale(ctx context.Context, l *lock, in *blockdev.File) err
 	if ours.Begun {
 		doubt = ", or left behind by a run of this one that was killed, which can't be told"
 	}
+	return p.heldError(doubt)
+}
+
+func (p *pool) heldError(doubt string) error {
 	return fmt.Errorf("%w%s: %s: if none is running that uses it, %q frees it", ErrHeld, doubt, p.device.Name, p.releaseCommand())
 }
 

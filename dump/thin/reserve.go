@@ -22,7 +22,7 @@ type reservation struct {
 // reserve reserves the metadata snapshot and notes it; it must be released if it tells so, whatever the error. The caller has seen
 // that none is held.
 func (p *pool) reserve(ctx context.Context, l *lock, in *blockdev.File) (status devmapper.PoolStatus, reserved bool, err error) {
-	w, err := p.callWitness(l, in)
+	w, err := callWitness(l, witnessPool, p.device.Num().String(), in.Name())
 	if err != nil {
 		return status, false, fmt.Errorf("start its witness: %w", err)
 	}
@@ -39,7 +39,16 @@ func (p *pool) reserve(ctx context.Context, l *lock, in *blockdev.File) (status 
 		status, err2 := p.conclude(devmapper.Regardless(ctx), l, in)
 		return status, status.Held != 0, errors.Join(err, err2)
 	}
-	return status, false, errors.Join(err, l.note(reservation{}))
+	if err2 := l.note(reservation{}); err2 != nil {
+		return status, false, errors.Join(err, err2)
+	}
+	if errors.Is(err, devmapper.ErrCutShort) {
+		return status, false, err
+	}
+	if now, err2 := devmapper.StatusOfPool(devmapper.Regardless(ctx), p.device.Num()); err2 == nil && now.Held != 0 {
+		err = p.heldError("") // by one that was quicker
+	}
+	return status, false, err
 }
 
 // conclude notes what has become of a reservation whose dmsetup has ended just now, and has not said that it failed: none was held

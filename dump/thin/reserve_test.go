@@ -45,7 +45,7 @@ esac
 	lockDir = filepath.Join(dir, "locks")
 	f := fakePool{pool: &pool{device: devmapper.Device{Name: "vg-pool-tpool", UUID: "LVM-x-tpool", Major: 4000, Minor: 1}}, dir: dir}
 	var err error
-	if f.l, err = takeLock(context.Background(), f.device.UUID); err != nil {
+	if f.l, err = f.lock(context.Background()); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(f.l.close)
@@ -75,13 +75,13 @@ func TestReserve(t *testing.T) {
 		{"well", ":", ":", true, true, nil},
 		{"killed after", ":", "kill -TERM $$", true, true, devmapper.ErrCutShort},
 		{"killed before", "kill -TERM $$", ":", false, false, devmapper.ErrCutShort},
-		{"another was quicker", ": >$d/held", ":", false, false, errors.New("busy")},
+		{"another was quicker", ": >$d/held", ":", false, false, ErrHeld},
 		{"another was quicker, and then killed", `: >$d/held; echo busy >&2; kill -TERM $$`, ":", false, false, devmapper.ErrCutShort},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			f := newFakePool(t, tt.before, tt.after)
 			_, reserved, err := f.reserve(context.Background(), f.l, f.in)
-			if reserved != tt.reserved || (err == nil) != (tt.err == nil) || errors.Is(tt.err, devmapper.ErrCutShort) != errors.Is(err, devmapper.ErrCutShort) {
+			if reserved != tt.reserved || !errors.Is(err, tt.err) {
 				t.Errorf("reserved %v, %v", reserved, err)
 			}
 			if r := f.noted(); r.Begun || (r.Block == 1 && r.Sum != 0) != tt.noted {
@@ -152,7 +152,7 @@ func TestWitness(t *testing.T) {
 			if err := f.l.note(reservation{Begun: true}); err != nil {
 				t.Fatal(err)
 			}
-			w, err := f.callWitness(f.l, f.in)
+			w, err := callWitness(f.l, witnessPool, f.device.Num().String(), f.in.Name())
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -186,7 +186,7 @@ func TestLockRemoved(t *testing.T) {
 	path := f.l.f.Name()
 	waiting := make(chan *lock, 1)
 	go func() {
-		l, err := takeLock(context.Background(), f.device.UUID)
+		l, err := f.lock(context.Background())
 		if err != nil {
 			t.Error(err)
 		}

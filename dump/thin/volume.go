@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 
 	"lvmsync/dump/blockdev"
 	"lvmsync/dump/devmapper"
@@ -19,19 +18,30 @@ type volume struct {
 	file       *blockdev.File
 	beneath    beneath
 	deactivate func() error // nil: it is nobody's business here
+	use        *use         // of what one of our runs activated
 }
 
 // openVolume opens the thin volume that a user names. One that is not active, as thin snapshots mostly are, is activated
 // until close.
 func openVolume(ctx context.Context, name string) (*volume, error) {
-	v, err := tryVolume(ctx, name)
-	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, devmapper.ErrNotDM) {
-		v, err = tryVolume(ctx, name) // another run has just deactivated it
+	v, err := tryVolume(ctx, name, nil)
+	if err == nil || !devmapper.Vanished(err) {
+		return v, err
 	}
-	return v, err
+	// Another run may have just deactivated it. While we have its lock none does.
+	lv, err2 := devmapper.LVNamed(ctx, name)
+	if err2 != nil {
+		return nil, err
+	}
+	l, err := lockVolume(ctx, &lv)
+	if err != nil {
+		return nil, err
+	}
+	return tryVolume(ctx, name, l)
 }
 
-func tryVolume(ctx context.Context, name string) (v *volume, err error) {
+// tryVolume tries that. The volume's lock is taken when it is known which one that is, unless the caller has it, and given up.
+func tryVolume(ctx context.Context, name string, l *lock) (v *volume, err error) {
 	v = &volume{name: name}
 	defer func() {
 		if err != nil {
@@ -39,11 +49,13 @@ func tryVolume(ctx context.Context, name string) (v *volume, err error) {
 			v = nil
 		}
 	}()
-	path, l, err := v.resolve(ctx)
-	if l != nil {
-		defer l.close() // before the other one, which takes it
-	}
-	if err != nil {
+	defer func() {
+		if l != nil {
+			l.close() // before the other one, which takes it
+		}
+	}()
+	var path string
+	if path, l, err = v.resolve(ctx, l); err != nil {
 		return v, err
 	}
 	id, err := blockdev.Identify(path)
@@ -60,7 +72,12 @@ func tryVolume(ctx context.Context, name string) (v *volume, err error) {
 		}
 		v.lv = &lv
 	}
-	if v.file, err = blockdev.Open(path); err != nil {
+	if v.lv != nil && l == nil { // before it is opened, so that none of us sees a stranger in the other
+		if l, err = lockVolume(ctx, v.lv); err != nil {
+			return v, err
+		}
+	}
+	if err := v.open(path); err != nil {
 		return v, err
 	}
 	if v.beneath, err = openBeneath(v.target); err != nil {
@@ -69,29 +86,49 @@ func tryVolume(ctx context.Context, name string) (v *volume, err error) {
 	if v.lv == nil {
 		return v, nil
 	}
-	if l == nil {
-		if l, err = lockVolume(ctx, v.lv); err != nil {
-			return v, err
-		}
-		defer l.close()
-	}
 	return v, v.mind(ctx, l)
 }
 
+// open opens the device, which must be the one that was identified.
+func (v *volume) open(path string) (err error) {
+	if v.file, err = blockdev.Open(path); err != nil {
+		return err
+	}
+	if id := v.file.ID(); (devmapper.DevNum{Major: id.Major, Minor: id.Minor}) != v.device.Num() || !v.device.Exists() {
+		return fmt.Errorf("%s: %w any more", v.name, devmapper.ErrNotDM)
+	}
+	return nil
+}
+
 // resolve finds the volume's device, and activates the volume if that takes it. Then its lock is taken.
-func (v *volume) resolve(ctx context.Context) (string, *lock, error) {
+func (v *volume) resolve(ctx context.Context, l *lock) (string, *lock, error) {
 	path, err := devmapper.Resolve(ctx, v.name)
 	var inactive *devmapper.InactiveError
 	if !errors.As(err, &inactive) || inactive.LV.SegType != "thin" {
-		return path, nil, err
+		return path, l, err
 	}
-	return v.activate(ctx, &inactive.LV)
+	return v.activate(ctx, &inactive.LV, l)
 }
 
-// Is tells whether a block device is a thin volume.
-func Is(ctx context.Context, id blockdev.ID) bool {
-	_, err := thinTable(ctx, id)
-	return err == nil
+// Named tells whether a user has named a thin volume, active or not. What is wrong with a name is found when it's opened.
+func Named(ctx context.Context, name string) bool {
+	path, err := devmapper.Resolve(ctx, name)
+	var inactive *devmapper.InactiveError
+	if errors.As(err, &inactive) {
+		return inactive.LV.SegType == "thin"
+	}
+	var id blockdev.ID
+	if err == nil {
+		id, err = blockdev.Identify(path)
+	}
+	if err == nil {
+		_, err = thinTable(ctx, id)
+	}
+	if err == nil || !devmapper.Vanished(err) {
+		return err == nil
+	}
+	lv, err := devmapper.LVNamed(ctx, name) // another run may have just deactivated it
+	return err == nil && lv.SegType == "thin"
 }
 
 // identify finds out which thin volume a device is.

@@ -14,15 +14,22 @@ import (
 )
 
 // A witness is a process of this same program that outlives it. Should the program be killed while dmsetup reserves a metadata
-// snapshot, the witness waits for the end of dmsetup and notes what has become of it; until then it keeps the lock.
+// snapshot, or lvchange activates a volume, the witness waits for the end of that and notes what has become of it; until then it
+// keeps the lock.
 type witness struct {
 	cmd    *exec.Cmd
 	alive  *os.File // once all who have it are gone, so is everybody else who could note it
 	stderr *os.File // what dmsetup said
 }
 
-// witnessName is the name by which the program knows that it is to be a witness, with the pool's number and the path of its metadata.
+// witnessName is the name by which the program knows that it is to be a witness.
 const witnessName = "lvmsync-witness"
+
+// What a witness is called for, as its first argument; the next ones say of what.
+const (
+	witnessPool   = "pool"   // number, path of the metadata
+	witnessVolume = "volume" // UUID of its device
+)
 
 // What a witness inherits.
 const (
@@ -32,15 +39,15 @@ const (
 )
 
 func init() {
-	if len(os.Args) == 3 && os.Args[0] == witnessName {
-		if err := testify(os.Args[1], os.Args[2]); err != nil {
+	if len(os.Args) >= 3 && os.Args[0] == witnessName {
+		if err := testify(os.Args[1], os.Args[2:]); err != nil {
 			os.Exit(1) // the note stays as it is: nobody knows
 		}
 		os.Exit(0)
 	}
 }
 
-func (p *pool) callWitness(l *lock, in *blockdev.File) (*witness, error) {
+func callWitness(l *lock, of ...string) (*witness, error) {
 	stderr, err := devmapper.MemoryFile("stderr")
 	if err != nil {
 		return nil, err
@@ -53,7 +60,7 @@ func (p *pool) callWitness(l *lock, in *blockdev.File) (*witness, error) {
 	defer r.Close()
 	w := &witness{alive: alive, stderr: stderr}
 	w.cmd = exec.Command("/proc/self/exe")
-	w.cmd.Args = []string{witnessName, p.device.Num().String(), in.Name()}
+	w.cmd.Args = append([]string{witnessName}, of...)
 	w.cmd.ExtraFiles = []*os.File{l.f, r, stderr}
 	w.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if err := w.cmd.Start(); err != nil {
@@ -76,14 +83,24 @@ func (w *witness) close() {
 }
 
 // testify is what a witness does.
-func testify(number, metadata string) error {
+func testify(of string, args []string) error {
 	signal.Ignore(syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	l := &lock{f: os.NewFile(witnessLock, "lock")}
 	alive, stderr := os.NewFile(witnessAlive, "alive"), os.NewFile(witnessStderr, "stderr")
 	if _, err := io.Copy(io.Discard, alive); err != nil {
 		return err
 	}
-	if devmapper.Content(stderr) != "" { // it failed
+	switch {
+	case of == witnessVolume && len(args) == 1:
+		return concludeActivation(l, args[0])
+	case of == witnessPool && len(args) == 2:
+		return testifyPool(l, devmapper.Content(stderr), args[0], args[1])
+	}
+	return nil
+}
+
+func testifyPool(l *lock, stderr, number, metadata string) error {
+	if stderr != "" { // it failed
 		return l.note(reservation{})
 	}
 	in, err := blockdev.Open(metadata)

@@ -18,6 +18,7 @@ import (
 	"lvmsync/cmd/internal/output"
 	"lvmsync/dump"
 	"lvmsync/dump/devmapper"
+	"lvmsync/dump/thin"
 	"lvmsync/format"
 )
 
@@ -75,6 +76,7 @@ func run(ctx context.Context, inv *cli.Invocation) error {
 	ctx = devmapper.WithWaiting(ctx, func(command string) {
 		inv.Warn(fmt.Sprintf("waiting for %q to end; another signal ends %s without it", command, inv.App.Name))
 	})
+	ctx = thin.WithWaiting(ctx, func(what string) { inv.Warn("waiting for " + what) })
 	all, err := openSource(ctx, inv, o)
 	if err != nil {
 		return err

@@ -7,7 +7,6 @@ import (
 
 	"lvmsync/cmd/internal/cli"
 	"lvmsync/dump"
-	"lvmsync/dump/blockdev"
 	"lvmsync/dump/devmapper"
 	"lvmsync/dump/full"
 	"lvmsync/dump/thick"
@@ -63,7 +62,7 @@ func openChanges(ctx context.Context, inv *cli.Invocation, name string) (source,
 	if inv.IsSet("cow") {
 		return openStore(ctx, inv, inv.String("cow"), name)
 	}
-	isThin := isThin(ctx, name)
+	isThin := thin.Named(ctx, name)
 	switch {
 	case inv.Bool("full"):
 		return openFull(ctx, inv, name, isThin)
@@ -71,20 +70,6 @@ func openChanges(ctx context.Context, inv *cli.Invocation, name string) (source,
 		return openThin(ctx, inv, name)
 	}
 	return openThick(ctx, inv, name)
-}
-
-// isThin tells whether a thin volume is named, active or not. What is wrong with a name is found when it's opened.
-func isThin(ctx context.Context, name string) bool {
-	path, err := devmapper.Resolve(ctx, name)
-	var inactive *devmapper.InactiveError
-	if errors.As(err, &inactive) {
-		return inactive.LV.SegType == "thin"
-	}
-	if err != nil {
-		return false
-	}
-	id, err := blockdev.Identify(path)
-	return err == nil && thin.Is(ctx, id)
 }
 
 func openThick(ctx context.Context, inv *cli.Invocation, name string) (source, error) {

@@ -122,7 +122,7 @@ func (m *Machine) Device(num devmapper.DevNum, name, table string) {
 	vg, lv, _ := strings.Cut(name, "-")
 	uuid := ""
 	if lv != "" {
-		uuid = "LVM-" + name
+		uuid = "LVM-uuidof" + vg + "uuidof" + lv // as that of the volume, see LV
 	}
 	if lv != "" {
 		m.node(num.Path(), vg+"/"+lv)
@@ -136,6 +136,21 @@ func (m *Machine) Device(num devmapper.DevNum, name, table string) {
 	m.write(dir+"/info", fmt.Sprintf("%d/%d/%s/%s//%s/%s\n", num.Major, num.Minor, vg, lv, name, uuid))
 	m.write(dir+"/table", table+"\n")
 	m.write(dir+"/named", name+": "+table+"\n")
+}
+
+// Before has a shell run something before each call of dmsetup, lvs or lvchange, which is the $n-th then, in the machine's own
+// folder, $d. If it exits the program isn't run.
+func (m *Machine) Before(program, do string) {
+	m.t.Helper()
+	path := filepath.Join(m.dir, program)
+	if err := os.Rename(path, path+".real"); err != nil {
+		m.t.Fatal(err)
+	}
+	m.write(program, `#!/bin/sh
+d=${0%/*}; echo >>$0.calls; n=$(wc -l <$0.calls)
+`+do+`
+exec $0.real "$@"
+`)
 }
 
 // Inactive puts the node of the volume vg/lv aside until lvchange activates it.

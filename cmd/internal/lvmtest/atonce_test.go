@@ -1,0 +1,70 @@
+//go:build lvm
+
+package lvmtest
+
+import (
+	"bytes"
+	"os/exec"
+	"strings"
+	"testing"
+)
+
+// A dump that is killed before lvchange does anything has no part in what the user activates later.
+func TestKilledBeforeActivation(t *testing.T) {
+	_, dest := newSignalled(t, "before")
+	g := newGate(t, "lvchange", "-ay", `stop; exit 5`)
+	cmd, _ := g.start(t, "lvmsync-dump", "before/snap")
+	kill.strike(t, cmd)
+	cmd.Wait()
+	g.open(t)
+	g.gone(t)
+	uuid := strings.TrimSpace(sh(t, "lvs", "--noheadings", "-o", "lv_uuid", "before/snap"))
+	sh(t, "flock", "/run/lvmsync/volume-"+uuid+".lock", "true") // the witness has it until it has noted that
+	sh(t, "lvchange", "-ay", "-K", "before/snap")
+	transfer(t, dest, "before/snap")
+	if !isActive(t, "before/snap") {
+		t.Error("a snapshot that the user activated was deactivated")
+	}
+}
+
+// Dumps of one inactive snapshot, all at once, know nothing of one another, and leave it inactive.
+func TestManyDumpsOfOne(t *testing.T) {
+	origin, dest := newSignalled(t, "many")
+	type dump struct {
+		cmd            *exec.Cmd
+		stdout, stderr bytes.Buffer
+	}
+	for range 3 {
+		dumps := make([]dump, 5)
+		for i := range dumps {
+			d := &dumps[i]
+			d.cmd = exec.Command("lvmsync-dump", [][]string{{"many/snap"}, {"--full", "many/snap"}, {"--reverse", "many/snap"}}[i%3]...)
+			d.cmd.Stdout, d.cmd.Stderr = &d.stdout, &d.stderr
+			if err := d.cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for i := range dumps {
+			d := &dumps[i]
+			said := func() string { // that it waits is no news of the others' harm
+				var rest []string
+				for line := range strings.Lines(d.stderr.String()) {
+					if strings.Contains(line, "warning: ") && !strings.Contains(line, "waiting for another dump") {
+						rest = append(rest, line)
+					}
+				}
+				return strings.Join(rest, "")
+			}
+			if err := d.cmd.Wait(); err != nil || said() != "" {
+				t.Errorf("%v: %v\n%s", d.cmd.Args, err, d.stderr.String())
+			}
+		}
+		if isActive(t, "many/snap") {
+			t.Error("the snapshot was left active")
+		}
+		for _, i := range []int{1, 0} {
+			run(t, strings.NewReader(dumps[i].stdout.String()), "lvmsync-apply", dest).want(t, 0, "")
+		}
+		wantSame(t, origin, dest)
+	}
+}
