@@ -72,7 +72,8 @@ func grounds(path string) ([]ID, error) {
 	}
 	var found []ID
 	for _, dev := range g.Devices {
-		for id := range btrfsMembers(ID{Device: true, Major: unix.Major(dev), Minor: unix.Minor(dev)}) {
+		members, _ := btrfsMembers(ID{Device: true, Major: unix.Major(dev), Minor: unix.Minor(dev)})
+		for id := range members {
 			if !isGone(id) && !slices.Contains(found, id) {
 				found = append(found, id)
 			}

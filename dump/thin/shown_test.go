@@ -141,7 +141,14 @@ func (s *shown) readCaptured() {
 		s.t.Fatal("the first delta is another one")
 	}
 	s.changed = ranges(view.Deltas[0].Changed)
-	packed, err := os.Open(filepath.Join(dir, view.Image.File))
+	m := s.unpack(view.Image.File)
+	s.held = m.HeldRoot()
+}
+
+// unpack unpacks metadata that were captured, and opens what the pool itself tells.
+func (s *shown) unpack(name string) *metadata.Metadata {
+	s.t.Helper()
+	packed, err := os.Open(filepath.Join("../../testdata/thin", name))
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -156,7 +163,7 @@ func (s *shown) readCaptured() {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	defer f.Close()
+	s.t.Cleanup(func() { f.Close() })
 	size, err := io.Copy(f, r)
 	if err != nil {
 		s.t.Fatal(err)
@@ -165,7 +172,7 @@ func (s *shown) readCaptured() {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	s.held = m.HeldRoot()
+	return m
 }
 
 func ranges(runs [][2]uint64) *roaring64.Bitmap {

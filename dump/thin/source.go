@@ -43,6 +43,7 @@ type Source struct {
 	runs  int64             // extents
 
 	unasked error // why the pool could not be asked, and all is sent
+	written bool  // see BaseWritten
 
 	info  format.Source
 	base  *format.Base
@@ -110,7 +111,7 @@ func (s *Source) listAll(ctx context.Context, m *metadata.Metadata) error {
 // listChanges lists what the volumes map differently. What neither maps is listed where it isn't read from the same place.
 // What the new one has past the end of the old one is sent whatever it is: the destination may hold anything there.
 func (s *Source) listChanges(ctx context.Context, m *metadata.Metadata) error {
-	d, err := m.Diff(ctx, s.old.target.ID, s.new.target.ID)
+	d, err := s.compare(ctx, m)
 	if err != nil {
 		return err
 	}
@@ -119,6 +120,9 @@ func (s *Source) listChanges(ctx context.Context, m *metadata.Metadata) error {
 		grown.AddRange(uint64(from/s.pool.blockSize()), s.blocks(to))
 	}
 	apart.AddRange(0, s.blocks(differUpTo(s.old.beneath, s.new.beneath)))
+	if s.written { // and may have been discarded from
+		apart.AddRange(0, s.blocks(s.new.file.Size()))
+	}
 	if !grown.IsEmpty() || !apart.IsEmpty() {
 		mapped, err := m.Mapped(ctx, s.new.target.ID)
 		if err != nil {

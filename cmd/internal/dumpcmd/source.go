@@ -105,14 +105,30 @@ func openThin(ctx context.Context, inv *cli.Invocation, name string) (source, er
 	if err != nil {
 		return source{}, err
 	}
-	if f := s.Unsteady(); len(f) > 0 && inv.Bool("exact-base") {
-		err := fmt.Errorf("--exact-base: %s does not stand still: its external origin %s can be written to", name, f[0].Name())
+	if err := checkBase(inv, s, name); err != nil {
 		return source{}, errors.Join(err, s.Close())
 	}
 	noteChanges(inv, s)
 	warnBackwards(inv, s)
 	warnThin(inv, s)
 	return source{Source: s, name: name}, nil
+}
+
+// checkBase refuses a base that has no one content where the patch has to start from just that, and tells of one that was written to.
+func checkBase(inv *cli.Invocation, s *thin.Source, name string) error {
+	exact := inv.Bool("exact-base")
+	if f := s.Unsteady(); len(f) > 0 && exact {
+		return fmt.Errorf("--exact-base: %s does not stand still: its external origin %s can be written to", name, f[0].Name())
+	}
+	if !s.BaseWritten() {
+		return nil
+	}
+	what := fmt.Sprintf("%s has been written to since it was made, and %s stems from it", name, inv.String("to"))
+	if exact {
+		return fmt.Errorf("--exact-base: %s: of which of its contents the destination is a copy can't be told", what)
+	}
+	inv.Warn(what + ": all that may have been changed in it is sent, too")
+	return nil
 }
 
 func openFull(ctx context.Context, inv *cli.Invocation, name string, isThin bool) (source, error) {

@@ -57,8 +57,20 @@ func damaged(t testing.TB, block uint64, salt uint32, change func(b []byte)) err
 	if err != nil {
 		return err
 	}
-	_, err = m.Diff(t.Context(), 2, 1)
+	if _, err = m.Diff(t.Context(), 2, 1); err == nil {
+		_, err = m.DiffEver(t.Context(), 2, 1)
+	}
 	return err
+}
+
+// detailsRoot is the root of the tree of its volumes' details.
+func detailsRoot(t testing.TB) uint64 {
+	v := capturedPools(t)[0].Views[1]
+	m, err := v.open(v.image)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m.super.detailsRoot
 }
 
 // mappingRoot is the root of the first captured pool's tree of volumes.
@@ -87,7 +99,7 @@ func volumeRoot(t testing.TB) uint64 {
 
 // Each rule that is broken under a right checksum is named, with its block.
 func TestBrokenRules(t *testing.T) {
-	top, leaf := mappingRoot(t), volumeRoot(t)
+	top, leaf, details := mappingRoot(t), volumeRoot(t), detailsRoot(t)
 	put32 := func(at int, v uint32) func([]byte) { return func(b []byte) { le.PutUint32(b[at:], v) } }
 	put64 := func(at int, v uint64) func([]byte) { return func(b []byte) { le.PutUint64(b[at:], v) } }
 	most := func(b []byte) int { return int(le.Uint32(b[20:])) }
@@ -114,6 +126,8 @@ func TestBrokenRules(t *testing.T) {
 		{"order of keys", leaf, nodeSalt, func(b []byte) { copy(b[nodeHeader:], b[nodeHeader+8:nodeHeader+16]) }, "out of order"},
 		{"empty internal node", leaf, nodeSalt, func(b []byte) { le.PutUint32(b[4:], flagInternal); le.PutUint32(b[16:], 0) }, "no entries"},
 		{"data block past the end", leaf, nodeSalt, func(b []byte) { le.PutUint64(b[nodeHeader+8*most(b):], 1<<63) }, "and the pool has"},
+		{"details of another size", details, nodeSalt, put32(24, 8), "values of 8 bytes"},
+		{"room for details", details, nodeSalt, put32(20, 128), "room for 128 entries"},
 		{"a loop", leaf, nodeSalt, func(b []byte) {
 			le.PutUint32(b[4:], flagInternal)
 			le.PutUint32(b[16:], 1)
@@ -172,6 +186,12 @@ func FuzzMetadata(f *testing.F) {
 			return
 		}
 		d, err := m.Diff(t.Context(), 2, 1)
+		if err == nil {
+			_, err = m.MayDescend(t.Context(), 1, 2)
+		}
+		if err == nil {
+			d, err = m.DiffEver(t.Context(), 2, 1)
+		}
 		if err == nil && d.Mapped.GetCardinality()+d.Unmapped.GetCardinality() > uint64(len(image)) {
 			t.Error("more changes than the metadata can list")
 		}

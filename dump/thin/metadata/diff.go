@@ -24,8 +24,8 @@ type level struct {
 }
 
 // diff compares two trees, level by level from the roots down. What both have at a level is the same for both, whatever
-// lies above it, and is not read.
-func (m *Metadata) diff(ctx context.Context, oldRoot, newRoot uint64, d *Difference) error {
+// lies above it, and is not read, but kept for w.
+func (m *Metadata) diff(ctx context.Context, oldRoot, newRoot uint64, d *Difference, w *written) error {
 	old, err := m.top(oldRoot)
 	if err != nil {
 		return err
@@ -37,7 +37,7 @@ func (m *Metadata) diff(ctx context.Context, oldRoot, newRoot uint64, d *Differe
 	for old.height > 0 || new.height > 0 {
 		descendOld, descendNew := old.height >= new.height, new.height >= old.height
 		if descendOld && descendNew {
-			dropShared(old, new)
+			w.keep(dropShared(old, new), old)
 		}
 		if descendOld {
 			if err := m.descend(ctx, old); err != nil {
@@ -50,8 +50,8 @@ func (m *Metadata) diff(ctx context.Context, oldRoot, newRoot uint64, d *Differe
 			}
 		}
 	}
-	dropShared(old, new)
-	return m.compareLeaves(ctx, old, new, d)
+	w.keep(dropShared(old, new), old)
+	return m.compareLeaves(ctx, old, new, d, w)
 }
 
 // top is the level of a tree's root. Its height is found by following the first child of each node; that all leaves are
@@ -75,8 +75,8 @@ func (m *Metadata) top(root uint64) (*level, error) {
 	}
 }
 
-// dropShared drops the subtrees that both levels have.
-func dropShared(a, b *level) {
+// dropShared drops the subtrees that both levels have, and gives them.
+func dropShared(a, b *level) (dropped []subtree) {
 	blocks := make(map[uint64]bool, len(a.subtrees))
 	for _, s := range a.subtrees {
 		blocks[s.block] = true
@@ -93,11 +93,14 @@ func dropShared(a, b *level) {
 	b.subtrees = keep
 	keep = a.subtrees[:0]
 	for _, s := range a.subtrees {
-		if !shared[s.block] {
+		if shared[s.block] {
+			dropped = append(dropped, s)
+		} else {
 			keep = append(keep, s)
 		}
 	}
 	a.subtrees = keep
+	return dropped
 }
 
 // descend replaces the subtrees by those one level below.
@@ -139,13 +142,14 @@ func (m *Metadata) readNodes(ctx context.Context, subtrees []subtree, depth int,
 }
 
 // compareLeaves compares what the leaves of both trees map.
-func (m *Metadata) compareLeaves(ctx context.Context, old, new *level, d *Difference) error {
+func (m *Metadata) compareLeaves(ctx context.Context, old, new *level, d *Difference, w *written) error {
 	a, b := &leafCursor{m: m, level: old}, &leafCursor{m: m, level: new}
 	if err := errors.Join(a.next(ctx), b.next(ctx)); err != nil {
 		return err
 	}
 	for !a.end || !b.end {
 		var err error
+		d.Written = d.Written || !a.end && w.is(a)
 		switch {
 		case b.end || !a.end && a.block < b.block:
 			d.Unmapped.Add(a.block)
@@ -154,7 +158,7 @@ func (m *Metadata) compareLeaves(ctx context.Context, old, new *level, d *Differ
 			d.Mapped.Add(b.block)
 			err = b.next(ctx)
 		default:
-			if a.data != b.data {
+			if a.data != b.data || w.is(a) {
 				d.Mapped.Add(b.block)
 			}
 			if err = a.next(ctx); err == nil {
@@ -169,7 +173,7 @@ func (m *Metadata) compareLeaves(ctx context.Context, old, new *level, d *Differ
 }
 
 // timeBits is how many bits of a leaf's value are below the number of the pool's block. They hold the time at which it was
-// mapped, which says nothing about its content.
+// mapped, see details.
 const timeBits = 24
 
 // A leafCursor walks through what the leaves of a level map, in ascending order.
@@ -183,6 +187,7 @@ type leafCursor struct {
 
 	block uint64 // of the volume
 	data  uint64 // of the pool
+	time  uint64 // when it was mapped
 	end   bool   // there are no more
 }
 
@@ -202,7 +207,7 @@ func (c *leafCursor) next(ctx context.Context) error {
 		}
 	}
 	n := c.window[c.leaf]
-	c.block, c.data = n.keys[c.entry], n.values[c.entry]>>timeBits
+	c.block, c.data, c.time = n.keys[c.entry], n.values[c.entry]>>timeBits, n.values[c.entry]&(1<<timeBits-1)
 	c.entry++
 	if c.data >= c.m.super.dataBlocks {
 		leaf := c.level.subtrees[c.read-len(c.window)+c.leaf].block

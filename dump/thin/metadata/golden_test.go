@@ -131,6 +131,13 @@ func (v view) check(t testing.TB, image []byte) error {
 		}
 		got := roaring64.Or(diff.Mapped, diff.Unmapped)
 		checkSame(t, d.From+" to "+d.To, got, d.Changed)
+		ever, err := m.DiffEver(t.Context(), d.FromID, d.ToID)
+		if err != nil {
+			return err
+		}
+		if !roaring64.AndNot(diff.Mapped, ever.Mapped).IsEmpty() || !ever.Unmapped.Equals(diff.Unmapped) {
+			t.Errorf("%s to %s: what has changed is not among what may ever have been", d.From, d.To)
+		}
 		if diff.Mapped.Intersects(diff.Unmapped) {
 			t.Errorf("%s to %s: blocks are mapped and unmapped at once", d.From, d.To)
 		}

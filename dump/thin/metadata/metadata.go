@@ -64,10 +64,17 @@ type Difference struct {
 	Mapped *roaring64.Bitmap
 	// Unmapped are the blocks that the old volume maps and the new one doesn't.
 	Unmapped *roaring64.Bitmap
+	// Written tells, after [Metadata.DiffEver], that something was written in the snapshot since it was made.
+	Written bool
 }
 
 // Diff finds the difference between two volumes of the pool, given by their ids. It reads no node that both share.
 func (m *Metadata) Diff(ctx context.Context, old, new uint32) (*Difference, error) {
+	return m.compare(ctx, old, new, nil)
+}
+
+// compare is Diff, and looks for what was written if that is asked for.
+func (m *Metadata) compare(ctx context.Context, old, new uint32, w *written) (*Difference, error) {
 	oldRoot, err := m.root(ctx, old)
 	if err != nil {
 		return nil, err
@@ -77,7 +84,10 @@ func (m *Metadata) Diff(ctx context.Context, old, new uint32) (*Difference, erro
 		return nil, err
 	}
 	d := &Difference{Mapped: roaring64.New(), Unmapped: roaring64.New()}
-	return d, m.diff(ctx, oldRoot, newRoot, d)
+	if err := m.diff(ctx, oldRoot, newRoot, d, w); err != nil || w == nil {
+		return d, err
+	}
+	return d, m.searchShared(ctx, w, d)
 }
 
 // Mapped finds the blocks that a volume of the pool maps.
@@ -87,17 +97,22 @@ func (m *Metadata) Mapped(ctx context.Context, id uint32) (*roaring64.Bitmap, er
 		return nil, err
 	}
 	d := &Difference{Mapped: roaring64.New(), Unmapped: roaring64.New()}
-	return d.Mapped, m.diff(ctx, noRoot, root, d)
+	return d.Mapped, m.diff(ctx, noRoot, root, d, nil)
 }
 
 // root finds the root of a volume's tree.
 func (m *Metadata) root(ctx context.Context, id uint32) (uint64, error) {
-	block, low, high := m.super.mappingRoot, uint64(0), uint64(idLimit)
+	return m.find(ctx, m.super.mappingRoot, id, blockValue)
+}
+
+// find finds what the tree with that root has of a volume.
+func (m *Metadata) find(ctx context.Context, block uint64, id uint32, kind valueKind) (uint64, error) {
+	low, high := uint64(0), uint64(idLimit)
 	for depth := 0; ; depth++ {
 		if err := ctx.Err(); err != nil {
 			return 0, err
 		}
-		n, err := m.readNode(subtree{block: block, low: low, high: high}, depth)
+		n, err := m.readNodeOf(kind, subtree{block: block, low: low, high: high}, depth)
 		if err != nil {
 			return 0, fmt.Errorf("find thin volume %d: %w", id, err)
 		}

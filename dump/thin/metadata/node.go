@@ -8,7 +8,6 @@ import (
 const (
 	nodeHeader = 32 // struct node_header
 	keySize    = 8
-	valueSize  = 8 // of all trees that are read: a block's number, or a mapping
 
 	flagInternal = 1
 	flagLeaf     = 2
@@ -19,6 +18,17 @@ const (
 	keyLimit = 1 << 63
 	// idLimit is above every id of a thin volume (24 bits).
 	idLimit = 1 << 24
+)
+
+// A valueKind is what the leaves of a tree have of each key.
+type valueKind struct {
+	size int // in bytes
+	word int // where in it the 8 bytes are that count
+}
+
+var (
+	blockValue   = valueKind{size: 8}            // a block's number, or a mapping
+	detailsValue = valueKind{size: 24, word: 16} // the times of a volume: when it was made, when the last snapshot of it
 )
 
 // A subtree is a part of a tree that hasn't been read: what lies in [low, high).
@@ -37,12 +47,17 @@ type node struct {
 
 // readNode reads and checks the root of a subtree, which is depth nodes below the root of the tree.
 func (m *Metadata) readNode(s subtree, depth int) (*node, error) {
+	return m.readNodeOf(blockValue, s, depth)
+}
+
+// readNodeOf is readNode for a tree with leaves of another kind.
+func (m *Metadata) readNodeOf(kind valueKind, s subtree, depth int) (*node, error) {
 	if depth > maxDepth {
 		return nil, corrupt(s.block, "the tree is more than %d levels deep: it has a loop", maxDepth)
 	}
 	var n *node
 	err := m.withBlock(s.block, nodeSalt, func(b []byte) (err error) {
-		if n, err = parseNode(b); err != nil {
+		if n, err = parseNode(b, kind); err != nil {
 			return err
 		}
 		return n.check(s, depth)
@@ -51,14 +66,17 @@ func (m *Metadata) readNode(s subtree, depth int) (*node, error) {
 }
 
 // parseNode reads the kernel's struct btree_node.
-func parseNode(b []byte) (*node, error) {
+func parseNode(b []byte, kind valueKind) (*node, error) {
 	flags, entries, most, size := le.Uint32(b[4:]), le.Uint32(b[16:]), le.Uint32(b[20:]), le.Uint32(b[24:])
+	if flags != flagLeaf {
+		kind = blockValue
+	}
 	switch {
 	case flags != flagInternal && flags != flagLeaf:
 		return nil, fmt.Errorf("flags are %#x, neither internal node nor leaf", flags)
-	case size != valueSize:
-		return nil, fmt.Errorf("values of %d bytes, not %d", size, valueSize)
-	case most > (BlockSize-nodeHeader)/(keySize+valueSize):
+	case int(size) != kind.size:
+		return nil, fmt.Errorf("values of %d bytes, not %d", size, kind.size)
+	case int(most) > (BlockSize-nodeHeader)/(keySize+kind.size):
 		return nil, fmt.Errorf("room for %d entries is more than fits", most)
 	case entries > most:
 		return nil, fmt.Errorf("%d entries in a node for %d", entries, most)
@@ -66,7 +84,7 @@ func parseNode(b []byte) (*node, error) {
 	n := &node{leaf: flags == flagLeaf, keys: make([]uint64, entries), values: make([]uint64, entries)}
 	for i := range n.keys {
 		n.keys[i] = le.Uint64(b[nodeHeader+i*keySize:])
-		n.values[i] = le.Uint64(b[nodeHeader+int(most)*keySize+i*valueSize:])
+		n.values[i] = le.Uint64(b[nodeHeader+int(most)*keySize+i*kind.size+kind.word:])
 	}
 	return n, nil
 }

@@ -140,7 +140,7 @@ func remap(b *testing.B, path string, every, n uint64) {
 	top := s.read(m.super.mappingRoot)
 	le.PutUint32(top[16:], 2)
 	le.PutUint64(top[nodeHeader+keySize:], 2)
-	le.PutUint64(top[nodeHeader+int(le.Uint32(top[20:]))*keySize+valueSize:], second)
+	le.PutUint64(top[nodeHeader+int(le.Uint32(top[20:]))*keySize+blockValue.size:], second)
 	s.write(m.super.mappingRoot, top)
 }
 
@@ -167,7 +167,7 @@ func (s *shadow) copy(block, low, high, every, n uint64) uint64 {
 		return block
 	}
 	buf := s.read(block)
-	node, err := parseNode(buf)
+	node, err := parseNode(buf, blockValue)
 	if err != nil {
 		s.b.Fatal(err)
 	}
@@ -183,7 +183,7 @@ func (s *shadow) copy(block, low, high, every, n uint64) uint64 {
 		}
 		if value != node.values[i] {
 			changed = true
-			le.PutUint64(buf[values+i*valueSize:], value)
+			le.PutUint64(buf[values+i*blockValue.size:], value)
 		}
 	}
 	if !changed {

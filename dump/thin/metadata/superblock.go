@@ -15,9 +15,11 @@ type superblock struct {
 	flags            uint32 // offset 4
 	magic            uint64 // offset 32
 	version          uint32 // offset 40
+	time             uint32 // offset 44: how many snapshots were made in the pool
 	heldRoot         uint64 // offset 56: block of the metadata snapshot
 	dataBlocks       uint64 // offset 64: first field of the data space map's root: blocks of the pool
 	mappingRoot      uint64 // offset 320: of the tree of volumes
+	detailsRoot      uint64 // offset 328: of the tree of what is noted of each volume
 	dataBlockSectors uint32 // offset 336
 	blockSectors     uint32 // offset 340: of a metadata block
 	incompatFlags    uint32 // offset 360
@@ -28,9 +30,11 @@ func parseSuperblock(b []byte) superblock {
 		flags:            le.Uint32(b[4:]),
 		magic:            le.Uint64(b[32:]),
 		version:          le.Uint32(b[40:]),
+		time:             le.Uint32(b[44:]),
 		heldRoot:         le.Uint64(b[56:]),
 		dataBlocks:       le.Uint64(b[64:]),
 		mappingRoot:      le.Uint64(b[320:]),
+		detailsRoot:      le.Uint64(b[328:]),
 		dataBlockSectors: le.Uint32(b[336:]),
 		blockSectors:     le.Uint32(b[340:]),
 		incompatFlags:    le.Uint32(b[360:]),
