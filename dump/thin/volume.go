@@ -77,7 +77,7 @@ func tryVolume(ctx context.Context, name string, l *lock) (v *volume, err error)
 			return v, err
 		}
 	}
-	if err := v.open(path); err != nil {
+	if err := v.open(ctx, path); err != nil {
 		return v, err
 	}
 	if v.beneath, err = openBeneath(v.target); err != nil {
@@ -89,15 +89,21 @@ func tryVolume(ctx context.Context, name string, l *lock) (v *volume, err error)
 	return v, v.mind(ctx, l)
 }
 
-// open opens the device, which must be the one that was identified.
-func (v *volume) open(path string) (err error) {
+// open opens the device, which must be the one that was identified: it may have been another one of that number, in a pool of
+// another number, before the lock was taken.
+func (v *volume) open(ctx context.Context, path string) (err error) {
 	if v.file, err = blockdev.Open(path); err != nil {
 		return err
 	}
-	if id := v.file.ID(); (devmapper.DevNum{Major: id.Major, Minor: id.Minor}) != v.device.Num() || !v.device.Exists() {
-		return fmt.Errorf("%s: %w any more", v.name, devmapper.ErrNotDM)
+	gone := fmt.Errorf("%s: %w any more", v.name, devmapper.ErrNotDM)
+	if id := v.file.ID(); (devmapper.DevNum{Major: id.Major, Minor: id.Minor}) != v.device.Num() {
+		return gone
 	}
-	return nil
+	device, target, err := identify(ctx, v.file.ID())
+	if err == nil && (device != v.device || target != v.target) {
+		err = gone
+	}
+	return err
 }
 
 // resolve finds the volume's device, and activates the volume if that takes it. Then its lock is taken.
