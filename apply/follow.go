@@ -67,6 +67,8 @@ func follows(a, b format.Header) verdict {
 		return followsVolume(a, b)
 	case base.Exact && base.Snapshot != "":
 		return followsExactly(a, b)
+	case isThin(b):
+		return followsThin(a, b)
 	}
 	return followsInTime(a, b)
 }
@@ -106,16 +108,46 @@ func followsVolume(a, b format.Header) verdict {
 		snapshotName(b, baseOf(b).Snapshot), clock(a.Created)))
 }
 
+// isThin tells whether a patch holds what thin volumes map differently, which is less than all that was written in between:
+// what was written and discarded again is mapped by neither.
+func isThin(h format.Header) bool { return h.Source.Type == "thin" }
+
+// followsThin is about a patch b between a thin snapshot and what came of its origin. What dumps from that snapshot have sent
+// before is in it. Otherwise it can be applied only to what it leads from.
+func followsThin(a, b format.Header) verdict {
+	base, state := baseOf(b).Snapshot, stateOf(b).Snapshot
+	switch {
+	case base != "" && base == baseOf(a).Snapshot, base == "" && state != "" && state == baseOf(a).Snapshot:
+		return followsInTime(a, b)
+	case base != "":
+		starts := "it starts from snapshot " + snapshotName(b, base)
+		return followsOnly(a, b, starts, starts+", and the one before leads past it: what was written after that, and discarded since, "+
+			"is in neither of two thin volumes")
+	case state != "":
+		v := followsInTime(a, b)
+		if v == (verdict{}) && endOf(a).snapshot == "" {
+			v = doubtful(fmt.Sprintf("it leads back from what the volume was %s: if it was in use between %s and then, something may be left",
+				clock(b.Created), clock(a.Created)))
+		}
+		return v
+	}
+	return followsInTime(a, b)
+}
+
 // followsExactly is about a patch b that can be applied to its own snapshot only, which
 // a does not lead to by name. If a was dumped from the volume itself, that may have been
 // at rest until the snapshot was made.
 func followsExactly(a, b format.Header) verdict {
+	starts := "it starts from snapshot " + snapshotName(b, baseOf(b).Snapshot)
+	return followsOnly(a, b, starts, starts+" exactly, and the one before leads past it")
+}
+
+// followsOnly is about a patch b that fits nothing but its own snapshot. Past says that a leads past that.
+func followsOnly(a, b format.Header, starts, past string) verdict {
 	snapshot, reached := startOf(b), endOf(a)
-	starts := "it starts from snapshot " + snapshotName(b, snapshot.snapshot)
 	if reached.snapshot != "" {
 		return never(starts + ", where the one before does not lead")
 	}
-	past := starts + " exactly, and the one before leads past it"
 	if proven(a, b, snapshot, reached) == earlier {
 		return never(past)
 	}

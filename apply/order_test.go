@@ -76,6 +76,7 @@ func upTo(snapshot string, hour int) tweak {
 	}
 }
 
+func thin(h *format.Header)        { h.Source.Type = "thin" }
 func exactly(h *format.Header)     { h.Base.Exact = true }
 func undated(h *format.Header)     { h.Created = time.Time{} }
 func halfPast(h *format.Header)    { h.Created = h.Created.Add(time.Second / 2) }
@@ -151,6 +152,13 @@ var misfits = []struct {
 	{"to a snapshot made nobody knows when", ordered(1, 9, upTo("T", 0)), ordered(2, 10, since("S", 7)), "when they were made is not known", ""},
 
 	{"both since one snapshot", ordered(1, 9, since("S", 8)), ordered(2, 10, since("S", 8)), "", ""},
+	{"of thin volumes, both since one snapshot", ordered(1, 9, thin, since("S", 8)), ordered(2, 10, thin, since("S", 8)), "", ""},
+	{"of thin volumes, to one snapshot and since the same", ordered(1, 9, thin, since("S", 7), upTo("T", 8)), ordered(2, 10, thin, since("S", 7)), "", "this is older"},
+	{"of thin volumes, from an older snapshot", ordered(1, 9, thin, upTo("T", 8)), ordered(2, 10, thin, since("S", 7)), "it starts from snapshot S, where the one before does not lead", ""},
+	{"of thin volumes, since a snapshot older than the one before", ordered(1, 9, thin, kind(format.Full)), ordered(2, 10, thin, since("S", 8)), "the one before leads past it: what was written after that", ""},
+	{"of thin volumes, since a snapshot made after the one before", ordered(1, 9, thin, kind(format.Full)), ordered(2, 11, thin, since("S", 10)), "", "if the volume was in use between"},
+	{"of thin volumes, back from the volume", ordered(1, 9, thin, kind(format.Full)), ordered(2, 11, thin, upTo("S", 8)), "", "something may be left"},
+	{"of thin volumes, back from the volume after one from there", ordered(1, 9, thin, since("S", 8)), ordered(2, 11, thin, upTo("S", 8)), "", ""},
 	{"both since one snapshot, made nobody knows when", ordered(1, 9, since("S", 0)), ordered(2, 10, since("S", 0)), "", ""},
 	{"both since one snapshot, exactly", ordered(1, 9, since("S", 8)), ordered(2, 10, since("S", 8), exactly), "it starts from snapshot S exactly, and the one before leads past it", ""},
 	{"both since one snapshot, the first exactly", ordered(1, 9, since("S", 8), exactly), ordered(2, 10, since("S", 8)), "", ""},

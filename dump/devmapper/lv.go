@@ -105,6 +105,23 @@ func LVNamed(ctx context.Context, name string) (LogicalVolume, error) {
 	return v, nil
 }
 
+// VolumeUUIDs asks lvs for the UUIDs of all logical volumes of a volume group.
+func VolumeUUIDs(ctx context.Context, vg string) (map[string]bool, error) {
+	out, err := report(ctx, "lv_uuid", "--", vg)
+	if err != nil {
+		return nil, err
+	}
+	var report lvReport
+	if err := json.Unmarshal([]byte(out), &report); err != nil || len(report.Report) != 1 {
+		return nil, fmt.Errorf("ask lvs for the volumes of %s: can't make sense of its report", vg)
+	}
+	uuids := make(map[string]bool)
+	for _, r := range report.Report[0].LV {
+		uuids[r.LVUUID] = true
+	}
+	return uuids, nil
+}
+
 // listed tells whether a volume of that name is among all that there are, or that can't be told: lvs fails alike for a
 // volume that isn't there and for one of which it can't tell all, and what it says of that is different each time.
 func listed(ctx context.Context, name string) bool {

@@ -81,8 +81,9 @@ func TestBaseWritten(t *testing.T) {
 		"back to the older": {"child", "s1", "uuid-of-child", set(4, 5), set(), false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			src := &Source{pool: &pool{target: devmapper.PoolTarget{BlockSectors: poolBlock / 512}}, old: known(tt.from), new: known(tt.to),
-				base: &format.Base{Snapshot: tt.base}}
+			from := known(tt.from)
+			src := &Source{pool: &pool{target: devmapper.PoolTarget{BlockSectors: poolBlock / 512}}, old: from, new: known(tt.to),
+				kept: from, base: &format.Base{Snapshot: tt.base}}
 			if err := src.listChanges(t.Context(), m); err != nil {
 				t.Fatal(err)
 			}

@@ -118,3 +118,9 @@ func (l *lock) remove() error {
 }
 
 func (l *lock) close() { l.f.Close() }
+
+// end gives up a lock that leaves no note.
+func (l *lock) end() error {
+	defer l.close()
+	return l.remove()
+}

@@ -15,7 +15,7 @@ func Open(ctx context.Context, name string) (*Source, error) {
 		if s.old, s.new, err = openPair(ctx, name); err != nil {
 			return err
 		}
-		s.still = s.old
+		s.still, s.kept = s.old, s.old
 		s.describe(s.old.lv, dump.AddSnapshot)
 		s.base = &format.Base{Snapshot: s.old.lv.UUID, SnapshotCreated: s.old.lv.Created}
 		return nil
@@ -35,7 +35,7 @@ func OpenTo(ctx context.Context, from, to string) (*Source, error) {
 		if s.old.target.ID == s.new.target.ID && s.old.target.Pool == s.new.target.Pool {
 			return fmt.Errorf("%s and %s are the same volume", from, to)
 		}
-		s.still = s.new
+		s.still, s.kept = s.new, s.old
 		s.describeTo()
 		return nil
 	})
@@ -47,7 +47,7 @@ func OpenReverse(ctx context.Context, name string) (*Source, error) {
 		if s.new, s.old, err = openPair(ctx, name); err != nil {
 			return err
 		}
-		s.still = s.new
+		s.still, s.kept = s.new, s.new
 		s.describe(s.new.lv, dump.AddSnapshot)
 		s.base, s.state = &format.Base{}, namedState(s.new)
 		return nil

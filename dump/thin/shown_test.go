@@ -45,9 +45,9 @@ const poolStatus = "0 131072 thin-pool 5 10/512 60/1024 %s rw no_discard_passdow
 func show(t *testing.T) *shown {
 	s := &shown{Machine: dmtest.New(t), t: t, dir: t.TempDir(), paths: map[string]string{}, nums: map[string]devmapper.DevNum{},
 		ids: map[string]uint32{}, mapped: map[string]*roaring64.Bitmap{}}
-	old := lockDir
-	t.Cleanup(func() { lockDir = old })
-	lockDir = filepath.Join(s.dir, "locks")
+	locks, notes := lockDir, sentDir
+	t.Cleanup(func() { lockDir, sentDir = locks, notes })
+	lockDir, sentDir = filepath.Join(s.dir, "locks"), filepath.Join(s.dir, "sent")
 	s.readCaptured()
 	s.meta, s.pool = s.Loop(s.metadata), s.Loop(s.file(1<<20))
 	s.Message(s.pool, "reserve_metadata_snap", fmt.Sprintf("echo '"+poolStatus+"' >$d/status.1; echo reserved >>$d/told", fmt.Sprint(s.held)))

@@ -42,8 +42,11 @@ type Source struct {
 	bytes int64             // length of all of them
 	runs  int64             // extents
 
-	unasked error // why the pool could not be asked, and all is sent
-	written bool  // see BaseWritten
+	unasked error   // why the pool could not be asked, and all is sent
+	written bool    // see BaseWritten
+	kept    *volume // the snapshot of both; or, of two with --to, the one that is the base
+	sent    *sent   // from kept, before
+	unknown error   // why that isn't known
 
 	info  format.Source
 	base  *format.Base
@@ -120,7 +123,7 @@ func (s *Source) listChanges(ctx context.Context, m *metadata.Metadata) error {
 		grown.AddRange(uint64(from/s.pool.blockSize()), s.blocks(to))
 	}
 	apart.AddRange(0, s.blocks(differUpTo(s.old.beneath, s.new.beneath)))
-	if s.written { // and may have been discarded from
+	if known := s.sendAgain(d); s.written || !known { // and may have been discarded from
 		apart.AddRange(0, s.blocks(s.new.file.Size()))
 	}
 	if !grown.IsEmpty() || !apart.IsEmpty() {
@@ -151,6 +154,7 @@ func (s *Source) plan(data, unmapped *roaring64.Bitmap) {
 	covered := roaring64.New()
 	covered.AddRange(0, s.blocks(s.new.beneath.size()))
 	s.data, s.zero = roaring64.Or(data, roaring64.And(unmapped, covered)), roaring64.AndNot(unmapped, covered)
+	s.runs, s.bytes = 0, 0
 	for e := range s.extents() {
 		s.runs++
 		s.bytes += e.Len
