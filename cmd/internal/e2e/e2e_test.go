@@ -46,6 +46,7 @@ func TestScripts(t *testing.T) {
 	testscript.RunT(oneByOne{t}, testscript.Params{
 		Dir: "testdata/script",
 		Setup: func(env *testscript.Env) error {
+			env.Setenv("GORACE", os.Getenv("GORACE")) // scripts have an environment of their own
 			if err := unpackSnapshot("c64k-partial", env.WorkDir); err != nil {
 				return err
 			}
