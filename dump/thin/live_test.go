@@ -29,14 +29,17 @@ func sh(t *testing.T, name string, args ...string) string {
 	return out.String()
 }
 
-// volumeID is a thin volume's id in its pool.
-func volumeID(t *testing.T, lv string) uint32 {
+// volumeIDs are the ids that thin volumes have in their pool.
+func volumeIDs(t *testing.T, lvs []string) (ids []uint32) {
 	t.Helper()
-	var id uint32
-	if _, err := fmt.Sscan(sh(t, "lvs", "--noheadings", "-o", "thin_id", lv), &id); err != nil {
-		t.Fatal(err)
+	for _, lv := range lvs {
+		var id uint32
+		if _, err := fmt.Sscan(sh(t, "lvs", "--noheadings", "-o", "thin_id", "like/"+lv), &id); err != nil {
+			t.Fatal(err)
+		}
+		ids = append(ids, id)
 	}
-	return id
+	return ids
 }
 
 // What changed between all pairs of volumes of a pool with a random history is what thin_delta says.
@@ -118,13 +121,14 @@ func compareAll(t *testing.T, lvs []string) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	ids := volumeIDs(t, lvs)
 	pairs := 0
 	err = p.read(t.Context(), func(m *metadata.Metadata) error {
-		for _, a := range lvs {
-			for _, b := range lvs {
+		for _, a := range ids {
+			for _, b := range ids {
 				if a != b {
 					pairs++
-					compareOne(t, p, m, volumeID(t, "like/"+a), volumeID(t, "like/"+b))
+					compareOne(t, p, m, a, b)
 				}
 			}
 		}
