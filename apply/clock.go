@@ -3,6 +3,7 @@ package apply
 import (
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	"lvmsync/format"
@@ -51,28 +52,52 @@ func dumpOf(h format.Header) moment { return moment{at: h.Created, dump: h} }
 func (m moment) known() bool { return m.snapshot != "" || m.dump.ID != [16]byte{} }
 func (m moment) dated() bool { return !m.at.IsZero() }
 
-// madeBefore tells whether a snapshot was there when a patch was dumped: it names it.
-func (m moment) madeBefore(h format.Header) bool {
-	return m.snapshot != "" && (m.snapshot == baseOf(h).Snapshot || m.snapshot == stateOf(h).Snapshot)
+// thereAt tells whether a snapshot was there when a patch was dumped: it names it, or lists it.
+func (m moment) thereAt(h format.Header) bool {
+	return m.snapshot == baseOf(h).Snapshot || m.snapshot == stateOf(h).Snapshot || slices.Contains(h.Source.Snapshots, m.snapshot)
+}
+
+// madeAfter tells whether a snapshot was made after one of two patches was dumped: it was not there yet, but when the other one
+// was dumped, later.
+func (m moment) madeAfter(h, other format.Header) bool {
+	return h.Source.Snapshots != nil && h.Source.LVUUID == other.Source.LVUUID && !m.thereAt(h) && m.thereAt(other) &&
+		dumpedBefore(h, other)
+}
+
+// dumpedBefore tells whether one patch was dumped before another one, as far as can be told.
+func dumpedBefore(a, b format.Header) bool {
+	if o := inBoot(a, b); o != unclear {
+		return o == earlier
+	}
+	return skewOf(a, b) == "" && a.Created.Before(b.Created)
 }
 
 // proven compares the moments x and y, which the patches a and b know of, by what no
-// clock has a part in.
+// clock has a part in: which snapshots were there when each was dumped.
 func proven(a, b format.Header, x, y moment) ordering {
 	switch {
 	case x.snapshot != "" && x.snapshot == y.snapshot:
 		return same
 	case x.snapshot == "" && y.snapshot == "":
 		return inBoot(x.dump, y.dump)
-	case x.snapshot != "" && y.snapshot != "":
-		return unclear
 	case x.snapshot == "":
 		return reverse(proven(a, b, y, x))
 	}
-	// A snapshot was there before every dump that names it, and those that came later.
-	for _, h := range []format.Header{a, b} {
-		if o := inBoot(h, y.dump); x.madeBefore(h) && (o == same || o == earlier) {
+	for _, pair := range [][2]format.Header{{a, b}, {b, a}} {
+		h, other := pair[0], pair[1]
+		dumped := inBoot(h, y.dump)
+		switch {
+		case y.snapshot != "":
+			if x.thereAt(h) && y.madeAfter(h, other) {
+				return earlier
+			}
+			if y.thereAt(h) && x.madeAfter(h, other) {
+				return later
+			}
+		case x.thereAt(h) && (dumped == earlier || dumped == same):
 			return earlier
+		case h.ID == y.dump.ID && x.madeAfter(h, other):
+			return later
 		}
 	}
 	return unclear

@@ -148,13 +148,14 @@ func followsOnly(a, b format.Header, starts, past string) verdict {
 	if reached.snapshot != "" {
 		return never(starts + ", where the one before does not lead")
 	}
-	if proven(a, b, snapshot, reached) == earlier {
+	known := proven(a, b, snapshot, reached)
+	if known == earlier {
 		return never(past)
 	}
 	if skew := skewOf(a, b); skew != "" {
 		return cantTell(skew)
 	}
-	if order(snapshot, reached) == earlier {
+	if known == unclear && order(snapshot, reached) == earlier {
 		return notByClock(past)
 	}
 	return inUse(starts, snapshot, reached)
@@ -187,8 +188,11 @@ func notAfter(a, b format.Header, reached, last moment) verdict {
 	switch proven(a, b, reached, last) {
 	case earlier, same:
 		return verdict{}
-	case later: // of the dumps; what was dumped may be older than they are
-		return notByClock(outOfDate(reached, last))
+	case later:
+		if reached.snapshot != "" && last.snapshot != "" {
+			return never(outOfDate(reached, last))
+		}
+		return notByClock(outOfDate(reached, last)) // of the dumps; what was dumped may be older than they are
 	}
 	if skew := skewOf(a, b); skew != "" {
 		return cantTell(skew)
@@ -204,14 +208,21 @@ func notAfter(a, b format.Header, reached, last moment) verdict {
 
 // notBefore makes sure that a leads at least to the first moment that b knows of.
 func notBefore(a, b format.Header, reached, first moment, starts string) verdict {
-	if proven(a, b, first, reached) == earlier {
+	const missing = ", made after where the one before leads: a patch between them is missing"
+	known := proven(a, b, first, reached)
+	switch {
+	case known == earlier:
 		return verdict{}
+	case known == later && reached.snapshot != "":
+		return never(starts + missing)
 	}
 	if skew := skewOf(a, b); skew != "" {
 		return cantTell(skew)
 	}
 	o := order(first, reached)
 	switch {
+	case known == later:
+		return inUse(starts, first, reached)
 	case o == earlier && reached.snapshot != "": // of two snapshots, nothing else ever tells
 		return doubtful(starts + ": that this is older than where the one before leads, only the clock says")
 	case o == earlier:
@@ -219,7 +230,7 @@ func notBefore(a, b format.Header, reached, first moment, starts string) verdict
 	case reached.snapshot == "":
 		return inUse(starts, first, reached)
 	case o == later:
-		return notByClock(starts + ", made after where the one before leads: a patch between them is missing")
+		return notByClock(starts + missing)
 	}
 	return cantTell(starts + ", where the one before does not lead, and " + indistinct(first, reached))
 }
@@ -228,6 +239,9 @@ func notBefore(a, b format.Header, reached, first moment, starts string) verdict
 func inUse(starts string, snapshot, dumped moment) verdict {
 	if !snapshot.dated() || !dumped.dated() {
 		return doubtful("whether a patch between them is missing can't be told")
+	}
+	if snapshot.at.Before(dumped.at) { // by a clock that was wrong
+		return doubtful(starts + ", made after the one before was dumped: if the volume was in use between, something is missing")
 	}
 	made, before := toldApart(snapshot.at, dumped.at)
 	return doubtful(fmt.Sprintf("%s, made %s: if the volume was in use between %s and then, something is missing", starts, made, before))

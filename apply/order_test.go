@@ -76,6 +76,13 @@ func upTo(snapshot string, hour int) tweak {
 	}
 }
 
+// knowing lists the snapshots of the volume that there were.
+func knowing(snapshots ...string) tweak {
+	return func(h *format.Header) {
+		h.Source.LVUUID, h.Source.Snapshots = "A", append([]string{}, snapshots...)
+	}
+}
+
 func thin(h *format.Header)        { h.Source.Type = "thin" }
 func exactly(h *format.Header)     { h.Base.Exact = true }
 func undated(h *format.Header)     { h.Created = time.Time{} }
@@ -152,6 +159,14 @@ var misfits = []struct {
 	{"to a snapshot made nobody knows when", ordered(1, 9, upTo("T", 0)), ordered(2, 10, since("S", 7)), "when they were made is not known", ""},
 
 	{"both since one snapshot", ordered(1, 9, since("S", 8)), ordered(2, 10, since("S", 8)), "", ""},
+	{"from a snapshot that is newer, whatever the clock said", ordered(1, 9, upTo("S", 8), knowing("S")), ordered(2, 10, since("T", 7), knowing("S", "T")), "it starts from snapshot T, made after where the one before leads", ""},
+	{"the same, with none listed later", ordered(1, 9, upTo("S", 8), knowing("S")), ordered(2, 10, since("T", 7), lv("a", "A")), "a patch between them is missing", ""},
+	{"the same, of another volume", ordered(1, 9, upTo("S", 8), knowing("S")), ordered(2, 10, since("T", 7)), "", "only the clock says"},
+	{"the same, the first dumped later", ordered(1, 11, upTo("S", 8), knowing("S")), ordered(2, 10, since("T", 7), knowing("S", "T")), "", "only the clock says"},
+	{"from a snapshot that was there, and may be newer", ordered(1, 9, upTo("S", 8), knowing("S", "T")), ordered(2, 10, since("T", 7), knowing("S", "T")), "", "only the clock says"},
+	{"since a snapshot made after the dump, whatever the clock said", ordered(1, 9, knowing()), ordered(2, 10, since("S", 8), knowing("S")), "", "it starts from snapshot S, made after the one before was dumped"},
+	{"since a snapshot that was there, whatever the clock said", ordered(1, 9, knowing("S")), ordered(2, 11, since("S", 10), knowing("S")), "", ""},
+	{"of thin volumes, since one that was there", ordered(1, 9, thin, kind(format.Full), knowing("S")), ordered(2, 11, thin, since("S", 10), knowing("S")), "the one before leads past it", ""},
 	{"of thin volumes, both since one snapshot", ordered(1, 9, thin, since("S", 8)), ordered(2, 10, thin, since("S", 8)), "", ""},
 	{"of thin volumes, to one snapshot and since the same", ordered(1, 9, thin, since("S", 7), upTo("T", 8)), ordered(2, 10, thin, since("S", 7)), "", "this is older"},
 	{"of thin volumes, from an older snapshot", ordered(1, 9, thin, upTo("T", 8)), ordered(2, 10, thin, since("S", 7)), "it starts from snapshot S, where the one before does not lead", ""},

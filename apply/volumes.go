@@ -28,7 +28,7 @@ func asVolumeOf(b, a format.Header) format.Header {
 		return a
 	}
 	a.State = &format.State{Patch: a.State.Patch}
-	a.Source.LVUUID = state
+	a.Source.LVUUID, a.Source.Snapshots = state, nil
 	return a
 }
 

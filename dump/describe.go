@@ -1,8 +1,10 @@
 package dump
 
 import (
+	"context"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -29,16 +31,37 @@ func Describe(path string, id blockdev.ID) format.Source {
 
 // AddVolume adds what LVM says of the volume. That LVM knows an origin of it
 // makes it no snapshot: a clone of a template has one, and a cached volume.
-func AddVolume(s *format.Source, lv devmapper.LogicalVolume) {
+func AddVolume(ctx context.Context, s *format.Source, lv devmapper.LogicalVolume) {
 	s.VG, s.VGUUID = lv.VG, lv.VGUUID
 	s.LV, s.LVUUID = lv.Name, lv.UUID
+	s.Snapshots = snapshotsOf(ctx, lv.VG, lv.UUID)
 }
 
 // AddSnapshot adds what LVM says of a snapshot. Its origin is the volume.
-func AddSnapshot(s *format.Source, lv devmapper.LogicalVolume) {
+func AddSnapshot(ctx context.Context, s *format.Source, lv devmapper.LogicalVolume) {
 	s.VG, s.VGUUID = lv.VG, lv.VGUUID
 	s.LV, s.LVUUID = lv.Origin, lv.OriginUUID
 	s.Snapshot, s.SnapshotUUID = lv.Name, lv.UUID
+	s.Snapshots = snapshotsOf(ctx, lv.VG, lv.OriginUUID)
+}
+
+// snapshotsOf lists the snapshots of a volume, in no order; nil if they are too many or can't be asked for.
+func snapshotsOf(ctx context.Context, vg, uuid string) []string {
+	volumes, err := devmapper.Volumes(ctx, vg)
+	if err != nil || uuid == "" {
+		return nil
+	}
+	snapshots := []string{}
+	for lv, origin := range volumes {
+		if origin == uuid {
+			snapshots = append(snapshots, lv)
+		}
+	}
+	if len(snapshots) > format.MaxSnapshots {
+		return nil
+	}
+	slices.Sort(snapshots)
+	return snapshots
 }
 
 // kernelText reads a one-line file of procfs or sysfs; what isn't there is empty.

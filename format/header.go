@@ -66,6 +66,9 @@ type Source struct {
 	LVUUID       string `json:"lv_uuid,omitempty"`       // as LVM prints it
 	Snapshot     string `json:"snapshot,omitempty"`      // snapshot that gave the changes
 	SnapshotUUID string `json:"snapshot_uuid,omitempty"` // as LVM prints it
+	// Snapshots are the UUIDs of the snapshots of the logical volume LVUUID that there were when the dump began;
+	// nil: not known.
+	Snapshots []string `json:"snapshots,omitzero"`
 	// Storage is where the bytes are, by whatever name, during the boot BootID.
 	Storage []Place `json:"storage,omitempty"`
 }
@@ -149,6 +152,9 @@ func (h *Header) Validate() error {
 	}
 	if err := validatePlaces(h.Source.Storage); err != nil {
 		return err
+	}
+	if len(h.Source.Snapshots) > MaxSnapshots {
+		return fmt.Errorf("%d snapshots of the volume, limit %d", len(h.Source.Snapshots), MaxSnapshots)
 	}
 	if h.Base == nil {
 		return nil
@@ -298,6 +304,9 @@ func decodeHeader(text []byte) (*Header, error) {
 	}{Header: h}
 	if err := decodeJSON(text, &all); err != nil {
 		return nil, err
+	}
+	if len(h.RequiredFeatures) == 0 {
+		h.RequiredFeatures = nil
 	}
 	if p := all.Planned; p != nil && p.Bytes != nil {
 		h.Planned = &Planned{Extents: p.Extents, Bytes: *p.Bytes}

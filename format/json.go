@@ -94,6 +94,7 @@ func readStrings(dec *jsontext.Decoder, list *[]string) error {
 	case token.Kind() != '[':
 		return notA("an array", token.Kind())
 	}
+	*list = []string{}
 	for dec.PeekKind() != ']' {
 		if token, err = dec.ReadToken(); err != nil {
 			return err

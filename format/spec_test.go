@@ -133,7 +133,7 @@ func TestSpecRules(t *testing.T) {
 func TestSpecNames(t *testing.T) {
 	doc := spec(t)
 	for _, n := range []int{SectorSize, MaxHeaderJSON, MaxSegmentData, MaxSegmentExtents,
-		MaxSegmentContent, MaxSegmentFrame, MaxSegmentWindow, MaxSamples, MaxPlaces, trailerSize, MaxNesting, minSegmentFrame} {
+		MaxSegmentContent, MaxSegmentFrame, MaxSegmentWindow, MaxSamples, MaxPlaces, MaxSnapshots, trailerSize, MaxNesting, minSegmentFrame} {
 		if !strings.Contains(doc, fmt.Sprintf("| %d |", n)) {
 			t.Errorf("the limit %d is missing", n)
 		}

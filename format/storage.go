@@ -5,6 +5,9 @@ import "fmt"
 // MaxPlaces bounds the places of a [Source].
 const MaxPlaces = 64
 
+// MaxSnapshots bounds the snapshots of a [Source].
+const MaxSnapshots = 256
+
 // A Place is a part of a device or file that data was read from, under the name that it had or another one.
 type Place struct {
 	ID     string `json:"id"`             // of the device or file, like Source.DeviceID, or "uuid" and a device-mapper UUID

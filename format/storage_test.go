@@ -1,7 +1,9 @@
 package format
 
 import (
+	"bytes"
 	"math"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -51,6 +53,41 @@ func TestValidatePlaces(t *testing.T) {
 		if test.want == "" && err != nil || test.want != "" && (err == nil || !strings.Contains(err.Error(), test.want)) {
 			t.Errorf("%s: %v, want %q", test.name, err, test.want)
 		}
+	}
+}
+
+// That a volume had no snapshots is not the same as that nobody knows.
+func TestSnapshots(t *testing.T) {
+	for name, tt := range map[string]struct {
+		snapshots []string
+		text      string
+	}{
+		"not known": {nil, ""},
+		"none":      {[]string{}, `"snapshots":[]`},
+		"two":       {[]string{"a", "b"}, `"snapshots":["a","b"]`},
+	} {
+		h := deltaPatch().header
+		h.Source.Snapshots = tt.snapshots
+		b, err := marshalHeader(&h)
+		if err != nil {
+			t.Fatal(name, err)
+		}
+		if has := strings.Contains(string(b), `"snapshots"`); has != (tt.text != "") || !strings.Contains(string(b), tt.text) {
+			t.Errorf("%s: %s", name, b)
+		}
+		got, err := NewReader(bytes.NewReader(b), ReaderOptions{})
+		if err != nil {
+			t.Fatal(name, err)
+		}
+		if s := got.Header().Source.Snapshots; (s == nil) != (tt.snapshots == nil) || !slices.Equal(s, tt.snapshots) {
+			t.Errorf("%s: read as %#v", name, s)
+		}
+		got.Close()
+	}
+	h := deltaPatch().header
+	h.Source.Snapshots = make([]string, MaxSnapshots+1)
+	if err := h.Validate(); err == nil || !strings.Contains(err.Error(), "257 snapshots of the volume, limit 256") {
+		t.Error(err)
 	}
 }
 

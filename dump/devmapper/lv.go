@@ -105,21 +105,22 @@ func LVNamed(ctx context.Context, name string) (LogicalVolume, error) {
 	return v, nil
 }
 
-// VolumeUUIDs asks lvs for the UUIDs of all logical volumes of a volume group.
-func VolumeUUIDs(ctx context.Context, vg string) (map[string]bool, error) {
-	out, err := report(ctx, "lv_uuid", "--", vg)
+// Volumes asks lvs for all logical volumes of a volume group, hidden ones included: the UUIDs of their origins by their own; empty of
+// those that have none.
+func Volumes(ctx context.Context, vg string) (origins map[string]string, err error) {
+	out, err := report(ctx, "lv_uuid,origin_uuid", "--", vg)
 	if err != nil {
 		return nil, err
 	}
 	var report lvReport
 	if err := json.Unmarshal([]byte(out), &report); err != nil || len(report.Report) != 1 {
-		return nil, fmt.Errorf("ask lvs for the volumes of %s: can't make sense of its report", vg)
+		return nil, fmt.Errorf("ask lvs for the volumes of %s: cannot make sense of its report", vg)
 	}
-	uuids := make(map[string]bool)
+	origins = make(map[string]string)
 	for _, r := range report.Report[0].LV {
-		uuids[r.LVUUID] = true
+		origins[r.LVUUID] = r.OriginUUID
 	}
-	return uuids, nil
+	return origins, nil
 }
 
 // listed tells whether a volume of that name is among all that there are, or that can't be told: lvs fails alike for a

@@ -73,10 +73,10 @@ func (s *Source) addLV(ctx context.Context) {
 	}
 	if lv.Num == device.Num() {
 		if !lv.ThickSnapshot() || blockdev.MayBeWritten(s.ID()) { // then it is no state of its origin
-			dump.AddVolume(&s.info, lv)
+			dump.AddVolume(ctx, &s.info, lv)
 			return
 		}
-		dump.AddSnapshot(&s.info, lv)
+		dump.AddSnapshot(ctx, &s.info, lv)
 		s.state = &format.State{Snapshot: lv.UUID, SnapshotCreated: lv.Created}
 	}
 }

@@ -23,7 +23,7 @@ func Open(ctx context.Context, name string) (*Source, error) {
 	}
 	s.volume, s.base, s.still, s.named = s.origin, s.old, s.old, s.snapshot
 	s.plan(s.snapshot.size)
-	s.describe(s.origin)
+	s.describe(ctx, s.origin)
 	return s, nil
 }
 
@@ -38,7 +38,7 @@ func OpenReverse(ctx context.Context, name string) (*Source, error) {
 	}
 	s.volume, s.base, s.still, s.state = s.old, s.origin, s.old, s.leadsTo()
 	s.plan(s.snapshot.size)
-	s.describe(s.old)
+	s.describe(ctx, s.old)
 	return s, nil
 }
 
@@ -62,7 +62,7 @@ func OpenTo(ctx context.Context, from, to string) (*Source, error) {
 	s.named, s.state = s.snapshot, s.to.leadsTo()
 	s.addChunks(s.to)
 	s.plan(s.snapshot.size)
-	s.describe(s.to.old)
+	s.describe(ctx, s.to.old)
 	return s, nil
 }
 

@@ -219,10 +219,10 @@ func (s *Source) leadsTo() *format.State {
 }
 
 // describe fills in what the patch's header says of its source; data are read from volume.
-func (s *Source) describe(volume *blockdev.File) {
+func (s *Source) describe(ctx context.Context, volume *blockdev.File) {
 	s.info = dump.Describe(volume.Name(), volume.ID())
 	s.info.Type = "thick"
 	if s.snapshot.lv != nil {
-		dump.AddSnapshot(&s.info, *s.snapshot.lv)
+		dump.AddSnapshot(ctx, &s.info, *s.snapshot.lv)
 	}
 }

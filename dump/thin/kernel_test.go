@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -74,6 +75,10 @@ func TestWaysToOpen(t *testing.T) {
 			}
 			if in := h.Source; in.LV != tt.lv || in.Snapshot != tt.snapshot || in.Type != "thin" {
 				t.Errorf("the source is %+v", in)
+			}
+			snapshots := map[string][]string{"o": {"uuid-of-s"}, "s": {}}[tt.lv]
+			if got := h.Source.Snapshots; got == nil || !slices.Equal(got, snapshots) {
+				t.Errorf("the snapshots of the volume are %#v, want %v", got, snapshots)
 			}
 			if src.new.name != s.paths[tt.read] || (src.still == nil) != (tt.still == "") || src.still != nil && src.still.name != s.paths[tt.still] {
 				t.Error("another volume is read, or taken for still")

@@ -1,6 +1,8 @@
 package thin
 
 import (
+	"context"
+
 	"lvmsync/dump"
 	"lvmsync/dump/blockdev"
 	"lvmsync/dump/devmapper"
@@ -25,39 +27,40 @@ func (v *volume) atRest() bool {
 func (v *volume) unused() bool { return v.beneath.still && !blockdev.MayBeWritten(v.file.ID()) }
 
 // describe fills in what the patch's header says of its source: lv is that volume, or the snapshot of it, as add has it.
-func (s *Source) describe(lv *devmapper.LogicalVolume, add func(*format.Source, devmapper.LogicalVolume)) {
+func (s *Source) describe(ctx context.Context, lv *devmapper.LogicalVolume,
+	add func(context.Context, *format.Source, devmapper.LogicalVolume)) {
 	s.info = dump.Describe(s.new.file.Name(), s.new.file.ID())
 	s.info.Type = "thin"
 	if lv != nil {
-		add(&s.info, *lv)
+		add(ctx, &s.info, *lv)
 	}
 }
 
 // describeFull names what was given as a volume. If it may be a snapshot, and stands still, it is that, too: a delta from it
 // then follows, and so does one of a snapshot of it.
-func (s *Source) describeFull() {
+func (s *Source) describeFull(ctx context.Context) {
 	if !s.new.isSnapshot() || !s.new.atRest() {
-		s.describe(s.new.lv, dump.AddVolume)
+		s.describe(ctx, s.new.lv, dump.AddVolume)
 		return
 	}
-	s.describe(s.new.lv, dump.AddSnapshot)
+	s.describe(ctx, s.new.lv, dump.AddSnapshot)
 	s.state = nameState(s.new)
 }
 
 // describeTo names both volumes. Only of two in the life of one origin it is known that the first has what that held once: a
 // patch then holds all that was written since. Of others, it leads from the very volume that was named, and is about that. What
 // is no snapshot is no base with a name.
-func (s *Source) describeTo() {
+func (s *Source) describeTo(ctx context.Context) {
 	from, to := s.old, s.new
 	s.base = &format.Base{}
 	switch {
 	case !from.isSnapshot():
-		s.describe(from.lv, dump.AddVolume)
+		s.describe(ctx, from.lv, dump.AddVolume)
 	case to.lv != nil && (to.lv.UUID == from.lv.OriginUUID || to.isSnapshot() && to.lv.OriginUUID == from.lv.OriginUUID):
-		s.describe(from.lv, dump.AddSnapshot)
+		s.describe(ctx, from.lv, dump.AddSnapshot)
 		s.base.SnapshotCreated = from.lv.Created
 	default:
-		s.describe(from.lv, dump.AddVolume)
+		s.describe(ctx, from.lv, dump.AddVolume)
 		s.info.Snapshot, s.info.SnapshotUUID = from.lv.Name, from.lv.UUID
 	}
 	if from.isSnapshot() {

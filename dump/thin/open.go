@@ -16,7 +16,7 @@ func Open(ctx context.Context, name string) (*Source, error) {
 			return err
 		}
 		s.still, s.kept = s.old, s.old
-		s.describe(s.old.lv, dump.AddSnapshot)
+		s.describe(ctx, s.old.lv, dump.AddSnapshot)
 		s.base = &format.Base{Snapshot: s.old.lv.UUID, SnapshotCreated: s.old.lv.Created}
 		return nil
 	})
@@ -36,7 +36,7 @@ func OpenTo(ctx context.Context, from, to string) (*Source, error) {
 			return fmt.Errorf("%s and %s are the same volume", from, to)
 		}
 		s.still, s.kept = s.new, s.old
-		s.describeTo()
+		s.describeTo(ctx)
 		return nil
 	})
 }
@@ -48,7 +48,7 @@ func OpenReverse(ctx context.Context, name string) (*Source, error) {
 			return err
 		}
 		s.still, s.kept = s.new, s.new
-		s.describe(s.new.lv, dump.AddSnapshot)
+		s.describe(ctx, s.new.lv, dump.AddSnapshot)
 		s.base, s.state = &format.Base{}, namedState(s.new)
 		return nil
 	})
@@ -60,7 +60,7 @@ func OpenFull(ctx context.Context, name string) (*Source, error) {
 		if s.new, err = openVolume(ctx, name); err != nil {
 			return err
 		}
-		s.describeFull()
+		s.describeFull(ctx)
 		return nil
 	})
 }

@@ -149,13 +149,16 @@ func (s *sent) tidy(ctx context.Context, base *volume) {
 	if len(notes) < 2 {
 		return
 	}
-	there, err := devmapper.VolumeUUIDs(ctx, base.lv.VG)
-	if err != nil || !there[base.lv.UUID] {
+	there, err := devmapper.Volumes(ctx, base.lv.VG)
+	if err != nil {
 		return
 	}
 	for _, note := range notes {
 		parts := strings.Split(filepath.Base(note), ".")
-		if len(parts) == 3 && !there[parts[1]] {
+		if len(parts) != 3 {
+			continue
+		}
+		if _, ok := there[parts[1]]; !ok {
 			_ = os.Remove(note)
 		}
 	}

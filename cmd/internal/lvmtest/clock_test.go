@@ -76,8 +76,8 @@ func TestClockSetBack(t *testing.T) {
 			back := dumpTo(t, dir, "back", "--to", "clock/s1", "clock/s2")
 
 			put(t, dest, at1)
-			run(t, nil, "lvmsync-apply", full, delta, dest).want(t, 5,
-				"whether "+delta+" follows "+full+" can't be told: the clock was set back: the snapshot of the one before is younger than that itself")
+			run(t, nil, "lvmsync-apply", full, delta, dest).want(t, 5, delta+" does not follow "+full+": it starts from snapshot clock/s2, "+
+				map[string]string{"thick": "made after where the one before leads: a patch between them is missing", "thin": "where the one before does not lead"}[kind])
 			wantContent(t, dest, "what it did", at1)
 			for name, chain := range map[string][]string{"with the one between": {full, between, delta}, "since the first": {full, since1}} {
 				t.Run(name, func(t *testing.T) {
@@ -122,6 +122,30 @@ func TestClockSetBackAtRest(t *testing.T) {
 	r.want(t, 5, "--trust-order")
 	wantContent(t, dest, "what it did", before)
 	run(t, nil, "lvmsync-apply", "--trust-order", full, delta, dest).want(t, 0, "taken on your word: ")
+	wantSame(t, origin, dest)
+}
+
+// The clock is wrong only while a snapshot is made: all patches are dated rightly. Which snapshots there were when a patch was
+// dumped tells which of two is newer.
+func TestClockWrongAtSnapshot(t *testing.T) {
+	newVG(t, "moment", 1)
+	dir := t.TempDir()
+	origin, dest := plain(t, "moment", "origin", 2*mib), plain(t, "moment", "dest", 2*mib)
+	fill(t, origin, 1)
+	thickSnapshot(t, "moment", "s1", "4k")
+	full, live := dumpTo(t, dir, "full", "--full", "moment/s1"), dumpTo(t, dir, "live", "--full", origin)
+	change(t, origin, 2, 30, 0)
+	t.Run("snapshot", func(t *testing.T) {
+		setClock(t, -time.Hour)
+		thickSnapshot(t, "moment", "s2", "4k")
+	})
+	change(t, origin, 3, 30, 0)
+	delta := dumpTo(t, dir, "delta", "moment/s2")
+	run(t, nil, "lvmsync-apply", full, delta, dest).want(t, 5,
+		"it starts from snapshot moment/s2, made after where the one before leads: a patch between them is missing")
+	run(t, nil, "lvmsync-patch", "verify", live, delta).want(t, 0,
+		"it starts from snapshot moment/s2, made after the one before was dumped: if the volume was in use between, something is missing")
+	run(t, nil, "lvmsync-apply", full, dumpTo(t, dir, "since1", "moment/s1"), dest).want(t, 0, "")
 	wantSame(t, origin, dest)
 }
 
