@@ -42,7 +42,11 @@ func checkPlaces(patches []Patch, o Options) error {
 	for _, n := range all {
 		lies, err := o.System.LiesOn(n.path, o.Destination)
 		if err != nil {
-			return fmt.Errorf("find out whether %s lies on %s: %w", n.what, o.Destination, err)
+			err = fmt.Errorf("find out whether %s lies on %s: %w", n.what, o.Destination, err)
+			if !o.Force {
+				return err
+			}
+			o.Warn("forced: can't " + err.Error())
 		}
 		if lies {
 			return fmt.Errorf("%s: %w: %s", n.what, ErrOnDestination, o.Destination)

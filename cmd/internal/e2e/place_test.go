@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -51,11 +52,22 @@ func TestNeededLiesOnDestination(t *testing.T) {
 			patch := filepath.Join(folder, "patch")
 			b.sh("cp", b.full, patch)
 			b.sh("sync", "-f", folder)
-			want := "it lies on the destination, and would be overwritten: " + dest
-			b.apply(1, "error: the undo patch "+folder+"/undo: "+want, "--force", "--undo", folder+"/undo", b.full, dest)
-			b.apply(1, "error: the undo patch "+folder+"/undo: "+want, "--force", "--dry-run", "--undo", folder+"/undo", b.full, dest)
-			b.apply(1, "error: the patch "+patch+": "+want, "--force", patch, dest)
-			b.apply(1, "error: the spool folder "+folder+": "+want, "--force", "--spool", folder, b.full, dest)
+			for what, args := range map[string][]string{
+				"undo patch " + folder + "/undo": {"--undo", folder + "/undo", b.full},
+				"patch " + patch:                 {patch},
+				"spool folder " + folder:         {"--spool", folder, b.full},
+			} {
+				want := "error: the " + what + ": it lies on the destination, and would be overwritten: " + dest
+				for _, option := range []string{"--force", "--dry-run"} {
+					status, messages := run(b.T, nil, "lvmsync-apply", slices.Concat([]string{"--force", option}, args, []string{dest})...)
+					if status != 1 || !strings.Contains(messages, want) {
+						t.Errorf("status %d, want 1 with %q:\n%s", status, want, messages)
+					}
+				}
+			}
+			if bytes.HasPrefix(mustRead(t, dest), mustRead(t, b.image)[:mib]) { // the file system may have written to it
+				t.Error("the destination was overwritten")
+			}
 			if left, err := os.ReadDir(folder); err != nil || strings.Contains(listed(left), "undo") {
 				t.Errorf("left: %s (%v)", listed(left), err)
 			}
