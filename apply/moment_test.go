@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	_ "time/tzdata" // for a machine that has none
 
 	"lvmsync/format"
 )
@@ -15,7 +16,7 @@ func TestToldApart(t *testing.T) {
 	defer func() { time.Local = zone }()
 	berlin, err := time.LoadLocation("Europe/Berlin")
 	if err != nil {
-		t.Skip("no time zones here")
+		t.Fatal(err)
 	}
 	time.Local = berlin
 	at := time.Date(2026, 5, 6, 16, 34, 31, 0, berlin)
