@@ -1,6 +1,7 @@
 package durable
 
 import (
+	"os"
 	"path/filepath"
 	"strings"
 
@@ -42,8 +43,8 @@ func GroundOf(path string) (Ground, error) {
 			}
 			return g, nil
 		}
-		upper := upperLayer(g.mount.VFSOptions)
-		if unix.Stat(upper, &st) != nil || !filepath.IsAbs(upper) {
+		upper := upperLayer(g.mount)
+		if upper == "" || unix.Stat(upper, &st) != nil {
 			return g, nil // read-only, or out of sight
 		}
 		g.Folder = upper
@@ -68,11 +69,39 @@ func mountOf(path string, dev uint64) *mountinfo.Info {
 	return mounts[len(mounts)-1]
 }
 
-// upperLayer is the folder that an overlay writes to, from its options.
-func upperLayer(options string) string {
-	for o := range strings.SplitSeq(options, ",") {
-		if upper, ok := strings.CutPrefix(o, "upperdir="); ok {
-			return ofOverlay.Replace(ofKernel.Replace(upper))
+// upperLayer is the folder that an overlay writes to; empty if there is none, or it's out of
+// sight. It may be relative to the folder that was the current one of whoever mounted it:
+// that is looked for above the place where it is mounted, and in our own, and must have its
+// workdir, too.
+func upperLayer(overlay *mountinfo.Info) string {
+	upper, work := layerOption(overlay, "upperdir"), layerOption(overlay, "workdir")
+	if upper == "" || filepath.IsAbs(upper) {
+		return upper
+	}
+	folders := []string{"."}
+	for dir := filepath.Dir(overlay.Mountpoint); ; dir = filepath.Dir(dir) {
+		folders = append(folders, dir)
+		if dir == "/" {
+			break
+		}
+	}
+	for _, dir := range folders {
+		if isFolder(filepath.Join(dir, upper)) && (filepath.IsAbs(work) || isFolder(filepath.Join(dir, work, "work"))) {
+			return filepath.Join(dir, upper)
+		}
+	}
+	return ""
+}
+
+func isFolder(path string) bool {
+	st, err := os.Stat(path)
+	return err == nil && st.IsDir()
+}
+
+func layerOption(overlay *mountinfo.Info, key string) string {
+	for o := range strings.SplitSeq(overlay.VFSOptions, ",") {
+		if folder, ok := strings.CutPrefix(o, key+"="); ok {
+			return ofOverlay.Replace(ofKernel.Replace(folder))
 		}
 	}
 	return ""

@@ -45,6 +45,17 @@ func TestNeededLiesOnDestination(t *testing.T) {
 			b.Cleanup(func() { b.sh("umount", folder) })
 			return dev, folder
 		},
+		"overlay whose layers are relative": func(b *bench) (dest, folder string) {
+			dev, _ := b.loop(b.noise("disk", 3, 24*mib))
+			on, at := b.mount(dev), b.T.TempDir()
+			folder = filepath.Join(at, "folder", "overlay")
+			b.sh("mkdir", "-p", on+"/l", on+"/u", on+"/w", folder, at+"/here")
+			b.sh("mount", "--bind", on, at+"/here")
+			b.Cleanup(func() { b.sh("umount", at+"/here") })
+			b.sh("sh", "-c", `cd "$1" && mount -t overlay o -o lowerdir=here/l,upperdir=here/u,workdir=here/w folder/overlay`, "sh", at)
+			b.Cleanup(func() { b.sh("umount", folder) })
+			return dev, folder
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := newBench(t)
