@@ -10,6 +10,7 @@ package apply
 
 import (
 	"context"
+	"errors"
 	"io"
 	"sync"
 
@@ -140,8 +141,12 @@ func Run(ctx context.Context, patches []Patch, o Options) (report Report, err er
 		return report, err
 	}
 	defer func() {
-		if undoErr := undo.close(dest.touched); undoErr != nil && (err == nil || !dest.touched) {
+		undoErr := undo.close(dest.touched)
+		if undoErr != nil && (err == nil || !dest.touched) {
 			o.Warn(undoErr.Error())
+		}
+		if lost := (*lostNameError)(nil); errors.As(undoErr, &lost) {
+			report.Undo = false
 		}
 	}()
 	segments, err := in.verified(ctx, dest, o)

@@ -52,6 +52,9 @@ func TestNameGone(t *testing.T) {
 				t.Fatal(r.err)
 			}
 			r.wantWarning(t, r.Undo+" was removed or replaced while it was written")
+			if r.report.Undo {
+				t.Error("it is said to take the destination back")
+			}
 		})
 	}
 }

@@ -227,7 +227,7 @@ func (u *undo) close(keep bool) error {
 		return u.remove()
 	}
 	if err := stillNamed(u.path, u.f.File()); err != nil {
-		return fmt.Errorf("the undo patch can't take anything back: %w", err)
+		return &lostNameError{err}
 	}
 	err := u.write()
 	if closeErr := u.w.Close(); err == nil {
@@ -243,6 +243,13 @@ func (u *undo) close(keep bool) error {
 		err = fmt.Errorf("%w; then cut off what may be torn: %w", err, cutErr)
 	}
 	return fmt.Errorf("end the undo patch %s, which takes everything back without its end, too: %w", u.path, err)
+}
+
+// A lostNameError says that an undo patch is no longer where it was made.
+type lostNameError struct{ error }
+
+func (e *lostNameError) Error() string {
+	return fmt.Sprintf("the undo patch: %v: what was overwritten is in it, without an end, if it was only moved", e.error)
 }
 
 func (u *undo) remove() error {
