@@ -20,6 +20,9 @@ func processesUsing(via map[ID]string) (users []User, unseen int, err error) {
 	if err != nil {
 		return nil, 0, fmt.Errorf("list the processes: %w", err)
 	}
+	if !slices.ContainsFunc(entries, func(e os.DirEntry) bool { return e.Name() == "1" }) {
+		unseen++ // nor can others that are hidden as the first one is, by the option hidepid
+	}
 	files := new(overlays)
 	for _, e := range entries {
 		pid, err := strconv.Atoi(e.Name())

@@ -294,3 +294,20 @@ func TestUserString(t *testing.T) {
 		t.Errorf("String() = %q, want %q", got, want)
 	}
 }
+
+// Where /proc hides processes of others (mounted with hidepid), they are not in it.
+func TestUsersHidden(t *testing.T) {
+	old := procRoot
+	t.Cleanup(func() { procRoot = old })
+	for hidden, want := range map[bool]int{true: 1, false: 0} {
+		procRoot = t.TempDir()
+		if !hidden {
+			if err := os.MkdirAll(filepath.Join(procRoot, "1", "fd"), 0o700); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, unseen, err := processesUsing(nil); err != nil || unseen != want {
+			t.Errorf("%d processes could not be looked at, want %d (%v)", unseen, want, err)
+		}
+	}
+}
