@@ -195,6 +195,31 @@ func TestListBetweenLooks(t *testing.T) {
 	}
 }
 
+// A snapshot that is made while the list is read was not there when the dump began: what was written before it need not be in the list.
+func TestSnapshotMadeMeanwhile(t *testing.T) {
+	for name, open := range map[string]func(s *shown) (*Source, error){
+		"forth":   func(s *shown) (*Source, error) { return Open(t.Context(), s.paths["s"]) },
+		"reverse": func(s *shown) (*Source, error) { return OpenReverse(t.Context(), s.paths["s"]) },
+		"to":      func(s *shown) (*Source, error) { return OpenTo(t.Context(), s.paths["s"], s.paths["s2"]) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, c := partial(t)
+			s.add("s2", partialSize, c.origin, c.cow, c.ChunkBytes, partialStatus)
+			status := fmt.Sprintf("0 %d snapshot %s", partialSize/512, partialStatus)
+			s.Status(s.nums["s"], 1, status, `sed s/uuid-of-s2/uuid-of-late/ $d/../../lv/vg/s2 >$d/../../lv/vg/late`)
+			src, err := open(s)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer src.Close()
+			want := []string{"uuid-of-s", "uuid-of-s2"}
+			if got := src.Header().Source.Snapshots; !slices.Equal(got, want) {
+				t.Errorf("when the dump began there were %v, want %v", got, want)
+			}
+		})
+	}
+}
+
 // A list without areas that were full before it was read is not complete, and one with more than the kernel has afterwards is not right.
 func TestMiscount(t *testing.T) {
 	for name, tt := range map[string]struct {

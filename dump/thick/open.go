@@ -16,6 +16,7 @@ import (
 func Open(ctx context.Context, name string) (*Source, error) {
 	s, err := openLive(ctx, name)
 	if err == nil {
+		s.describe(ctx, s.origin)
 		err = s.listLive(ctx)
 	}
 	if err != nil {
@@ -23,7 +24,6 @@ func Open(ctx context.Context, name string) (*Source, error) {
 	}
 	s.volume, s.base, s.still, s.named = s.origin, s.old, s.old, s.snapshot
 	s.plan(s.snapshot.size)
-	s.describe(ctx, s.origin)
 	return s, nil
 }
 
@@ -31,6 +31,7 @@ func Open(ctx context.Context, name string) (*Source, error) {
 func OpenReverse(ctx context.Context, name string) (*Source, error) {
 	s, err := openLive(ctx, name)
 	if err == nil {
+		s.describe(ctx, s.old)
 		err = s.listLive(ctx)
 	}
 	if err != nil {
@@ -38,7 +39,6 @@ func OpenReverse(ctx context.Context, name string) (*Source, error) {
 	}
 	s.volume, s.base, s.still, s.state = s.old, s.origin, s.old, s.leadsTo()
 	s.plan(s.snapshot.size)
-	s.describe(ctx, s.old)
 	return s, nil
 }
 
@@ -53,6 +53,7 @@ func OpenTo(ctx context.Context, from, to string) (*Source, error) {
 		err = s.snapshot.checkPair(s.to.snapshot)
 	}
 	if err == nil {
+		s.describe(ctx, s.to.old)
 		err = s.listLive(ctx)
 	}
 	if err != nil {
@@ -62,7 +63,6 @@ func OpenTo(ctx context.Context, from, to string) (*Source, error) {
 	s.named, s.state = s.snapshot, s.to.leadsTo()
 	s.addChunks(s.to)
 	s.plan(s.snapshot.size)
-	s.describe(ctx, s.to.old)
 	return s, nil
 }
 

@@ -218,7 +218,8 @@ func (s *Source) leadsTo() *format.State {
 	return &format.State{Snapshot: lv.UUID, SnapshotCreated: lv.Created}
 }
 
-// describe fills in what the patch's header says of its source; data are read from volume.
+// describe fills in what the patch's header says of its source; data are read from volume. It comes before the list is read: what was
+// written before a snapshot that is made meanwhile need not be in that.
 func (s *Source) describe(ctx context.Context, volume *blockdev.File) {
 	s.info = dump.Describe(volume.Name(), volume.ID())
 	s.info.Type = "thick"
