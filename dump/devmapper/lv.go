@@ -83,8 +83,11 @@ func LV(ctx context.Context, vg, lv string) (LogicalVolume, error) {
 	return LVNamed(ctx, vg+"/"+lv)
 }
 
-// LVNamed is LV for a name in any form that lvs takes: "vg/lv", "/dev/vg/lv", "/dev/mapper/vg-lv".
+// LVNamed is LV for a name in any form that lvs takes: "vg/lv", "/dev/vg/lv", "/dev/mapper/vg-lv". Of any other it isn't asked.
 func LVNamed(ctx context.Context, name string) (LogicalVolume, error) {
+	if !mayBeVolume(name) {
+		return LogicalVolume{}, fmt.Errorf("%w: %s", ErrNoLV, name)
+	}
 	out, err := report(ctx, lvFields, "--", name)
 	if failed := (*toolError)(nil); errors.As(err, &failed) {
 		if errors.Is(err, fs.ErrPermission) || listed(ctx, name) {

@@ -56,7 +56,7 @@ func Resolve(ctx context.Context, name string) (string, error) {
 	case !missed:
 		return "", err
 	}
-	if !short && !mayBeVolume(name) {
+	if !mayBeVolume(name) {
 		return "", notFound(name)
 	}
 	return missing(ctx, name)
@@ -71,11 +71,11 @@ func isVolumeName(name string) bool {
 	return ok
 }
 
-// mayBeVolume tells whether LVM may have a volume of that name, if there is no device:
+// mayBeVolume tells whether LVM may have a volume of that name, if there is no device: vg/lv,
 // /dev/vg/lv or /dev/mapper/vg-lv. Of a disk, a partition or a loop device it knows nothing.
 func mayBeVolume(name string) bool {
 	rest, ok := strings.CutPrefix(name, roots.Dev+"/")
-	return ok && isVolumeName(rest)
+	return isVolumeName(name) || ok && isVolumeName(rest)
 }
 
 // missing asks LVM why there was no device of that name. That takes a while, in which another program may have given it one.

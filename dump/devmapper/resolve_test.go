@@ -206,7 +206,7 @@ func TestResolveInner(t *testing.T) {
 // devices that are missing.
 func TestMayBeVolume(t *testing.T) {
 	for name, want := range map[string]bool{
-		"/dev/vg/lv": true, "/dev/mapper/vg-lv": true, "/dev/loop0p1": false, "/dev/sdb": false,
+		"vg/lv": true, "/dev/vg/lv": true, "/dev/mapper/vg-lv": true, "/dev/loop0p1": false, "/dev/sdb": false,
 		"/dev/disk/by-id/x": false, "/srv/vg/lv": false,
 	} {
 		if got := mayBeVolume(name); got != want {

@@ -2,6 +2,9 @@ package thin
 
 import (
 	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"sync"
 	"testing"
 )
@@ -145,5 +148,18 @@ func TestWitnessOfActivation(t *testing.T) {
 	a = activation{}
 	if none.read(&a); a != (activation{}) {
 		t.Errorf("noted %+v of what was never there", a)
+	}
+}
+
+// LVM isn't asked about a disk that is no device of device-mapper.
+func TestNamedDisk(t *testing.T) {
+	s := show(t)
+	disk, asked := s.Loop(s.file(1<<20)), filepath.Join(s.dir, "asked")
+	s.Before("lvs", "echo >"+asked)
+	if Named(t.Context(), disk.Path()) {
+		t.Errorf("%s is taken for a thin volume", disk.Path())
+	}
+	if _, err := os.Stat(asked); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("lvs was asked about a disk (%v)", err)
 	}
 }
