@@ -29,6 +29,14 @@ func Describe(path string, id blockdev.ID) format.Source {
 	return s
 }
 
+// DescribeSource is Describe for a dump that begins now. It comes before anything is flushed or listed: what is written later, and
+// the snapshots that are made then, the patch may know nothing of.
+func DescribeSource(path string, id blockdev.ID) format.Source {
+	s := Describe(path, id)
+	_, s.Uptime = now()
+	return s
+}
+
 // AddVolume adds what LVM says of the volume. That LVM knows an origin of it
 // makes it no snapshot: a clone of a template has one, and a cached volume.
 func AddVolume(ctx context.Context, s *format.Source, lv devmapper.LogicalVolume) {
@@ -71,6 +79,15 @@ func kernelText(path string) string {
 		return ""
 	}
 	return strings.TrimSpace(string(text))
+}
+
+// begun is when a dump began, as now tells it, by the uptime of then; 0 means now.
+func begun(uptime int64) (time.Time, int64) {
+	clock, since := now()
+	if uptime == 0 {
+		return clock, since
+	}
+	return clock.Add(time.Duration(uptime-since) * time.Millisecond), uptime
 }
 
 // now is the time by the clock, and in milliseconds since the machine was started, which

@@ -29,7 +29,8 @@ var ErrIncomplete = errors.New("the list of changes is incomplete")
 // A Source finds what a patch must hold.
 type Source interface {
 	// Header describes the patch: kind, source, volume size, granularity, base,
-	// and what is planned. Run fills in the rest.
+	// and what is planned. Run fills in the rest. Source.Uptime is when the dump
+	// began: before anything was listed; 0 if that is now.
 	Header() format.Header
 	// Extents yields the extents in ascending order, none touching the next of
 	// its kind. The first error ends it.
@@ -129,7 +130,7 @@ type Report struct {
 func Run(ctx context.Context, src Source, w io.Writer, o Options) (Report, error) {
 	h := src.Header()
 	h.ID = uuid.New()
-	h.Created, h.Source.Uptime = now()
+	h.Created, h.Source.Uptime = begun(h.Source.Uptime)
 	h.Tool, h.ToolVersion = o.Tool, o.ToolVersion
 	h.Host, _ = os.Hostname() // only told to people: unknown is fine
 	compare, err := newComparison(src, o)

@@ -47,7 +47,7 @@ func Open(ctx context.Context, path string) (*Source, error) {
 	if f.Size() == 0 {
 		return nil, errors.Join(fmt.Errorf("%w: %s has 0 bytes", ErrEmpty, path), f.Close())
 	}
-	s := &Source{File: f, info: dump.Describe(path, f.ID())}
+	s := &Source{File: f, info: dump.DescribeSource(path, f.ID())}
 	if err := s.Inputs().Flush(); err != nil {
 		return nil, errors.Join(err, f.Close())
 	}

@@ -74,6 +74,7 @@ func OpenStore(ctx context.Context, cowPath, originPath string, exactBase, rever
 	s := new(Source)
 	err := s.open(cowPath, originPath)
 	if err == nil {
+		s.describeStore(cowPath, originPath, reverse)
 		err = s.listStore(ctx, exactBase || reverse)
 	}
 	if err != nil {
@@ -82,24 +83,30 @@ func OpenStore(ctx context.Context, cowPath, originPath string, exactBase, rever
 	switch {
 	case reverse && s.origin == nil:
 		s.volume = s.before
-		s.info = dump.Describe(cowPath, s.cow.ID())
 	case reverse:
 		s.volume, s.base, s.still = s.before, s.origin, s.origin
-		s.info = dump.Describe(cowPath, s.cow.ID())
 	default:
 		s.volume, s.still = s.origin, s.origin
 		if exactBase {
 			s.base = s.before
 		}
-		s.info = dump.Describe(originPath, s.origin.ID())
-		dump.AddStorage(&s.info, cowPath, s.cow.ID()) // it may not be written to either
 	}
-	s.info.Type = "cow"
 	if s.volume.Size() == 0 {
 		return nil, errors.Join(fmt.Errorf("%s lists no changes: there is nothing to take back", cowPath), s.Close())
 	}
 	s.plan(s.volume.Size())
 	return s, nil
+}
+
+// describeStore is describe for a store that is named directly.
+func (s *Source) describeStore(cowPath, originPath string, reverse bool) {
+	if reverse {
+		s.info = dump.DescribeSource(cowPath, s.cow.ID())
+	} else {
+		s.info = dump.DescribeSource(originPath, s.origin.ID())
+		dump.AddStorage(&s.info, cowPath, s.cow.ID()) // it may not be written to either
+	}
+	s.info.Type = "cow"
 }
 
 // open opens the devices of origin and store.

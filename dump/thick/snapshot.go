@@ -221,7 +221,7 @@ func (s *Source) leadsTo() *format.State {
 // describe fills in what the patch's header says of its source; data are read from volume. It comes before the list is read: what was
 // written before a snapshot that is made meanwhile need not be in that.
 func (s *Source) describe(ctx context.Context, volume *blockdev.File) {
-	s.info = dump.Describe(volume.Name(), volume.ID())
+	s.info = dump.DescribeSource(volume.Name(), volume.ID())
 	s.info.Type = "thick"
 	if s.snapshot.lv != nil {
 		dump.AddSnapshot(ctx, &s.info, *s.snapshot.lv)

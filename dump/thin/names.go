@@ -29,7 +29,7 @@ func (v *volume) unused() bool { return v.beneath.still && !blockdev.MayBeWritte
 // describe fills in what the patch's header says of its source: lv is that volume, or the snapshot of it, as add has it.
 func (s *Source) describe(ctx context.Context, lv *devmapper.LogicalVolume,
 	add func(context.Context, *format.Source, devmapper.LogicalVolume)) {
-	s.info = dump.Describe(s.new.file.Name(), s.new.file.ID())
+	s.info = dump.DescribeSource(s.new.file.Name(), s.new.file.ID())
 	s.info.Type = "thin"
 	if lv != nil {
 		add(ctx, &s.info, *lv)
