@@ -18,20 +18,24 @@ var ErrLocked = errors.New("locked by another program")
 // another part. An error other than ErrLocked means that f can't be locked where it is.
 func Lock(f *os.File, whole bool) error {
 	how := unix.LOCK_EX
-	err := lockRange(f, whole)
 	if !whole {
 		how = unix.LOCK_SH
 	}
-	if err == nil {
-		err = unix.Flock(int(f.Fd()), how|unix.LOCK_NB)
+	if err := lockRange(f, whole); err != nil { // nobody hands on such a lock
+		return lockError(err)
 	}
-	switch {
-	case !errors.Is(err, unix.EAGAIN) && !errors.Is(err, unix.EACCES):
-		return err
-	case errors.Is(err, unix.EAGAIN) && lockedForUs(f, how):
+	err := unix.Flock(int(f.Fd()), how|unix.LOCK_NB)
+	if errors.Is(err, unix.EAGAIN) && lockedForUs(f, how) {
 		return nil
 	}
-	return ErrLocked
+	return lockError(err)
+}
+
+func lockError(err error) error {
+	if errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.EACCES) {
+		return ErrLocked
+	}
+	return err
 }
 
 // lockedForUs tells whether a file is flocked by whoever started this program, so that this

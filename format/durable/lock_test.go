@@ -1,0 +1,63 @@
+package durable
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// A flock that whoever started this program has handed on is no obstacle; a range that
+// another program has locked is one all the same.
+func TestLockForUs(t *testing.T) {
+	for name, tt := range map[string]struct {
+		flock, other bool // handed on; by another program, with a range
+		whole        bool
+		want         error
+	}{
+		"flocked for us":                             {true, false, true, nil},
+		"flocked for us, and used by QEMU":           {true, true, true, ErrLocked},
+		"flocked for us, and a part used by QEMU":    {true, true, false, ErrLocked},
+		"open at whoever started us, used by QEMU":   {false, true, true, ErrLocked},
+		"open at whoever started us, used by nobody": {false, false, true, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "image")
+			if err := os.WriteFile(path, make([]byte, 4096), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			inherited, err := unix.Open(path, unix.O_RDWR, 0) // not closed by exec
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer unix.Close(inherited)
+			if tt.flock {
+				if err := unix.Flock(inherited, unix.LOCK_EX|unix.LOCK_NB); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if tt.other {
+				f := open(t, path)
+				lock := unix.Flock_t{Type: unix.F_WRLCK, Start: 100, Len: 1}
+				if err := unix.FcntlFlock(f.Fd(), unix.F_OFD_SETLK, &lock); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := Lock(open(t, path), tt.whole); !errors.Is(err, tt.want) {
+				t.Errorf("%v, want %v", err, tt.want)
+			}
+		})
+	}
+}
+
+func open(t *testing.T, path string) *os.File {
+	t.Helper()
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { f.Close() })
+	return f
+}
