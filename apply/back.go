@@ -63,6 +63,48 @@ func (c *chain) wrongOrder(err error) error {
 		Reason: fmt.Sprintf("undo patches go back the newest first; %v", err)}
 }
 
+// newerBehind lists the undo patches behind patch i, one itself, that were made after it, unless
+// names say that the next one follows, and not the other way round.
+func (c *chain) newerBehind(i int) (newer []int) {
+	h := c.patches[i].header
+	for j := i + 1; j < len(c.patches) && h.Kind == format.Undo; j++ {
+		behind := c.patches[j].header
+		named := j == i+1 && linked(h, behind) && !linked(behind, h)
+		if behind.Kind == format.Undo && older(h, behind) < 0 && !named {
+			newer = append(newer, j)
+		}
+	}
+	return newer
+}
+
+// newestFirst refuses undo patches of which one finds there what it leads to, as after a run
+// that was broken off, if one that was made later, and comes behind it, replaces that again:
+// the later run may have taken back what the first one did. Of that nothing but when they
+// were made tells.
+func (c *chain) newestFirst(w *sweep) error {
+	at := slices.IndexFunc(w.links, func(l *link) bool { return l.gone != nil })
+	if at < 0 {
+		return nil
+	}
+	before := c.patches[at].name
+	err := &OrderError{Before: before, After: c.patches[c.newerBehind(at)[0]].name,
+		Reason: fmt.Sprintf("undo patches go back the newest first, and at bytes %s there is not what %s replaces, but what it leads to",
+			ranges(w.links[at].gone, 1), before)}
+	if fits := c.sorted(); fits.firstMisfit(false, func(string) {}) == nil && !fits.hasNewerBehind() {
+		err.Fits = fits.names()
+	}
+	return err
+}
+
+func (c *chain) hasNewerBehind() bool {
+	for i := range c.patches {
+		if len(c.newerBehind(i)) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
 // oneByOne is the order in which the patches may be applied each by itself.
 func (c *chain) oneByOne() []string {
 	if fits := c.fittingOrder(); fits != nil {

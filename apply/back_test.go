@@ -225,3 +225,42 @@ func TestUndoNames(t *testing.T) {
 		})
 	}
 }
+
+// A run that takes back what the one before it did leaves there what that one's undo patch
+// leads to. That this is the order of the runs, and not the newest first, only their times tell.
+func TestUndoChainOfReversedRun(t *testing.T) {
+	for name, headers := range map[string][2]func(*format.Header){
+		"no names":                  {nameless, nameless},
+		"names that link both ways": {between("S", "T"), between("T", "S")},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := &history{path: filepath.Join(t.TempDir(), "image"), states: [][]byte{garbage(mib)}}
+			if err := os.WriteFile(h.path, h.states[0], 0o600); err != nil {
+				t.Fatal(err)
+			}
+			for i, extents := range [][]format.Extent{{data(0, 8192), data(65536, 8192)}, {data(0, 8192)}} {
+				v := newVolume(format.Delta, mib, extents)
+				v.header.ID = number(byte(i + 1))
+				headers[i](&v.header)
+				if i == 1 {
+					copy(v.segments[0][0].data, h.states[0])
+				}
+				b, _ := v.patch(t)
+				h.undo = append(h.undo, fmt.Sprint(h.path, ".undo", i+1))
+				apply(t, h.path, bytes.NewReader(b), func(o *Options) { o.Undo = h.undo[i] })
+				h.states = append(h.states, v.onto(h.states[i], 1))
+			}
+			r := h.goBack(t, 1, 2)
+			r.wantError(t, ErrWrongBase, "undo2 does not follow undo1: undo patches go back the newest first, and at bytes [0, 4096)")
+			var order *OrderError
+			if !errors.As(r.err, &order) || strings.Join(order.Fits, " ") != "undo2 undo1" {
+				t.Errorf("%+v", order)
+			}
+			wantContent(t, h.path, h.states[2])
+			if r := h.goBack(t, 2, 1); r.err != nil {
+				t.Fatal(r.err)
+			}
+			wantContent(t, h.path, h.states[0])
+		})
+	}
+}

@@ -187,5 +187,8 @@ func (c *chain) checkBases(ctx context.Context, d *destination, o Options) error
 	if err := w.run(ctx); err != nil {
 		return err
 	}
-	return c.wrongOrder(w.result())
+	if err := c.wrongOrder(w.result()); err != nil {
+		return err
+	}
+	return c.newestFirst(w)
 }

@@ -87,6 +87,15 @@ func (c *chain) firstMisfit(trust bool, warn func(string)) *OrderError {
 // oldest; undo patches come last, and go back the newest first. That is only proposed if
 // nothing speaks against it.
 func (c *chain) fittingOrder() []string {
+	sorted := c.sorted()
+	if sorted.firstMisfit(false, func(string) {}) != nil {
+		return nil
+	}
+	return sorted.names()
+}
+
+// sorted are the patches in that order, whether they fit or not.
+func (c *chain) sorted() *chain {
 	left := slices.Clone(c.patches)
 	rank := map[format.Kind]int{format.Full: 0, format.Delta: 1, format.Undo: 2}
 	slices.SortStableFunc(left, func(a, b *input) int {
@@ -104,10 +113,7 @@ func (c *chain) fittingOrder() []string {
 		sorted.patches = append(sorted.patches, left[i])
 		left = slices.Delete(left, i, i+1)
 	}
-	if sorted.firstMisfit(false, func(string) {}) != nil {
-		return nil
-	}
-	return sorted.names()
+	return sorted
 }
 
 func (c *chain) names() []string {

@@ -39,9 +39,12 @@ type link struct {
 
 	record  format.Record // that the cursor is within, if its base is compared; else empty
 	sum     *xxhash.Digest
-	reached []bool // the destination holds what the patch with that number leads to, so far
-	back    bool   // it's an undo patch
-	idle    bool   // and what comes before it is what it leads to, so far
+	reached []bool          // the destination holds what the patch with that number leads to, so far
+	back    bool            // it's an undo patch
+	idle    bool            // and what comes before it is what it leads to, so far
+	newer   []*link         // those behind it that were made later, see newerBehind
+	over    bool            // one of these has a part of the record, too
+	gone    []format.Extent // one such of which what it replaces is not there
 
 	samples   []format.Sample // the first may have been begun
 	sampleSum *xxhash.Digest
@@ -76,6 +79,11 @@ func newSweep(d *destination, c *chain) *sweep {
 			l.samples = l.samples[:n-1] // cut off
 		}
 		w.links = append(w.links, l)
+	}
+	for i, l := range w.links {
+		for _, j := range c.newerBehind(i) {
+			l.newer = append(l.newer, w.links[j])
+		}
 	}
 	return w
 }
@@ -239,7 +247,7 @@ func (w *sweep) compareRecord(ctx context.Context, i int, l *link) error {
 		}
 		l.record = rest
 		l.sum.ResetWithSeed(l.check.seed)
-		l.idle = l.back
+		l.idle, l.over = l.back, false
 		for j := range l.reached {
 			l.reached[j] = j >= i && !w.dest.isNew()
 		}
@@ -249,6 +257,7 @@ func (w *sweep) compareRecord(ctx context.Context, i int, l *link) error {
 		return err
 	}
 	l.sum.Write(before)
+	l.over = l.over || slices.ContainsFunc(l.newer, w.has)
 	l.idle = l.idle && bytes.Equal(before, w.states[i+1]) // of a run that was broken off before it wrote this
 	ends := w.step.End() == l.record.End()
 	right := ends && l.sum.Sum64() == l.record.BaseHash
@@ -261,6 +270,9 @@ func (w *sweep) compareRecord(ctx context.Context, i int, l *link) error {
 	if ends {
 		if !right && !l.idle && !slices.Contains(l.reached, true) {
 			l.check.isWrong(l.record.Extent)
+		}
+		if !right && l.over && l.gone == nil {
+			l.gone = []format.Extent{l.record.Extent}
 		}
 		l.record = format.Record{}
 	}
