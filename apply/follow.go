@@ -67,6 +67,8 @@ func follows(a, b format.Header) verdict {
 		return followsVolume(a, b)
 	case base.Exact && base.Snapshot != "":
 		return followsExactly(a, b)
+	case base.Exact && stateOf(b).Snapshot != "":
+		return followsBackFrom(a, b)
 	case isThin(b):
 		return followsThin(a, b)
 	}
@@ -124,14 +126,25 @@ func followsThin(a, b format.Header) verdict {
 		return followsOnly(a, b, starts, starts+", and the one before leads past it: what was written after that, and discarded since, "+
 			"is in neither of two thin volumes")
 	case state != "":
-		v := followsInTime(a, b)
-		if v == (verdict{}) && endOf(a).snapshot == "" {
-			v = doubtful(fmt.Sprintf("it leads back from what the volume was %s: if it was in use between %s and then, something may be left",
-				clock(b.Created), clock(a.Created)))
-		}
-		return v
+		return followsBackFrom(a, b)
 	}
 	return followsInTime(a, b)
+}
+
+// followsBackFrom is about a patch b that leads back to a snapshot from what the volume was when b was dumped, and holds no
+// more than what differs between the two, by the maps of thin volumes or exactly. Where something was different in between,
+// and a leads there, that stays.
+func followsBackFrom(a, b format.Header) verdict {
+	v := followsInTime(a, b)
+	if v.reason != "" {
+		return v
+	}
+	left := fmt.Sprintf("it leads back from what the volume was %s: if it was in use between %s and then, something may be left",
+		clock(b.Created), clock(endOf(a).at))
+	if v.doubt != "" {
+		left = v.doubt + "; and " + left
+	}
+	return doubtful(left)
 }
 
 // followsExactly is about a patch b that can be applied to its own snapshot only, which
