@@ -60,8 +60,8 @@ func (m moment) thereAt(h format.Header) bool {
 // madeAfter tells whether a snapshot was made after one of two patches was dumped: it was not there yet, but when the other one
 // was dumped, later.
 func (m moment) madeAfter(h, other format.Header) bool {
-	return h.Source.Snapshots != nil && h.Source.LVUUID == other.Source.LVUUID && !m.thereAt(h) && m.thereAt(other) &&
-		dumpedBefore(h, other)
+	return h.Source.Snapshots != nil && h.Source.VGUUID == other.Source.VGUUID && h.Source.LVUUID == other.Source.LVUUID &&
+		!m.thereAt(h) && slices.Contains(other.Source.Snapshots, m.snapshot) && dumpedBefore(h, other)
 }
 
 // dumpedBefore tells whether one patch was dumped before another one, as far as can be told.

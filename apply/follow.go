@@ -202,7 +202,7 @@ func notAfter(a, b format.Header, reached, last moment) verdict {
 	case earlier, same:
 		return verdict{}
 	case later:
-		if reached.snapshot != "" && last.snapshot != "" {
+		if reached.snapshot != "" && last.snapshot != "" && sameBoot(a, b) {
 			return never(outOfDate(reached, last))
 		}
 		return notByClock(outOfDate(reached, last)) // of the dumps; what was dumped may be older than they are
@@ -226,8 +226,10 @@ func notBefore(a, b format.Header, reached, first moment, starts string) verdict
 	switch {
 	case known == earlier:
 		return verdict{}
-	case known == later && reached.snapshot != "":
+	case known == later && reached.snapshot != "" && sameBoot(a, b):
 		return never(starts + missing)
+	case known == later && reached.snapshot != "": // the order of the dumps rests on clocks
+		return notByClock(starts + missing)
 	}
 	if skew := skewOf(a, b); skew != "" {
 		return cantTell(skew)
