@@ -1,7 +1,9 @@
 package apply
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 
 	"github.com/google/uuid"
 
@@ -121,6 +123,8 @@ func followsThin(a, b format.Header) verdict {
 	switch {
 	case base != "" && base == baseOf(a).Snapshot, base == "" && state != "" && state == baseOf(a).Snapshot:
 		return followsInTime(a, b)
+	case a.Kind == format.Full && isThin(a) && endOf(a).snapshot == "" && slices.Contains(a.Source.Snapshots, cmp.Or(base, state)):
+		return followsInTime(a, b) // it was noted for the patches from that snapshot
 	case base != "":
 		starts := "it starts from snapshot " + snapshotName(b, base)
 		return followsOnly(a, b, starts, starts+", and the one before leads past it: what was written after that, and discarded since, "+

@@ -60,9 +60,9 @@ func snapshotsOf(ctx context.Context, vg, uuid string) []string {
 		return nil
 	}
 	snapshots := []string{}
-	for lv, origin := range volumes {
-		if origin == uuid {
-			snapshots = append(snapshots, lv)
+	for _, v := range volumes {
+		if v.OriginUUID == uuid {
+			snapshots = append(snapshots, v.UUID)
 		}
 	}
 	if len(snapshots) > format.MaxSnapshots {

@@ -61,6 +61,7 @@ type lvRow struct {
 	LVAttr          string `json:"lv_attr"`
 	Origin          string `json:"origin"`
 	OriginUUID      string `json:"origin_uuid"`
+	ThinID          string `json:"thin_id"`
 	LVMerging       string `json:"lv_merging"`
 	SnapshotInvalid string `json:"lv_snapshot_invalid"`
 	MergeFailed     string `json:"lv_merge_failed"`
@@ -108,10 +109,15 @@ func LVNamed(ctx context.Context, name string) (LogicalVolume, error) {
 	return v, nil
 }
 
-// Volumes asks lvs for all logical volumes of a volume group, hidden ones included: the UUIDs of their origins by their own; empty of
-// those that have none.
-func Volumes(ctx context.Context, vg string) (origins map[string]string, err error) {
-	out, err := report(ctx, "lv_uuid,origin_uuid", "--", vg)
+// A VolumeID is by what LVM knows a logical volume whatever its name is.
+type VolumeID struct {
+	UUID, OriginUUID string // of the origin, if it has one
+	ThinID           string // of a thin volume: its number in the pool
+}
+
+// Volumes asks lvs for all logical volumes of a volume group, hidden ones included.
+func Volumes(ctx context.Context, vg string) ([]VolumeID, error) {
+	out, err := report(ctx, "lv_uuid,origin_uuid,thin_id", "--", vg)
 	if err != nil {
 		return nil, err
 	}
@@ -119,11 +125,11 @@ func Volumes(ctx context.Context, vg string) (origins map[string]string, err err
 	if err := json.Unmarshal([]byte(out), &report); err != nil || len(report.Report) != 1 {
 		return nil, fmt.Errorf("ask lvs for the volumes of %s: cannot make sense of its report", vg)
 	}
-	origins = make(map[string]string)
+	var ids []VolumeID
 	for _, r := range report.Report[0].LV {
-		origins[r.LVUUID] = r.OriginUUID
+		ids = append(ids, VolumeID{r.LVUUID, r.OriginUUID, r.ThinID})
 	}
-	return origins, nil
+	return ids, nil
 }
 
 // listed tells whether a volume of that name is among all that there are, or that can't be told: lvs fails alike for a

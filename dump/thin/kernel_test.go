@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -174,6 +175,20 @@ func (s *shown) checkExternal(t *testing.T, apart, covered uint64) {
 	sent := roaring64.Or(s.changed, roaring64.AndNot(span(0, apart), mapped))
 	data := roaring64.Or(roaring64.And(sent, mapped), roaring64.And(sent, span(0, covered)))
 	s.checkBlocks(t, src, data, roaring64.AndNot(sent, data))
+
+	// What was sent before is sent as one or the other.
+	if err := src.sent.add(span(0, 20)); err != nil {
+		t.Fatal(err)
+	}
+	defer os.Remove(src.sent.path)
+	again, err := OpenTo(t.Context(), s.paths["o"], s.paths["s"])
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer again.Close()
+	if both := roaring64.And(again.data, again.zero); !both.IsEmpty() || !roaring64.AndNot(span(0, 20), roaring64.Or(again.data, again.zero)).IsEmpty() {
+		t.Errorf("sent twice: %v; data %v, zeros %v", both, again.data, again.zero)
+	}
 }
 
 // The pool and the volumes are looked at again when the last data has been read.

@@ -9,6 +9,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/RoaringBitmap/roaring/v2/roaring64"
@@ -30,12 +32,8 @@ type sent struct {
 	blocks *roaring64.Bitmap // that dumps from the base have sent
 }
 
-// openSent reads the note about what was sent from a base.
-func openSent(base *volume) (s *sent, err error) {
-	name, err := sentName(base)
-	if err != nil {
-		return nil, err
-	}
+// openSent reads the note of that name.
+func openSent(name string) (s *sent, err error) {
 	s = &sent{path: filepath.Join(sentDir, name)}
 	s.blocks, err = readSent(s.path)
 	return s, err
@@ -49,8 +47,10 @@ func sentName(v *volume) (string, error) {
 		}
 		return fmt.Sprintf("%s.%d", strings.ReplaceAll(v.device.UUID, "/", "_"), v.target.ID), nil
 	}
-	return fmt.Sprintf("%s.%s.%d", v.lv.VGUUID, v.lv.UUID, v.target.ID), nil
+	return sentNameOf(v.lv.VGUUID, v.lv.UUID, fmt.Sprint(v.target.ID)), nil
 }
+
+func sentNameOf(vg, lv, thinID string) string { return vg + "." + lv + "." + thinID }
 
 // sentMagic begins a note. The set of blocks follows, as roaring bitmaps are serialised, and the xxh64 of all that.
 const sentMagic = "lvmsync sent 1\n"
@@ -100,40 +100,93 @@ func (s *sent) add(blocks *roaring64.Bitmap) error {
 	return nil
 }
 
-// sendAgain adds to what the volumes map differently what earlier dumps from the snapshot have sent. If that isn't known,
-// everything that neither of them maps has to be sent.
-func (s *Source) sendAgain(d *metadata.Difference) (known bool) {
-	if s.sent, s.unknown = openSent(s.kept); s.unknown != nil {
-		return false
+// sendAgain reads what earlier dumps from the snapshot have sent, to be sent again. If that isn't known, everything that neither
+// volume maps has to be sent.
+func (s *Source) sendAgain() (again *roaring64.Bitmap, known bool) {
+	name, err := sentName(s.kept)
+	if err == nil {
+		s.sent, err = openSent(name)
 	}
-	d.Mapped.Or(roaring64.AndNot(s.sent.blocks, d.Unmapped))
-	return true
+	if s.unknown = err; err != nil {
+		return roaring64.New(), false
+	}
+	return s.sent.blocks, true
 }
 
-// NoteSent notes for later dumps from the same snapshot what this one sends. It must be called before anything is sent; if another
-// dump was quicker, the pool is asked again. An error means that what is discarded from now on stays at the destination, unless
-// that gets another full copy.
-func (s *Source) NoteSent(ctx context.Context) error {
-	for s.unknown == nil {
-		l, err := takeLock(ctx, "sent-"+filepath.Base(s.sent.path), "note what it sends from "+s.kept.name)
+// compareSnapshots finds what the volume maps and its snapshots don't: what a full dump of it brings, and patches from them can't
+// tell any more once it is discarded.
+func (s *Source) compareSnapshots(ctx context.Context, m *metadata.Metadata) error {
+	lv := s.new.lv
+	if s.beyond = nil; lv == nil || s.info.SnapshotUUID != "" { // a snapshot: what leads to it is nothing to start from elsewhere
+		return nil
+	}
+	volumes, err := devmapper.Volumes(ctx, lv.VG)
+	if err != nil {
+		return nil // nor does the header say which snapshots there are
+	}
+	s.beyond = make(map[string]*roaring64.Bitmap)
+	for _, v := range volumes {
+		id, err := strconv.ParseUint(v.ThinID, 10, 24)
+		if v.OriginUUID != lv.UUID || err != nil {
+			continue
+		}
+		d, err := m.Diff(ctx, uint32(id), s.new.target.ID)
+		if errors.Is(err, metadata.ErrNoVolume) { // in another pool, or made after the metadata were held
+			continue
+		}
 		if err != nil {
 			return err
 		}
-		now, err := openSent(s.kept)
-		if err == nil && now.blocks.Equals(s.sent.blocks) {
-			if err = s.sent.add(s.data); err == nil {
-				s.sent.tidy(ctx, s.kept)
-			}
-			return errors.Join(err, l.end())
+		s.beyond[sentNameOf(lv.VGUUID, v.UUID, v.ThinID)] = d.Mapped
+	}
+	return nil
+}
+
+// NoteSent notes for later dumps from the same snapshot, or of a full dump from the volume's snapshots, what this one sends. It
+// must be called before anything is sent; if another dump was quicker, the pool is asked again. An error means that what is
+// discarded from now on stays at the destination, unless that gets another full copy.
+func (s *Source) NoteSent(ctx context.Context) error {
+	err := s.noteSent(ctx)
+	if err != nil {
+		s.info.Snapshots = nil // what a patch from one of them can't tell isn't noted
+	}
+	return err
+}
+
+func (s *Source) noteSent(ctx context.Context) error {
+	for name, blocks := range s.beyond {
+		if _, err := noteIn(ctx, name, nil, blocks); err != nil {
+			return err
 		}
-		if err = errors.Join(err, l.end()); err == nil {
-			err = s.ask(ctx)
-		}
+	}
+	for s.kept != nil && s.unknown == nil {
+		noted, err := noteIn(ctx, filepath.Base(s.sent.path), s.sent.blocks, s.data)
 		if err != nil {
+			return err
+		}
+		if noted {
+			s.sent.tidy(ctx, s.kept)
+			break
+		}
+		if err := s.ask(ctx); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// noteIn adds blocks to the note of that name, if that has what is expected there; nil: whatever it has.
+func noteIn(ctx context.Context, name string, expected, blocks *roaring64.Bitmap) (noted bool, err error) {
+	l, err := takeLock(ctx, "sent-"+name, "note what it sends")
+	if err != nil {
+		return false, err
+	}
+	defer func() { err = errors.Join(err, l.end()) }()
+	now, err := openSent(name)
+	if err != nil || expected != nil && !now.blocks.Equals(expected) {
+		return false, err
+	}
+	return true, now.add(blocks)
 }
 
 // SentUnknown is why it isn't known what earlier dumps from the same snapshot have sent; nil if it is. All that neither volume
@@ -154,11 +207,10 @@ func (s *sent) tidy(ctx context.Context, base *volume) {
 		return
 	}
 	for _, note := range notes {
-		parts := strings.Split(filepath.Base(note), ".")
-		if len(parts) != 3 {
-			continue
+		of := func(v devmapper.VolumeID) bool {
+			return strings.HasPrefix(filepath.Base(note), base.lv.VGUUID+"."+v.UUID+".")
 		}
-		if _, ok := there[parts[1]]; !ok {
+		if !slices.ContainsFunc(there, of) {
 			_ = os.Remove(note)
 		}
 	}

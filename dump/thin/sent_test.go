@@ -94,6 +94,36 @@ func TestSentNoted(t *testing.T) {
 	}
 }
 
+// What a full dump of a volume in use sends is noted for patches from its snapshots, as far as those don't map it.
+func TestSentOfFull(t *testing.T) {
+	s := show(t)
+	src, err := OpenFull(t.Context(), s.paths["o"])
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer src.Close()
+	if err := src.NoteSent(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	forth, err := Open(t.Context(), s.paths["s"])
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer forth.Close()
+	if want := roaring64.And(s.changed, s.mapped["o"]); !forth.sent.blocks.Equals(want) {
+		t.Errorf("noted %v, want %v", forth.sent.blocks, want)
+	}
+	if src.Header().Source.Snapshots == nil {
+		t.Error("the header doesn't list the snapshots")
+	}
+
+	// If that can't be noted, the header says nothing of them: what follows them doesn't follow it.
+	sentDir = "/dev/null/sent"
+	if err := src.NoteSent(t.Context()); err == nil || src.Header().Source.Snapshots != nil {
+		t.Errorf("%v, %v", err, src.Header().Source.Snapshots)
+	}
+}
+
 // Where it isn't known what was sent, all that neither volume maps is zeros.
 func TestSentUnknown(t *testing.T) {
 	for name, damage := range map[string]func(path string) error{

@@ -89,7 +89,7 @@ func (s *shown) tell(name string, size int64, external string, fields map[string
 	s.t.Helper()
 	num := s.nums[name]
 	s.Device(num, "vg-"+name, strings.TrimSpace(fmt.Sprintf("0 %d thin %s %d %s", size/512, s.pool, s.ids[name], external)))
-	row := map[string]string{"segtype": "thin", "pool_lv": "pool", "lv_attr": "Vwi-a-tz--"}
+	row := map[string]string{"segtype": "thin", "pool_lv": "pool", "lv_attr": "Vwi-a-tz--", "thin_id": fmt.Sprint(s.ids[name])}
 	for field, value := range fields {
 		row[field] = value
 	}

@@ -42,11 +42,12 @@ type Source struct {
 	bytes int64             // length of all of them
 	runs  int64             // extents
 
-	unasked error   // why the pool could not be asked, and all is sent
-	written bool    // see BaseWritten
-	kept    *volume // the snapshot of both; or, of two with --to, the one that is the base
-	sent    *sent   // from kept, before
-	unknown error   // why that isn't known
+	unasked error                        // why the pool could not be asked, and all is sent
+	written bool                         // see BaseWritten
+	kept    *volume                      // the snapshot of both; or, of two with --to, the one that is the base
+	sent    *sent                        // from kept, before
+	beyond  map[string]*roaring64.Bitmap // what a full dump sends and the volume's snapshots don't map, by the names of their notes
+	unknown error                        // why that isn't known
 
 	info  format.Source
 	base  *format.Base
@@ -89,6 +90,7 @@ func (s *Source) ask(ctx context.Context) error {
 // listWhole lists all of the volume, because the pool can't be asked.
 func (s *Source) listWhole(why error) error {
 	s.unasked = why
+	s.info.Snapshots = nil // what they don't map isn't known
 	if err := s.Inputs().Flush(); err != nil {
 		return err
 	}
@@ -108,7 +110,7 @@ func (s *Source) listAll(ctx context.Context, m *metadata.Metadata) error {
 	unmapped.AddRange(0, s.blocks(s.new.file.Size()))
 	unmapped.AndNot(mapped)
 	s.plan(mapped, unmapped)
-	return nil
+	return s.compareSnapshots(ctx, m)
 }
 
 // listChanges lists what the volumes map differently. What neither maps is listed where it isn't read from the same place.
@@ -123,7 +125,8 @@ func (s *Source) listChanges(ctx context.Context, m *metadata.Metadata) error {
 		grown.AddRange(uint64(from/s.pool.blockSize()), s.blocks(to))
 	}
 	apart.AddRange(0, s.blocks(differUpTo(s.old.beneath, s.new.beneath)))
-	if known := s.sendAgain(d); s.written || !known { // and may have been discarded from
+	again, known := s.sendAgain()
+	if s.written || !known { // and may have been discarded from
 		apart.AddRange(0, s.blocks(s.new.file.Size()))
 	}
 	if !grown.IsEmpty() || !apart.IsEmpty() {
@@ -134,6 +137,7 @@ func (s *Source) listChanges(ctx context.Context, m *metadata.Metadata) error {
 		d.Mapped.Or(roaring64.And(mapped, grown))
 		d.Unmapped.Or(roaring64.AndNot(roaring64.Or(grown, apart), mapped))
 	}
+	d.Mapped.Or(roaring64.AndNot(again, d.Unmapped))
 	s.plan(d.Mapped, d.Unmapped)
 	return nil
 }

@@ -111,21 +111,21 @@ func openThin(ctx context.Context, inv *cli.Invocation, name string) (source, er
 	noteChanges(inv, s)
 	warnBackwards(inv, s)
 	warnThin(inv, s)
-	noteSent(ctx, inv, s, name)
-	return source{Source: s, name: name}, nil
-}
-
-// noteSent has noted what will be sent, and tells of what that can't be done for.
-func noteSent(ctx context.Context, inv *cli.Invocation, s *thin.Source, name string) {
 	if why := s.SentUnknown(); why != nil {
 		inv.Warn(fmt.Sprintf("what earlier dumps from %s have sent can't be told: all that is unused is sent as zeros: %v", name, why))
 	}
+	noteSent(ctx, inv, s, "what is sent can't be noted: once more is discarded, start from a new snapshot and a new full copy, not from "+
+		name+" again")
+	return source{Source: s, name: name}, nil
+}
+
+// noteSent has noted what will be sent, or warns.
+func noteSent(ctx context.Context, inv *cli.Invocation, s *thin.Source, warning string) {
 	if inv.Bool("dry-run") {
 		return
 	}
 	if err := s.NoteSent(ctx); err != nil {
-		inv.Warn(fmt.Sprintf("what is sent can't be noted: once more is discarded, start from a new snapshot and a new full copy, "+
-			"not from %s again: %v", name, err))
+		inv.Warn(fmt.Sprintf("%s: %v", warning, err))
 	}
 }
 
@@ -154,6 +154,7 @@ func openFull(ctx context.Context, inv *cli.Invocation, name string, isThin bool
 				inv.Warn(readsAll(name, why))
 			}
 			warnThin(inv, s)
+			noteSent(ctx, inv, s, "what is sent can't be noted: apply nothing to this copy that starts from a snapshot which is there already")
 			return source{Source: s, name: name}, nil
 		}
 		if !errors.Is(err, thin.ErrPool) {

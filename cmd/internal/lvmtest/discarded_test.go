@@ -57,10 +57,17 @@ func TestThinDiscardedAfterwards(t *testing.T) {
 	transfer(t, dest, "--to", "discarded/s3", "discarded/s1")
 	wantSnapshot(t, "discarded/s3", dest)
 
-	// A copy of s2 is not what the patch from s1 is for.
+	// A copy of a later snapshot is not what the patch from s1 is for; one of the volume in use is, for that was noted.
 	since := dump("since", "discarded/s1")
 	run(t, nil, "lvmsync-patch", "verify", ahead, since).want(t, 5, "it starts from snapshot discarded/s1, where the one before does not lead")
 	run(t, nil, "lvmsync-apply", "--create", ahead, since, t.TempDir()+"/new").want(t, 5, "where the one before does not lead")
+	poke(t, origin, 5, 3*mib)
+	live := dump("live", "--full", "discarded/origin")
+	discard(3 * mib)
+	wantChain(t, sum(t, origin, 0), "", live, dump("since", "discarded/s1"))
+	run(t, nil, "lvmsync-apply", live, dest).want(t, 0, "")
+	transfer(t, dest, "--reverse", "discarded/s1")
+	wantSnapshot(t, "discarded/s1", dest)
 
 	// Nothing is known of what was sent: all that is unused is.
 	sh(t, "sh", "-c", "for f in /var/lib/lvmsync/sent/*; do echo x >$f; done")
