@@ -46,7 +46,7 @@ unit: all
 guest:
 	testdata/guest/selftest
 
-LVMTEST = LVMSYNC_GUEST_TIMEOUT=2700 go test -tags lvm -count 1 -p 1 -timeout 45m -exec $(CURDIR)/testdata/guest/run
+LVMTEST = LVMSYNC_GUEST_TIMEOUT=7200 go test -tags lvm -count 1 -p 1 -timeout 4h -exec $(CURDIR)/testdata/guest/run
 # What goes into the first of two guests, for about half of the time.
 FIRST   = ^Test(Thin|Thick|To|Recipe|Killed|Power|Failing|Hostile|Clock)
 
