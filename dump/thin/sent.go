@@ -122,7 +122,8 @@ func (s *Source) compareSnapshots(ctx context.Context, m *metadata.Metadata) err
 	}
 	volumes, err := devmapper.Volumes(ctx, lv.VG)
 	if err != nil {
-		return nil // nor does the header say which snapshots there are
+		s.info.Snapshots = nil // what they don't map can't be noted
+		return nil
 	}
 	s.beyond = make(map[string]*roaring64.Bitmap)
 	for _, v := range volumes {

@@ -154,6 +154,9 @@ exec $0.real "$@"
 `)
 }
 
+// Dir is the machine's own folder, $d of what a shell runs.
+func (m *Machine) Dir() string { return m.dir }
+
 // Inactive puts the node of the volume vg/lv aside until lvchange activates it.
 func (m *Machine) Inactive(lv string) {
 	m.t.Helper()
