@@ -63,9 +63,10 @@ func (b *File) Flush() error {
 	return nil
 }
 
-// flushBelow flushes the page cache of a device that the one to be read stands on, for what is there would not be read.
-// A file needs none of it: who reads it reads its page cache. What this process may not open, such as the disk of a volume
-// that it was given, it can't flush.
+// flushBelow flushes the page cache of a device that the one to be read stands on, for what is there would not be read, and
+// empties it as far as it may: a loop device on it reads through it, even with O_DIRECT, and it may have what was there before
+// others wrote to the storage. A file needs none of it: who reads it reads its page cache. What this process may not open, such
+// as the disk of a volume that it was given, it can't flush.
 func flushBelow(l layer) error {
 	if !l.id.Device {
 		return nil
@@ -81,6 +82,7 @@ func flushBelow(l layer) error {
 	if err := f.Sync(); err != nil {
 		return fmt.Errorf("fsync: %w", cause(err))
 	}
+	DropCache(f)
 	return nil
 }
 

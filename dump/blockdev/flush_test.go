@@ -162,6 +162,31 @@ func TestFlushLoopDeviceOnImageFile(t *testing.T) {
 	checkFlush(t, path, path)
 }
 
+// A loop device is read through the page cache of the device that it lies on, which knows nothing of what is written to the
+// image by other ways.
+func TestFlushEmptiesCacheBelow(t *testing.T) {
+	disk := image(t, 1<<20)
+	other := losetup(t, disk)
+	top := open(t, losetup(t, losetup(t, disk)))
+	for seed := range uint64(3) {
+		now := noise(seed, 4096)
+		f, err := os.OpenFile(other, os.O_WRONLY|unix.O_SYNC, 0)
+		if err == nil {
+			_, err = f.WriteAt(now, 8192)
+			f.Close()
+		}
+		if err == nil {
+			err = top.Flush()
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(content(t, top)[8192:12288], now) {
+			t.Errorf("%d: what was there before was read", seed)
+		}
+	}
+}
+
 func TestFlushPartition(t *testing.T) {
 	disk := image(t, fsSize+1<<20)
 	dev := losetup(t, disk)
