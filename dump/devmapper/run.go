@@ -49,7 +49,7 @@ func run(ctx context.Context, name string, args ...string) (string, error) {
 	}
 	cmd := exec.CommandContext(ctx, path, args...)
 	cmd.Env = environment()
-	cmd.WaitDelay = time.Second // for output that a process left behind keeps open
+	cmd.WaitDelay = 10 * time.Second // for output that a process left behind keeps open; a busy machine reads what there is later than at once
 	var stdout, stderr limited
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	err = cmd.Run()
