@@ -39,7 +39,7 @@ check:
 # program is started hundreds of times, and what is never reached without that second can do no harm.
 unit: all
 	testdata/prepare
-	GORACE=atexit_sleep_ms=0 go test -race -timeout 20m ./...
+	GORACE=atexit_sleep_ms=0 go test -race -timeout 60m ./...
 	go test -count 1 -run NoAllocation ./format ./dump
 
 # The guest itself, then LVM in it, or on this machine where the kernel can.

@@ -118,7 +118,7 @@ func TestCacheIsEmpty(t *testing.T) {
 	layers := "lowerdir=" + t.TempDir() + ",upperdir=" + t.TempDir() + ",workdir=" + t.TempDir()
 	overlay := t.TempDir()
 	if exec.Command("mount", "-t", "overlay", "-o", layers, "overlay", overlay).Run() == nil { // not every kernel knows it
-		t.Cleanup(func() { command(t, "umount", overlay) })
+		t.Cleanup(func() { command(t, "umount", "--lazy", overlay) })
 		dirs["overlay"] = overlay
 	}
 	for name, dir := range dirs {

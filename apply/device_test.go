@@ -48,7 +48,7 @@ func mount(t testing.TB, fsType, source, options string) string {
 	needRoot(t)
 	dir := t.TempDir()
 	command(t, "mount", "-t", fsType, "-o", options, source, dir)
-	t.Cleanup(func() { command(t, "umount", dir) })
+	t.Cleanup(func() { command(t, "umount", "--lazy", dir) })
 	return dir
 }
 

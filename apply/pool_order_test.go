@@ -38,6 +38,8 @@ func TestPoolReadsNothingAhead(t *testing.T) {
 			}
 		}
 	})
+	v.mu.Lock()
+	defer v.mu.Unlock()
 	if tooEarly > 0 || wrote < batchSegments {
 		t.Errorf("%d writes of the first batch, and %d reads for the next one before", wrote, tooEarly)
 	}

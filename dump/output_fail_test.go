@@ -96,7 +96,7 @@ func fullDevice(t *testing.T) (dir string) {
 	t.Cleanup(func() { command(t, "losetup", "--detach", dev) })
 	dir = t.TempDir()
 	command(t, "mount", dev, dir)
-	t.Cleanup(func() { command(t, "umount", dir) })
+	t.Cleanup(func() { command(t, "umount", "--lazy", dir) })
 	return dir
 }
 

@@ -111,7 +111,7 @@ func mount(t *testing.T, args ...string) string {
 func mountOn(t *testing.T, point string, args ...string) {
 	t.Helper()
 	run(t, "mount", append(args, point)...)
-	t.Cleanup(func() { run(t, "umount", point) })
+	t.Cleanup(func() { run(t, "umount", "--lazy", point) })
 }
 
 // open opens a source until the test ends.

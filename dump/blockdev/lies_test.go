@@ -15,7 +15,7 @@ func TestLiesOn(t *testing.T) {
 		run(t, "mkfs.ext4", "-q", path)
 		dev, mounted = losetup(t, path), t.TempDir()
 		run(t, "mount", dev, mounted)
-		t.Cleanup(func() { run(t, "umount", mounted) })
+		t.Cleanup(func() { run(t, "umount", "--lazy", mounted) })
 		return dev, mounted
 	}
 	image := filepath.Join(dir, "image")

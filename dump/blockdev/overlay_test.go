@@ -115,7 +115,7 @@ func TestIdentifyOverlaidRelative(t *testing.T) {
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	t.Cleanup(func() { run(t, "umount", filepath.Join(dir, "id/merged")) })
+	t.Cleanup(func() { run(t, "umount", "--lazy", filepath.Join(dir, "id/merged")) })
 	if a, b := identityOf(t, filepath.Join(dir, "id/merged/image")), identityOf(t, filepath.Join(dir, "l/a/image")); a != b {
 		t.Errorf("%s, %s", a, b)
 	}

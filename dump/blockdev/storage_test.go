@@ -48,7 +48,7 @@ func TestBelowOnOverlay(t *testing.T) {
 	if out, err := exec.Command("mount", "-t", "overlay", "-o", layers, "overlay", dir).CombinedOutput(); err != nil {
 		t.Skipf("no overlay file system here: %s", out)
 	}
-	t.Cleanup(func() { run(t, "umount", dir) })
+	t.Cleanup(func() { run(t, "umount", "--lazy", dir) })
 	path := filepath.Join(dir, "image")
 	run(t, "truncate", "-s", "1M", path)
 	dev := losetup(t, path)

@@ -113,6 +113,6 @@ func smallBlocks(t *testing.T) string {
 	disk, dir := image(t, 8*mib), t.TempDir()
 	run(t, "mkfs.ext4", "-q", "-b", "1024", "-O", "^has_journal", disk)
 	run(t, "mount", "-o", "loop", disk, dir)
-	t.Cleanup(func() { run(t, "umount", dir) })
+	t.Cleanup(func() { run(t, "umount", "--lazy", dir) })
 	return dir
 }

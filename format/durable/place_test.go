@@ -17,7 +17,7 @@ func mount(t *testing.T, args ...string) string {
 	}
 	dir := t.TempDir()
 	command(t, "mount", append(args, dir)...)
-	t.Cleanup(func() { command(t, "umount", dir) })
+	t.Cleanup(func() { command(t, "umount", "--lazy", dir) })
 	return dir
 }
 

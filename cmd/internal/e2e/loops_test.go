@@ -106,7 +106,7 @@ func (b *bench) mount(dev string) string {
 	b.sh("mkfs.ext4", "-q", "-F", dev)
 	dir := b.T.TempDir()
 	b.sh("mount", dev, dir)
-	b.Cleanup(func() { b.sh("umount", dir) })
+	b.Cleanup(func() { b.sh("umount", "--lazy", dir) })
 	return dir
 }
 

@@ -24,7 +24,7 @@ func newOverlaid(t *testing.T) overlaid {
 	if out, err := mount.CombinedOutput(); err != nil {
 		t.Skipf("no overlay file system here: %s", out)
 	}
-	b.Cleanup(func() { b.sh("umount", filepath.Join(dir, "merged")) })
+	b.Cleanup(func() { b.sh("umount", "--lazy", filepath.Join(dir, "merged")) })
 	name := func(layer string) string { return filepath.Join(dir, layer, "image") }
 	return overlaid{b, name("merged"), name("upper"), name("lower")}
 }

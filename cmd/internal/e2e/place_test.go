@@ -42,7 +42,7 @@ func TestNeededLiesOnDestination(t *testing.T) {
 			on, folder := b.mount(dev), b.T.TempDir()
 			b.sh("mkdir", on+"/l", on+"/u", on+"/w")
 			b.sh("mount", "-t", "overlay", "o", "-o", "lowerdir="+on+"/l,upperdir="+on+"/u,workdir="+on+"/w", folder)
-			b.Cleanup(func() { b.sh("umount", folder) })
+			b.Cleanup(func() { b.sh("umount", "--lazy", folder) })
 			return dev, folder
 		},
 		"overlay whose layers are relative": func(b *bench) (dest, folder string) {
@@ -51,9 +51,9 @@ func TestNeededLiesOnDestination(t *testing.T) {
 			folder = filepath.Join(at, "folder", "overlay")
 			b.sh("mkdir", "-p", on+"/l", on+"/u", on+"/w", folder, at+"/here")
 			b.sh("mount", "--bind", on, at+"/here")
-			b.Cleanup(func() { b.sh("umount", at+"/here") })
+			b.Cleanup(func() { b.sh("umount", "--lazy", at+"/here") })
 			b.sh("sh", "-c", `cd "$1" && mount -t overlay o -o lowerdir=here/l,upperdir=here/u,workdir=here/w folder/overlay`, "sh", at)
-			b.Cleanup(func() { b.sh("umount", folder) })
+			b.Cleanup(func() { b.sh("umount", "--lazy", folder) })
 			return dev, folder
 		},
 	} {
@@ -115,7 +115,7 @@ func TestOutputPlaces(t *testing.T) {
 	dev, _ := b.loop(b.noise("disk", 3, 48*mib))
 	folder, tmpfs := b.mount(dev), b.T.TempDir()
 	b.sh("mount", "-t", "tmpfs", "none", tmpfs)
-	b.Cleanup(func() { b.sh("umount", tmpfs) })
+	b.Cleanup(func() { b.sh("umount", "--lazy", tmpfs) })
 	onDevice, inMemory := "lies on the device "+dev+", which changes while it is read", "is kept in memory (a tmpfs): it is gone after"
 	for _, test := range []struct {
 		script, source, want string

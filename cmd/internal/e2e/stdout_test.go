@@ -157,7 +157,7 @@ func TestHintOfFullDisk(t *testing.T) {
 
 	tmpfs := t.TempDir()
 	shell(t, "mount", "-t", "tmpfs", "-o", "size=64k", "none", tmpfs)
-	t.Cleanup(func() { shell(t, "umount", tmpfs) })
+	t.Cleanup(func() { shell(t, "umount", "--lazy", tmpfs) })
 	status, messages = runIn(t, dir, `exec "$@"`, "lvmsync-dump", "--full", "--level", "0", "origin.img", "-o", filepath.Join(tmpfs, "x"))
 	if left, err := os.ReadDir(tmpfs); status != 1 || err != nil || len(left) > 0 || !strings.Contains(messages, "nothing is left of the unfinished one") {
 		t.Errorf("status %d, left: %v (%v)\n%s", status, left, err, messages)
@@ -185,7 +185,7 @@ func fullDisk(t *testing.T) (dir, device string) {
 		t.Fatal(err)
 	}
 	shell(t, "mount", "-t", "tmpfs", "-o", "size=4m", "none", disk)
-	t.Cleanup(func() { shell(t, "umount", disk) })
+	t.Cleanup(func() { shell(t, "umount", "--lazy", disk) })
 	loop := func(name string) string {
 		path := filepath.Join(disk, name)
 		shell(t, "truncate", "-s", "32m", path)
@@ -199,7 +199,7 @@ func fullDisk(t *testing.T) (dir, device string) {
 	fs, device := loop("fs"), loop("device")
 	dir = t.TempDir()
 	shell(t, "mount", fs, dir)
-	t.Cleanup(func() { shell(t, "umount", dir) })
+	t.Cleanup(func() { shell(t, "umount", "--lazy", dir) })
 	shell(t, "sync", "-f", dir)
 	shell(t, "sh", "-c", "! cat /dev/zero 2>&- >"+disk+"/rest")
 	return dir, device

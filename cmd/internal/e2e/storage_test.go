@@ -97,7 +97,7 @@ func TestNoUsersOfStorage(t *testing.T) {
 			dev, _ := b.loop(path)
 			b.mount(dev)
 			b.sh("mount", "-t", "tmpfs", "tmpfs", folder)
-			b.Cleanup(func() { b.sh("umount", folder) })
+			b.Cleanup(func() { b.sh("umount", "--lazy", folder) })
 			b.sh("cp", b.image, path)
 			return path
 		},
