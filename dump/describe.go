@@ -53,7 +53,7 @@ func AddSnapshot(ctx context.Context, s *format.Source, lv devmapper.LogicalVolu
 	s.Snapshots = snapshotsOf(ctx, lv.VG, lv.OriginUUID)
 }
 
-// snapshotsOf lists the snapshots of a volume, in no order; nil if they are too many or can't be asked for.
+// snapshotsOf lists the snapshots of a volume by their UUIDs; nil if they are too many or can't be asked for.
 func snapshotsOf(ctx context.Context, vg, uuid string) []string {
 	volumes, err := devmapper.Volumes(ctx, vg)
 	if err != nil || uuid == "" {

@@ -83,7 +83,7 @@ func (s *sent) add(blocks *roaring64.Bitmap) error {
 	if _, err := all.WriteTo(text); err != nil {
 		return err
 	}
-	if err := os.MkdirAll(sentDir, 0o700); err != nil {
+	if err := makeSentDir(); err != nil {
 		return err
 	}
 	f, err := durable.FS{}.Replace(s.path)
@@ -96,6 +96,26 @@ func (s *sent) add(blocks *roaring64.Bitmap) error {
 	}
 	if err != nil {
 		return errors.Join(fmt.Errorf("write %s: %w", s.path, err), f.Remove())
+	}
+	return nil
+}
+
+// makeSentDir makes the folder of the notes, so that a power cut does not take it away with them: no note would say that nothing was
+// sent.
+func makeSentDir() error {
+	if err := os.MkdirAll(sentDir, 0o700); err != nil {
+		return err
+	}
+	for _, above := range []string{filepath.Dir(sentDir), filepath.Dir(filepath.Dir(sentDir))} {
+		f, err := os.Open(above)
+		if err != nil {
+			return err
+		}
+		err = f.Sync()
+		f.Close()
+		if err != nil {
+			return fmt.Errorf("flush %s: %w", above, err)
+		}
 	}
 	return nil
 }

@@ -46,8 +46,8 @@ type Source struct {
 	written bool                         // see BaseWritten
 	kept    *volume                      // the snapshot of both; or, of two with --to, the one that is the base
 	sent    *sent                        // from kept, before
+	unknown error                        // why it isn't known what was
 	beyond  map[string]*roaring64.Bitmap // what a full dump sends and the volume's snapshots don't map, by the names of their notes
-	unknown error                        // why that isn't known
 
 	info  format.Source
 	base  *format.Base
