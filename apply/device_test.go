@@ -37,7 +37,7 @@ func command(t testing.TB, name string, args ...string) string {
 func loopDevice(t testing.TB, file string, args ...string) string {
 	t.Helper()
 	needRoot(t)
-	dev := command(t, "losetup", append(args, "--find", "--show", file)...)
+	dev := command(t, "losetup", append(args, "--find", "--show", "--partscan", file)...)
 	t.Cleanup(func() { command(t, "losetup", "--detach", dev) })
 	return dev
 }

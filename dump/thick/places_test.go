@@ -17,7 +17,7 @@ func loop(t *testing.T, backing string, options ...string) string {
 	if os.Geteuid() != 0 {
 		t.Skip("only root may make loop devices")
 	}
-	out, err := exec.Command("losetup", append(options, "--find", "--show", backing)...).Output()
+	out, err := exec.Command("losetup", append(options, "--find", "--show", "--partscan", backing)...).Output()
 	if err != nil {
 		t.Fatalf("losetup %s: %v", backing, err)
 	}

@@ -55,7 +55,7 @@ func onLoop(t *testing.T, dir string) string {
 		t.Fatal(err)
 	}
 	command(t, "mkfs.ext4", "-q", disk)
-	dev := command(t, "losetup", "--find", "--show", disk)
+	dev := command(t, "losetup", "--find", "--show", "--partscan", disk)
 	t.Cleanup(func() { command(t, "losetup", "--detach", dev) })
 	return mount(t, dev)
 }

@@ -67,10 +67,11 @@ func (b *bench) sh(name string, args ...string) string {
 	return strings.TrimSpace(string(out))
 }
 
-// loop makes a loop device, which ends with the test or when done is called.
+// loop makes a loop device, which ends with the test or when done is called. --partscan lets its partitions go with it, and
+// rids it of those that a test that was killed has left: the kernel keeps them otherwise, for whoever gets the device next.
 func (b *bench) loop(file string, options ...string) (dev string, done func()) {
 	b.Helper()
-	dev = b.sh("losetup", append(options, "--find", "--show", file)...)
+	dev = b.sh("losetup", append(options, "--find", "--show", "--partscan", file)...)
 	ended := false
 	done = func() {
 		if !ended {
@@ -85,20 +86,14 @@ func (b *bench) loop(file string, options ...string) (dev string, done func()) {
 // partitions makes partitions of 1 MiB each on a loop device.
 func (b *bench) partitions(dev string, n int) (done func()) {
 	b.Helper()
-	ended := false
 	for i := range n {
 		b.sh("addpart", dev, fmt.Sprint(i+1), fmt.Sprint((i+1)*mib>>9), fmt.Sprint(mib>>9))
 	}
-	done = func() {
+	return func() {
 		for i := range n {
-			if !ended {
-				b.sh("delpart", dev, fmt.Sprint(i+1))
-			}
+			b.sh("delpart", dev, fmt.Sprint(i+1))
 		}
-		ended = true
 	}
-	b.Cleanup(done)
-	return done
 }
 
 func (b *bench) mount(dev string) string {

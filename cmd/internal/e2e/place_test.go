@@ -27,7 +27,6 @@ func TestNeededLiesOnDestination(t *testing.T) {
 		"disk of a mounted partition": func(b *bench) (dest, folder string) {
 			dev, _ := b.loop(b.noise("disk", 3, 24*mib))
 			b.sh("addpart", dev, "1", "2048", "40960")
-			b.Cleanup(func() { b.sh("delpart", dev, "1") })
 			return dev, b.mount(dev + "p1")
 		},
 		"image on a mounted device": func(b *bench) (dest, folder string) {
@@ -100,7 +99,6 @@ func TestNeededLiesBeside(t *testing.T) {
 	disk, _ := b.loop(b.noise("disk", 3, 40*mib))
 	for i, start := range []string{"2048", "43008"} {
 		b.sh("addpart", disk, string(rune('1'+i)), start, "36864")
-		b.Cleanup(func() { b.sh("delpart", disk, string(rune('1'+i))) })
 	}
 	folder := b.mount(disk + "p2")
 	b.apply(0, "takes it back", "--undo", folder+"/undo", b.full, disk+"p1")

@@ -16,7 +16,7 @@ func loopDevice(t *testing.T, file string) string {
 	if os.Geteuid() != 0 {
 		t.Skip("only root may make a loop device")
 	}
-	out, err := exec.Command("losetup", "--find", "--show", file).Output()
+	out, err := exec.Command("losetup", "--find", "--show", "--partscan", file).Output()
 	if err != nil {
 		t.Fatalf("losetup: %v", err)
 	}

@@ -192,7 +192,7 @@ func fullDisk(t *testing.T) (dir, device string) {
 		if name == "fs" {
 			shell(t, "mkfs.ext4", "-q", "-O", "^has_journal", "-E", "nodiscard", path)
 		}
-		dev := strings.TrimSpace(shell(t, "losetup", "--find", "--show", path))
+		dev := strings.TrimSpace(shell(t, "losetup", "--find", "--show", "--partscan", path))
 		t.Cleanup(func() { shell(t, "losetup", "--detach", dev) })
 		return dev
 	}
