@@ -39,7 +39,9 @@ func write(t *testing.T, path string, off int64, b []byte) {
 func content(t *testing.T, path string, off, size int64) []byte {
 	t.Helper()
 	b := make([]byte, size)
-	if _, err := device(t, path).ReadAt(b, off); err != nil {
+	f := device(t, path)
+	defer f.Close()
+	if _, err := f.ReadAt(b, off); err != nil {
 		t.Fatal(err)
 	}
 	return b

@@ -165,8 +165,8 @@ func TestFailingUndo(t *testing.T) {
 	}{
 		{"no room", whole, 300 * kib, "", "", 1, "no space left on device"},
 		{"no more room", steps, 300 * kib, "", "", 3, "no space left on device"},
-		{"bad", whole, 0, "1 error_writes", "", 1, "input/output error"},
-		{"turns bad", steps, 0, "", "1 error_writes", 3, "input/output error"},
+		{"bad", whole, 0, "1 error_writes", "", 1, "flush the undo patch"}, // read-only, if the journal met the error first
+		{"turns bad", steps, 0, "", "1 error_writes", 3, "the undo patch"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			put(t, dest, p.old)
@@ -258,7 +258,7 @@ func TestFailingSpool(t *testing.T) {
 	}{
 		{"no room", func(s scratch) { s.fill(t, 300*kib) }, 1, "no space left on device"},
 		{"gone", func(s scratch) { s.fail(t, "0") }, 1, "create a spool file in"},
-		{"bad", func(s scratch) { s.fail(t, "1 error_writes") }, 1, "flush the spool file: input/output error"},
+		{"bad", func(s scratch) { s.fail(t, "1 error_writes") }, 1, "flush the spool file: "},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			put(t, dest, p.old)
