@@ -69,6 +69,9 @@ type Source struct {
 	// Snapshots are the UUIDs of the snapshots of the logical volume LVUUID that there were when the dump began;
 	// nil: not known.
 	Snapshots []string `json:"snapshots,omitzero"`
+	// Noted says of snapshots of LVUUID, by their UUIDs, under which id the machine that dumped has noted what the patch may
+	// bring and later patches from that snapshot have to bring again: those that carry the same id do.
+	Noted map[string]uuid.UUID `json:"noted,omitempty"`
 	// Storage is where the bytes are, by whatever name, during the boot BootID.
 	Storage []Place `json:"storage,omitempty"`
 }
@@ -150,11 +153,8 @@ func (h *Header) Validate() error {
 	case h.Planned != nil && (h.Planned.Bytes < 0 || h.Planned.Bytes > h.VolumeSize || h.Planned.Extents < 0):
 		return fmt.Errorf("planned %d extents of %d bytes do not fit the volume", h.Planned.Extents, h.Planned.Bytes)
 	}
-	if err := validatePlaces(h.Source.Storage); err != nil {
+	if err := h.Source.validate(); err != nil {
 		return err
-	}
-	if len(h.Source.Snapshots) > MaxSnapshots {
-		return fmt.Errorf("%d snapshots of the volume, limit %d", len(h.Source.Snapshots), MaxSnapshots)
 	}
 	if h.Base == nil {
 		return nil

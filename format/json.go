@@ -227,7 +227,7 @@ func wrongValue(err *json.SemanticError) string {
 			what = "true or false"
 		case reflect.Slice:
 			what = "an array"
-		case reflect.Struct, reflect.Pointer:
+		case reflect.Struct, reflect.Pointer, reflect.Map:
 			what = "an object"
 		}
 	}

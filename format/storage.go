@@ -22,6 +22,16 @@ func (p Place) Overlaps(o Place) bool {
 		(o.Length == 0 || p.Offset-o.Offset < o.Length) && (p.Length == 0 || o.Offset-p.Offset < p.Length)
 }
 
+func (s *Source) validate() error {
+	if len(s.Snapshots) > MaxSnapshots {
+		return fmt.Errorf("%d snapshots of the volume, limit %d", len(s.Snapshots), MaxSnapshots)
+	}
+	if len(s.Noted) > MaxSnapshots {
+		return fmt.Errorf("notes of %d snapshots, limit %d", len(s.Noted), MaxSnapshots)
+	}
+	return validatePlaces(s.Storage)
+}
+
 func validatePlaces(places []Place) error {
 	if len(places) > MaxPlaces {
 		return fmt.Errorf("%d places of the source, limit %d", len(places), MaxPlaces)

@@ -2,10 +2,14 @@ package format
 
 import (
 	"bytes"
+	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/google/uuid"
 )
 
 func TestPlaceOverlaps(t *testing.T) {
@@ -87,6 +91,45 @@ func TestSnapshots(t *testing.T) {
 	h := deltaPatch().header
 	h.Source.Snapshots = make([]string, MaxSnapshots+1)
 	if err := h.Validate(); err == nil || !strings.Contains(err.Error(), "257 snapshots of the volume, limit 256") {
+		t.Error(err)
+	}
+}
+
+// What was noted is named by snapshot; what isn't given is no note.
+func TestNoted(t *testing.T) {
+	note := uuid.MustParse("0b54d3c2-5a8e-4f5e-9d3c-1f2e3d4c5b6a")
+	h := deltaPatch().header
+	h.Source.Noted = map[string]uuid.UUID{"b": note, "a": note}
+	b, err := marshalHeader(&h)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(b), fmt.Sprintf(`"noted":{"a":%[1]q,"b":%[1]q}`, note)) {
+		t.Errorf("%s", b)
+	}
+	got, err := decodeHeader(b[headerFixedSize+frameHeaderSize : len(b)-checksumSize])
+	if err != nil || !maps.Equal(got.Source.Noted, h.Source.Noted) {
+		t.Errorf("read as %v, %v", got.Source.Noted, err)
+	}
+	for text, want := range map[string]string{
+		`{"source":{"noted":{"a":null,"b":""}}}`: "",
+		`{"source":{"noted":null}}`:              "",
+		`{"source":{"noted":{"a":"b"}}}`:         `JSON: "source.noted.a": "b" is not a UUID of 36 characters`,
+		`{"source":{"noted":["a"]}}`:             `JSON: "source.noted": an array in place of an object`,
+		`{"source":{"noted":{"a":1}}}`:           `JSON: "source.noted.a": a number in place of a string`,
+	} {
+		got, err := decodeHeader([]byte(text))
+		if (err == nil) != (want == "") || err != nil && err.Error() != want {
+			t.Errorf("%s: %v", text, err)
+		}
+		if err == nil && got.Source.Noted["a"] != uuid.Nil {
+			t.Errorf("%s: %v", text, got.Source.Noted)
+		}
+	}
+	for i := range MaxSnapshots + 1 {
+		h.Source.Noted[fmt.Sprint(i)] = note
+	}
+	if err := h.Validate(); err == nil || !strings.Contains(err.Error(), "limit 256") {
 		t.Error(err)
 	}
 }
