@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"strconv"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -25,7 +26,7 @@ func Lock(f *os.File, whole bool) error {
 		return lockError(err)
 	}
 	err := unix.Flock(int(f.Fd()), how|unix.LOCK_NB)
-	if errors.Is(err, unix.EAGAIN) && lockedForUs(f, how) {
+	if errors.Is(err, unix.EAGAIN) && lockedForUs(f) {
 		return nil
 	}
 	return lockError(err)
@@ -38,9 +39,10 @@ func lockError(err error) error {
 	return err
 }
 
-// lockedForUs tells whether a file is flocked by whoever started this program, so that this
-// program may use it: a script that keeps others out has handed on the descriptor.
-func lockedForUs(f *os.File, how int) bool {
+// lockedForUs tells whether a file is flocked, against everybody else, by whoever started this program, so that this
+// program may use it: a script that keeps others out has handed on the descriptor. It is only looked at: to flock it again
+// would make an exclusive lock a shared one, for the script, too.
+func lockedForUs(f *os.File) bool {
 	mine, err := f.Stat()
 	if err != nil {
 		return false
@@ -56,8 +58,23 @@ func lockedForUs(f *os.File, how int) bool {
 			continue
 		}
 		inherited, err := os.Stat("/proc/self/fd/" + e.Name())
-		if err == nil && os.SameFile(mine, inherited) && unix.Flock(fd, how|unix.LOCK_NB) == nil {
-			return true // who has the lock gets it again
+		if err == nil && os.SameFile(mine, inherited) && hasExclusive(e.Name()) {
+			return true
+		}
+	}
+	return false
+}
+
+// hasExclusive tells whether an exclusive flock was taken through a descriptor, or one that is a copy of it.
+func hasExclusive(fd string) bool {
+	info, err := os.ReadFile("/proc/self/fdinfo/" + fd)
+	if err != nil {
+		return false
+	}
+	for line := range strings.Lines(string(info)) {
+		f := strings.Fields(line) // lock: 1: FLOCK ADVISORY WRITE ...
+		if len(f) > 4 && f[0] == "lock:" && f[2] == "FLOCK" && f[4] == "WRITE" {
+			return true
 		}
 	}
 	return false

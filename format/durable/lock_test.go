@@ -52,6 +52,43 @@ func TestLockForUs(t *testing.T) {
 	}
 }
 
+// The lock that was handed on stays what it is, for whoever handed it on: exclusive, though only a part of the file is ours. A
+// shared one keeps nobody out who has another, and is not enough.
+func TestLockOfCallerStays(t *testing.T) {
+	for name, tt := range map[string]struct {
+		how   int
+		whole bool
+		want  error
+	}{
+		"exclusive":             {unix.LOCK_EX, true, nil},
+		"exclusive, for a part": {unix.LOCK_EX, false, nil},
+		"shared":                {unix.LOCK_SH, true, ErrLocked},
+		"shared, for a part":    {unix.LOCK_SH, false, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "image")
+			if err := os.WriteFile(path, make([]byte, 4096), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			inherited, err := unix.Open(path, unix.O_RDWR, 0) // not closed by exec
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer unix.Close(inherited)
+			if err := unix.Flock(inherited, tt.how|unix.LOCK_NB); err != nil {
+				t.Fatal(err)
+			}
+			if err := Lock(open(t, path), tt.whole); !errors.Is(err, tt.want) {
+				t.Errorf("%v, want %v", err, tt.want)
+			}
+			exclusive := errors.Is(unix.Flock(int(open(t, path).Fd()), unix.LOCK_SH|unix.LOCK_NB), unix.EAGAIN)
+			if exclusive != (tt.how == unix.LOCK_EX) {
+				t.Errorf("others are kept from sharing it: %v", exclusive)
+			}
+		})
+	}
+}
+
 func open(t *testing.T, path string) *os.File {
 	t.Helper()
 	f, err := os.OpenFile(path, os.O_RDWR, 0)
