@@ -169,8 +169,8 @@ func followsOnly(a, b format.Header, starts, past string) verdict {
 	if known == earlier {
 		return never(past)
 	}
-	if skew := skewOf(a, b); skew != "" {
-		return cantTell(skew)
+	if why := untold(a, b); why != "" {
+		return cantTell(why)
 	}
 	if known == unclear && order(snapshot, reached) == earlier {
 		return notByClock(past)
@@ -211,8 +211,8 @@ func notAfter(a, b format.Header, reached, last moment) verdict {
 		}
 		return notByClock(outOfDate(reached, last)) // of the dumps; what was dumped may be older than they are
 	}
-	if skew := skewOf(a, b); skew != "" {
-		return cantTell(skew)
+	if why := untold(a, b); why != "" {
+		return cantTell(why)
 	}
 	switch order(reached, last) {
 	case earlier, same:
@@ -235,8 +235,8 @@ func notBefore(a, b format.Header, reached, first moment, starts string) verdict
 	case known == later && reached.snapshot != "": // the order of the dumps rests on clocks
 		return notByClock(starts + missing)
 	}
-	if skew := skewOf(a, b); skew != "" {
-		return cantTell(skew)
+	if why := untold(a, b); why != "" {
+		return cantTell(why)
 	}
 	o := order(first, reached)
 	switch {

@@ -196,15 +196,17 @@ var misfits = []struct {
 
 func TestMisfit(t *testing.T) {
 	for _, tt := range misfits {
-		t.Run(tt.name, func(t *testing.T) {
-			v := follows(tt.a, tt.b)
-			reason, doubt := v.reason, v.doubt
-			for got, want := range map[string]string{reason: tt.reason, doubt: tt.doubt} {
-				if want == "" && got != "" || !strings.Contains(got, want) || strings.Contains(got, "\n") {
-					t.Errorf("reason %q, doubt %q; want %q and %q", reason, doubt, tt.reason, tt.doubt)
-				}
-			}
-		})
+		t.Run(tt.name, func(t *testing.T) { wantVerdict(t, follows(tt.a, tt.b), tt.reason, tt.doubt) })
+	}
+}
+
+// wantVerdict wants a reason and a doubt that have these words; none if they are empty.
+func wantVerdict(t *testing.T, v verdict, reason, doubt string) {
+	t.Helper()
+	for _, told := range [][2]string{{v.reason, reason}, {v.doubt, doubt}} {
+		if got, want := told[0], told[1]; want == "" && got != "" || !strings.Contains(got, want) || strings.Contains(got, "\n") {
+			t.Errorf("reason %q, doubt %q; want %q and %q", v.reason, v.doubt, reason, doubt)
+		}
 	}
 }
 
