@@ -1,9 +1,7 @@
 package apply
 
 import (
-	"cmp"
 	"fmt"
-	"slices"
 
 	"github.com/google/uuid"
 
@@ -27,6 +25,18 @@ func doubtful(doubt string) verdict        { return verdict{doubt: doubt} }
 func (v verdict) spoken() bool             { return v != verdict{} }
 func baseOf(h format.Header) format.Base   { return deref(h.Base) }
 func stateOf(h format.Header) format.State { return deref(h.State) }
+
+// and adds a doubt to what is no reason.
+func (v verdict) and(doubt string) verdict {
+	switch {
+	case v.reason != "":
+	case v.doubt != "":
+		v.doubt += "; and " + doubt
+	default:
+		v.doubt = doubt
+	}
+	return v
+}
 
 // deref is what p points to, or the zero value.
 func deref[T any](p *T) (v T) {
@@ -102,53 +112,28 @@ func followsBack(a, b format.Header) verdict {
 	return verdict{hashes: true}
 }
 
-// followsVolume is about a patch b that starts from the volume that a is about, as if that
-// stood still.
+// followsVolume is about a patch b that starts from a volume which has no state of a name: from a's as if that stood still,
+// or from what it was when b was dumped.
 func followsVolume(a, b format.Header) verdict {
-	if v := notAfter(a, b, endOf(a), endOf(b)); v.spoken() {
+	if v := notAfter(a, b, endOf(a), dumpOf(b)); v.spoken() {
 		return v
 	}
-	return doubtful(fmt.Sprintf("it starts from %s as that was later: if it was written to after %s, something may be missing",
-		snapshotName(b, baseOf(b).Snapshot), clock(a.Created)))
-}
-
-// isThin tells whether a patch holds what thin volumes map differently, which is less than all that was written in between:
-// what was written and discarded again is mapped by neither.
-func isThin(h format.Header) bool { return h.Source.Type == "thin" }
-
-// followsThin is about a patch b between a thin snapshot and what came of its origin. What dumps from that snapshot have sent
-// before is in it. Otherwise it can be applied only to what it leads from.
-func followsThin(a, b format.Header) verdict {
-	base, state := baseOf(b).Snapshot, stateOf(b).Snapshot
-	switch {
-	case base != "" && base == baseOf(a).Snapshot, base == "" && state != "" && state == baseOf(a).Snapshot:
-		return followsInTime(a, b)
-	case a.Kind == format.Full && isThin(a) && endOf(a).snapshot == "" && slices.Contains(a.Source.Snapshots, cmp.Or(base, state)):
-		return followsInTime(a, b) // it was noted for the patches from that snapshot
-	case base != "":
-		starts := "it starts from snapshot " + snapshotName(b, base)
-		return followsOnly(a, b, starts, starts+", and the one before leads past it: what was written after that, and discarded since, "+
-			"is in neither of two thin volumes")
-	case state != "":
-		return followsBackFrom(a, b)
+	name := "its base"
+	if base := baseOf(b).Snapshot; base != "" {
+		name = snapshotName(b, base)
+	} else if b.Source.LV != "" {
+		name = volumeName(b)
 	}
-	return followsInTime(a, b)
+	return doubtful(fmt.Sprintf("it starts from %s as that was later: if it was written to after %s, something may be missing",
+		name, clock(endOf(a).at)))
 }
 
 // followsBackFrom is about a patch b that leads back to a snapshot from what the volume was when b was dumped, and holds no
 // more than what differs between the two, by the maps of thin volumes or exactly. Where something was different in between,
 // and a leads there, that stays.
 func followsBackFrom(a, b format.Header) verdict {
-	v := followsInTime(a, b)
-	if v.reason != "" {
-		return v
-	}
-	left := fmt.Sprintf("it leads back from what the volume was %s: if it was in use between %s and then, something may be left",
-		clock(b.Created), clock(endOf(a).at))
-	if v.doubt != "" {
-		left = v.doubt + "; and " + left
-	}
-	return doubtful(left)
+	return followsInTime(a, b).and(fmt.Sprintf("it leads back from what the volume was %s: if it was in use between %s and then, "+
+		"something may be left", clock(b.Created), clock(endOf(a).at)))
 }
 
 // followsExactly is about a patch b that can be applied to its own snapshot only, which
@@ -175,7 +160,7 @@ func followsOnly(a, b format.Header, starts, past string) verdict {
 	if known == unclear && order(snapshot, reached) == earlier {
 		return notByClock(past)
 	}
-	return inUse(starts, snapshot, reached)
+	return inUse(b, starts, snapshot, reached)
 }
 
 // followsInTime is about a patch b, not exact, which names nothing that a leads to. It
@@ -241,21 +226,22 @@ func notBefore(a, b format.Header, reached, first moment, starts string) verdict
 	o := order(first, reached)
 	switch {
 	case known == later:
-		return inUse(starts, first, reached)
+		return inUse(b, starts, first, reached)
 	case o == earlier && reached.snapshot != "": // of two snapshots, nothing else ever tells
 		return doubtful(starts + ": that this is older than where the one before leads, only the clock says")
 	case o == earlier:
 		return verdict{}
 	case reached.snapshot == "":
-		return inUse(starts, first, reached)
+		return inUse(b, starts, first, reached)
 	case o == later:
 		return notByClock(starts + missing)
 	}
 	return cantTell(starts + ", where the one before does not lead, and " + indistinct(first, reached))
 }
 
-// inUse is the doubt about a snapshot that was made after the volume itself was dumped.
-func inUse(starts string, snapshot, dumped moment) verdict {
+// inUse is the doubt about a snapshot that was made after the volume itself was dumped. If that dump had not ended then, it has
+// more than a patch b to another snapshot knows of.
+func inUse(b format.Header, starts string, snapshot, dumped moment) verdict {
 	if !snapshot.dated() || !dumped.dated() {
 		return doubtful("whether a patch between them is missing can't be told")
 	}
@@ -263,5 +249,10 @@ func inUse(starts string, snapshot, dumped moment) verdict {
 		return doubtful(starts + ", made after the one before was dumped: if the volume was in use between, something is missing")
 	}
 	made, before := toldApart(snapshot.at, dumped.at)
-	return doubtful(fmt.Sprintf("%s, made %s: if the volume was in use between %s and then, something is missing", starts, made, before))
+	meanwhile := ""
+	if endOf(b).snapshot != "" {
+		meanwhile = ", or while the one before was dumped"
+	}
+	return doubtful(fmt.Sprintf("%s, made %s: if the volume was in use between %s and then%s, something is missing",
+		starts, made, before, meanwhile))
 }

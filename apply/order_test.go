@@ -83,7 +83,6 @@ func knowing(snapshots ...string) tweak {
 	}
 }
 
-func thin(h *format.Header)        { h.Source.Type = "thin" }
 func exactly(h *format.Header)     { h.Base.Exact = true }
 func undated(h *format.Header)     { h.Created = time.Time{} }
 func halfPast(h *format.Header)    { h.Created = h.Created.Add(time.Second / 2) }
@@ -166,18 +165,6 @@ var misfits = []struct {
 	{"from a snapshot that was there, and may be newer", ordered(1, 9, upTo("S", 8), knowing("S", "T")), ordered(2, 10, since("T", 7), knowing("S", "T")), "", "only the clock says"},
 	{"since a snapshot made after the dump, whatever the clock said", ordered(1, 9, knowing()), ordered(2, 10, since("S", 8), knowing("S")), "", "it starts from snapshot S, made after the one before was dumped"},
 	{"since a snapshot that was there, whatever the clock said", ordered(1, 9, knowing("S")), ordered(2, 11, since("S", 10), knowing("S")), "", ""},
-	{"of thin volumes, since one that was there", ordered(1, 9, thin, kind(format.Full), knowing("S")), ordered(2, 11, thin, since("S", 10), knowing("S")), "", ""},
-	{"of thin volumes, since one that was there, of a delta", ordered(1, 9, thin, since("R", 7), knowing("S")), ordered(2, 11, thin, since("S", 8), knowing("S")), "the one before leads past it", ""},
-	{"of thin volumes, back to one that was there", ordered(1, 9, thin, kind(format.Full), knowing("S")), ordered(2, 11, thin, upTo("S", 8), knowing("S")), "", ""},
-	{"of thin volumes, both since one snapshot", ordered(1, 9, thin, since("S", 8)), ordered(2, 10, thin, since("S", 8)), "", ""},
-	{"of thin volumes, to one snapshot and since the same", ordered(1, 9, thin, since("S", 7), upTo("T", 8)), ordered(2, 10, thin, since("S", 7)), "", "this is older"},
-	{"of thin volumes, from an older snapshot", ordered(1, 9, thin, upTo("T", 8)), ordered(2, 10, thin, since("S", 7)), "it starts from snapshot S, where the one before does not lead", ""},
-	{"of thin volumes, since a snapshot older than the one before", ordered(1, 9, thin, kind(format.Full)), ordered(2, 10, thin, since("S", 8)), "the one before leads past it: what was written after that", ""},
-	{"of thin volumes, since a snapshot made after the one before", ordered(1, 9, thin, kind(format.Full)), ordered(2, 11, thin, since("S", 10)), "", "if the volume was in use between"},
-	{"of thin volumes, back from the volume", ordered(1, 9, thin, kind(format.Full)), ordered(2, 11, thin, upTo("S", 8)), "", "something may be left"},
-	{"of thin volumes, back from the volume after one from there", ordered(1, 9, thin, since("S", 8)), ordered(2, 11, thin, upTo("S", 8)), "", ""},
-	{"of thin volumes, back from the volume after a newer snapshot", ordered(1, 10, thin, kind(format.Full), upTo("T", 9)), ordered(2, 11, thin, upTo("S", 8)), "", "something may be left"},
-	{"of thin volumes, back from the volume after one from there to a newer snapshot", ordered(1, 10, thin, since("S", 8), upTo("T", 9)), ordered(2, 11, thin, upTo("S", 8)), "", "this is older than where the one before leads"},
 	{"exactly back from the volume", ordered(1, 9, kind(format.Full)), ordered(2, 11, since("", 0), upTo("S", 8), exactly), "", "something may be left"},
 	{"exactly back from the volume after a newer snapshot", ordered(1, 10, kind(format.Full), upTo("T", 9)), ordered(2, 11, since("", 0), upTo("S", 8), exactly), "", "only the clock says; and it leads back from what the volume was"},
 	{"exactly back from the volume after one from there", ordered(1, 9, since("S", 8)), ordered(2, 11, since("", 0), upTo("S", 8), exactly), "", "something may be left"},

@@ -1,0 +1,92 @@
+package apply
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	"github.com/google/uuid"
+
+	"lvmsync/format"
+)
+
+// isThin tells whether a patch holds what thin volumes map differently, which is less than all that was written in between:
+// what was written and discarded again is mapped by neither.
+func isThin(h format.Header) bool { return h.Source.Type == "thin" }
+
+// followsThin is about a patch b between a thin snapshot and what came of its origin. What was noted for it, as sent before, is in
+// it. Otherwise it can be applied only to what it leads from.
+func followsThin(a, b format.Header) verdict {
+	kept := keptBy(b)
+	if kept == "" {
+		return followsVolume(a, b)
+	}
+	starts := "it starts from snapshot " + snapshotName(b, kept)
+	if baseOf(b).Snapshot == "" {
+		starts = "it leads back to snapshot " + snapshotName(b, kept)
+	}
+	switch noting := notedFor(a, b, kept); {
+	case noting == isNoted:
+		return followsNoted(a, b)
+	case noting == maybeNoted:
+		return followsNoted(a, b).and(starts + ", and " + missesNote(a, b, kept))
+	case baseOf(b).Snapshot == "":
+		return followsBackFrom(a, b)
+	case a.Source.Noted[kept] != uuid.Nil:
+		return followsOnly(a, b, starts, starts+", and what the one before brought was noted on another machine, or in a note that is "+
+			"lost: what was discarded since is in neither of two thin volumes")
+	}
+	return followsOnly(a, b, starts, starts+", and the one before leads past it: what was written after that, and discarded since, "+
+		"is in neither of two thin volumes")
+}
+
+// keptBy is the UUID of the snapshot that a thin patch starts from or leads back to, in whose note it is; empty if it starts
+// from a volume that is none.
+func keptBy(h format.Header) string { return cmp.Or(baseOf(h).Snapshot, h.Source.SnapshotUUID) }
+
+// A noting tells whether what a patch brings was noted, so that a later one brings that again.
+type noting int
+
+const (
+	notNoted   noting = iota // it was not, or elsewhere
+	maybeNoted               // programs noted it before they told so; or nobody knows
+	isNoted                  // in the note that the later one is from
+)
+
+// notedFor tells whether what a brings was noted for b, which is from the note of the snapshot kept.
+func notedFor(a, b format.Header, kept string) noting {
+	switch in := a.Source.Noted[kept]; {
+	case in != uuid.Nil && in == b.Source.Noted[kept]:
+		return isNoted
+	case in != uuid.Nil && b.Source.Noted[kept] == uuid.Nil:
+		return maybeNoted
+	case len(a.Source.Noted) > 0 || !isThin(a):
+		return notNoted
+	case a.Kind == format.Full && endOf(a).snapshot == "" && slices.Contains(a.Source.Snapshots, kept): // which listed none else
+		return maybeNoted
+	case kept == baseOf(a).Snapshot:
+		return maybeNoted
+	}
+	return notNoted
+}
+
+// followsNoted is about a patch b that brings again all that was noted before it was dumped, as what a brings was.
+func followsNoted(a, b format.Header) verdict {
+	if v := notAfter(a, b, dumpOf(a), dumpOf(b)); v.spoken() {
+		return v
+	}
+	return followsInTime(a, b)
+}
+
+// missesNote says what may come of it that one of two patches tells of no note.
+func missesNote(a, b format.Header, kept string) string {
+	which := "the one before does not tell that it was noted for that"
+	if a.Source.Noted[kept] != uuid.Nil {
+		which = "does not tell of the note that the one before is in"
+	}
+	left := which + ": what was discarded between the two may be left"
+	if a.Kind == format.Full {
+		left += fmt.Sprintf(", and what was written while the one before was dumped, from %s on", clock(a.Created))
+	}
+	return left
+}
