@@ -113,21 +113,29 @@ func LVNamed(ctx context.Context, name string) (LogicalVolume, error) {
 type VolumeID struct {
 	UUID, OriginUUID string // of the origin, if it has one
 	ThinID           string // of a thin volume: its number in the pool
+	VGUUID           string // of its volume group
 }
 
 // Volumes asks lvs for all logical volumes of a volume group, hidden ones included.
 func Volumes(ctx context.Context, vg string) ([]VolumeID, error) {
-	out, err := report(ctx, "lv_uuid,origin_uuid,thin_id", "--", vg)
+	return volumes(ctx, "of "+vg, "--", vg)
+}
+
+// AllVolumes does that for all volume groups. Those that aren't there just now are not among them, and no error.
+func AllVolumes(ctx context.Context) ([]VolumeID, error) { return volumes(ctx, "of all groups") }
+
+func volumes(ctx context.Context, which string, args ...string) ([]VolumeID, error) {
+	out, err := report(ctx, "lv_uuid,origin_uuid,thin_id,vg_uuid", args...)
 	if err != nil {
 		return nil, err
 	}
 	var report lvReport
 	if err := json.Unmarshal([]byte(out), &report); err != nil || len(report.Report) != 1 {
-		return nil, fmt.Errorf("ask lvs for the volumes of %s: cannot make sense of its report", vg)
+		return nil, fmt.Errorf("ask lvs for the volumes %s: cannot make sense of its report", which)
 	}
 	var ids []VolumeID
 	for _, r := range report.Report[0].LV {
-		ids = append(ids, VolumeID{r.LVUUID, r.OriginUUID, r.ThinID})
+		ids = append(ids, VolumeID{r.LVUUID, r.OriginUUID, r.ThinID, r.VGUUID})
 	}
 	return ids, nil
 }
