@@ -177,10 +177,7 @@ func (s *shown) checkExternal(t *testing.T, apart, covered uint64) {
 	s.checkBlocks(t, src, data, roaring64.AndNot(sent, data))
 
 	// What was sent before is sent as one or the other.
-	if err := src.sent.add(span(0, 20)); err != nil {
-		t.Fatal(err)
-	}
-	defer os.Remove(src.sent.path)
+	defer os.Remove(s.noteBefore("o", &note{blocks: span(0, 20)}))
 	again, err := OpenTo(t.Context(), s.paths["o"], s.paths["s"])
 	if err != nil {
 		t.Fatal(err)

@@ -2,9 +2,7 @@ package thin
 
 import (
 	"context"
-	"errors"
 
-	"lvmsync/dump/devmapper"
 	"lvmsync/dump/thin/metadata"
 )
 
@@ -21,7 +19,7 @@ func (s *Source) compare(ctx context.Context, m *metadata.Metadata) (*metadata.D
 		may, err = m.MayDescend(ctx, new, old)
 	}
 	if may && err == nil {
-		may, err = s.mayDescend(ctx)
+		may, err = s.mayDescend()
 	}
 	if err != nil {
 		return nil, err
@@ -38,24 +36,23 @@ func (s *Source) compare(ctx context.Context, m *metadata.Metadata) (*metadata.D
 
 // mayDescend tells whether the new volume may stem from the old one as far as LVM knows. A volume is made of one other, and the old
 // one of its origin: so it doesn't where the way up from it leads to that past the old one.
-func (s *Source) mayDescend(ctx context.Context) (bool, error) {
+func (s *Source) mayDescend() (bool, error) {
 	if s.new.lv == nil {
 		return true, nil
 	}
-	lv, passed := *s.new.lv, make(map[string]bool)
-	for lv.UUID != s.old.lv.OriginUUID {
-		if lv.UUID == s.old.lv.UUID || lv.Origin == "" || passed[lv.UUID] {
+	if s.sent.unasked != nil {
+		return false, s.sent.unasked
+	}
+	origins := make(map[string]string)
+	for _, v := range s.sent.group {
+		origins[v.UUID] = v.OriginUUID
+	}
+	passed := make(map[string]bool)
+	for uuid := s.new.lv.UUID; uuid != s.old.lv.OriginUUID; uuid = origins[uuid] {
+		if uuid == s.old.lv.UUID || origins[uuid] == "" || passed[uuid] { // or it was removed just now
 			return true, nil
 		}
-		passed[lv.UUID] = true
-		up, err := devmapper.LV(ctx, lv.VG, lv.Origin)
-		if errors.Is(err, devmapper.ErrNoLV) || err == nil && up.UUID != lv.OriginUUID {
-			return true, nil // it was removed or renamed just now
-		}
-		if err != nil {
-			return false, err
-		}
-		lv = up
+		passed[uuid] = true
 	}
 	return false, nil
 }

@@ -1,6 +1,7 @@
 package thin
 
 import (
+	"errors"
 	"testing"
 
 	"github.com/RoaringBitmap/roaring/v2/roaring64"
@@ -32,17 +33,21 @@ func TestMayDescend(t *testing.T) {
 		}
 		return &volume{name: name, lv: &lv}
 	}
+	group, err := devmapper.Volumes(t.Context(), "vg")
+	if err != nil {
+		t.Fatal(err)
+	}
 	for name, want := range map[string]bool{
 		"o": false, "sibling": false, "cousin": false, "child": true, "grandchild": true, "orphan": true, "renamed": true, "gone": true,
 		"loop": true, "onbase": true,
 	} {
-		src := &Source{old: known("s"), new: known(name)}
-		if got, err := src.mayDescend(t.Context()); err != nil || got != want {
+		src := &Source{old: known("s"), new: known(name), sent: sending{group: group}}
+		if got, err := src.mayDescend(); err != nil || got != want {
 			t.Errorf("%s: %v, want %v (%v)", name, got, want, err)
 		}
 	}
 	src := &Source{old: known("s"), new: &volume{name: "not LVM's"}}
-	if got, err := src.mayDescend(t.Context()); err != nil || !got {
+	if got, err := src.mayDescend(); err != nil || !got {
 		t.Errorf("a volume that LVM doesn't know: %v (%v)", got, err)
 	}
 }
@@ -84,7 +89,7 @@ func TestBaseWritten(t *testing.T) {
 			from := known(tt.from)
 			src := &Source{pool: &pool{target: devmapper.PoolTarget{BlockSectors: poolBlock / 512}}, old: from, new: known(tt.to),
 				kept: from, base: &format.Base{Snapshot: tt.base}}
-			if err := src.listChanges(t.Context(), m); err != nil {
+			if err := errors.Join(src.askNotes(t.Context()), src.listChanges(t.Context(), m)); err != nil {
 				t.Fatal(err)
 			}
 			s.checkBlocks(t, src, tt.data, tt.zero)

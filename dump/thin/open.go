@@ -60,7 +60,21 @@ func OpenFull(ctx context.Context, name string) (*Source, error) {
 		if s.new, err = openVolume(ctx, name); err != nil {
 			return err
 		}
+		s.beginReading() // before it is described: a snapshot that is there later is then known to be
 		s.describeFull(ctx)
+		return nil
+	})
+}
+
+// OpenCompared opens nothing to dump: it is for notes of what a dump of a volume sends that finds by itself what to send, and may read
+// the volume until Close.
+func OpenCompared(ctx context.Context, name string) (*Source, error) {
+	return open(ctx, func(s *Source) (err error) {
+		if s.new, err = openVolume(ctx, name); err != nil {
+			return err
+		}
+		s.sent.compare = true
+		s.beginReading()
 		return nil
 	})
 }
@@ -77,7 +91,10 @@ func openPair(ctx context.Context, name string) (snapshot, origin *volume, err e
 		return snapshot, nil, fmt.Errorf("%s: %w: its origin lies outside the pool", name, ErrNoOrigin)
 	}
 	if origin, err = openVolume(ctx, snapshot.lv.VG+"/"+snapshot.lv.Origin); err != nil {
-		err = fmt.Errorf("open the origin of %s: %w", name, err)
+		return snapshot, origin, fmt.Errorf("open the origin of %s: %w", name, err)
+	}
+	if origin.lv == nil || origin.lv.UUID != snapshot.lv.OriginUUID {
+		err = fmt.Errorf("open the origin of %s: %s is another volume now: it was renamed meanwhile, dump again", name, origin.name)
 	}
 	return snapshot, origin, err
 }

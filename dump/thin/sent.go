@@ -1,238 +1,285 @@
 package thin
 
 import (
-	"bytes"
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
-	"path/filepath"
-	"slices"
 	"strconv"
-	"strings"
 
 	"github.com/RoaringBitmap/roaring/v2/roaring64"
-	"github.com/cespare/xxhash/v2"
+	"github.com/google/uuid"
 
 	"lvmsync/dump/devmapper"
 	"lvmsync/dump/thin/metadata"
-	"lvmsync/format/durable"
+	"lvmsync/format"
 )
-
-// sentDir is where the notes are of what was sent. They outlive a restart, as what was sent does.
-var sentDir = "/var/lib/lvmsync/sent"
 
 // A block that was written after the base was made, sent, and discarded before the next dump from that base is mapped by neither
 // volume then: the pool has forgotten it, and the destination has not. So what is sent is noted before it leaves, and every later
-// dump from the base sends it again, as whatever it is by then.
-type sent struct {
-	path   string
-	blocks *roaring64.Bitmap // that dumps from the base have sent
+// dump from the base sends it again, as whatever it is by then. So is what a dump of a volume in use sends, for its snapshots: what
+// that reads may be as late as its end, but differs from them in the volume then, too, unless it was mapped otherwise before.
+
+var (
+	// ErrNotNoted means that what is sent could not be noted: what later is discarded of it stays at the destination.
+	ErrNotNoted = errors.New("it can't be noted what is sent")
+	// ErrFullRuns means that a dump of a volume in use isn't at its end: what it brings isn't known.
+	ErrFullRuns = errors.New("a dump of that volume in use is still being made")
+)
+
+// A sending is what a source makes of the notes.
+type sending struct {
+	group   []devmapper.VolumeID // the volumes of the volume's group, before the pool was asked
+	unasked error                // why there are none
+	before  *note                // of the base: what was sent from it; nil if there is no base
+	unknown error                // why anything may have been
+	unnamed bool                 // the base has no name for a note
+
+	reading *running         // of a volume in use that is read
+	mute    error            // why that could not be begun
+	compare bool             // all of the volume is read, and what is sent depends on that
+	beyond  map[string]*note // what to add for snapshots of the volume, or for itself, by their UUIDs
+	left    error            // why that lacks some of them
 }
 
-// openSent reads the note of that name.
-func openSent(name string) (s *sent, err error) {
-	s = &sent{path: filepath.Join(sentDir, name)}
-	s.blocks, err = readSent(s.path)
-	return s, err
-}
-
-// sentName names the note about a volume by what it keeps whatever becomes of it, and what a merge changes.
-func sentName(v *volume) (string, error) {
+// ofVolume names a volume of LVM's in notes.
+func (v *volume) ofLVM() thinVolume {
 	if v.lv == nil {
-		if v.device.UUID == "" {
-			return "", fmt.Errorf("%s has no UUID", v.name)
+		return thinVolume{}
+	}
+	return thinVolume{v.lv.VG + "/" + v.lv.Name, v.lv.UUID, v.target.ID}
+}
+
+// beginReading tells other runs that a volume is read which may be in use.
+func (s *Source) beginReading() {
+	if s.new.lv != nil && !(s.new.isSnapshot() && s.new.atRest()) {
+		s.sent.reading, s.sent.mute = beginRunning(s.new.lv.UUID)
+	}
+}
+
+// askNotes finds out what the notes tell, and LVM, which is not asked while the pool is locked.
+func (s *Source) askNotes(ctx context.Context) error {
+	v := s.new
+	if s.kept != nil {
+		v = s.kept
+	}
+	if s.sent.group, s.sent.unasked = nil, nil; v.lv != nil {
+		s.sent.group, s.sent.unasked = devmapper.Volumes(ctx, v.lv.VG)
+	}
+	if s.kept == nil {
+		return nil
+	}
+	name, err := noteName(s.kept)
+	if s.sent.unnamed = err != nil; s.sent.unnamed {
+		s.sent.before = &note{Everything: true}
+	} else {
+		s.sent.before, err = findNote(name)
+	}
+	if s.sent.unknown = err; err == nil && s.sent.before.Everything {
+		s.sent.unknown = errors.New("what was noted of it had been damaged")
+	}
+	return s.checkRunning()
+}
+
+// checkRunning makes sure that no volume in use is just being read that the base is a snapshot of, or was.
+func (s *Source) checkRunning() error {
+	if s.kept.lv == nil {
+		return nil
+	}
+	for _, x := range append(s.sent.before.Full, thinVolume{Name: s.kept.lv.VG + "/" + s.kept.lv.Origin, UUID: s.kept.lv.OriginUUID}) {
+		if x.UUID == "" || x.UUID == s.new.ofLVM().UUID {
+			continue
 		}
-		return fmt.Sprintf("%s.%d", strings.ReplaceAll(v.device.UUID, "/", "_"), v.target.ID), nil
-	}
-	return sentNameOf(v.lv.VGUUID, v.lv.UUID, fmt.Sprint(v.target.ID)), nil
-}
-
-func sentNameOf(vg, lv, thinID string) string { return vg + "." + lv + "." + thinID }
-
-// sentMagic begins a note. The set of blocks follows, as roaring bitmaps are serialised, and the xxh64 of all that.
-const sentMagic = "lvmsync sent 1\n"
-
-// readSent reads a note. There is none before the first dump from a base.
-func readSent(path string) (*roaring64.Bitmap, error) {
-	blocks := roaring64.New()
-	text, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return blocks, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	set, ok := bytes.CutPrefix(text[:max(0, len(text)-8)], []byte(sentMagic))
-	if !ok || xxhash.Sum64(text[:len(text)-8]) != binary.LittleEndian.Uint64(text[len(text)-8:]) {
-		return nil, fmt.Errorf("%s is damaged", path)
-	}
-	if _, err := blocks.ReadFrom(bytes.NewReader(set)); err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	return blocks, nil
-}
-
-// add notes that blocks will be sent. They may leave once it returns nil.
-func (s *sent) add(blocks *roaring64.Bitmap) error {
-	text := bytes.NewBufferString(sentMagic)
-	all := roaring64.Or(s.blocks, blocks)
-	all.RunOptimize()
-	if _, err := all.WriteTo(text); err != nil {
-		return err
-	}
-	if err := makeSentDir(); err != nil {
-		return err
-	}
-	f, err := durable.FS{}.Replace(s.path)
-	if err != nil {
-		return fmt.Errorf("write %s: %w", s.path, err)
-	}
-	_, err = f.Write(binary.LittleEndian.AppendUint64(text.Bytes(), xxhash.Sum64(text.Bytes())))
-	if err == nil {
-		err = f.Commit()
-	}
-	if err != nil {
-		return errors.Join(fmt.Errorf("write %s: %w", s.path, err), f.Remove())
-	}
-	return nil
-}
-
-// makeSentDir makes the folder of the notes, so that a power cut does not take it away with them: no note would say that nothing was
-// sent.
-func makeSentDir() error {
-	if err := os.MkdirAll(sentDir, 0o700); err != nil {
-		return err
-	}
-	for _, above := range []string{filepath.Dir(sentDir), filepath.Dir(filepath.Dir(sentDir))} {
-		f, err := os.Open(above)
+		runs, err := isRunning(x.UUID)
+		if err == nil && runs {
+			err = fmt.Errorf("%s: %w: %s", s.kept.name, ErrFullRuns, x.Name)
+		}
 		if err != nil {
 			return err
 		}
-		err = f.Sync()
-		f.Close()
-		if err != nil {
-			return fmt.Errorf("flush %s: %w", above, err)
-		}
 	}
 	return nil
 }
 
-// sendAgain reads what earlier dumps from the snapshot have sent, to be sent again. If that isn't known, everything that neither
-// volume maps has to be sent.
-func (s *Source) sendAgain() (again *roaring64.Bitmap, known bool) {
-	name, err := sentName(s.kept)
-	if err == nil {
-		s.sent, err = openSent(name)
+// sendAgain finds what earlier dumps from the base may have brought, to be sent again. If that isn't known, it is all of the volume.
+func (s *Source) sendAgain(ctx context.Context, m *metadata.Metadata) (*roaring64.Bitmap, error) {
+	before := s.sent.before
+	if before.Everything {
+		return s.all(), nil
 	}
-	if s.unknown = err; err != nil {
-		return roaring64.New(), false
+	again := before.blocks.Clone()
+	for _, x := range before.Full {
+		if x.is(s.old.ofLVM()) || x.is(s.new.ofLVM()) {
+			continue // compared anyway
+		}
+		d, err := s.diffNow(ctx, m, x)
+		if errors.Is(err, metadata.ErrNoVolume) {
+			s.sent.unknown = fmt.Errorf("%s, of which a copy was made in use, is gone, or was merged into", x.Name)
+			return s.all(), nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		again.Or(d.Mapped)
+		again.Or(d.Unmapped)
 	}
-	return s.sent.blocks, true
+	return again, nil
 }
 
-// compareSnapshots finds what the volume maps and its snapshots don't: what a full dump of it brings, and patches from them can't
-// tell any more once it is discarded.
+// diffNow finds how a volume differs from the base, if it is still what it was.
+func (s *Source) diffNow(ctx context.Context, m *metadata.Metadata, x thinVolume) (*metadata.Difference, error) {
+	for _, v := range s.sent.group {
+		if v.UUID == x.UUID && v.ThinID == strconv.Itoa(int(x.ThinID)) {
+			return m.Diff(ctx, s.kept.target.ID, x.ThinID)
+		}
+	}
+	return nil, metadata.ErrNoVolume
+}
+
+// all is all blocks of the volume.
+func (s *Source) all() *roaring64.Bitmap {
+	all := roaring64.New()
+	all.AddRange(0, s.blocks(s.new.file.Size()))
+	return all
+}
+
+// compareSnapshots finds what a dump of the volume alone may bring that differs from its snapshots: patches from them can't tell any
+// more once it is discarded. What it maps that they don't is so whatever it's written over with; of what it maps as they do, see
+// [note].Full.
 func (s *Source) compareSnapshots(ctx context.Context, m *metadata.Metadata) error {
-	lv := s.new.lv
-	if s.beyond = nil; lv == nil || s.info.SnapshotUUID != "" { // a snapshot: what leads to it is nothing to start from elsewhere
+	s.sent.beyond, s.sent.left = make(map[string]*note), errors.Join(s.sent.unasked, s.sent.mute)
+	if s.new.lv == nil || s.sent.left != nil {
 		return nil
 	}
-	volumes, err := devmapper.Volumes(ctx, lv.VG)
-	if err != nil {
-		s.info.Snapshots = nil // what they don't map can't be noted
-		return nil
-	}
-	s.beyond = make(map[string]*roaring64.Bitmap)
-	for _, v := range volumes {
+	for _, v := range s.sent.group {
 		id, err := strconv.ParseUint(v.ThinID, 10, 24)
-		if v.OriginUUID != lv.UUID || err != nil {
+		isOrigin := s.new.isSnapshot() && v.UUID == s.new.lv.OriginUUID
+		if err != nil || !isOrigin && (v.OriginUUID != s.new.lv.UUID || s.sent.reading == nil) {
 			continue
 		}
 		d, err := m.Diff(ctx, uint32(id), s.new.target.ID)
 		if errors.Is(err, metadata.ErrNoVolume) { // in another pool, or made after the metadata were held
 			continue
 		}
-		if err != nil {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if err != nil { // damage that only that one has
+			s.sent.left = errors.Join(s.sent.left, fmt.Errorf("compare with thin volume %d: %w", id, err))
+			continue
+		}
+		add := &note{Group: v.VGUUID, blocks: d.Mapped}
+		if isOrigin { // what it has of its own, and may discard
+			add.Name = noteNameOf(s.new.lv.UUID, s.new.target.ID)
+			s.sent.beyond[s.new.lv.UUID] = add
+			continue
+		}
+		add.Name, add.Full = noteNameOf(v.UUID, uint32(id)), []thinVolume{s.new.ofLVM()}
+		if err := s.addUnmapped(ctx, m, add.blocks, d, uint32(id)); err != nil {
 			return err
 		}
-		s.beyond[sentNameOf(lv.VGUUID, v.UUID, v.ThinID)] = d.Mapped
+		s.sent.beyond[v.UUID] = add
 	}
 	return nil
 }
 
-// NoteSent notes for later dumps from the same snapshot, or of a full dump from the volume's snapshots, what this one sends. It
-// must be called before anything is sent; if another dump was quicker, the pool is asked again. An error means that what is
-// discarded from now on stays at the destination, unless that gets another full copy.
-func (s *Source) NoteSent(ctx context.Context) error {
-	err := s.noteSent(ctx)
-	if err != nil {
-		s.info.Snapshots = nil // what a patch from one of them can't tell isn't noted
-	}
-	return err
-}
-
-func (s *Source) noteSent(ctx context.Context) error {
-	for name, blocks := range s.beyond {
-		if _, err := noteIn(ctx, name, nil, blocks); err != nil {
-			return err
-		}
-	}
-	for s.kept != nil && s.unknown == nil {
-		noted, err := noteIn(ctx, filepath.Base(s.sent.path), s.sent.blocks, s.data)
+// addUnmapped adds to the blocks what is sent of those that the volume doesn't map: zeros, and whatever may be written there before it
+// is read, where that isn't left to the list.
+func (s *Source) addUnmapped(ctx context.Context, m *metadata.Metadata, blocks *roaring64.Bitmap, d *metadata.Difference, snapshot uint32) error {
+	blocks.Or(d.Unmapped)
+	if s.sent.compare {
+		free := s.all()
+		mapped, err := m.Mapped(ctx, snapshot)
 		if err != nil {
 			return err
 		}
-		if noted {
-			s.sent.tidy(ctx, s.kept)
-			break
+		free.AndNot(mapped)
+		blocks.Or(free)
+		return nil
+	}
+	if s.new.beneath.size() > 0 {
+		mapped, err := m.Mapped(ctx, s.new.target.ID)
+		if err != nil {
+			return err
+		}
+		blocks.Or(roaring64.AndNot(s.data, mapped))
+	}
+	return nil
+}
+
+// NoteSent notes for later dumps from the same snapshot, or of a dump of the volume alone from its snapshots, what this one sends. It
+// must be called before anything is sent; if another dump was quicker, the pool is asked again. An error that is [ErrNotNoted] means
+// that what is discarded from now on stays at the destination, unless that gets another full copy. With any other, nothing may
+// be sent.
+func (s *Source) NoteSent(ctx context.Context) error {
+	s.info.Noted = nil
+	left := s.sent.left
+	if s.kept == nil && s.info.Snapshots != nil && len(s.info.Snapshots) == 0 { // nothing to note it for
+		left = nil
+	}
+	for uuid, add := range s.sent.beyond {
+		n, err := changeNote(ctx, add.Name, nil, add)
+		if err != nil {
+			left = errors.Join(left, err)
+			continue
+		}
+		s.addNoted(uuid, n)
+	}
+	if s.kept != nil && !s.sent.unnamed {
+		unnoted, err := s.noteBase(ctx)
+		if err != nil {
+			return err
+		}
+		left = errors.Join(left, unnoted)
+	}
+	if len(s.info.Noted) > 0 && s.sent.unasked == nil {
+		tidyNotes(ctx, s.sent.group)
+	}
+	if len(s.info.Noted) > format.MaxSnapshots {
+		s.info.Noted, left = nil, errors.Join(left, fmt.Errorf("more than %d snapshots", format.MaxSnapshots))
+	}
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if left != nil {
+		return fmt.Errorf("%w: %w", ErrNotNoted, left)
+	}
+	return nil
+}
+
+// noteBase notes what is sent in the note of the base. What it could not be noted for is one error, that it isn't known any more what
+// to send is the other.
+func (s *Source) noteBase(ctx context.Context) (unnoted, err error) {
+	for {
+		before := s.sent.before
+		add := &note{Name: before.Name, blocks: roaring64.Or(s.data, s.zero)}
+		if s.kept.lv != nil {
+			add.Group = s.kept.lv.VGUUID
+		}
+		n, err := changeNote(ctx, add.Name, before, add)
+		if err != nil {
+			return err, nil
+		}
+		if n != nil {
+			if s.kept.lv != nil {
+				s.addNoted(s.kept.lv.UUID, n)
+			}
+			return nil, nil
 		}
 		if err := s.ask(ctx); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// noteIn adds blocks to the note of that name, if that has what is expected there; nil: whatever it has.
-func noteIn(ctx context.Context, name string, expected, blocks *roaring64.Bitmap) (noted bool, err error) {
-	l, err := takeLock(ctx, "sent-"+name, "note what it sends")
-	if err != nil {
-		return false, err
-	}
-	defer func() { err = errors.Join(err, l.end()) }()
-	now, err := openSent(name)
-	if err != nil || expected != nil && !now.blocks.Equals(expected) {
-		return false, err
-	}
-	return true, now.add(blocks)
-}
-
-// SentUnknown is why it isn't known what earlier dumps from the same snapshot have sent; nil if it is. All that neither volume
-// maps is sent as zeros then.
-func (s *Source) SentUnknown() error { return s.unknown }
-
-// tidy removes the notes about volumes of the base's volume group that are no more. Those of one that isn't there just now stay.
-func (s *sent) tidy(ctx context.Context, base *volume) {
-	if base.lv == nil {
-		return
-	}
-	notes, _ := filepath.Glob(filepath.Join(sentDir, base.lv.VGUUID+".*"))
-	if len(notes) < 2 {
-		return
-	}
-	there, err := devmapper.Volumes(ctx, base.lv.VG)
-	if err != nil {
-		return
-	}
-	for _, note := range notes {
-		of := func(v devmapper.VolumeID) bool {
-			return strings.HasPrefix(filepath.Base(note), base.lv.VGUUID+"."+v.UUID+".")
-		}
-		if !slices.ContainsFunc(there, of) {
-			_ = os.Remove(note)
+			return nil, err
 		}
 	}
 }
+
+func (s *Source) addNoted(snapshot string, n *note) {
+	if s.info.Noted == nil {
+		s.info.Noted = make(map[string]uuid.UUID)
+	}
+	s.info.Noted[snapshot] = n.ID
+}
+
+// SentUnknown is why it isn't known what earlier dumps from the same snapshot have sent; nil if it is. All of the volume is sent then.
+func (s *Source) SentUnknown() error { return s.sent.unknown }
+
+// Noted tells in which notes what is sent is, after [Source.NoteSent].
+func (s *Source) Noted() map[string]uuid.UUID { return s.info.Noted }

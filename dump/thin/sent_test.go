@@ -1,34 +1,63 @@
 package thin
 
 import (
+	"errors"
+	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/RoaringBitmap/roaring/v2/roaring64"
+	"github.com/google/uuid"
+	"golang.org/x/sys/unix"
 )
 
 // sentBefore is the note about what was sent from the snapshot s of the captured pool.
 func (s *shown) sentBefore(blocks *roaring64.Bitmap) string {
 	s.t.Helper()
-	src, err := Open(s.t.Context(), s.paths["s"])
+	return s.noteBefore("s", &note{blocks: blocks})
+}
+
+// noteBefore adds to the note of a volume, and gives its path.
+func (s *shown) noteBefore(volume string, add *note) string {
+	s.t.Helper()
+	name := noteNameOf("uuid-of-"+volume, s.ids[volume])
+	if _, err := changeNote(s.t.Context(), name, nil, add); err != nil {
+		s.t.Fatal(err)
+	}
+	return filepath.Join(sentDir, name)
+}
+
+// noted is the note of a volume, which must be whole.
+func (s *shown) noted(volume string) *note {
+	s.t.Helper()
+	n, err := findNote(noteNameOf("uuid-of-"+volume, s.ids[volume]))
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	defer src.Close()
-	if err := src.sent.add(blocks); err != nil {
-		s.t.Fatal(err)
-	}
-	return src.sent.path
+	return n
 }
 
-// What a dump has sent, those after it send, too, though neither volume maps it: as data, for it may be mapped by both.
+// opened closes a source when the test ends.
+func opened(t *testing.T, src *Source, err error) *Source {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { src.Close() })
+	return src
+}
+
+// What a dump has sent, those after it send, too: what neither volume maps as zeros.
 func TestSentAgain(t *testing.T) {
 	s := show(t)
 	unmapped := roaring64.AndNot(span(0, volumeSize/poolBlock), roaring64.Or(s.mapped["o"], s.mapped["s"]))
-	again := roaring64.BitmapOf(unmapped.Minimum(), unmapped.Maximum(), roaring64.And(s.mapped["o"], s.mapped["s"]).Minimum())
-	s.sentBefore(roaring64.Or(again, span(1<<20, 1<<20+9))) // the volume was larger then
+	gone := roaring64.BitmapOf(unmapped.Minimum(), unmapped.Maximum())
+	again := roaring64.BitmapOf(roaring64.And(s.mapped["o"], s.mapped["s"]).Minimum())
+	s.sentBefore(roaring64.Or(roaring64.Or(again, gone), span(1<<20, 1<<20+9))) // the volume was larger then
 	for _, way := range []struct {
 		name string
 		open func() (*Source, error)
@@ -43,7 +72,7 @@ func TestSentAgain(t *testing.T) {
 			t.Fatal(way.name, err)
 		}
 		want := roaring64.Or(roaring64.And(s.changed, way.data), again)
-		s.checkBlocks(t, src, want, roaring64.AndNot(s.changed, way.data))
+		s.checkBlocks(t, src, want, roaring64.Or(gone, roaring64.AndNot(s.changed, way.data)))
 		if src.SentUnknown() != nil {
 			t.Error(way.name, src.SentUnknown())
 		}
@@ -53,113 +82,159 @@ func TestSentAgain(t *testing.T) {
 	}
 }
 
-// What is sent is noted, with what was sent before; a dump that sends nothing notes nothing.
+// What is sent is noted, as data or zeros, with what was sent before; a dump that sends nothing notes nothing.
 func TestSentNoted(t *testing.T) {
 	s := show(t)
-	path := s.sentBefore(roaring64.BitmapOf(7))
-	open := func(note bool) *Source {
-		src, err := Open(t.Context(), s.paths["s"])
-		if err != nil {
-			t.Fatal(err)
-		}
-		if note {
-			if err := src.NoteSent(t.Context()); err != nil {
-				t.Error(err)
-			}
-		}
-		return src
+	s.sentBefore(roaring64.BitmapOf(7))
+	unmapped := roaring64.AndNot(span(0, volumeSize/poolBlock), roaring64.Or(s.mapped["o"], s.mapped["s"]))
+	before, last := s.noted("s"), roaring64.BitmapOf(unmapped.Maximum())
+	first, err := Open(t.Context(), s.paths["s"])
+	opened(t, first, err)
+	if n := s.noted("s"); !n.blocks.Equals(roaring64.BitmapOf(7)) {
+		t.Errorf("a dry run left %v", n.blocks)
 	}
-	open(false).Close()
-	if blocks, err := readSent(path); err != nil || !blocks.Equals(roaring64.BitmapOf(7)) {
-		t.Errorf("a dry run left %v, %v", blocks, err)
+	if first.zero.IsEmpty() || first.zero.Intersects(last) || first.data.Intersects(last) {
+		t.Fatalf("the test needs zeros, and not %v: %v, %v", last, first.data, first.zero)
 	}
-	first, second := open(false), open(true) // at once, and the first one is the later to note
-	defer first.Close()
-	defer second.Close()
-	last := span(volumeSize/poolBlock-1, volumeSize/poolBlock)
-	if err := second.sent.add(last); err != nil { // as if it had sent something that is discarded by now
-		t.Fatal(err)
-	}
+	s.sentBefore(last) // by another one at once, which has notes of it sooner, and it's discarded by now
 	if err := first.NoteSent(t.Context()); err != nil {
 		t.Error(err)
 	}
-	if !roaring64.And(first.data, last).Equals(last) || first.runs == 0 {
-		t.Errorf("what the other one has sent is not in it: %v", first.data)
+	if !first.zero.Contains(last.Maximum()) {
+		t.Errorf("what the other one has sent is not in it: %v", first.zero)
 	}
-	if blocks, err := readSent(path); err != nil || !blocks.Equals(roaring64.Or(first.data, roaring64.BitmapOf(7))) {
-		t.Errorf("noted %v, %v", blocks, err)
+	n := s.noted("s")
+	if want := roaring64.Or(roaring64.Or(first.data, first.zero), roaring64.BitmapOf(7)); !n.blocks.Equals(want) {
+		t.Errorf("noted %v, want %v", n.blocks, want)
 	}
-	if locks, _ := filepath.Glob(filepath.Join(lockDir, "sent-*")); len(locks) > 0 {
+	if n.ID != before.ID || !maps.Equal(first.Header().Source.Noted, map[string]uuid.UUID{"uuid-of-s": n.ID}) {
+		t.Errorf("the note is %s, was %s; the header has %v", n.ID, before.ID, first.Header().Source.Noted)
+	}
+	if locks, _ := filepath.Glob(filepath.Join(lockDir, "sent*")); len(locks) > 0 {
 		t.Errorf("left locked: %v", locks)
 	}
 }
 
-// What a full dump of a volume in use sends is noted for patches from its snapshots, as far as those don't map it.
-func TestSentOfFull(t *testing.T) {
+// If another dump was quicker, and the pool can't be asked again, it isn't known what to send: that is no matter of notes.
+func TestSentAskedAgain(t *testing.T) {
 	s := show(t)
-	src, err := OpenFull(t.Context(), s.paths["o"])
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer src.Close()
-	if err := src.NoteSent(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	forth, err := Open(t.Context(), s.paths["s"])
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer forth.Close()
-	if want := roaring64.And(s.changed, s.mapped["o"]); !forth.sent.blocks.Equals(want) {
-		t.Errorf("noted %v, want %v", forth.sent.blocks, want)
-	}
-	if src.Header().Source.Snapshots == nil {
-		t.Error("the header doesn't list the snapshots")
-	}
-
-	// If that can't be noted, or LVM doesn't tell of them any more, the header says nothing of them either: what follows them
-	// doesn't follow it.
-	sentDir = "/dev/null/sent"
-	if err := src.NoteSent(t.Context()); err == nil || src.Header().Source.Snapshots != nil {
-		t.Errorf("%v, %v", err, src.Header().Source.Snapshots)
-	}
-	s.Before("lvs", `case "$*" in *thin_id*) [ ! -e $d/asked ] || exit 5; touch $d/asked ;; esac`)
-	unlisted, err := OpenFull(t.Context(), s.paths["o"])
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer unlisted.Close()
-	if _, err := os.Stat(filepath.Join(s.Dir(), "asked")); err != nil || unlisted.Header().Source.Snapshots != nil {
-		t.Errorf("%v, %v", err, unlisted.Header().Source.Snapshots)
+	src, err := Open(t.Context(), s.paths["s"])
+	opened(t, src, err)
+	s.sentBefore(roaring64.BitmapOf(7))
+	s.Status(s.pool, 1, fmt.Sprintf(poolStatus, "3"), "") // another program holds a metadata snapshot
+	if err := src.NoteSent(t.Context()); !errors.Is(err, ErrHeld) || errors.Is(err, ErrNotNoted) {
+		t.Errorf("%v, want %v", err, ErrHeld)
 	}
 }
 
-// Where it isn't known what was sent, all that neither volume maps is zeros.
+// What a full dump of a volume in use sends is noted for patches from its snapshots, as far as those map it otherwise, and that it was
+// read.
+func TestSentOfFull(t *testing.T) {
+	s := show(t)
+	full, err := OpenFull(t.Context(), s.paths["o"])
+	opened(t, full, err)
+	if err := full.NoteSent(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	n := s.noted("s")
+	if !n.blocks.Equals(s.changed) || !slices.Equal(n.Full, []thinVolume{{"vg/o", "uuid-of-o", s.ids["o"]}}) {
+		t.Errorf("noted %v %v, want %v", n.blocks, n.Full, s.changed)
+	}
+	if got := full.Header().Source; got.Noted["uuid-of-s"] != n.ID || len(got.Noted) != 1 || got.Snapshots == nil {
+		t.Errorf("the header has %v %v", got.Noted, got.Snapshots)
+	}
+
+	// If that can't be noted, or LVM doesn't tell of them any more, the header says so.
+	sentDir = "/dev/null/sent"
+	if err := full.NoteSent(t.Context()); !errors.Is(err, ErrNotNoted) || full.Header().Source.Noted != nil {
+		t.Errorf("%v, %v", err, full.Header().Source.Noted)
+	}
+	s.Before("lvs", `case "$*" in *thin_id*) [ ! -e $d/asked ] || exit 5; touch $d/asked ;; esac`)
+	unlisted, err := OpenFull(t.Context(), s.paths["o"])
+	opened(t, unlisted, err)
+	if err := unlisted.NoteSent(t.Context()); !errors.Is(err, ErrNotNoted) || unlisted.Header().Source.Noted != nil {
+		t.Errorf("%v, %v", err, unlisted.Header().Source.Noted)
+	}
+}
+
+// What a full dump of a snapshot sends of what its origin doesn't map is noted for patches from it: it may be discarded there.
+func TestSentOfSnapshot(t *testing.T) {
+	s := show(t)
+	for _, attr := range []string{"Vri-a-tz--", "Vwi-a-tz--"} { // at rest or not
+		s.tell("s", volumeSize, "", map[string]string{"origin": "o", "origin_uuid": "uuid-of-o", "lv_attr": attr})
+		full, err := OpenFull(t.Context(), s.paths["s"])
+		opened(t, full, err)
+		if err := full.NoteSent(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		n := s.noted("s")
+		if want := roaring64.And(s.changed, s.mapped["s"]); !n.blocks.Equals(want) || want.IsEmpty() || n.Full != nil {
+			t.Errorf("%s: noted %v %v, want %v", attr, n.blocks, n.Full, want)
+		}
+		if got := full.Header().Source.Noted["uuid-of-s"]; got != n.ID {
+			t.Errorf("%s: the header has %v, want %v", attr, got, n.ID)
+		}
+		full.Close()
+		if err := os.Remove(filepath.Join(sentDir, n.Name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// What compares all of a volume with something else may send what was written there until it reads it: all that a snapshot doesn't map
+// is noted.
+func TestSentOfComparison(t *testing.T) {
+	s := show(t)
+	src, err := OpenCompared(t.Context(), s.paths["o"])
+	opened(t, src, err)
+	if err := src.NoteSent(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	n, want := s.noted("s"), roaring64.AndNot(src.all(), roaring64.AndNot(s.mapped["s"], s.changed))
+	if !n.blocks.Equals(want) || len(n.Full) != 1 || src.Noted()["uuid-of-s"] != n.ID {
+		t.Errorf("noted %v %v, want %v", n.blocks, n.Full, want)
+	}
+}
+
+// Where it isn't known what was sent, all of the volume is; the note says so from then on.
 func TestSentUnknown(t *testing.T) {
 	for name, damage := range map[string]func(path string) error{
 		"cut":       func(path string) error { return os.Truncate(path, 20) },
 		"cut short": func(path string) error { return os.Truncate(path, 3) },
 		"no note":   func(path string) error { return os.WriteFile(path, []byte(strings.Repeat("x", 50)), 0o600) },
+		"another's": func(path string) error { return os.Rename(path+"1", path) },
+		"a named pipe": func(path string) error {
+			return errorsOf(os.Remove(path), unix.Mkfifo(path, 0o600))
+		},
 		"a folder": func(path string) error {
 			return errorsOf(os.Remove(path), os.Mkdir(path, 0o700))
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := show(t)
+			if _, err := changeNote(t.Context(), noteNameOf("uuid-of-s", s.ids["s"])+"1", nil, &note{blocks: roaring64.New()}); err != nil {
+				t.Fatal(err)
+			}
 			if err := damage(s.sentBefore(roaring64.BitmapOf(7))); err != nil {
 				t.Fatal(err)
 			}
-			src, err := Open(t.Context(), s.paths["s"])
-			if err != nil {
-				t.Fatal(err)
+			full, err := OpenFull(t.Context(), s.paths["o"])
+			opened(t, full, err)
+			err = full.NoteSent(t.Context())
+			if replaced := name != "a folder"; (err == nil) != replaced || len(full.Noted()) > 0 != replaced {
+				t.Errorf("a full dump: %v, %v", err, full.Noted())
 			}
-			defer src.Close()
-			if src.SentUnknown() == nil {
-				t.Error("nothing is said of it")
-			}
-			s.checkBlocks(t, src, roaring64.And(s.changed, s.mapped["o"]), roaring64.AndNot(span(0, volumeSize/poolBlock), s.mapped["o"]))
-			if err := src.NoteSent(t.Context()); err != nil {
-				t.Error(err) // what was not read is not replaced
+			full.Close()
+			for range 2 {
+				src, err := Open(t.Context(), s.paths["s"])
+				opened(t, src, err)
+				if src.SentUnknown() == nil {
+					t.Error("nothing is said of it")
+				}
+				s.checkBlocks(t, src, s.mapped["o"], roaring64.AndNot(src.all(), s.mapped["o"]))
+				if err := src.NoteSent(t.Context()); (err == nil) != (name != "a folder") {
+					t.Error(err)
+				}
 			}
 		})
 	}
@@ -174,44 +249,24 @@ func errorsOf(errs ...error) error {
 	return nil
 }
 
-// A note that can't be written is an error.
+// A note that can't be written is an error, and the header names none.
 func TestSentNotWritten(t *testing.T) {
 	s := show(t)
 	src, err := Open(t.Context(), s.paths["s"])
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer src.Close()
+	opened(t, src, err)
 	if err := os.WriteFile(sentDir, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := src.NoteSent(t.Context()); err == nil {
-		t.Error("it was noted in a file that is no folder")
+	if err := src.NoteSent(t.Context()); !errors.Is(err, ErrNotNoted) || src.Header().Source.Noted != nil {
+		t.Errorf("noted in a file that is no folder: %v", err)
 	}
 }
 
-// Notes about volumes that are gone go, too, but not those of another volume group.
-func TestSentTidied(t *testing.T) {
+// The origin is the volume that LVM's UUID tells, not the one that has its name by now.
+func TestOriginRenamed(t *testing.T) {
 	s := show(t)
-	note := s.sentBefore(roaring64.BitmapOf(7))
-	group, _, _ := strings.Cut(filepath.Base(note), ".")
-	gone, other := filepath.Join(sentDir, group+".gone.3"), filepath.Join(sentDir, "other.gone.3")
-	for _, path := range []string{gone, other} {
-		if err := os.WriteFile(path, nil, 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	src, err := Open(t.Context(), s.paths["s"])
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer src.Close()
-	if err := src.NoteSent(t.Context()); err != nil {
-		t.Error(err)
-	}
-	for path, stays := range map[string]bool{note: true, gone: false, other: true} {
-		if _, err := os.Stat(path); (err == nil) != stays {
-			t.Errorf("%s: %v", path, err)
-		}
+	s.tell("s", volumeSize, "", map[string]string{"origin": "o", "origin_uuid": "uuid-of-the-real-one"})
+	if src, err := Open(t.Context(), s.paths["s"]); err == nil || !strings.Contains(err.Error(), "renamed") {
+		t.Errorf("%v, %v", src, err)
 	}
 }

@@ -42,12 +42,10 @@ type Source struct {
 	bytes int64             // length of all of them
 	runs  int64             // extents
 
-	unasked error                        // why the pool could not be asked, and all is sent
-	written bool                         // see BaseWritten
-	kept    *volume                      // the snapshot of both; or, of two with --to, the one that is the base
-	sent    *sent                        // from kept, before
-	unknown error                        // why it isn't known what was
-	beyond  map[string]*roaring64.Bitmap // what a full dump sends and the volume's snapshots don't map, by the names of their notes
+	unasked error   // why the pool could not be asked, and all is sent
+	written bool    // see BaseWritten
+	kept    *volume // the snapshot of both; or, of two with --to, the one that is the base
+	sent    sending
 
 	info  format.Source
 	base  *format.Base
@@ -79,6 +77,9 @@ func (s *Source) ask(ctx context.Context) error {
 	if err := s.Inputs().Flush(); err != nil {
 		return err
 	}
+	if err := s.askNotes(ctx); err != nil {
+		return err
+	}
 	return s.pool.read(ctx, func(m *metadata.Metadata) error {
 		if s.old == nil {
 			return s.listAll(ctx, m)
@@ -89,14 +90,11 @@ func (s *Source) ask(ctx context.Context) error {
 
 // listWhole lists all of the volume, because the pool can't be asked.
 func (s *Source) listWhole(why error) error {
-	s.unasked = why
-	s.info.Snapshots = nil // what they don't map isn't known
+	s.unasked, s.sent.left = why, why
 	if err := s.Inputs().Flush(); err != nil {
 		return err
 	}
-	all := roaring64.New()
-	all.AddRange(0, s.blocks(s.new.file.Size()))
-	s.plan(all, roaring64.New())
+	s.plan(s.all(), roaring64.New())
 	return nil
 }
 
@@ -106,10 +104,7 @@ func (s *Source) listAll(ctx context.Context, m *metadata.Metadata) error {
 	if err != nil {
 		return err
 	}
-	unmapped := roaring64.New()
-	unmapped.AddRange(0, s.blocks(s.new.file.Size()))
-	unmapped.AndNot(mapped)
-	s.plan(mapped, unmapped)
+	s.plan(mapped, roaring64.AndNot(s.all(), mapped))
 	return s.compareSnapshots(ctx, m)
 }
 
@@ -120,24 +115,27 @@ func (s *Source) listChanges(ctx context.Context, m *metadata.Metadata) error {
 	if err != nil {
 		return err
 	}
-	grown, apart := roaring64.New(), roaring64.New()
+	whole, apart := roaring64.New(), roaring64.New()
 	if from, to := s.old.file.Size(), s.new.file.Size(); from < to {
-		grown.AddRange(uint64(from/s.pool.blockSize()), s.blocks(to))
+		whole.AddRange(uint64(from/s.pool.blockSize()), s.blocks(to))
 	}
+	again, err := s.sendAgain(ctx, m)
+	if err != nil {
+		return err
+	}
+	whole.Or(again)
 	apart.AddRange(0, s.blocks(differUpTo(s.old.beneath, s.new.beneath)))
-	again, known := s.sendAgain()
-	if s.written || !known { // and may have been discarded from
-		apart.AddRange(0, s.blocks(s.new.file.Size()))
+	if s.written { // and may have been discarded from
+		apart = s.all()
 	}
-	if !grown.IsEmpty() || !apart.IsEmpty() {
-		mapped, err := m.Mapped(ctx, s.new.target.ID)
+	if all := roaring64.Or(whole, apart); !all.IsEmpty() {
+		mapped, err := m.MappedOf(ctx, s.new.target.ID, all)
 		if err != nil {
 			return err
 		}
-		d.Mapped.Or(roaring64.And(mapped, grown))
-		d.Unmapped.Or(roaring64.AndNot(roaring64.Or(grown, apart), mapped))
+		d.Mapped.Or(roaring64.And(mapped, whole))
+		d.Unmapped.Or(roaring64.AndNot(all, mapped))
 	}
-	d.Mapped.Or(roaring64.AndNot(again, d.Unmapped))
 	s.plan(d.Mapped, d.Unmapped)
 	return nil
 }
@@ -317,5 +315,5 @@ func (s *Source) Close() error {
 			err = errors.Join(err, v.close())
 		}
 	}
-	return err
+	return errors.Join(err, s.sent.reading.end())
 }

@@ -1,0 +1,144 @@
+package thin
+
+import (
+	"bytes"
+	"encoding/binary"
+	"math"
+	"slices"
+	"testing"
+
+	"github.com/RoaringBitmap/roaring/v2/roaring64"
+	"github.com/cespare/xxhash/v2"
+	"github.com/google/uuid"
+)
+
+// manyBlocks has containers of all kinds.
+func manyBlocks() *roaring64.Bitmap {
+	b := roaring64.BitmapOf(1, 5, 9, 1<<20, 1<<40)
+	for i := range uint64(9000) {
+		b.Add(2<<20 + i*7)
+	}
+	b.AddRange(1<<21, 1<<21+70000)
+	b.RunOptimize()
+	return b
+}
+
+func sealed(b []byte) []byte { return binary.LittleEndian.AppendUint64(b, xxhash.Sum64(b)) }
+
+func TestNoteRoundTrip(t *testing.T) {
+	for _, n := range []*note{
+		{Name: "lv.2", ID: uuid.New(), Group: "vg", blocks: manyBlocks(), Full: []thinVolume{{"vg/o", "uuid", 1}}},
+		{Name: "lv.3", ID: uuid.New(), Everything: true, blocks: roaring64.New()},
+	} {
+		b, err := n.marshal()
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := parseNote(b, n.Name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got.ID != n.ID || got.Group != n.Group || got.Everything != n.Everything || !got.blocks.Equals(n.blocks) || !slices.Equal(got.Full, n.Full) {
+			t.Errorf("%+v, want %+v", got, n)
+		}
+		if _, err := parseNote(b, "lv.4"); err == nil {
+			t.Error("a note under another name is believed")
+		}
+		for i := range b {
+			if _, err := parseNote(b[:i], n.Name); err == nil {
+				t.Errorf("the first %d of %d bytes are a note", i, len(b))
+			}
+		}
+		b[len(b)/2] ^= 1
+		if _, err := parseNote(b, n.Name); err == nil {
+			t.Error("a bit that flipped isn't noticed")
+		}
+	}
+}
+
+// Of a set that the library would take, or allocate anything for.
+func TestNoteHostile(t *testing.T) {
+	n := &note{Name: "lv.2", ID: uuid.New(), blocks: roaring64.New()}
+	plain, err := n.marshal()
+	if err != nil {
+		t.Fatal(err)
+	}
+	head := plain[:len(plain)-16] // without the set's count and the sum
+	set := func(b *roaring64.Bitmap) []byte {
+		text, err := b.ToBytes()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return text
+	}
+	for name, set := range map[string][]byte{
+		"2^31 bitmaps":       binary.LittleEndian.AppendUint64(nil, 1<<31),
+		"all bits":           bytes.Repeat([]byte{0xff}, 40),
+		"past every volume":  set(roaring64.BitmapOf(math.MaxUint64)),
+		"more behind":        append(set(roaring64.BitmapOf(3)), 0),
+		"cut":                set(manyBlocks())[:60],
+		"keys in no order":   append(binary.LittleEndian.AppendUint64(nil, 2), slices.Concat(set(roaring64.BitmapOf(1 << 33))[8:], set(roaring64.BitmapOf(1))[8:])...),
+		"nothing, not empty": append(make([]byte, 8), 1),
+	} {
+		if got, err := parseNote(sealed(append(bytes.Clone(head), set...)), n.Name); err == nil {
+			t.Errorf("%s: read as %v", name, got.blocks)
+		}
+	}
+	long := bytes.Clone(plain[:len(plain)-8])
+	binary.LittleEndian.PutUint32(long[len(noteMagic):], math.MaxUint32)
+	if _, err := parseNote(sealed(long), n.Name); err == nil {
+		t.Error("a text of 4 GiB is taken")
+	}
+}
+
+// What is noted too often, or makes too long a note, is everything.
+func TestNoteAdd(t *testing.T) {
+	n := newNote("lv.2")
+	n.add(&note{blocks: roaring64.BitmapOf(1), Full: []thinVolume{{"vg/o", "uuid", 1}}, Group: "vg"})
+	n.add(&note{blocks: roaring64.BitmapOf(2), Full: []thinVolume{{"vg/other", "uuid", 1}, {"vg/o", "uuid", 2}}, Group: "new"})
+	if n.Everything || !n.blocks.Equals(roaring64.BitmapOf(1, 2)) || len(n.Full) != 2 || n.Group != "new" {
+		t.Errorf("%+v", n)
+	}
+	for i := range uint32(maxFull) {
+		n.add(&note{blocks: roaring64.New(), Full: []thinVolume{{"vg/o", "uuid", 10 + i}}})
+	}
+	if !n.Everything || n.Full != nil || !n.blocks.IsEmpty() {
+		t.Errorf("%+v", n)
+	}
+	n.add(&note{blocks: roaring64.BitmapOf(1)})
+	if !n.Everything || !n.blocks.IsEmpty() {
+		t.Errorf("%+v", n)
+	}
+}
+
+// FuzzNote reads notes with a right sum: what is damaged beyond that must neither panic nor take memory, here or where it's used.
+func FuzzNote(f *testing.F) {
+	for _, blocks := range []*roaring64.Bitmap{roaring64.New(), span(0, 100000), roaring64.BitmapOf(3, 1<<33), manyBlocks()} {
+		n := &note{Name: "lv.2", ID: uuid.UUID{1}, Group: "vg", blocks: blocks, Full: []thinVolume{{"vg/o", "uuid", 1}}}
+		b, err := n.marshal()
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(b[:len(b)-8])
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		n, err := parseNote(sealed(bytes.Clone(b)), "lv.2")
+		if err != nil {
+			return
+		}
+		set := roaring64.AndNot(n.blocks, span(3, 9))
+		set.Or(span(5, 10))
+		set.And(span(0, 1000))
+		for it := set.Iterator(); it.HasNext(); {
+			it.Next()
+		}
+		n.add(&note{blocks: span(7, 70000)})
+		again, err := n.marshal()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := parseNote(again, "lv.2"); err != nil || !got.blocks.Equals(n.blocks) {
+			t.Errorf("%v, want %v: %v", got, n, err)
+		}
+	})
+}

@@ -1,0 +1,270 @@
+package thin
+
+import (
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/RoaringBitmap/roaring/v2/roaring64"
+
+	"lvmsync/dump/devmapper"
+	"lvmsync/dump/internal/dmtest"
+)
+
+// showSeries shows the captured pool of pool128k: the volume o, its snapshots s1 and s2, and s1a, a snapshot of s1.
+func showSeries(t *testing.T) *shown {
+	const size, status = 20512768, "0 196608 thin-pool 4 69/512 173/768 %s rw discard_passdown queue_if_no_space - 128"
+	s := &shown{Machine: dmtest.New(t), t: t, dir: t.TempDir(), paths: map[string]string{}, nums: map[string]devmapper.DevNum{},
+		ids: map[string]uint32{"o": 1, "s1": 2, "s2": 3, "s1a": 4}, mapped: map[string]*roaring64.Bitmap{}}
+	locks, notes := lockDir, sentDir
+	t.Cleanup(func() { lockDir, sentDir = locks, notes })
+	lockDir, sentDir = filepath.Join(s.dir, "locks"), filepath.Join(s.dir, "sent")
+	s.held = s.unpack("pool128k/tmeta-reserved.img.zst").HeldRoot()
+	s.meta, s.pool = s.Loop(s.metadata), s.Loop(s.file(1<<20))
+	s.Message(s.pool, "reserve_metadata_snap", fmt.Sprintf("echo '"+status+"' >$d/status.1; echo reserved >>$d/told", fmt.Sprint(s.held)))
+	s.Message(s.pool, "release_metadata_snap", fmt.Sprintf("echo '"+status+"' >$d/status.1; echo released >>$d/told", "-"))
+	for name := range s.ids {
+		s.nums[name], s.paths[name] = s.Loop(s.file(size)), "vg/"+name
+	}
+	s.Device(s.pool, "vg-pool", fmt.Sprintf("0 196608 thin-pool %s 4095:1 256 0 0", s.meta))
+	s.Status(s.pool, 1, fmt.Sprintf(status, "-"), "")
+	s.tell("o", size, "", nil)
+	s.tell("s1", size, "", ofOrigin)
+	s.tell("s2", size, "", ofOrigin)
+	s.tell("s1a", size, "", map[string]string{"origin": "s1", "origin_uuid": "uuid-of-s1"})
+	return s
+}
+
+// sends is all that a source sends, as data or zeros.
+func (s *Source) sends() *roaring64.Bitmap { return roaring64.Or(s.data, s.zero) }
+
+// note notes what a source sends.
+func (s *shown) note(src *Source) *Source {
+	s.t.Helper()
+	if err := src.NoteSent(s.t.Context()); err != nil {
+		s.t.Fatal(err)
+	}
+	return src
+}
+
+// wantAmong checks that some blocks are sent, of which there are any.
+func wantAmong(t *testing.T, src *Source, blocks *roaring64.Bitmap) {
+	t.Helper()
+	if left := roaring64.AndNot(blocks, src.sends()); !left.IsEmpty() || blocks.IsEmpty() {
+		t.Errorf("of %v not sent: %v", blocks, left)
+	}
+}
+
+// What one patch from a snapshot brings, as data or zeros, the next one brings, too, though both volumes map it alike.
+func TestSentToOthers(t *testing.T) {
+	s := showSeries(t)
+	src, err := Open(t.Context(), s.paths["s1"])
+	rehearsal := s.note(opened(t, src, err))
+	if rehearsal.zero.IsEmpty() {
+		t.Fatal("the test needs zeros")
+	}
+	for _, to := range []string{"s2", "s1a"} {
+		src, err := OpenTo(t.Context(), s.paths["s1"], s.paths[to])
+		wantAmong(t, opened(t, src, err), rehearsal.sends())
+	}
+}
+
+// A full dump of a volume in use reads what that maps as late as at its end: all in which a snapshot differs from the volume then is
+// sent from that snapshot to another one. If the volume isn't there any more, all is.
+func TestSentAfterFull(t *testing.T) {
+	s := showSeries(t)
+	s.noteBefore("s1", &note{blocks: roaring64.New(), Full: []thinVolume{{"vg/o", "uuid-of-o", s.ids["o"]}}})
+	src, err := Open(t.Context(), s.paths["s1"])
+	forth := opened(t, src, err)
+	src, err = OpenTo(t.Context(), s.paths["s1"], s.paths["s1a"])
+	wantAmong(t, opened(t, src, err), forth.sends())
+	if opened(t, src, err).SentUnknown() != nil || src.sends().Equals(src.all()) {
+		t.Errorf("all is sent: %v", src.SentUnknown())
+	}
+	for name, tell := range map[string]func(){
+		"merged into": func() { s.tell("o", 20512768, "", map[string]string{"thin_id": "17"}) },
+		"removed":     func() { s.tell("o", 20512768, "", map[string]string{"lv_uuid": "uuid-of-another"}) },
+	} {
+		tell()
+		src, err := OpenTo(t.Context(), s.paths["s1"], s.paths["s2"])
+		if all := opened(t, src, err).all(); !src.sends().Equals(all) || src.SentUnknown() == nil {
+			t.Errorf("%s: %v, sent %v", name, src.SentUnknown(), src.sends())
+		}
+	}
+}
+
+// While a volume is read that may be in use, nothing leads from its snapshots to anything but the volume.
+func TestWhileFullRuns(t *testing.T) {
+	s := showSeries(t)
+	for name, open := range map[string]func() (*Source, error){
+		"full":       func() (*Source, error) { return OpenFull(t.Context(), s.paths["o"]) },
+		"comparison": func() (*Source, error) { return OpenCompared(t.Context(), s.paths["o"]) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			first, err := open()
+			if err != nil {
+				t.Fatal(err)
+			}
+			second, err := open()
+			if err != nil {
+				t.Fatal(err)
+			}
+			refused := func(why string) {
+				t.Helper()
+				_, to := OpenTo(t.Context(), s.paths["s1"], s.paths["s2"])
+				_, back := OpenReverse(t.Context(), s.paths["s1"])
+				for _, err := range []error{to, back} {
+					if err == nil || !strings.HasSuffix(err.Error(), ErrFullRuns.Error()+": vg/o") {
+						t.Errorf("%s: %v", why, err)
+					}
+				}
+				src, err := Open(t.Context(), s.paths["s1"])
+				opened(t, src, err)
+			}
+			refused("both run")
+			first.Close()
+			refused("one runs")
+			second.Close()
+			src, err := OpenTo(t.Context(), s.paths["s1"], s.paths["s2"])
+			opened(t, src, err)
+			if left, _ := filepath.Glob(filepath.Join(lockDir, "reading-*")); left != nil {
+				t.Errorf("left: %v", left)
+			}
+		})
+	}
+	rest, err := OpenFull(t.Context(), s.paths["s1a"]) // in use, and of s1 nobody reads
+	opened(t, rest, err)
+	src, err := OpenTo(t.Context(), s.paths["s1"], s.paths["s2"])
+	opened(t, src, err)
+}
+
+// Damage that only a snapshot has is no matter of a full dump of the volume, nor of its other snapshots.
+func TestSentDamagedSnapshot(t *testing.T) {
+	s := showSeries(t)
+	f, err := os.OpenFile(s.metadata, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	found := false
+	for block := int64(1); block < 512 && !found; block++ {
+		var b [4096]byte
+		if _, err := f.ReadAt(b[:], block*4096); err != nil {
+			break
+		}
+		damaged := b
+		damaged[100] ^= 1
+		if _, err := f.WriteAt(damaged[:], block*4096); err != nil {
+			t.Fatal(err)
+		}
+		src, err := OpenFull(t.Context(), s.paths["o"])
+		if err == nil && src.sent.left != nil {
+			found = true
+			if err := src.NoteSent(t.Context()); err == nil || !strings.Contains(err.Error(), "thin volume") {
+				t.Error(err)
+			}
+			if got := slices.Sorted(maps.Keys(src.Header().Source.Noted)); len(got) != 1 {
+				t.Errorf("noted for %v", got)
+			}
+		}
+		if err == nil {
+			src.Close()
+		}
+		if _, err := f.WriteAt(b[:], block*4096); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !found {
+		t.Error("no block of the metadata is one snapshot's alone")
+	}
+}
+
+// LVM is not asked while the pool is locked: all dumps of the pool would wait for it.
+func TestAskedBefore(t *testing.T) {
+	s := showSeries(t)
+	s.noteBefore("s1", &note{blocks: roaring64.New(), Full: []thinVolume{{"vg/o", "uuid-of-o", s.ids["o"]}}})
+	s.Before("lvs", fmt.Sprintf(`[ "$(tail -n 1 $d/dev/%s/told 2>/dev/null)" != reserved ] || touch $d/late`, s.pool))
+	for name, open := range map[string]func() (*Source, error){
+		"full":    func() (*Source, error) { return OpenFull(t.Context(), s.paths["o"]) },
+		"to":      func() (*Source, error) { return OpenTo(t.Context(), s.paths["s1"], s.paths["s1a"]) },
+		"forth":   func() (*Source, error) { return Open(t.Context(), s.paths["s1"]) },
+		"reverse": func() (*Source, error) { return OpenReverse(t.Context(), s.paths["s1"]) },
+	} {
+		src, err := open()
+		s.note(opened(t, src, err)).Close()
+		if os.Remove(filepath.Join(s.Dir(), "late")) == nil {
+			t.Errorf("%s: lvs was asked while a metadata snapshot was reserved", name)
+		}
+	}
+}
+
+// A note is found though the volume is in another group by now.
+func TestNoteMoved(t *testing.T) {
+	s := show(t)
+	s.sentBefore(roaring64.BitmapOf(7))
+	for _, name := range []string{"o", "s", "other"} {
+		s.LV("vg", name, s.nums[name], map[string]string{"vg_uuid": "uuid-after-vgsplit", "segtype": "thin", "pool_lv": "pool", "lv_attr": "Vwi-a-tz--",
+			"thin_id": fmt.Sprint(s.ids[name]), "origin": map[string]string{"s": "o"}[name], "origin_uuid": map[string]string{"s": "uuid-of-o"}[name]})
+	}
+	src, err := Open(t.Context(), s.paths["s"])
+	wantAmong(t, opened(t, src, err), roaring64.BitmapOf(7))
+	s.note(src)
+	if n := s.noted("s"); n.Group != "uuid-after-vgsplit" {
+		t.Errorf("noted of the group %s", n.Group)
+	}
+}
+
+// Notes about volumes that are gone go, too, but not those about what is in another group, or in one that isn't there, or isn't
+// LVM's; nor any if LVM can't tell of all groups.
+func TestNotesTidied(t *testing.T) {
+	s := show(t)
+	s.LV("vg2", "moved", s.nums["other"], map[string]string{"thin_id": "3"})
+	write := func(name, group string) {
+		if _, err := changeNote(t.Context(), name, nil, &note{Group: group, blocks: roaring64.New()}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	list := func() (names []string) {
+		files, err := os.ReadDir(sentDir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range files {
+			names = append(names, f.Name())
+		}
+		return names
+	}
+	own := noteNameOf("uuid-of-s", s.ids["s"])
+	stay := []string{own, "uuid-damaged.3", "uuid-of-moved.3", "uuid-of-usb-disk.3", "uuid-of-docker.3"}
+	slices.Sort(stay)
+	for i, open := range []func() (*Source, error){
+		func() (*Source, error) { return OpenFull(t.Context(), s.paths["o"]) },
+		func() (*Source, error) { return Open(t.Context(), s.paths["s"]) },
+	} {
+		write("uuid-gone.3", "uuid-of-vg")
+		write("uuid-of-moved.3", "uuid-of-vg")
+		write("uuid-of-usb-disk.3", "uuid-of-another")
+		write("uuid-of-docker.3", "")
+		for _, name := range []string{"." + own + "12345", "uuid-damaged.3"} {
+			if err := os.WriteFile(filepath.Join(sentDir, name), nil, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		src, err := open()
+		s.note(opened(t, src, err))
+		if got := list(); !slices.Equal(got, stay) {
+			t.Errorf("%d: there are %v, want %v", i, got, stay)
+		}
+	}
+	write("uuid-gone.3", "uuid-of-vg")
+	s.Before("lvs", `case "$*" in *" -- "*) ;; *) exit 5 ;; esac`)
+	src, err := OpenFull(t.Context(), s.paths["o"])
+	s.note(opened(t, src, err))
+	if !slices.Contains(list(), "uuid-gone.3") {
+		t.Error("a note was removed though not all groups are known")
+	}
+}
