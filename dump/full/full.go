@@ -10,6 +10,8 @@ import (
 	"iter"
 	"strings"
 
+	"github.com/google/uuid"
+
 	"lvmsync/dump"
 	"lvmsync/dump/blockdev"
 	"lvmsync/dump/devmapper"
@@ -84,6 +86,9 @@ func (s *Source) addLV(ctx context.Context) {
 // Unnamed tells why the header lacks the names of a logical volume, and which
 // snapshot it is, if so; nil otherwise.
 func (s *Source) Unnamed() error { return s.unnamed }
+
+// SetNoted says in which notes the patch is (docs/format.md, "Notes").
+func (s *Source) SetNoted(notes map[string]uuid.UUID) { s.info.Noted = notes }
 
 // Header implements [dump.Source].
 func (s *Source) Header() format.Header {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 
 	"lvmsync/cmd/internal/cli"
 	"lvmsync/dump"
@@ -20,6 +21,16 @@ type source struct {
 	paths    []string // what it reads besides its inputs
 	exact    bool     // what equals the base is left out
 	compares bool     // what differs is found while it's dumped
+	also     io.Closer
+}
+
+// Close closes the source, and then what is kept until it is dumped.
+func (s source) Close() error {
+	err := s.Source.Close()
+	if s.also != nil {
+		err = errors.Join(err, s.also.Close())
+	}
+	return err
 }
 
 // startAt leaves out what lies before an offset.
@@ -48,9 +59,9 @@ func openNamed(ctx context.Context, inv *cli.Invocation, o options) (source, err
 	name := inv.Args().First()
 	switch {
 	case inv.IsSet("base"):
-		return openCompare(ctx, inv, name, o.blockSize)
+		return openComparison(ctx, inv, name, func() (source, error) { return openCompare(ctx, inv, name, o.blockSize) })
 	case inv.IsSet("signature"):
-		return openSummed(ctx, inv, name)
+		return openComparison(ctx, inv, name, func() (source, error) { return openSummed(ctx, inv, name) })
 	}
 	src, err := openChanges(ctx, inv, name)
 	src.exact = inv.Bool("exact-base")
@@ -112,21 +123,12 @@ func openThin(ctx context.Context, inv *cli.Invocation, name string) (source, er
 	warnBackwards(inv, s)
 	warnThin(inv, s)
 	if why := s.SentUnknown(); why != nil {
-		inv.Warn(fmt.Sprintf("what earlier dumps from %s have sent can't be told: all that is unused is sent as zeros: %v", name, why))
+		inv.Warn(fmt.Sprintf("what earlier dumps from %s have sent can't be told: all of the volume is sent: %v", name, why))
 	}
-	noteSent(ctx, inv, s, "what is sent can't be noted: once more is discarded, start from a new snapshot and a new full copy, not from "+
-		name+" again")
+	if err := noteSent(ctx, inv, s, "once more is discarded, start from a new snapshot and a new full copy, not from "+name+" again"); err != nil {
+		return source{}, errors.Join(err, s.Close())
+	}
 	return source{Source: s, name: name}, nil
-}
-
-// noteSent has noted what will be sent, or warns.
-func noteSent(ctx context.Context, inv *cli.Invocation, s *thin.Source, warning string) {
-	if inv.Bool("dry-run") {
-		return
-	}
-	if err := s.NoteSent(ctx); err != nil {
-		inv.Warn(fmt.Sprintf("%s: %v", warning, err))
-	}
 }
 
 // checkBase refuses a base that has no one content where the patch has to start from just that, and tells of one that was written to.
@@ -154,7 +156,9 @@ func openFull(ctx context.Context, inv *cli.Invocation, name string, isThin bool
 				inv.Warn(readsAll(name, why))
 			}
 			warnThin(inv, s)
-			noteSent(ctx, inv, s, "what is sent can't be noted: apply nothing to this copy that starts from a snapshot which is there already")
+			if err := noteSent(ctx, inv, s, startsElsewhere); err != nil {
+				return source{}, errors.Join(err, s.Close())
+			}
 			return source{Source: s, name: name}, nil
 		}
 		if !errors.Is(err, thin.ErrPool) {
@@ -224,6 +228,8 @@ func sourceHint(err error) string {
 	switch {
 	case errors.Is(err, thick.ErrNotSnapshot), errors.Is(err, thin.ErrNoOrigin):
 		return "name a snapshot, or dump everything with --full"
+	case errors.Is(err, thin.ErrFullRuns):
+		return "let it end, then dump again"
 	case errors.Is(err, thin.ErrHeld):
 		return "wait for the other program, or free what it left behind as told"
 	case errors.Is(err, thin.ErrNotThin):
