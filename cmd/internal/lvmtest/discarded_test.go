@@ -69,11 +69,11 @@ func TestThinDiscardedAfterwards(t *testing.T) {
 	transfer(t, dest, "--reverse", "discarded/s1")
 	wantSnapshot(t, "discarded/s1", dest)
 
-	// Nothing is known of what was sent: all that is unused is.
+	// Nothing is known of what was sent: all of the volume is.
 	sh(t, "sh", "-c", "for f in /var/lib/lvmsync/sent/*; do echo x >$f; done")
 	run(t, nil, "lvmsync-apply", rehearsal, dest).want(t, 0, "")
 	d := run(t, nil, "lvmsync-dump", "discarded/s1")
-	d.want(t, 0, "what earlier dumps from discarded/s1 have sent can't be told: all that is unused is sent as zeros: /var/lib/lvmsync/sent/")
+	d.want(t, 0, "what earlier dumps from discarded/s1 have sent can't be told: all of the volume is sent: /var/lib/lvmsync/sent/")
 	run(t, strings.NewReader(d.stdout), "lvmsync-apply", dest).want(t, 0, "")
 	wantSame(t, origin, dest)
 }
