@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"math"
+	"os"
 	"slices"
 	"testing"
 
@@ -120,6 +121,12 @@ func FuzzNote(f *testing.F) {
 			f.Fatal(err)
 		}
 		f.Add(b[:len(b)-8])
+		set := len(b) - 8 - int(blocks.GetSerializedSizeInBytes())
+		for at := set; at < min(set+40, len(b)-8); at += 3 { // among the counts and keys
+			hostile := bytes.Clone(b[:len(b)-8])
+			hostile[at] ^= 0xff
+			f.Add(hostile)
+		}
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		n, err := parseNote(sealed(bytes.Clone(b)), "lv.2")
@@ -141,4 +148,21 @@ func FuzzNote(f *testing.F) {
 			t.Errorf("%v, want %v: %v", got, n, err)
 		}
 	})
+}
+
+// A live system has its folders in memory: that is told.
+func TestNotesInMemory(t *testing.T) {
+	before := sentDir
+	t.Cleanup(func() { sentDir = before })
+	if sentDir = t.TempDir(); NotesInMemory() != "" {
+		t.Skip("the test's own folders are in memory")
+	}
+	dir, err := os.MkdirTemp("/dev/shm", "")
+	if err != nil {
+		t.Skip(err)
+	}
+	t.Cleanup(func() { os.Remove(dir) })
+	if sentDir = dir; NotesInMemory() == "" {
+		t.Error("notes in a tmpfs are taken for durable")
+	}
 }

@@ -118,7 +118,7 @@ func TestWhileFullRuns(t *testing.T) {
 				_, to := OpenTo(t.Context(), s.paths["s1"], s.paths["s2"])
 				_, back := OpenReverse(t.Context(), s.paths["s1"])
 				for _, err := range []error{to, back} {
-					if err == nil || !strings.HasSuffix(err.Error(), ErrFullRuns.Error()+": vg/o") {
+					if err == nil || !strings.HasSuffix(err.Error(), ErrFullRuns.Error()+": it reads vg/o") {
 						t.Errorf("%s: %v", why, err)
 					}
 				}

@@ -22,8 +22,8 @@ import (
 var (
 	// ErrNotNoted means that what is sent could not be noted: what later is discarded of it stays at the destination.
 	ErrNotNoted = errors.New("it can't be noted what is sent")
-	// ErrFullRuns means that a dump of a volume in use isn't at its end: what it brings isn't known.
-	ErrFullRuns = errors.New("a dump of that volume in use is still being made")
+	// ErrFullRuns means that it isn't known yet what a dump of a volume in use will have read.
+	ErrFullRuns = errors.New("a dump of its volume in use has not ended")
 )
 
 // A sending is what a source makes of the notes.
@@ -91,7 +91,7 @@ func (s *Source) checkRunning() error {
 		}
 		runs, err := isRunning(x.UUID)
 		if err == nil && runs {
-			err = fmt.Errorf("%s: %w: %s", s.kept.name, ErrFullRuns, x.Name)
+			err = fmt.Errorf("%s: %w: it reads %s", s.kept.name, ErrFullRuns, x.Name)
 		}
 		if err != nil {
 			return err

@@ -69,15 +69,15 @@ func (s *Source) list(ctx context.Context) (err error) {
 	return err
 }
 
-// ask flushes the volumes, then reads the pool's metadata.
+// ask flushes the volumes, then reads the pool's metadata. What else it has to know it asks for before.
 func (s *Source) ask(ctx context.Context) error {
 	if _, err := s.pool.status(ctx); err != nil {
 		return err // tells more than what fails because of it
 	}
-	if err := s.Inputs().Flush(); err != nil {
+	if err := s.askNotes(ctx); err != nil {
 		return err
 	}
-	if err := s.askNotes(ctx); err != nil {
+	if err := s.Inputs().Flush(); err != nil {
 		return err
 	}
 	return s.pool.read(ctx, func(m *metadata.Metadata) error {

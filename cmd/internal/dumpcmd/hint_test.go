@@ -28,6 +28,7 @@ func TestHints(t *testing.T) {
 		"no snapshot":      {thick.ErrNotSnapshot, "name a snapshot"},
 		"no origin":        {thin.ErrNoOrigin, "name a snapshot"},
 		"held":             {thin.ErrHeld, "wait for the other program"},
+		"full dump runs":   {thin.ErrFullRuns, "let it end"},
 		"not thin":         {thin.ErrNotThin, "with --to, both must be thin"},
 		"no such device":   {devmapper.ErrNotFound, "check the name: a logical volume is"},
 		"no such volume":   {fmt.Errorf("%w (%w)", devmapper.ErrNotFound, devmapper.ErrNoTool), "check the name; of a logical volume"},

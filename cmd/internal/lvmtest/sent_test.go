@@ -39,7 +39,7 @@ func TestThinFullInUse(t *testing.T) {
 	poke(t, origin, 2, late)
 	for _, args := range [][]string{{"--to", "late/s2", "late/s1"}, {"--reverse", "late/s1"}} {
 		r := run(t, nil, "lvmsync-dump", args...)
-		r.want(t, 1, "late/s1: a dump of that volume in use is still being made: late/origin")
+		r.want(t, 1, "late/s1: a dump of its volume in use has not ended: it reads late/origin")
 		r.want(t, 1, "let it end, then dump again")
 	}
 	run(t, nil, "lvmsync-dump", "late/s1").want(t, 0, "") // to the volume itself
