@@ -241,6 +241,9 @@ func (s *Source) NoteSent(ctx context.Context) error {
 		return ctx.Err()
 	}
 	if left != nil {
+		if s.kept == nil && s.info.Noted == nil {
+			s.info.Snapshots = nil // before there were ids of notes, what was listed was noted
+		}
 		return fmt.Errorf("%w: %w", ErrNotNoted, left)
 	}
 	return nil

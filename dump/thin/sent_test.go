@@ -146,14 +146,14 @@ func TestSentOfFull(t *testing.T) {
 
 	// If that can't be noted, or LVM doesn't tell of them any more, the header says so.
 	sentDir = "/dev/null/sent"
-	if err := full.NoteSent(t.Context()); !errors.Is(err, ErrNotNoted) || full.Header().Source.Noted != nil {
-		t.Errorf("%v, %v", err, full.Header().Source.Noted)
+	if err := full.NoteSent(t.Context()); !errors.Is(err, ErrNotNoted) || full.Header().Source.Noted != nil || full.Header().Source.Snapshots != nil {
+		t.Errorf("%v, %v", err, full.Header().Source)
 	}
 	s.Before("lvs", `case "$*" in *thin_id*) [ ! -e $d/asked ] || exit 5; touch $d/asked ;; esac`)
 	unlisted, err := OpenFull(t.Context(), s.paths["o"])
 	opened(t, unlisted, err)
-	if err := unlisted.NoteSent(t.Context()); !errors.Is(err, ErrNotNoted) || unlisted.Header().Source.Noted != nil {
-		t.Errorf("%v, %v", err, unlisted.Header().Source.Noted)
+	if err := unlisted.NoteSent(t.Context()); !errors.Is(err, ErrNotNoted) || unlisted.Header().Source.Noted != nil || unlisted.Header().Source.Snapshots != nil {
+		t.Errorf("%v, %v", err, unlisted.Header().Source)
 	}
 }
 

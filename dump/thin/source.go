@@ -91,6 +91,9 @@ func (s *Source) ask(ctx context.Context) error {
 // listWhole lists all of the volume, because the pool can't be asked.
 func (s *Source) listWhole(why error) error {
 	s.unasked, s.sent.left = why, why
+	if len(s.info.Snapshots) > 0 {
+		s.info.Snapshots = nil // nothing is noted for them
+	}
 	if err := s.Inputs().Flush(); err != nil {
 		return err
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/google/uuid"
 
 	"lvmsync/cmd/internal/cli"
+	"lvmsync/dump/devmapper"
 	"lvmsync/dump/thin"
 )
 
@@ -54,8 +55,8 @@ func openComparison(ctx context.Context, inv *cli.Invocation, name string, open 
 // noteCompared has noted what a comparison may send of a thin volume, which may be read until it's closed; nil: there is nothing to
 // note.
 func noteCompared(ctx context.Context, inv *cli.Invocation, name string) (*thin.Source, error) {
-	if inv.Bool("dry-run") || !thin.Named(ctx, name) {
-		return nil, nil
+	if _, err := devmapper.Resolve(ctx, name); err != nil || inv.Bool("dry-run") || !thin.Named(ctx, name) {
+		return nil, nil // what is not active is not activated for this
 	}
 	s, err := thin.OpenCompared(ctx, name)
 	if ctx.Err() != nil {
