@@ -58,14 +58,25 @@ func TestThinFullInUse(t *testing.T) {
 	transfer(t, dest, "late/s1")
 	transfer(t, dest, "--reverse", "late/s1")
 	wantSnapshot(t, "late/s1", dest)
+}
 
-	// A snapshot is merged into the volume, which is another one by its number then.
-	sh(t, "lvchange", "-qq", "-an", "late/origin")
-	sh(t, "lvconvert", "-qq", "-y", "--merge", "late/s2")
-	sh(t, "lvchange", "-qq", "-ay", "late/origin")
-	thinSnapshot(t, "late", "s1", "s3")
-	d := run(t, nil, "lvmsync-dump", "-n", "--to", "late/s3", "late/s1")
-	d.want(t, 0, "what earlier dumps from late/s1 have sent can't be told: all of the volume is sent: late/origin")
+// After a full dump of a volume in use, a snapshot is merged into it, which is another one by its number then: what the dump read
+// late can't be told any more.
+func TestThinMergedAfterFull(t *testing.T) {
+	const volume = 4 * mib
+	newPool(t, "mergedin", "64k", "32m")
+	origin := newThin(t, "mergedin", "origin", volume)
+	poke(t, origin, 1, 0, 512*kib)
+	for _, name := range []string{"s1", "s2"} {
+		thinSnapshot(t, "mergedin", "origin", name)
+	}
+	run(t, nil, "lvmsync-dump", "--full", "mergedin/origin").want(t, 0, "")
+	sh(t, "lvchange", "-qq", "-an", "mergedin/origin")
+	sh(t, "lvconvert", "-qq", "-y", "--merge", "mergedin/s2")
+	sh(t, "lvchange", "-qq", "-ay", "mergedin/origin")
+	thinSnapshot(t, "mergedin", "s1", "s3")
+	d := run(t, nil, "lvmsync-dump", "-n", "--to", "mergedin/s3", "mergedin/s1")
+	d.want(t, 0, "what earlier dumps from mergedin/s1 have sent can't be told: all of the volume is sent: mergedin/origin")
 	if !strings.Contains(d.stdout, fmt.Sprintf(", %d bytes", int64(volume))) {
 		t.Errorf("not all is sent: %s", d.stdout)
 	}
