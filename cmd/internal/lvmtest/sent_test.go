@@ -42,7 +42,7 @@ func TestThinFullInUse(t *testing.T) {
 		r.want(t, 1, "late/s1: a dump of its volume in use has not ended: it reads late/origin")
 		r.want(t, 1, "let it end, then dump again")
 	}
-	run(t, nil, "lvmsync-dump", "late/s1").want(t, 0, "") // to the volume itself
+	run(t, nil, "lvmsync-dump", "-n", "late/s1").want(t, 0, "") // to the volume itself
 	rest, err := io.ReadAll(out)
 	if err != nil {
 		t.Fatal(err)
