@@ -124,6 +124,9 @@ func TestWhileFullRuns(t *testing.T) {
 				}
 				src, err := Open(t.Context(), s.paths["s1"])
 				opened(t, src, err)
+				if err := src.NoteSent(t.Context()); err != nil || src.Noted() != nil {
+					t.Errorf("%s: what leads to the volume is noted in %v, %v", why, src.Noted(), err)
+				}
 			}
 			refused("both run")
 			first.Close()
@@ -131,6 +134,9 @@ func TestWhileFullRuns(t *testing.T) {
 			second.Close()
 			src, err := OpenTo(t.Context(), s.paths["s1"], s.paths["s2"])
 			opened(t, src, err)
+			if err := src.NoteSent(t.Context()); err != nil || src.Noted() == nil {
+				t.Errorf("nothing runs: noted in %v, %v", src.Noted(), err)
+			}
 			if left, _ := filepath.Glob(filepath.Join(lockDir, "reading-*")); left != nil {
 				t.Errorf("left: %v", left)
 			}

@@ -33,6 +33,7 @@ type sending struct {
 	before  *note                // of the base: what was sent from it; nil if there is no base
 	unknown error                // why anything may have been
 	unnamed bool                 // the base has no name for a note
+	amid    bool                 // the volume is just being read by another dump, whose end may have more than this
 
 	reading *running         // of a volume in use that is read
 	mute    error            // why that could not be begun
@@ -80,21 +81,22 @@ func (s *Source) askNotes(ctx context.Context) error {
 	return s.checkRunning()
 }
 
-// checkRunning makes sure that no volume in use is just being read that the base is a snapshot of, or was.
+// checkRunning makes sure that no volume in use is just being read that the base is a snapshot of, or was. A patch to that volume is
+// right where it's applied to what was there before, so it's made, but isn't said to follow what is just read.
 func (s *Source) checkRunning() error {
 	if s.kept.lv == nil {
 		return nil
 	}
+	s.sent.amid = false
 	for _, x := range append(s.sent.before.Full, thinVolume{Name: s.kept.lv.VG + "/" + s.kept.lv.Origin, UUID: s.kept.lv.OriginUUID}) {
-		if x.UUID == "" || x.UUID == s.new.ofLVM().UUID {
-			continue
-		}
 		runs, err := isRunning(x.UUID)
-		if err == nil && runs {
-			err = fmt.Errorf("%s: %w: it reads %s", s.kept.name, ErrFullRuns, x.Name)
-		}
-		if err != nil {
+		switch {
+		case err != nil:
 			return err
+		case runs && x.UUID == s.new.ofLVM().UUID:
+			s.sent.amid = true
+		case runs:
+			return fmt.Errorf("%s: %w: it reads %s", s.kept.name, ErrFullRuns, x.Name)
 		}
 	}
 	return nil
@@ -231,7 +233,7 @@ func (s *Source) NoteSent(ctx context.Context) error {
 		}
 		left = errors.Join(left, unnoted)
 	}
-	if len(s.info.Noted) > 0 && s.sent.unasked == nil {
+	if (s.kept != nil || len(s.info.Noted) > 0) && s.sent.unasked == nil {
 		tidyNotes(ctx, s.sent.group)
 	}
 	if len(s.info.Noted) > format.MaxSnapshots {
@@ -263,7 +265,7 @@ func (s *Source) noteBase(ctx context.Context) (unnoted, err error) {
 			return err, nil
 		}
 		if n != nil {
-			if s.kept.lv != nil {
+			if s.kept.lv != nil && !s.sent.amid {
 				s.addNoted(s.kept.lv.UUID, n)
 			}
 			return nil, nil
