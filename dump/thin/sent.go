@@ -42,7 +42,7 @@ type sending struct {
 	left    error            // why that lacks some of them
 }
 
-// ofVolume names a volume of LVM's in notes.
+// ofLVM names a volume of LVM's in notes; another one has no name there.
 func (v *volume) ofLVM() thinVolume {
 	if v.lv == nil {
 		return thinVolume{}
