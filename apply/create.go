@@ -35,7 +35,7 @@ func createDestination(patches []format.Header, o Options) (*destination, error)
 	}
 	if err := d.f.Truncate(d.size); err != nil {
 		d.close(o)
-		return nil, fmt.Errorf("create %s with %d bytes: %w", d.path, d.size, cause(err))
+		return nil, fmt.Errorf("create %s with %d bytes: %w", d.path, d.size, durable.Cause(err))
 	}
 	if d.in, err = openDirect(d); err != nil {
 		d.close(o)

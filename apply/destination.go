@@ -46,7 +46,7 @@ func openDestination(patches []format.Header, o Options) (*destination, error) {
 		return createDestination(patches, o)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("look at %s: %w", o.Destination, cause(err))
+		return nil, fmt.Errorf("look at %s: %w", o.Destination, durable.Cause(err))
 	}
 	d := &destination{path: o.Destination}
 	switch st.Mode().Type() {
@@ -110,7 +110,7 @@ func (d *destination) open(o Options) (err error) {
 	case claimed && !o.Force:
 		return checkUsers(d.path, claimed, o)
 	case err != nil:
-		return fmt.Errorf("open %s: %w", d.path, cause(err))
+		return fmt.Errorf("open %s: %w", d.path, durable.Cause(err))
 	}
 	if err := d.lock(o); err != nil {
 		return err
@@ -123,14 +123,14 @@ func (d *destination) open(o Options) (err error) {
 func (d *destination) check(st fs.FileInfo, volumeSize int64, o Options) error {
 	opened, err := d.f.Stat()
 	if err != nil {
-		return fmt.Errorf("look at %s: %w", d.path, cause(err))
+		return fmt.Errorf("look at %s: %w", d.path, durable.Cause(err))
 	}
 	now, err := os.Stat(d.path)
 	if err != nil || !os.SameFile(st, opened) || !os.SameFile(opened, now) {
 		return fmt.Errorf("%s was replaced or removed while it was opened", d.path)
 	}
 	if d.size, err = d.f.Seek(0, io.SeekEnd); err != nil {
-		return fmt.Errorf("find the size of %s: %w", d.path, cause(err))
+		return fmt.Errorf("find the size of %s: %w", d.path, durable.Cause(err))
 	}
 	d.dropCache(o)
 	if err := d.findThin(o); err != nil {
@@ -144,7 +144,7 @@ func (d *destination) check(st fs.FileInfo, volumeSize int64, o Options) error {
 func stillNamed(path string, f *os.File) error {
 	opened, err := f.Stat()
 	if err != nil {
-		return fmt.Errorf("look at %s: %w", path, cause(err))
+		return fmt.Errorf("look at %s: %w", path, durable.Cause(err))
 	}
 	if now, err := os.Stat(path); err != nil || !os.SameFile(opened, now) {
 		return fmt.Errorf("%s was removed or replaced while it was written", path)

@@ -9,6 +9,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"lvmsync/format/durable"
 )
 
 // directSize is how much is read past the cache at a time, in bytes.
@@ -43,7 +45,7 @@ func openDirect(d *destination) (*direct, error) {
 func openAgain(d *destination, flags int) (*os.File, error) {
 	f, err := os.OpenFile(fmt.Sprintf("/proc/self/fd/%d", d.f.Fd()), flags, 0)
 	if err != nil {
-		return nil, fmt.Errorf("open %s once more: %w", d.path, cause(err))
+		return nil, fmt.Errorf("open %s once more: %w", d.path, durable.Cause(err))
 	}
 	return f, nil
 }

@@ -3,7 +3,6 @@ package apply
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 )
 
 var (
@@ -76,13 +75,3 @@ func (e *PartialError) Error() string {
 
 // Unwrap gives the cause.
 func (e *PartialError) Unwrap() error { return e.Err }
-
-// cause strips what package os says of the operation and the path, which are
-// told already.
-func cause(err error) error {
-	var p *fs.PathError
-	if errors.As(err, &p) {
-		return p.Err
-	}
-	return err
-}

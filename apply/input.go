@@ -134,7 +134,7 @@ func (in *input) rewind(held int) error {
 	if in.spool != nil {
 		st, err := in.spool.File().Stat()
 		if err != nil {
-			return fmt.Errorf("look at the spool file: %w", cause(err))
+			return fmt.Errorf("look at the spool file: %w", durable.Cause(err))
 		}
 		in.size = st.Size()
 	}

@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"lvmsync/format"
+	"lvmsync/format/durable"
 )
 
 // pieceSize is how much of a long extent is looked at at a time, in bytes.
@@ -35,7 +36,7 @@ func (d *destination) ReadAt(b []byte, off int64) (int, error) {
 	}
 	n, err := d.in.ReadAt(b, off)
 	if err != nil && err != io.EOF {
-		err = fmt.Errorf("read %s at byte %d: %w", d.path, off+int64(n), cause(err))
+		err = fmt.Errorf("read %s at byte %d: %w", d.path, off+int64(n), durable.Cause(err))
 	}
 	return n, err
 }

@@ -48,7 +48,7 @@ func createUndo(patches []format.Header, d *destination, o Options) (*undo, erro
 		if _, err := os.Lstat(o.Undo); err == nil {
 			return nil, fmt.Errorf("%w: %s", ErrUndoExists, o.Undo)
 		} else if !errors.Is(err, os.ErrNotExist) {
-			return nil, fmt.Errorf("create the undo patch %s: %w", o.Undo, cause(err))
+			return nil, fmt.Errorf("create the undo patch %s: %w", o.Undo, durable.Cause(err))
 		}
 		if err := mayCreateBeside(o.Undo); err != nil {
 			return nil, fmt.Errorf("create the undo patch %s: write to its folder: %w", o.Undo, err)

@@ -6,6 +6,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"lvmsync/format"
+	"lvmsync/format/durable"
 )
 
 // What goes into a window, in bytes.
@@ -58,7 +59,7 @@ func (d *destination) writeAt(b []byte, off int64) error {
 }
 
 func (d *destination) writeError(off int64, err error) error {
-	return fmt.Errorf("write to %s at byte %d: %w", d.path, off, cause(err))
+	return fmt.Errorf("write to %s at byte %d: %w", d.path, off, durable.Cause(err))
 }
 
 // turn waits for the window before and has the current one brought to the

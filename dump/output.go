@@ -51,7 +51,7 @@ func createOutput(path string, files durable.FS) (*Output, error) {
 	}
 	if err != nil {
 		o.closeOld()
-		return nil, fmt.Errorf("create the patch file %s: %w", path, cause(err))
+		return nil, fmt.Errorf("create the patch file %s: %w", path, durable.Cause(err))
 	}
 	return o, nil
 }
@@ -141,18 +141,4 @@ func checkReplaceable(path string) error {
 		return errors.New("it is a device, pipe or socket, not a file")
 	}
 	return nil
-}
-
-// cause strips operation and path from an error of package os, for a message
-// that names them in its own way.
-func cause(err error) error {
-	var pathErr *fs.PathError
-	var linkErr *os.LinkError
-	switch {
-	case errors.As(err, &pathErr):
-		return pathErr.Err
-	case errors.As(err, &linkErr):
-		return linkErr.Err
-	}
-	return err
 }

@@ -5,6 +5,8 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+
+	"lvmsync/format/durable"
 )
 
 // A BackingFile is an image file that a device stands on, opened so that it can be locked.
@@ -33,7 +35,7 @@ func OpenBacking(path string) (files []BackingFile, missing []string, err error)
 	add := func(name string, file ID) {
 		f, err := openFile(name, file)
 		if err != nil {
-			missing = append(missing, fmt.Sprintf("%s (%v)", printable(name), cause(err)))
+			missing = append(missing, fmt.Sprintf("%s (%v)", printable(name), durable.Cause(err)))
 		} else if f != nil {
 			files = append(files, openWhole(f, printable(name), s, file))
 		}

@@ -12,13 +12,13 @@
 package blockdev
 
 import (
-	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 
 	"golang.org/x/sys/unix"
+
+	"lvmsync/format/durable"
 )
 
 // minAlign is the smallest alignment used for direct reads, in bytes. The kernel counts devices in sectors of 512.
@@ -63,7 +63,7 @@ func openAs(id ID, path string) (*os.File, error) {
 	}
 	f, err := os.OpenFile(path, flags, 0)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", what, cause(err))
+		return nil, fmt.Errorf("%s: %w", what, durable.Cause(err))
 	}
 	if now, err := IdentifyFile(f); err != nil || now != id {
 		f.Close()
@@ -96,7 +96,7 @@ func (b *File) measure() error {
 func (b *File) currentSize() (int64, error) {
 	size, err := b.f.Seek(0, unix.SEEK_END) // a block device's stat says 0
 	if err != nil {
-		return 0, fmt.Errorf("size of %s: %w", b.name, cause(err))
+		return 0, fmt.Errorf("size of %s: %w", b.name, durable.Cause(err))
 	}
 	return size, nil
 }
@@ -151,13 +151,4 @@ func control(f *os.File, fn func(fd int) error) error {
 		return err
 	}
 	return inner
-}
-
-// cause strips the operation and path that the os package puts before the reason, for a message that has its own.
-func cause(err error) error {
-	var pathErr *fs.PathError
-	if errors.As(err, &pathErr) {
-		return pathErr.Err
-	}
-	return err
 }

@@ -11,6 +11,8 @@ import (
 
 	"github.com/moby/sys/mountinfo"
 	"golang.org/x/sys/unix"
+
+	"lvmsync/format/durable"
 )
 
 // ramdiskMajor is the device number of brd, whose BLKFLSBUF threw the content away before Linux 4.14.
@@ -80,7 +82,7 @@ func flushBelow(l layer) error {
 	}
 	defer f.Close()
 	if err := f.Sync(); err != nil {
-		return fmt.Errorf("fsync: %w", cause(err))
+		return fmt.Errorf("fsync: %w", durable.Cause(err))
 	}
 	DropCache(f)
 	return nil
@@ -110,7 +112,7 @@ func flushDevice(f *os.File, id ID, mounts []*mountinfo.Info) error {
 		return err
 	}
 	if err := f.Sync(); err != nil {
-		return fmt.Errorf("fsync: %w", cause(err))
+		return fmt.Errorf("fsync: %w", durable.Cause(err))
 	}
 	if !id.Device || id.Major == ramdiskMajor {
 		return nil
@@ -188,7 +190,7 @@ func openMount(m *mountinfo.Info) (*os.File, error) {
 		return nil, nil
 	}
 	if err != nil {
-		return nil, cause(err)
+		return nil, durable.Cause(err)
 	}
 	if !onMount(f, m.ID) {
 		return nil, f.Close()

@@ -7,6 +7,8 @@ import (
 	"math"
 
 	"golang.org/x/sys/unix"
+
+	"lvmsync/format/durable"
 )
 
 // Range is a run of bytes that is either all hole, and reads as zeros, or may hold data.
@@ -80,13 +82,13 @@ func (b *File) rangeAt(off int64) (Range, error) {
 	case errors.Is(err, unix.EINVAL): // the file system knows nothing of holes
 		return rest, nil
 	case err != nil:
-		return Range{}, cause(err)
+		return Range{}, durable.Cause(err)
 	case data > off:
 		return Range{Off: off, Len: min(data, b.size) - off, Hole: true}, nil
 	}
 	hole, err := b.f.Seek(off, unix.SEEK_HOLE)
 	if err != nil {
-		return Range{}, cause(err)
+		return Range{}, durable.Cause(err)
 	}
 	if hole <= off || hole > b.size { // punched just now, or the file grew
 		return rest, nil

@@ -5,6 +5,8 @@ import (
 	"io"
 
 	"golang.org/x/sys/unix"
+
+	"lvmsync/format/durable"
 )
 
 // ReadAt implements [io.ReaderAt] for any offset and length. It returns io.EOF only at Size; a device or file that
@@ -84,7 +86,7 @@ func (b *File) pread(p []byte, off int64) (int, error) {
 	if n > 0 || err == io.EOF {
 		return n, nil
 	}
-	return 0, cause(err)
+	return 0, durable.Cause(err)
 }
 
 // WillNeed tells the kernel that a part of an image file will be read soon: reads in any order are as fast then as in

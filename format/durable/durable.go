@@ -61,7 +61,7 @@ func (fs FS) Create(path string) (*File, error) {
 	f, err := dir.create(name)
 	if err != nil {
 		dir.Close()
-		return nil, cause(err)
+		return nil, Cause(err)
 	}
 	return &File{fs: fs, f: f, dir: dir, name: name}, nil
 }
@@ -77,12 +77,12 @@ func (fs FS) Replace(path string) (*File, error) {
 	f, hidden, err := dir.createBeside(name)
 	if err != nil {
 		dir.Close()
-		return nil, cause(err)
+		return nil, Cause(err)
 	}
 	t := &File{fs: fs, f: f, dir: dir, name: hidden, goal: name}
 	if st, err := dir.Lstat(name); err == nil {
 		if err := f.Chmod(st.Mode().Perm()); err != nil {
-			return nil, errors.Join(cause(err), t.Remove())
+			return nil, errors.Join(Cause(err), t.Remove())
 		}
 	}
 	return t, nil
@@ -92,11 +92,11 @@ func (fs FS) Replace(path string) (*File, error) {
 func (fs FS) Temp(dir string) (*File, error) {
 	f, err := os.CreateTemp(dir, ".lvmsync-*")
 	if err != nil {
-		return nil, cause(err)
+		return nil, Cause(err)
 	}
 	if err := os.Remove(f.Name()); err != nil {
 		f.Close()
-		return nil, cause(err)
+		return nil, Cause(err)
 	}
 	return &File{fs: fs, f: f, named: true}, nil
 }
@@ -116,7 +116,7 @@ func (f *File) fail(err error) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.err == nil {
-		f.err = cause(err)
+		f.err = Cause(err)
 	}
 	return f.err
 }
@@ -153,7 +153,7 @@ func (f *File) Sync() error {
 	}
 	if !f.named && f.goal == "" {
 		if err := f.dir.syncWith(f.fs.sync); err != nil {
-			return f.fail(&NameError{cause(err)})
+			return f.fail(&NameError{Cause(err)})
 		}
 		f.named = true
 	}
@@ -181,7 +181,7 @@ func (f *File) Commit() error {
 	defer f.close() // an error would be of what Sync has made durable already
 	if f.goal != "" {
 		if err := f.dir.syncWith(f.fs.sync); err != nil {
-			return f.fail(&NameError{cause(err)})
+			return f.fail(&NameError{Cause(err)})
 		}
 	}
 	return nil
@@ -206,7 +206,7 @@ func (f *File) Close() error {
 	}
 	f.ended = true
 	_ = f.fail(os.ErrClosed)
-	return cause(f.close())
+	return Cause(f.close())
 }
 
 func (f *File) close() error {
@@ -232,7 +232,7 @@ func (f *File) Cut() error {
 	if closeErr := f.close(); err == nil {
 		err = closeErr
 	}
-	return cause(err)
+	return Cause(err)
 }
 
 // Remove ends the file and takes it away, wherever its folder is by now. After Commit or Cut
@@ -248,7 +248,7 @@ func (f *File) Remove() error {
 		err = f.dir.remove(f.name, f.f)
 	}
 	f.close()
-	return cause(err)
+	return Cause(err)
 }
 
 func (fs FS) sync(f *os.File) error {
@@ -258,8 +258,9 @@ func (fs FS) sync(f *os.File) error {
 	return f.Sync()
 }
 
-// cause strips what package os says of the operation and the path.
-func cause(err error) error {
+// Cause strips operation and path from an error of package os, for a message that names them in
+// its own way. Other errors it gives back as they are.
+func Cause(err error) error {
 	var path *os.PathError
 	var link *os.LinkError
 	switch {

@@ -33,7 +33,7 @@ func openFolder(path string) (dir *folder, name string, err error) {
 	}
 	root, err := os.OpenRoot(parent)
 	if err != nil {
-		return nil, "", cause(err)
+		return nil, "", Cause(err)
 	}
 	return &folder{root, parent}, name, nil
 }

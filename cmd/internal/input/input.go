@@ -14,6 +14,7 @@ import (
 
 	"lvmsync/cmd/internal/cli"
 	"lvmsync/format"
+	"lvmsync/format/durable"
 )
 
 // Names are the patches that the arguments name: standard input if there are none.
@@ -55,14 +56,14 @@ func Open(ctx context.Context, inv *cli.Invocation, what, name string) (*os.File
 	if name != Stdin {
 		var err error
 		if f, err = open(ctx, name); err != nil {
-			return nil, fmt.Errorf("read the %s %s: %w", what, name, cause(err))
+			return nil, fmt.Errorf("read the %s %s: %w", what, name, durable.Cause(err))
 		}
 	} else if inv.InIsTerminal() {
 		return nil, cli.Usagef("no %s given: standard input is a terminal", what)
 	}
 	st, err := f.Stat()
 	if err != nil {
-		return nil, fmt.Errorf("read the %s %s: %w", what, Shown(name), cause(err))
+		return nil, fmt.Errorf("read the %s %s: %w", what, Shown(name), durable.Cause(err))
 	}
 	if st.IsDir() {
 		return nil, fmt.Errorf("read the %s %s: it is a folder", what, Shown(name))
@@ -115,16 +116,6 @@ func IsFile(f *os.File) bool {
 func IsDevice(f *os.File) bool {
 	st, err := f.Stat()
 	return err == nil && st.Mode().Type() == fs.ModeDevice
-}
-
-// cause strips operation and path from an error of package os, for a message that
-// names them in its own way.
-func cause(err error) error {
-	var pathErr *fs.PathError
-	if errors.As(err, &pathErr) {
-		return pathErr.Err
-	}
-	return err
 }
 
 // Describe tells what a patch says of itself.
