@@ -58,7 +58,7 @@ lvm-first:
 	$(LVMTEST) -run '$(FIRST)|Like' ./dump/thin ./cmd/internal/lvmtest
 
 lvm-second:
-	$(LVMTEST) -skip '$(FIRST)' ./dump/blockdev ./dump/devmapper ./cmd/internal/lvmtest
+	$(LVMTEST) -skip '$(FIRST)' ./dump/blockdev ./format/storage ./dump/devmapper ./cmd/internal/lvmtest
 
 fuzz:
 	testdata/fuzz $(FUZZTIME)

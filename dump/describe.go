@@ -10,14 +10,14 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"lvmsync/dump/blockdev"
 	"lvmsync/dump/devmapper"
 	"lvmsync/format"
+	"lvmsync/format/storage"
 )
 
 // Describe tells what identifies the device or file id, which path leads to, as
 // a patch's header has it.
-func Describe(path string, id blockdev.ID) format.Source {
+func Describe(path string, id storage.ID) format.Source {
 	if abs, err := filepath.Abs(path); err == nil { // the patch is read elsewhere
 		path = abs
 	}
@@ -31,7 +31,7 @@ func Describe(path string, id blockdev.ID) format.Source {
 
 // DescribeSource is Describe for a dump that begins now. It comes before anything is flushed or listed: what is written later, and
 // the snapshots that are made then, the patch may know nothing of.
-func DescribeSource(path string, id blockdev.ID) format.Source {
+func DescribeSource(path string, id storage.ID) format.Source {
 	s := Describe(path, id)
 	_, s.Uptime = now()
 	return s

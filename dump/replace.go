@@ -7,8 +7,8 @@ import (
 	"os"
 	"strings"
 
-	"lvmsync/dump/blockdev"
 	"lvmsync/format/durable"
+	"lvmsync/format/storage"
 )
 
 // ErrOutputInUse means that another program uses the file that was to be replaced.
@@ -36,17 +36,17 @@ func notInUse(f *os.File) error {
 	if err := durable.Lock(f, true); errors.Is(err, durable.ErrLocked) {
 		return fmt.Errorf("%w: it is %w", ErrOutputInUse, err)
 	}
-	id, err := blockdev.IdentifyFile(f)
+	id, err := storage.IdentifyFile(f)
 	if err != nil {
 		return err
 	}
-	usage, err := blockdev.Users(id)
+	usage, err := storage.Users(id)
 	if err != nil {
 		return err
 	}
 	var users []string
 	for _, u := range usage.Users {
-		if !u.ReadOnly || u.Kind == blockdev.Mounted {
+		if !u.ReadOnly || u.Kind == storage.Mounted {
 			users = append(users, u.String())
 		}
 	}

@@ -6,13 +6,13 @@ import (
 	"strings"
 	"time"
 
-	"lvmsync/dump/blockdev"
 	"lvmsync/dump/internal/roots"
 	"lvmsync/format"
+	"lvmsync/format/storage"
 )
 
 // deviceID is the identity of a device or file in this boot, as a patch's header has it.
-func deviceID(id blockdev.ID) string {
+func deviceID(id storage.ID) string {
 	if !id.Device {
 		return fmt.Sprintf("%d:%d inode %d", id.Major, id.Minor, id.Inode)
 	}
@@ -25,20 +25,20 @@ func deviceID(id blockdev.ID) string {
 	return text
 }
 
-func deviceUUID(id blockdev.ID) string {
+func deviceUUID(id storage.ID) string {
 	if !id.Device {
 		return ""
 	}
 	return kernelText(sysDir(id) + "/dm/uuid")
 }
 
-func sysDir(id blockdev.ID) string {
+func sysDir(id storage.ID) string {
 	return fmt.Sprintf("%s/dev/block/%d:%d", roots.Sys, id.Major, id.Minor)
 }
 
 // AddStorage adds where the bytes of a device or file are that a patch is made from.
-func AddStorage(s *format.Source, path string, id blockdev.ID) {
-	places, err := blockdev.Places(id)
+func AddStorage(s *format.Source, path string, id storage.ID) {
+	places, err := storage.Places(id)
 	if err != nil { // it's gone
 		return
 	}
@@ -50,7 +50,7 @@ func AddStorage(s *format.Source, path string, id blockdev.ID) {
 		if uuid := deviceUUID(p.ID); uuid != "" {
 			place.ID = "uuid " + uuid
 		}
-		if born, ok := blockdev.Born(p.Name, p.ID); ok && !p.ID.Device {
+		if born, ok := storage.Born(p.Name, p.ID); ok && !p.ID.Device {
 			place.Born = born.Format(time.RFC3339Nano)
 		}
 		if len(s.Storage) < format.MaxPlaces {
@@ -61,22 +61,22 @@ func AddStorage(s *format.Source, path string, id blockdev.ID) {
 
 // SharesStorage tells whether a device or file shares storage with the device that a patch of this boot was read from, or
 // with one of those with the given device-mapper UUIDs, as far as they are still there.
-func SharesStorage(id blockdev.ID, source format.Source, uuids ...string) (bool, error) {
-	own, err := blockdev.StorageOf(id)
+func SharesStorage(id storage.ID, source format.Source, uuids ...string) (bool, error) {
+	own, err := storage.Of(id)
 	if err != nil {
 		return false, err
 	}
-	var sources []blockdev.ID
+	var sources []storage.ID
 	if from, ok := stillThere(source); ok {
 		sources = append(sources, from)
 	}
 	for _, uuid := range uuids {
-		if from, ok := blockdev.ByUUID(uuid); ok {
+		if from, ok := storage.ByUUID(uuid); ok {
 			sources = append(sources, from)
 		}
 	}
 	for _, from := range sources {
-		theirs, err := blockdev.StorageOf(from)
+		theirs, err := storage.Of(from)
 		if err == nil && own.Overlaps(theirs) {
 			return true, nil
 		}
@@ -85,9 +85,9 @@ func SharesStorage(id blockdev.ID, source format.Source, uuids ...string) (bool,
 }
 
 // stillThere finds the device that a patch of this boot was read from.
-func stillThere(source format.Source) (blockdev.ID, bool) {
+func stillThere(source format.Source) (storage.ID, bool) {
 	number, _, _ := strings.Cut(source.DeviceID, " ")
-	id := blockdev.ID{Device: true}
+	id := storage.ID{Device: true}
 	_, err := fmt.Sscanf(number, "%d:%d", &id.Major, &id.Minor)
 	return id, err == nil && source.BootID != "" && source.BootID == bootID() &&
 		source.DeviceID == deviceID(id) && source.DeviceUUID == deviceUUID(id)

@@ -3,13 +3,12 @@ package blockdev
 import (
 	"fmt"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 )
 
-// dmDevice makes a device-mapper device from a table until the test ends, and gives its path and its name in sysfs.
-func dmDevice(t *testing.T, name, table string) (path, label string) {
+// dmDevice makes a device-mapper device from a table until the test ends, and gives its path.
+func dmDevice(t *testing.T, name, table string) string {
 	t.Helper()
 	needRoot(t)
 	if devices, err := os.ReadFile("/proc/devices"); err != nil || !strings.Contains(string(devices), "device-mapper") {
@@ -19,47 +18,12 @@ func dmDevice(t *testing.T, name, table string) (path, label string) {
 	run(t, "dmsetup", "create", name, "--table", table)
 	t.Cleanup(func() { run(t, "dmsetup", "remove", "--retry", name) })
 	run(t, "dmsetup", "mknodes", name) // there may be no udev
-	path = "/dev/mapper/" + name
-	id, err := Identify(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return path, fmt.Sprintf("dm-%d (%s)", id.Minor, name)
-}
-
-func TestDeviceMapperStack(t *testing.T) {
-	disk := image(t, fsSize)
-	dev := losetup(t, disk)
-	low, lowLabel := dmDevice(t, "low", fmt.Sprintf("0 %d linear %s 0", fsSize>>9, dev))
-	top, topLabel := dmDevice(t, "top", fmt.Sprintf("0 %d linear %s 0", fsSize>>9, low))
-	mkfs(t, top)
-	checkUsers(t, top)
-	checkUsers(t, low, "in use by "+topLabel)
-	dir := mount(t, top)
-	write(t, filepath.Join(dir, "file"), os.O_CREATE|os.O_WRONLY, marker())
-	checkFlush(t, low, disk)
-
-	mounted := "mounted on " + dir + " (ext4, rw)"
-	checkUsers(t, top, mounted)
-	checkUsers(t, dev, mounted+" through "+topLabel, "in use by "+topLabel, "in use by "+lowLabel)
-	hold(t, "<>", low)
-	checkUsers(t, dev, mounted+" through "+topLabel, "in use by "+topLabel, "in use by "+lowLabel,
-		"open for writing by sh (pid N) through "+lowLabel)
-}
-
-// What cannot be written shows when it is flushed, and nowhere else.
-func TestFlushReportsErrors(t *testing.T) {
-	dev, _ := dmDevice(t, "broken", "0 2048 error")
-	write(t, dev, os.O_WRONLY, marker())
-	err := open(t, dev).Flush()
-	if want := "flush " + dev + ": fsync: input/output error"; err == nil || err.Error() != want {
-		t.Errorf("error %v, want %s", err, want)
-	}
+	return "/dev/mapper/" + name
 }
 
 func TestReadAtReportsErrors(t *testing.T) {
 	dev := losetup(t, imageOf(t, noise(1, 1<<20)))
-	half, _ := dmDevice(t, "half", "0 1024 linear "+dev+" 0\n1024 1024 error")
+	half := dmDevice(t, "half", "0 1024 linear "+dev+" 0\n1024 1024 error")
 	f := open(t, half)
 	for _, p := range [][]byte{AlignedBuffer(1 << 20), AlignedBuffer(1<<20 + 1)[1:]} {
 		n, err := f.ReadAt(p, 0)
@@ -71,42 +35,4 @@ func TestReadAtReportsErrors(t *testing.T) {
 	if n, err := f.ReadAt(make([]byte, 1000), 1000); n != 1000 || err != nil {
 		t.Errorf("ReadAt before the bad half = %d, %v", n, err)
 	}
-}
-
-// What a real table says of the parts of a disk.
-func TestDeviceMapperParts(t *testing.T) {
-	disk := image(t, 3*fsSize)
-	dev := losetup(t, disk)
-	sectors := fsSize >> 9
-	one, _ := dmDevice(t, "one", fmt.Sprintf("0 %d linear %s 0", sectors, dev))
-	two, _ := dmDevice(t, "two", fmt.Sprintf("0 %d linear %s %d", sectors, dev, sectors))
-	across, label := dmDevice(t, "across", fmt.Sprintf("0 1024 zero\n1024 %d linear %s %d", sectors-1024, dev, sectors/2))
-	checkBelow(t, across, identityOf(t, dev), identityOf(t, disk))
-	mkfs(t, two)
-	dir := mount(t, two)
-	checkUsers(t, one)
-	hold(t, "<>", across)
-	checkUsers(t, one, "open for writing by sh (pid N) through "+label+", on the same storage")
-	window := losetup(t, disk, "--offset", fmt.Sprint(2*fsSize-4096), "--sizelimit", "4096")
-	checkUsers(t, window, "mounted on "+dir+" (ext4, rw) through "+labelOf(t, two)+", on the same storage",
-		"on the same storage as loop device "+dev)
-
-	lines := make([]string, 2000) // more than the kernel's answer has room for at first
-	for i := range lines {
-		lines[i] = fmt.Sprintf("%d 8 linear %s %d", i*8, dev, 2*sectors+i*8)
-	}
-	many, _ := dmDevice(t, "many", strings.Join(lines, "\n"))
-	targets, err := dmTable(identityOf(t, many))
-	if err != nil || len(targets) != len(lines) {
-		t.Fatalf("table of %d lines, %v; want %d", len(targets), err, len(lines))
-	}
-	checkUsers(t, many)
-	checkUsers(t, window, "mounted on "+dir+" (ext4, rw) through "+labelOf(t, two)+", on the same storage",
-		"on the same storage as loop device "+dev)
-}
-
-func labelOf(t *testing.T, path string) string {
-	t.Helper()
-	id := identityOf(t, path)
-	return layer{id: id, name: kernelName(sysDir(id))}.label()
 }

@@ -1,14 +1,12 @@
-// Package blockdev reads block devices and image files as they really are, and tells who else uses them.
+// Package blockdev reads block devices and image files as they really are.
 //
-// A block device is always read with O_DIRECT. The kernel writes a snapshot's COW device beneath the block device's
-// page cache, and a mounted file system writes its device beneath it too, so a buffered read can return what was
-// there yesterday. Image files are read through the page cache, which is coherent for them.
+// A block device is always read with O_DIRECT. The kernel writes a snapshot's COW device beneath
+// the block device's page cache, and a mounted file system writes its device beneath it too, so a
+// buffered read can return what was there yesterday. Image files are read through the page cache,
+// which is coherent for them.
 //
-// What somebody has written to the page cache of a device, of a file system on it, or of anything else above it is
-// not on the device yet: call [File.Flush] before believing a list of changes. [Users] finds those somebodies.
-//
-// The package reads /proc and /sys as the calling process sees them: mounts in the mount namespaces of other processes
-// are users as far as these can be looked at, which takes root.
+// What somebody has written to the page cache of a device, of a file system on it, or of anything
+// else above it is not on the device yet: call [File.Flush] before believing a list of changes.
 package blockdev
 
 import (
@@ -19,6 +17,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"lvmsync/format/durable"
+	"lvmsync/format/storage"
+	"lvmsync/format/storage/kernel"
 )
 
 // minAlign is the smallest alignment used for direct reads, in bytes. The kernel counts devices in sectors of 512.
@@ -29,7 +29,7 @@ const minAlign = 512
 type File struct {
 	f     *os.File
 	name  string
-	id    ID
+	id    storage.ID
 	size  int64 // bytes, at the time it was opened
 	align int   // bytes; offset, length and memory of a direct read are multiples of it
 }
@@ -38,11 +38,7 @@ type File struct {
 // no silent fall-back to buffered reads. Directories, character devices, sockets and pipes are refused, without
 // opening them. The caller closes the File.
 func Open(path string) (*File, error) {
-	id, err := Identify(path)
-	if err != nil {
-		return nil, err
-	}
-	f, err := openAs(id, path)
+	f, id, err := storage.Open(path)
 	if err != nil {
 		return nil, err
 	}
@@ -52,24 +48,6 @@ func Open(path string) (*File, error) {
 		return nil, err
 	}
 	return b, nil
-}
-
-// openAs opens path the way Open promises, and makes sure that it still leads to id: whatever has replaced it since
-// Identify has not been checked.
-func openAs(id ID, path string) (*os.File, error) {
-	what, flags := "open "+path, unix.O_RDONLY
-	if id.Device {
-		what, flags = what+" for direct reading", flags|unix.O_DIRECT
-	}
-	f, err := os.OpenFile(path, flags, 0)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", what, durable.Cause(err))
-	}
-	if now, err := IdentifyFile(f); err != nil || now != id {
-		f.Close()
-		return nil, fmt.Errorf("%s: it is not %s any more", what, id)
-	}
-	return f, nil
 }
 
 // measure finds size and alignment.
@@ -110,6 +88,10 @@ func (b *File) CheckSize() error {
 	return err
 }
 
+// Flush writes down everything that is still in memory above the device or file, see
+// [storage.Flush].
+func (b *File) Flush() error { return storage.Flush(b.f, b.id) }
+
 // Close closes the file.
 func (b *File) Close() error { return b.f.Close() }
 
@@ -123,7 +105,7 @@ func (b *File) Name() string { return b.name }
 func (b *File) IsDevice() bool { return b.id.Device }
 
 // ID is the identity of the device or file, whatever path it was opened by.
-func (b *File) ID() ID { return b.id }
+func (b *File) ID() storage.ID { return b.id }
 
 // LogicalBlockSize is the unit, in bytes, in which the device can be addressed, and at least 512. Reads whose offset,
 // length and memory are multiples of it need no copy. It is 512 for a regular file, where it means nothing.
@@ -132,23 +114,9 @@ func (b *File) LogicalBlockSize() int { return b.align }
 // ioctlInt calls an ioctl that stores a C int, through the file's descriptor.
 func ioctlInt(f *os.File, request uint) (int, error) {
 	var value uint32
-	err := control(f, func(fd int) (err error) {
+	err := kernel.Control(f, func(fd int) (err error) {
 		value, err = unix.IoctlGetUint32(fd, request)
 		return err
 	})
 	return int(value), err
-}
-
-// control calls fn with the file's descriptor, which stays open until fn returns. Unlike [os.File.Fd] it notices a
-// closed file, and concurrent calls do not wait for each other.
-func control(f *os.File, fn func(fd int) error) error {
-	conn, err := f.SyscallConn()
-	if err != nil {
-		return err
-	}
-	var inner error
-	if err := conn.Control(func(fd uintptr) { inner = fn(int(fd)) }); err != nil {
-		return err
-	}
-	return inner
 }

@@ -7,7 +7,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 )
 
@@ -42,27 +41,6 @@ func losetup(t *testing.T, backing string, options ...string) string {
 	return dev
 }
 
-// asNobody runs fn in a process without any privileges and gives the first line that it prints. That process runs the
-// same test from its beginning, so the call has to come first but for what that process should do, too.
-func asNobody(t *testing.T, fn func()) string {
-	t.Helper()
-	if os.Getenv("TEST_AS_NOBODY") != "" {
-		fn()
-		os.Exit(0)
-	}
-	needRoot(t)
-	cmd := exec.Command("/proc/self/exe", "-test.run=^"+t.Name()+"$") // the path may not be open to nobody
-	cmd.Dir = "/"
-	cmd.Env = append(os.Environ(), "TEST_AS_NOBODY=1")
-	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
-	out, err := cmd.CombinedOutput()
-	if err != nil {
-		t.Fatalf("as nobody: %v: %s", err, out)
-	}
-	line, _, _ := strings.Cut(string(out), "\n")
-	return line
-}
-
 // image makes an image file of size bytes that is one hole.
 func image(t *testing.T, size int64) string {
 	t.Helper()
@@ -93,26 +71,6 @@ func noise(seed uint64, n int) []byte {
 	key[0] = byte(seed)
 	_, _ = rand.NewChaCha8(key).Read(p) // never fails
 	return p
-}
-
-// mkfs makes an ext4 file system on a device, all of its metadata at once.
-func mkfs(t *testing.T, dev string) {
-	t.Helper()
-	run(t, "mkfs.ext4", "-q", "-F", "-E", "lazy_itable_init=0,lazy_journal_init=0", dev)
-}
-
-// mount mounts a device, or another source, on a new folder until the test ends.
-func mount(t *testing.T, args ...string) string {
-	t.Helper()
-	dir := t.TempDir()
-	mountOn(t, dir, args...)
-	return dir
-}
-
-func mountOn(t *testing.T, point string, args ...string) {
-	t.Helper()
-	run(t, "mount", append(args, point)...)
-	t.Cleanup(func() { run(t, "umount", "--lazy", point) })
 }
 
 // open opens a source until the test ends.

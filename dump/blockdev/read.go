@@ -7,6 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"lvmsync/format/durable"
+	"lvmsync/format/storage/kernel"
 )
 
 // ReadAt implements [io.ReaderAt] for any offset and length. It returns io.EOF only at Size; a device or file that
@@ -96,7 +97,7 @@ func (b *File) WillNeed(off, n int64) {
 		return
 	}
 	// Advice only. On what is in the cache already it costs as much as reading it.
-	_ = control(b.f, func(fd int) error {
+	_ = kernel.Control(b.f, func(fd int) error {
 		if cached(fd, off, n) {
 			return nil
 		}

@@ -17,6 +17,7 @@ import (
 	"lvmsync/dump/devmapper"
 	"lvmsync/dump/thick"
 	"lvmsync/format"
+	"lvmsync/format/storage"
 )
 
 // ErrEmpty means that there is nothing to dump.
@@ -74,7 +75,7 @@ func (s *Source) addLV(ctx context.Context) {
 		return
 	}
 	if lv.Num == device.Num() {
-		if !lv.ThickSnapshot() || blockdev.MayBeWritten(s.ID()) { // then it is no state of its origin
+		if !lv.ThickSnapshot() || storage.MayBeWritten(s.ID()) { // then it is no state of its origin
 			dump.AddVolume(ctx, &s.info, lv)
 			return
 		}

@@ -10,6 +10,7 @@ import (
 	"lvmsync/dump"
 	"lvmsync/dump/blockdev"
 	"lvmsync/dump/cow"
+	"lvmsync/format/storage"
 )
 
 // Open opens what has changed on its origin since a snapshot was made. The snapshot is named in any way that LVM users do.
@@ -149,7 +150,7 @@ func (s *Source) listStore(ctx context.Context, before bool) error {
 	if err := s.openStore(ctx); err != nil {
 		return err
 	}
-	usage, err := blockdev.Users(s.cow.ID())
+	usage, err := storage.Users(s.cow.ID())
 	if err != nil {
 		return err
 	}

@@ -8,20 +8,20 @@ import (
 	"strconv"
 	"strings"
 
-	"lvmsync/dump/blockdev"
 	"lvmsync/dump/devmapper"
 	"lvmsync/format"
+	"lvmsync/format/storage"
 )
 
 // A place is a part of a device or file, in bytes.
 type place struct {
-	id       blockdev.ID
+	id       storage.ID
 	off, end int64
 	vague    bool // somewhere in it
 }
 
 // wholly is all of a device or file.
-func wholly(id blockdev.ID) place {
+func wholly(id storage.ID) place {
 	if id.Device {
 		return place{id: id, end: sizeIn(sysDir(id))}
 	}
@@ -29,18 +29,18 @@ func wholly(id blockdev.ID) place {
 }
 
 // within is the part of p from byte off to end, as byte at of another device.
-func (p place) within(off, end int64, other blockdev.ID, at int64) (place, bool) {
+func (p place) within(off, end int64, other storage.ID, at int64) (place, bool) {
 	from, to := max(p.off, off), min(p.end, end)
 	return place{id: other, off: at + (from - off), end: at + (to - off), vague: p.vague}, from < to
 }
 
-// A storage knows on what parts of which devices and files a device lies.
-type storage struct {
-	tables map[blockdev.ID]devmapper.Table // of device-mapper's devices; nil: not known
+// A survey knows on what parts of which devices and files a device lies.
+type survey struct {
+	tables map[storage.ID]devmapper.Table // of device-mapper's devices; nil: not known
 }
 
 // places lists where p lies: on its device itself, and on what is beneath that, down to the bottom.
-func (s storage) places(p place) []place {
+func (s survey) places(p place) []place {
 	var found []place
 	seen := make(map[place]bool)
 	var visit func(place)
@@ -59,7 +59,7 @@ func (s storage) places(p place) []place {
 }
 
 // beneath lists on what a place lies directly. What is gone by now is left out.
-func (s storage) beneath(p place) (lower []place) {
+func (s survey) beneath(p place) (lower []place) {
 	if !p.id.Device {
 		return nil
 	}
@@ -88,7 +88,7 @@ func only(p place, ok bool) []place {
 }
 
 // byTable lists where a place on a device of device-mapper lies.
-func (s storage) byTable(p place, table devmapper.Table) (lower []place) {
+func (s survey) byTable(p place, table devmapper.Table) (lower []place) {
 	for _, t := range table {
 		start, end := int64(t.Start)*format.SectorSize, int64(t.Start+t.LengthSectors)*format.SectorSize
 		if p.off >= end || p.end <= start {
@@ -106,7 +106,7 @@ func (s storage) byTable(p place, table devmapper.Table) (lower []place) {
 			return slaves(p)
 		}
 		for _, leg := range legs {
-			id := blockdev.ID{Device: true, Major: leg.Dev.Major, Minor: leg.Dev.Minor}
+			id := storage.ID{Device: true, Major: leg.Dev.Major, Minor: leg.Dev.Minor}
 			at := int64(leg.Start) * format.SectorSize
 			if leg.Mixed {
 				lower = append(lower, place{id: id, off: at, end: at + int64(leg.Length)*format.SectorSize, vague: p.vague})
@@ -132,7 +132,7 @@ func slaves(p place) (lower []place) {
 
 // A loopDevice is what a loop device shows: length bytes from start on of a file or device.
 type loopDevice struct {
-	backing       blockdev.ID
+	backing       storage.ID
 	start, length int64
 }
 
@@ -141,7 +141,7 @@ type loopDevice struct {
 func loopOn(dir string) (l loopDevice, ok bool) {
 	id, ok := deviceIn(dir)
 	if ok {
-		l.backing, l.start, ok = blockdev.LoopBacking(id)
+		l.backing, l.start, ok = storage.LoopBacking(id)
 	}
 	l.length = sizeIn(dir)
 	return l, ok
@@ -150,7 +150,7 @@ func loopOn(dir string) (l loopDevice, ok bool) {
 // sysRoot is where the kernel tells of its devices.
 const sysRoot = "/sys"
 
-func sysDir(id blockdev.ID) string {
+func sysDir(id storage.ID) string {
 	return filepath.Join(sysRoot, "dev/block", fmt.Sprintf("%d:%d", id.Major, id.Minor))
 }
 
@@ -172,8 +172,8 @@ func sizeIn(dir string) int64 {
 }
 
 // deviceIn is the block device of a folder in sysfs.
-func deviceIn(dir string) (blockdev.ID, bool) {
-	id := blockdev.ID{Device: true}
+func deviceIn(dir string) (storage.ID, bool) {
+	id := storage.ID{Device: true}
 	_, err := fmt.Sscanf(readAttr(dir, "dev"), "%d:%d", &id.Major, &id.Minor)
 	return id, err == nil
 }

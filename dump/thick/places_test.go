@@ -7,8 +7,8 @@ import (
 	"strings"
 	"testing"
 
-	"lvmsync/dump/blockdev"
 	"lvmsync/dump/devmapper"
+	"lvmsync/format/storage"
 )
 
 // loop puts a loop device in front of a file or device until the test ends.
@@ -30,9 +30,9 @@ func loop(t *testing.T, backing string, options ...string) string {
 	return dev
 }
 
-func identify(t *testing.T, path string) blockdev.ID {
+func identify(t *testing.T, path string) storage.ID {
 	t.Helper()
-	id, err := blockdev.Identify(path)
+	id, err := storage.Identify(path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -53,11 +53,11 @@ func TestMeet(t *testing.T) {
 	if err := os.Rename(image, renamed); err != nil {
 		t.Fatal(err)
 	}
-	ids := map[string]blockdev.ID{"file": identify(t, renamed), "all": identify(t, all), "first": identify(t, first), "second": identify(t, second), "upon": identify(t, upon)}
+	ids := map[string]storage.ID{"file": identify(t, renamed), "all": identify(t, all), "first": identify(t, first), "second": identify(t, second), "upon": identify(t, upon)}
 	// Devices that only tables know: of the first and the third MiB, of both, and of what no more is known of than that.
-	dm := func(minor uint32) blockdev.ID { return blockdev.ID{Device: true, Major: 4095, Minor: minor} }
-	num := func(id blockdev.ID) string { return devmapper.DevNum{Major: id.Major, Minor: id.Minor}.String() }
-	stack := storage{tables: make(map[blockdev.ID]devmapper.Table)}
+	dm := func(minor uint32) storage.ID { return storage.ID{Device: true, Major: 4095, Minor: minor} }
+	num := func(id storage.ID) string { return devmapper.DevNum{Major: id.Major, Minor: id.Minor}.String() }
+	stack := survey{tables: make(map[storage.ID]devmapper.Table)}
 	for name, table := range map[string]string{
 		"dm first":   "0 2048 linear " + num(ids["all"]) + " 0",
 		"dm third":   "0 2048 linear " + num(ids["second"]) + " 2048",

@@ -11,6 +11,7 @@ import (
 	"lvmsync/dump/blockdev"
 	"lvmsync/dump/devmapper"
 	"lvmsync/format"
+	"lvmsync/format/storage"
 )
 
 // ErrNotSnapshot means that what was named is no thick snapshot.
@@ -59,7 +60,7 @@ func find(ctx context.Context, name string) (*snapshot, error) {
 	if err != nil {
 		return nil, err
 	}
-	id, err := blockdev.Identify(path)
+	id, err := storage.Identify(path)
 	if err != nil {
 		return nil, err
 	}
@@ -212,7 +213,7 @@ func (s *snapshot) checkPair(to *snapshot) error {
 // leadsTo names what the volume is after a patch that leads to the snapshot: nothing with a name if that may be written to.
 func (s *Source) leadsTo() *format.State {
 	lv := s.snapshot.lv
-	if lv == nil || blockdev.MayBeWritten(s.old.ID()) {
+	if lv == nil || storage.MayBeWritten(s.old.ID()) {
 		return nil
 	}
 	return &format.State{Snapshot: lv.UUID, SnapshotCreated: lv.Created}

@@ -9,6 +9,7 @@ import (
 	"lvmsync/dump/blockdev"
 	"lvmsync/dump/devmapper"
 	"lvmsync/format"
+	"lvmsync/format/storage"
 )
 
 // checkStanding refuses a store that was named directly if the kernel has a snapshot on it whose list isn't complete: after its device has
@@ -51,7 +52,7 @@ func (s *snapshot) checkAll(ctx context.Context) error {
 }
 
 // findStanding finds the snapshots whose COW store lies where the given store does, by whatever name, above it or beneath.
-func findStanding(ctx context.Context, store blockdev.ID) ([]*snapshot, error) {
+func findStanding(ctx context.Context, store storage.ID) ([]*snapshot, error) {
 	devices := mappedDevices()
 	if len(devices) == 0 || !store.Device && !hasLoop(store) {
 		return nil, nil // whatever reads and writes it, it's not device-mapper
@@ -63,9 +64,9 @@ func findStanding(ctx context.Context, store blockdev.ID) ([]*snapshot, error) {
 		}
 		return nil, nil
 	}
-	stack := storage{tables: make(map[blockdev.ID]devmapper.Table)}
+	stack := survey{tables: make(map[storage.ID]devmapper.Table)}
 	for _, d := range tables {
-		stack.tables[blockdev.ID{Device: true, Major: d.Major, Minor: d.Minor}] = d.Table
+		stack.tables[storage.ID{Device: true, Major: d.Major, Minor: d.Minor}] = d.Table
 	}
 	here := stack.places(wholly(store))
 	var found []*snapshot
@@ -77,7 +78,7 @@ func findStanding(ctx context.Context, store blockdev.ID) ([]*snapshot, error) {
 		if err != nil {
 			continue // it's none
 		}
-		cow := blockdev.ID{Device: true, Major: target.COW.Major, Minor: target.COW.Minor}
+		cow := storage.ID{Device: true, Major: target.COW.Major, Minor: target.COW.Minor}
 		if meet(here, stack.places(wholly(cow)), false) {
 			found = append(found, &snapshot{name: d.Path(), device: d.Device, target: target,
 				itself: meet(surely(stack.places(headerOf(store))), surely(stack.places(headerOf(cow))), false)})
@@ -87,7 +88,7 @@ func findStanding(ctx context.Context, store blockdev.ID) ([]*snapshot, error) {
 }
 
 // headerOf is where the header of a store is.
-func headerOf(store blockdev.ID) place { return place{id: store, end: format.SectorSize} }
+func headerOf(store storage.ID) place { return place{id: store, end: format.SectorSize} }
 
 // surely leaves out what is known vaguely.
 func surely(places []place) []place {
@@ -126,8 +127,8 @@ func meet(a, b []place, vague bool) bool {
 }
 
 // related finds a device of device-mapper that may share storage with the store, as far as that can be told without tables.
-func related(store blockdev.ID, devices []blockdev.ID) (string, bool) {
-	var stack storage
+func related(store storage.ID, devices []storage.ID) (string, bool) {
+	var stack survey
 	here := stack.places(wholly(store))
 	for _, id := range devices {
 		if id != store && meet(here, stack.places(wholly(id)), true) {
@@ -138,7 +139,7 @@ func related(store blockdev.ID, devices []blockdev.ID) (string, bool) {
 }
 
 // mappedDevices lists the devices of device-mapper.
-func mappedDevices() (devices []blockdev.ID) {
+func mappedDevices() (devices []storage.ID) {
 	dirs, _ := filepath.Glob(filepath.Join(sysRoot, "block", "dm-*"))
 	for _, dir := range dirs {
 		if id, ok := deviceIn(dir); ok {
@@ -149,7 +150,7 @@ func mappedDevices() (devices []blockdev.ID) {
 }
 
 // hasLoop tells whether a loop device shows a part of the file.
-func hasLoop(file blockdev.ID) bool {
+func hasLoop(file storage.ID) bool {
 	dirs, _ := filepath.Glob(filepath.Join(sysRoot, "block", "loop*"))
 	for _, dir := range dirs {
 		if l, ok := loopOn(dir); ok && l.backing == file {

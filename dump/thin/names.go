@@ -4,9 +4,9 @@ import (
 	"context"
 
 	"lvmsync/dump"
-	"lvmsync/dump/blockdev"
 	"lvmsync/dump/devmapper"
 	"lvmsync/format"
+	"lvmsync/format/storage"
 )
 
 // That a thin volume has an origin doesn't tell what it is: a snapshot that keeps a state of the origin, or a clone, a volume of
@@ -24,7 +24,7 @@ func (v *volume) atRest() bool {
 }
 
 // unused tells whether nobody does.
-func (v *volume) unused() bool { return v.beneath.still && !blockdev.MayBeWritten(v.file.ID()) }
+func (v *volume) unused() bool { return v.beneath.still && !storage.MayBeWritten(v.file.ID()) }
 
 // describe fills in what the patch's header says of its source: lv is that volume, or the snapshot of it, as add has it.
 func (s *Source) describe(ctx context.Context, lv *devmapper.LogicalVolume,

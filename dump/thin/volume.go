@@ -7,6 +7,7 @@ import (
 
 	"lvmsync/dump/blockdev"
 	"lvmsync/dump/devmapper"
+	"lvmsync/format/storage"
 )
 
 // A volume is a thin volume, and the device to read it from.
@@ -58,7 +59,7 @@ func tryVolume(ctx context.Context, name string, l *lock) (v *volume, err error)
 	if path, l, err = v.resolve(ctx, l); err != nil {
 		return v, err
 	}
-	id, err := blockdev.Identify(path)
+	id, err := storage.Identify(path)
 	if err != nil {
 		return v, err
 	}
@@ -123,9 +124,9 @@ func Named(ctx context.Context, name string) bool {
 	if errors.As(err, &inactive) {
 		return inactive.LV.SegType == "thin"
 	}
-	var id blockdev.ID
+	var id storage.ID
 	if err == nil {
-		id, err = blockdev.Identify(path)
+		id, err = storage.Identify(path)
 	}
 	if err == nil {
 		_, err = thinTable(ctx, id)
@@ -138,7 +139,7 @@ func Named(ctx context.Context, name string) bool {
 }
 
 // identify finds out which thin volume a device is.
-func identify(ctx context.Context, id blockdev.ID) (devmapper.Device, devmapper.ThinTarget, error) {
+func identify(ctx context.Context, id storage.ID) (devmapper.Device, devmapper.ThinTarget, error) {
 	table, err := thinTable(ctx, id)
 	if err != nil {
 		return devmapper.Device{}, devmapper.ThinTarget{}, err
@@ -156,7 +157,7 @@ func identify(ctx context.Context, id blockdev.ID) (devmapper.Device, devmapper.
 
 // thinTable is the line of a thin volume's table. What users of the volume write to may lie on it: while it is the origin of
 // a thick snapshot, or an external origin, the thin device is below, and all reads and writes pass to that.
-func thinTable(ctx context.Context, id blockdev.ID) (devmapper.Target, error) {
+func thinTable(ctx context.Context, id storage.ID) (devmapper.Target, error) {
 	if !id.Device {
 		return devmapper.Target{}, fmt.Errorf("%w: it is a regular file", ErrNotThin)
 	}

@@ -6,9 +6,9 @@ import (
 
 	"lvmsync/apply"
 	"lvmsync/dump"
-	"lvmsync/dump/blockdev"
 	"lvmsync/dump/devmapper"
 	"lvmsync/format"
+	"lvmsync/format/storage"
 )
 
 // system answers package apply's questions about the destination with what the
@@ -16,24 +16,24 @@ import (
 type system struct{}
 
 func (system) Users(path string) ([]apply.User, int, error) {
-	id, err := blockdev.Identify(path)
+	id, err := storage.Identify(path)
 	if err != nil {
 		return nil, 0, err
 	}
-	usage, err := blockdev.UsersAndClaims(id)
+	usage, err := storage.UsersAndClaims(id)
 	if err != nil {
 		return nil, 0, err
 	}
 	var users []apply.User
 	for _, u := range usage.Users {
-		writes := !u.ReadOnly || u.Kind == blockdev.Mounted || u.Kind == blockdev.Locked
+		writes := !u.ReadOnly || u.Kind == storage.Mounted || u.Kind == storage.Locked
 		users = append(users, apply.User{Text: u.String(), Writes: writes})
 	}
 	return users, usage.Unseen, nil
 }
 
 func (system) Describe(path string) (format.Source, error) {
-	id, err := blockdev.Identify(path)
+	id, err := storage.Identify(path)
 	if err != nil {
 		return format.Source{}, err
 	}
@@ -41,7 +41,7 @@ func (system) Describe(path string) (format.Source, error) {
 }
 
 func (system) Shares(path string, source format.Source, uuids []string) (bool, error) {
-	id, err := blockdev.Identify(path)
+	id, err := storage.Identify(path)
 	if err != nil {
 		return false, err
 	}
@@ -49,7 +49,7 @@ func (system) Shares(path string, source format.Source, uuids []string) (bool, e
 }
 
 func (system) Backing(path string, warn func(string)) ([]apply.BackingFile, error) {
-	opened, missing, err := blockdev.OpenBacking(path)
+	opened, missing, err := storage.OpenBacking(path)
 	for _, file := range missing {
 		warn(fmt.Sprintf("the file behind %s can't be locked: %s", path, file))
 	}
@@ -61,18 +61,18 @@ func (system) Backing(path string, warn func(string)) ([]apply.BackingFile, erro
 }
 
 func (system) LiesOn(path, device string) (bool, error) {
-	id, err := blockdev.Identify(device)
+	id, err := storage.Identify(device)
 	if err != nil {
 		return false, err
 	}
-	return blockdev.LiesOn(path, id)
+	return storage.LiesOn(path, id)
 }
 
-func (system) DropCache(device *os.File) { blockdev.DropCache(device) }
+func (system) DropCache(device *os.File) { storage.DropCache(device) }
 
 // Thin asks the kernel, for a destination needs no dmsetup.
 func (system) Thin(path string) ([]apply.ThinPart, error) {
-	id, err := blockdev.Identify(path)
+	id, err := storage.Identify(path)
 	if err != nil || !id.Device {
 		return nil, err
 	}

@@ -4,13 +4,13 @@ import (
 	"fmt"
 
 	"lvmsync/dump"
-	"lvmsync/dump/blockdev"
+	"lvmsync/format/storage"
 )
 
 // WarnUsers tells who may change what devices or files hold while they are read.
 func (inv *Invocation) WarnUsers(inputs ...dump.Input) {
 	for _, in := range inputs {
-		usage, err := blockdev.Users(in.ID())
+		usage, err := storage.Users(in.ID())
 		if err != nil {
 			inv.Warn(fmt.Sprintf("can't tell who uses %s: %v", in.Name(), err))
 			continue

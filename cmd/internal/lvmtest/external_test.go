@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"lvmsync/dump/blockdev"
+	"lvmsync/format/storage"
 )
 
 // external makes an external origin of size bytes, filled by prepare.
@@ -72,7 +72,7 @@ func TestThinExternalOrigins(t *testing.T) {
 // beneathOf makes a thin volume that is active read from another device what it doesn't map.
 func beneathOf(t *testing.T, name, device string) {
 	t.Helper()
-	id, err := blockdev.Identify(device)
+	id, err := storage.Identify(device)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,7 +11,7 @@ import (
 
 	"lvmsync/cmd/internal/cli"
 	"lvmsync/dump"
-	"lvmsync/dump/blockdev"
+	"lvmsync/format/storage"
 )
 
 // Flag is the option for it. What is "patch" or the like.
@@ -50,7 +50,7 @@ func toStdout(inv *cli.Invocation) bool {
 // is read. Whether standard output has arrived is checked in the end.
 func Write(inv *cli.Invocation, inputs dump.Inputs, sources []string, do func(io.Writer) error) error {
 	if toStdout(inv) {
-		if id, err := blockdev.IdentifyFile(inv.Std().Out); err == nil && isSource(id, sources) {
+		if id, err := storage.IdentifyFile(inv.Std().Out); err == nil && isSource(id, sources) {
 			return cli.Usagef("standard output is source and output at once")
 		} else if err == nil && !id.Device {
 			warnPlace(inv, inputs, fmt.Sprintf("/proc/self/fd/%d", inv.Std().Out.Fd()), "standard output")
@@ -58,7 +58,7 @@ func Write(inv *cli.Invocation, inputs dump.Inputs, sources []string, do func(io
 		return do(inv.Out())
 	}
 	path := inv.String("output")
-	if id, err := blockdev.Identify(path); err == nil && isSource(id, sources) {
+	if id, err := storage.Identify(path); err == nil && isSource(id, sources) {
 		return cli.Usagef("%s is source and output at once", path)
 	}
 	out, err := dump.CreateOutput(path)
@@ -78,17 +78,17 @@ func Write(inv *cli.Invocation, inputs dump.Inputs, sources []string, do func(io
 }
 
 // isSource tells whether what is written to a file or device would change what is read.
-func isSource(out blockdev.ID, sources []string) bool {
-	storage, err := blockdev.StorageOf(out)
+func isSource(out storage.ID, sources []string) bool {
+	written, err := storage.Of(out)
 	for _, p := range sources {
-		id, err2 := blockdev.Identify(p)
+		id, err2 := storage.Identify(p)
 		if err2 != nil {
 			continue
 		}
 		if id == out {
 			return true
 		}
-		if of, err2 := blockdev.StorageOf(id); err == nil && err2 == nil && storage.Overlaps(of) {
+		if of, err2 := storage.Of(id); err == nil && err2 == nil && written.Overlaps(of) {
 			return true
 		}
 	}

@@ -7,8 +7,8 @@ import (
 
 	"lvmsync/cmd/internal/cli"
 	"lvmsync/dump"
-	"lvmsync/dump/blockdev"
 	"lvmsync/format/durable"
+	"lvmsync/format/storage"
 )
 
 // warnPlace tells what the user should know of where a file at path, called name, is kept:
@@ -21,7 +21,7 @@ func warnPlace(inv *cli.Invocation, inputs dump.Inputs, path, name string) {
 		if in.Still {
 			continue
 		}
-		if on, err := blockdev.LiesOn(path, in.ID()); err == nil && on {
+		if on, err := storage.LiesOn(path, in.ID()); err == nil && on {
 			inv.Warn(fmt.Sprintf("%s lies on %s %s, which changes while it is read: write it elsewhere",
 				name, in.What, in.Name()))
 		}

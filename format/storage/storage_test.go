@@ -1,0 +1,125 @@
+package storage
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func identityOf(t *testing.T, path string) ID {
+	t.Helper()
+	id, err := Identify(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return id
+}
+
+func checkBelow(t *testing.T, path string, want ...ID) {
+	t.Helper()
+	storage, err := Of(identityOf(t, path))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(append([]ID{}, want...), storage.below()); diff != "" {
+		t.Errorf("below %s (-want +got):\n%s", path, diff)
+	}
+}
+
+func TestBelow(t *testing.T) {
+	path := image(t, fsSize+2<<20)
+	file := identityOf(t, path)
+	low := losetup(t, path)
+	top := losetup(t, low, "--offset", "4096")
+	part := addPartition(t, top)
+	checkBelow(t, path)
+	checkBelow(t, low, file)
+	checkBelow(t, part, identityOf(t, top), identityOf(t, low), file)
+}
+
+func TestBelowOnOverlay(t *testing.T) {
+	needRoot(t)
+	dir := t.TempDir()
+	layers := "lowerdir=" + t.TempDir() + ",upperdir=" + t.TempDir() + ",workdir=" + t.TempDir()
+	if out, err := exec.Command("mount", "-t", "overlay", "-o", layers, "overlay", dir).CombinedOutput(); err != nil {
+		t.Skipf("no overlay file system here: %s", out)
+	}
+	t.Cleanup(func() { run(t, "umount", "--lazy", dir) })
+	path := filepath.Join(dir, "image")
+	run(t, "truncate", "-s", "1M", path)
+	dev := losetup(t, path)
+	checkBelow(t, dev, identityOf(t, path))
+	checkUsers(t, path, "behind loop device "+dev)
+	hold(t, "<>", path)
+	checkUsers(t, dev, "open for writing by sh (pid N) through "+path+", beneath it")
+}
+
+// Who may not ask a loop device knows its file by name.
+func TestBelowWithoutRoot(t *testing.T) {
+	var dev, path string
+	if os.Geteuid() == 0 {
+		path = image(t, 1<<20)
+		for _, dir := range []string{filepath.Dir(path), filepath.Dir(filepath.Dir(path))} {
+			if err := os.Chmod(dir, 0o755); err != nil {
+				t.Fatal(err)
+			}
+		}
+		dev = losetup(t, path, "--offset", "4096")
+		t.Setenv("TEST_DEVICE", dev)
+		t.Setenv("TEST_FILE", path)
+	}
+	said := asNobody(t, func() {
+		file, _ := Identify(os.Getenv("TEST_FILE"))
+		id, err := Identify(os.Getenv("TEST_DEVICE"))
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		parts, err := partsOf(id)
+		fmt.Println(len(parts) == 1 && parts[0].to == file && parts[0].down == span{4096, 1 << 20}, err)
+	})
+	if said != "true <nil>" {
+		t.Error(said)
+	}
+}
+
+// Whatever becomes of the name of a backing file, the loop device stays on it.
+func TestBelowUnnamed(t *testing.T) {
+	for name, hide := range map[string]func(t *testing.T, dir, path string){
+		"deleted": func(t *testing.T, dir, path string) {
+			if err := os.Remove(path); err != nil {
+				t.Fatal(err)
+			}
+		},
+		"another file has the name": func(t *testing.T, dir, path string) {
+			if err := os.Rename(path, path+"-moved"); err != nil {
+				t.Fatal(err)
+			}
+			run(t, "truncate", "-s", "1M", path)
+		},
+		"folder mounted over": func(t *testing.T, dir, path string) {
+			mountOn(t, dir, "-t", "tmpfs", "tmpfs")
+			run(t, "truncate", "-s", "1M", path)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			path := filepath.Join(dir, "image")
+			run(t, "truncate", "-s", "1M", path)
+			file := identityOf(t, path)
+			dev := losetup(t, path)
+			hide(t, dir, path)
+			checkBelow(t, dev, file)
+			if now, err := Identify(path); err == nil {
+				if now == file {
+					t.Fatal("the test has not hidden the file")
+				}
+				checkUsers(t, path) // nobody uses what has its name now
+			}
+		})
+	}
+}
