@@ -2,10 +2,8 @@ package dump
 
 import (
 	"context"
-	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -70,15 +68,6 @@ func snapshotsOf(ctx context.Context, vg, uuid string) []string {
 	}
 	slices.Sort(snapshots)
 	return snapshots
-}
-
-// kernelText reads a one-line file of procfs or sysfs; what isn't there is empty.
-func kernelText(path string) string {
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return ""
-	}
-	return strings.TrimSpace(string(text))
 }
 
 // begun is when a dump began, as now tells it, by the uptime of then; 0 means now.

@@ -6,20 +6,19 @@ import (
 	"strings"
 	"time"
 
-	"lvmsync/dump/internal/roots"
 	"lvmsync/format"
 	"lvmsync/format/storage"
+	"lvmsync/format/storage/kernel"
 )
 
 // deviceID is the identity of a device or file in this boot, as a patch's header has it.
 func deviceID(id storage.ID) string {
 	if !id.Device {
-		return fmt.Sprintf("%d:%d inode %d", id.Major, id.Minor, id.Inode)
+		return fmt.Sprintf("%s inode %d", id.DevNum, id.Inode)
 	}
-	text := fmt.Sprintf("%d:%d", id.Major, id.Minor)
+	text := id.DevNum.String()
 	// A number goes from one device to another, as with loop devices; this counts them.
-	sys := sysDir(id)
-	if seq := cmp.Or(kernelText(sys+"/diskseq"), kernelText(sys+"/../diskseq")); seq != "" {
+	if seq := cmp.Or(id.Attr("diskseq"), id.Attr("../diskseq")); seq != "" {
 		text += " diskseq " + seq
 	}
 	return text
@@ -29,11 +28,7 @@ func deviceUUID(id storage.ID) string {
 	if !id.Device {
 		return ""
 	}
-	return kernelText(sysDir(id) + "/dm/uuid")
-}
-
-func sysDir(id storage.ID) string {
-	return fmt.Sprintf("%s/dev/block/%d:%d", roots.Sys, id.Major, id.Minor)
+	return id.UUID()
 }
 
 // AddStorage adds where the bytes of a device or file are that a patch is made from.
@@ -71,8 +66,8 @@ func SharesStorage(id storage.ID, source format.Source, uuids ...string) (bool, 
 		sources = append(sources, from)
 	}
 	for _, uuid := range uuids {
-		if from, ok := storage.ByUUID(uuid); ok {
-			sources = append(sources, from)
+		if from, err := kernel.ByUUID(uuid); err == nil {
+			sources = append(sources, storage.DeviceID(from))
 		}
 	}
 	for _, from := range sources {
@@ -87,10 +82,10 @@ func SharesStorage(id storage.ID, source format.Source, uuids ...string) (bool, 
 // stillThere finds the device that a patch of this boot was read from.
 func stillThere(source format.Source) (storage.ID, bool) {
 	number, _, _ := strings.Cut(source.DeviceID, " ")
-	id := storage.ID{Device: true}
-	_, err := fmt.Sscanf(number, "%d:%d", &id.Major, &id.Minor)
+	num, err := kernel.Parse(number)
+	id := storage.DeviceID(num)
 	return id, err == nil && source.BootID != "" && source.BootID == bootID() &&
 		source.DeviceID == deviceID(id) && source.DeviceUUID == deviceUUID(id)
 }
 
-func bootID() string { return kernelText("/proc/sys/kernel/random/boot_id") }
+func bootID() string { return kernel.Line("/proc/sys/kernel/random/boot_id") }

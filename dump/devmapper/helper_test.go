@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"lvmsync/dump/internal/roots"
+	"lvmsync/format/storage/kernel"
 )
 
 //go:embed testdata/lvm
@@ -67,18 +67,18 @@ func onlyPath(t *testing.T, dir string) {
 // fakeDev puts a folder in place of /dev until the test ends.
 func fakeDev(t *testing.T) string {
 	t.Helper()
-	old := roots.Dev
-	t.Cleanup(func() { roots.Dev = old })
-	roots.Dev = t.TempDir()
-	return roots.Dev
+	old := kernel.Dev
+	t.Cleanup(func() { kernel.Dev = old })
+	kernel.Dev = t.TempDir()
+	return kernel.Dev
 }
 
 // noSys hides what the kernel knows of devices, so that dmsetup has to be asked.
 func noSys(t *testing.T) {
 	t.Helper()
-	old := roots.Sys
-	t.Cleanup(func() { roots.Sys = old })
-	roots.Sys = t.TempDir()
+	old := kernel.Sys
+	t.Cleanup(func() { kernel.Sys = old })
+	kernel.Sys = t.TempDir()
 }
 
 // link makes a symbolic link and the folders above it.
@@ -93,7 +93,7 @@ func link(t *testing.T, to, path string) {
 }
 
 // blockNode finds any block device.
-func blockNode(t *testing.T) (path string, num DevNum) {
+func blockNode(t *testing.T) (path string, num kernel.DevNum) {
 	t.Helper()
 	entries, err := os.ReadDir("/dev")
 	if err != nil {
@@ -106,7 +106,7 @@ func blockNode(t *testing.T) (path string, num DevNum) {
 		}
 	}
 	t.Skip("there is no block device in /dev, as in a container")
-	return "", DevNum{}
+	return "", kernel.DevNum{}
 }
 
 // tool runs a program that has to succeed.

@@ -9,7 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"lvmsync/dump/internal/roots"
+	"lvmsync/format/storage/kernel"
 )
 
 func TestParseDevices(t *testing.T) {
@@ -19,7 +19,7 @@ func TestParseDevices(t *testing.T) {
 	}
 	byNum := make(map[uint32]Device)
 	for _, d := range devices {
-		byNum[d.Minor] = d
+		byNum[d.Num.Minor] = d
 	}
 	const lvm = "LVM-KZSzrxD1CRD4IDMwG9WkUCnj2nZrP1CB"
 	for minor, want := range map[uint32]Device{
@@ -30,7 +30,7 @@ func TestParseDevices(t *testing.T) {
 		24: {Name: "odd: name|1"},
 		25: {Name: "empty"},
 	} {
-		want.Major, want.Minor = 253, minor
+		want.Num = kernel.DevNum{Major: 253, Minor: minor}
 		if diff := cmp.Diff(want, byNum[minor]); diff != "" {
 			t.Errorf("253:%d (-want +got):\n%s", minor, diff)
 		}
@@ -51,8 +51,8 @@ func TestParseDevicesRefuses(t *testing.T) {
 func TestInfo(t *testing.T) {
 	noSys(t)
 	argsFile := fakeTool(t, "dmsetup", "253/3/my-vg/s-1//my--vg-s--1/LVM-abc\n", "", "0")
-	got, err := Info(context.Background(), 253, 3)
-	want := Device{Name: "my--vg-s--1", UUID: "LVM-abc", Major: 253, Minor: 3, VG: "my-vg", LV: "s-1"}
+	got, err := Info(context.Background(), kernel.DevNum{Major: 253, Minor: 3})
+	want := Device{Name: "my--vg-s--1", UUID: "LVM-abc", Num: kernel.DevNum{Major: 253, Minor: 3}, VG: "my-vg", LV: "s-1"}
 	if got != want || err != nil {
 		t.Errorf("Info = %+v, %v", got, err)
 	}
@@ -65,7 +65,7 @@ func TestInfo(t *testing.T) {
 	}
 	for _, out := range []string{"", "253/4/my-vg/s-1//my--vg-s--1/LVM-abc\n", "253/3////a/\n253/4////b/\n"} {
 		fakeTool(t, "dmsetup", out, "", "0")
-		if got, err := Info(context.Background(), 253, 3); err == nil {
+		if got, err := Info(context.Background(), kernel.DevNum{Major: 253, Minor: 3}); err == nil {
 			t.Errorf("dmsetup says %q: got %+v", out, got)
 		}
 	}
@@ -75,7 +75,7 @@ func TestOpenCount(t *testing.T) {
 	noSys(t)
 	for out, want := range map[string]int{"0\n": 0, "  12\n": 12, "\n": -1, "No devices found\n": -1} {
 		fakeTool(t, "dmsetup", out, "", "0")
-		if got, err := OpenCount(context.Background(), DevNum{253, 3}); (err == nil) != (want >= 0) || err == nil && got != want {
+		if got, err := OpenCount(context.Background(), kernel.DevNum{Major: 253, Minor: 3}); (err == nil) != (want >= 0) || err == nil && got != want {
 			t.Errorf("%q: %d, %v", out, got, err)
 		}
 	}
@@ -83,7 +83,7 @@ func TestOpenCount(t *testing.T) {
 
 func TestNotDM(t *testing.T) {
 	noSys(t)
-	if err := os.MkdirAll(filepath.Join(roots.Sys, "dev", "block"), 0o700); err != nil { // of a kernel that tells
+	if err := os.MkdirAll(filepath.Join(kernel.Sys, "dev", "block"), 0o700); err != nil { // of a kernel that tells
 		t.Fatal(err)
 	}
 	for ask, said := range map[string]string{
@@ -95,14 +95,14 @@ func TestNotDM(t *testing.T) {
 		var err error
 		switch ask {
 		case "info":
-			_, err = Info(context.Background(), 253, 200)
+			_, err = Info(context.Background(), kernel.DevNum{Major: 253, Minor: 200})
 		case "table":
-			_, err = TableOf(context.Background(), 253, 200)
+			_, err = TableOf(context.Background(), kernel.DevNum{Major: 253, Minor: 200})
 		case "status":
-			_, err = StatusOf(context.Background(), 253, 200)
+			_, err = StatusOf(context.Background(), kernel.DevNum{Major: 253, Minor: 200})
 		}
-		if !errors.Is(err, ErrNotDM) {
-			t.Errorf("%s: error %v is not ErrNotDM", ask, err)
+		if !errors.Is(err, kernel.ErrNotDM) {
+			t.Errorf("%s: error %v is not kernel.ErrNotDM", ask, err)
 		}
 		checkError(t, err, "device 253:200: not a device-mapper device")
 	}
@@ -112,16 +112,16 @@ func TestNotDM(t *testing.T) {
 func TestNotDMWithoutTool(t *testing.T) {
 	noSys(t)
 	onlyPath(t, t.TempDir())
-	if err := os.MkdirAll(filepath.Join(roots.Sys, "dev", "block", "8:0"), 0o700); err != nil {
+	if err := os.MkdirAll(filepath.Join(kernel.Sys, "dev", "block", "8:0"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := TableOf(context.Background(), 8, 0); !errors.Is(err, ErrNotDM) {
-		t.Errorf("error %v is not ErrNotDM", err)
+	if _, err := TableOf(context.Background(), kernel.DevNum{Major: 8, Minor: 0}); !errors.Is(err, kernel.ErrNotDM) {
+		t.Errorf("error %v is not kernel.ErrNotDM", err)
 	}
-	if err := os.MkdirAll(filepath.Join(roots.Sys, "dev", "block", "253:0", "dm"), 0o700); err != nil {
+	if err := os.MkdirAll(filepath.Join(kernel.Sys, "dev", "block", "253:0", "dm"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := TableOf(context.Background(), 253, 0); !errors.Is(err, ErrNoTool) {
+	if _, err := TableOf(context.Background(), kernel.DevNum{Major: 253, Minor: 0}); !errors.Is(err, ErrNoTool) {
 		t.Errorf("error %v is not ErrNoTool", err)
 	}
 }
@@ -129,9 +129,9 @@ func TestNotDMWithoutTool(t *testing.T) {
 func TestDeviceWithoutPrivileges(t *testing.T) {
 	noSys(t)
 	fakeTool(t, "dmsetup", "", captured(t, "not-root-dmsetup.err"), "1")
-	_, err := TableOf(context.Background(), 253, 0)
-	if errors.Is(err, ErrNotDM) {
-		t.Error("error is ErrNotDM")
+	_, err := TableOf(context.Background(), kernel.DevNum{Major: 253, Minor: 0})
+	if errors.Is(err, kernel.ErrNotDM) {
+		t.Error("error is kernel.ErrNotDM")
 	}
 	checkError(t, err, "dmsetup table -j 253 -m 0: /dev/mapper/control: open failed: Permission denied")
 }
@@ -140,11 +140,11 @@ func TestDevicePath(t *testing.T) {
 	node, num := blockNode(t)
 	noSys(t)
 	dev := fakeDev(t)
-	dir := filepath.Join(roots.Sys, "dev", "block", num.String())
+	dir := filepath.Join(kernel.Sys, "dev", "block", num.String())
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	d := Device{Name: "my--vg-lv", Major: num.Major, Minor: num.Minor}
+	d := Device{Name: "my--vg-lv", Num: num}
 	check := func(what, want string) {
 		t.Helper()
 		if got := d.Path(); got != want {
@@ -161,29 +161,18 @@ func TestDevicePath(t *testing.T) {
 	d.Name = "my--vg-other"
 	link(t, node, filepath.Join(dev, "mapper", "my--vg-other"))
 	check("device by that name", filepath.Join(dev, "mapper", "my--vg-other"))
-	d.Minor++
-	check("another device by that name", filepath.Join(dev, "block", d.Num().String()))
-}
-
-func TestDevNum(t *testing.T) {
-	for _, s := range []string{"", ":", "253", "253:", ":1", "253:1:1", "253:-1", "+253:1", "253:4294967296", " 253:1"} {
-		if n, err := parseDevNum(s); err == nil {
-			t.Errorf("parseDevNum(%q) = %v", s, n)
-		}
-	}
-	if n, err := parseDevNum("253:1048575"); err != nil || n.String() != "253:1048575" {
-		t.Errorf("parseDevNum = %v, %v", n, err)
-	}
+	d.Num.Minor++
+	check("another device by that name", filepath.Join(dev, "block", d.Num.String()))
 }
 
 // A device that has another's number is not it.
 func TestDeviceExists(t *testing.T) {
 	noSys(t)
-	d := Device{Name: "vg-snap", UUID: "LVM-abc", Major: 253, Minor: 3}
+	d := Device{Name: "vg-snap", UUID: "LVM-abc", Num: kernel.DevNum{Major: 253, Minor: 3}}
 	if d.Exists() {
 		t.Error("a device that was never made exists")
 	}
-	dir := filepath.Join(roots.Sys, "dev", "block", "253:3", "dm")
+	dir := filepath.Join(kernel.Sys, "dev", "block", "253:3", "dm")
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		t.Fatal(err)
 	}

@@ -13,7 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"lvmsync/dump/internal/roots"
+	"lvmsync/format/storage/kernel"
 )
 
 // Of linux/dm-ioctl.h. The header is followed by the answer.
@@ -27,12 +27,12 @@ const (
 )
 
 // KernelTable asks the kernel itself for the table of the device with that number, on a machine that needs no dmsetup;
-// [ErrNotDM] if device-mapper has none. Only root may ask.
-func KernelTable(dev DevNum) (Table, error) {
-	if !dev.isMapped() {
-		return nil, fmt.Errorf("device %s: %w", dev, ErrNotDM)
+// [kernel.ErrNotDM] if device-mapper has none. Only root may ask.
+func KernelTable(dev kernel.DevNum) (Table, error) {
+	if !dev.IsMapped() {
+		return nil, fmt.Errorf("device %s: %w", dev, kernel.ErrNotDM)
 	}
-	control, err := os.OpenFile(filepath.Join(roots.Dev, "mapper", "control"), os.O_RDWR, 0)
+	control, err := os.OpenFile(filepath.Join(kernel.Dev, "mapper", "control"), os.O_RDWR, 0)
 	if err != nil {
 		return nil, fmt.Errorf("ask device-mapper for the table of device %s: %w", dev, err)
 	}
@@ -51,14 +51,8 @@ func KernelTable(dev DevNum) (Table, error) {
 	}
 }
 
-// isMapped tells whether the device with that number is one of device-mapper's.
-func (n DevNum) isMapped() bool {
-	_, err := os.Stat(filepath.Join(n.sysDir(), "dm"))
-	return err == nil
-}
-
 // tableStatus is the request with room for size bytes.
-func tableStatus(control *os.File, dev DevNum, size int) ([]byte, error) {
+func tableStatus(control *os.File, dev kernel.DevNum, size int) ([]byte, error) {
 	b, le := make([]byte, size), binary.NativeEndian
 	le.PutUint32(b, 4) // version 4.0.0: all kernels know it
 	le.PutUint32(b[12:], uint32(size))
@@ -71,7 +65,7 @@ func tableStatus(control *os.File, dev DevNum, size int) ([]byte, error) {
 	case 0:
 		return b, nil
 	case unix.ENXIO:
-		return nil, ErrNotDM
+		return nil, kernel.ErrNotDM
 	}
 	return nil, errno
 }

@@ -6,7 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 
-	"lvmsync/dump/internal/roots"
+	"lvmsync/format/storage/kernel"
 )
 
 // An InnerError is about a logical volume that holds nothing which could be dumped by itself: a pool, or what LVM makes
@@ -62,9 +62,9 @@ func (v LogicalVolume) CheckInner() error {
 func isGroup(name string) bool {
 	dir := name
 	if !strings.Contains(name, "/") {
-		dir = filepath.Join(roots.Dev, name)
+		dir = filepath.Join(kernel.Dev, name)
 	}
-	if filepath.Dir(dir) != roots.Dev || filepath.Base(dir) == "mapper" {
+	if filepath.Dir(dir) != kernel.Dev || filepath.Base(dir) == "mapper" {
 		return false
 	}
 	nodes, err := os.ReadDir(dir)
@@ -73,7 +73,7 @@ func isGroup(name string) bool {
 	}
 	for _, node := range nodes {
 		if num, err := blockDeviceAt(filepath.Join(dir, node.Name())); err == nil {
-			if _, err := os.Stat(filepath.Join(num.sysDir(), "dm")); err == nil {
+			if num.IsMapped() {
 				return true
 			}
 		}

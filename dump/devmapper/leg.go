@@ -3,11 +3,13 @@ package devmapper
 import (
 	"slices"
 	"strconv"
+
+	"lvmsync/format/storage/kernel"
 )
 
 // A Leg is a part of another device on which a target lies.
 type Leg struct {
-	Dev           DevNum
+	Dev           kernel.DevNum
 	Start, Length uint64 // sectors
 	// Mixed is true if the target's sectors lie in it in another order, with other things between them, or not all.
 	Mixed bool
@@ -54,7 +56,7 @@ func (t Target) legAt(i int, length uint64, offset bool) (leg Leg, ok bool) {
 		return leg, false
 	}
 	var err error
-	if leg.Dev, err = parseDevNum(t.Args[i]); err != nil {
+	if leg.Dev, err = kernel.Parse(t.Args[i]); err != nil {
 		return leg, false
 	}
 	if offset {

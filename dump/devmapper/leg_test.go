@@ -4,11 +4,13 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"lvmsync/format/storage/kernel"
 )
 
 func TestLegs(t *testing.T) {
 	at := func(minor uint32, start, length uint64) Leg {
-		return Leg{Dev: DevNum{253, minor}, Start: start, Length: length}
+		return Leg{Dev: kernel.DevNum{Major: 253, Minor: minor}, Start: start, Length: length}
 	}
 	mixed := func(l Leg) Leg { l.Mixed = true; return l }
 	for line, want := range map[string][]Leg{

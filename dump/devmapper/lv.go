@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"lvmsync/format/storage/kernel"
 )
 
 // ErrNoLV means that LVM knows no such logical volume.
@@ -30,7 +32,7 @@ type LogicalVolume struct {
 	SnapshotInvalid, MergeFailed bool
 	// Active is true if the volume has a device, whose number is Num.
 	Active bool
-	Num    DevNum
+	Num    kernel.DevNum
 	// SegType is "linear" for a thick snapshot, too; a volume of several segments has that of the first.
 	SegType string
 	// Size is the volume's size in bytes; for a thick snapshot, that of its COW store.
@@ -270,11 +272,11 @@ func (p *fieldParser) time(name, text string) time.Time {
 }
 
 // number reads a device number; without a device both parts are -1.
-func (p *fieldParser) number(major, minor string) (bool, DevNum) {
+func (p *fieldParser) number(major, minor string) (bool, kernel.DevNum) {
 	if major == "-1" && minor == "-1" {
-		return false, DevNum{}
+		return false, kernel.DevNum{}
 	}
-	num, err := parseDevNum(major + ":" + minor)
+	num, err := kernel.Parse(major + ":" + minor)
 	p.check(err == nil, "device number", major+":"+minor)
 	return err == nil, num
 }

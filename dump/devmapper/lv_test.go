@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"lvmsync/format/storage/kernel"
 )
 
 const (
@@ -23,15 +25,15 @@ func TestParseLV(t *testing.T) {
 		Size: 61685760, OriginSize: 61440000, ChunkSize: 4096, Created: time.Unix(1795666004, 0).UTC()}
 	originCreated := time.Unix(1795666003, 0).UTC()
 	delayed, running := merge, merge
-	delayed.Num = DevNum{253, 18}
-	running.Num = DevNum{253, 17} // the origin's
+	delayed.Num = kernel.DevNum{Major: 253, Minor: 18}
+	running.Num = kernel.DevNum{Major: 253, Minor: 17} // the origin's
 	for name, want := range map[string]LogicalVolume{
 		"delayed-merge": delayed,
 		"merging":       running,
 		"delayed-merge-origin": {VG: "my-vg", Name: "reverted", VGUUID: vgUUID, UUID: reverted, Attr: "Owi-aos---",
-			Merging: true, Active: true, Num: DevNum{253, 15}, SegType: "linear", Size: 61440000, OriginSize: 61440000, Created: originCreated},
+			Merging: true, Active: true, Num: kernel.DevNum{Major: 253, Minor: 15}, SegType: "linear", Size: 61440000, OriginSize: 61440000, Created: originCreated},
 		"merging-origin": {VG: "my-vg", Name: "reverted", VGUUID: vgUUID, UUID: reverted, Attr: "Owi-a-s---",
-			Merging: true, Active: true, Num: DevNum{253, 17}, SegType: "linear", Size: 61440000, OriginSize: 61440000, Created: originCreated},
+			Merging: true, Active: true, Num: kernel.DevNum{Major: 253, Minor: 17}, SegType: "linear", Size: 61440000, OriginSize: 61440000, Created: originCreated},
 	} {
 		t.Run(name, func(t *testing.T) { checkLV(t, name, want) })
 	}

@@ -11,7 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"lvmsync/dump/internal/roots"
+	"lvmsync/format/storage/kernel"
 )
 
 // needLVM skips a test where there is no LVM to test with.
@@ -55,7 +55,7 @@ func deviceAt(t *testing.T, name string) Device {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d, err := Info(context.Background(), num.Major, num.Minor)
+	d, err := Info(context.Background(), num)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -73,12 +73,12 @@ func TestRealSnapshot(t *testing.T) {
 	if snap.VG != vg || snap.LV != "s-1.x" || snap.Layer != "" || !strings.HasPrefix(snap.UUID, "LVM-") {
 		t.Errorf("Info of the snapshot: %+v", snap)
 	}
-	for _, name := range []string{"/dev/" + vg + "/s-1.x", "/dev/mapper/" + snap.Name, snap.Num().Path(), snap.Path()} {
+	for _, name := range []string{"/dev/" + vg + "/s-1.x", "/dev/mapper/" + snap.Name, snap.Num.Path(), snap.Path()} {
 		if diff := cmp.Diff(snap, deviceAt(t, name)); diff != "" {
 			t.Errorf("Info of %s differs:\n%s", name, diff)
 		}
 	}
-	table, err := TableOf(ctx, snap.Major, snap.Minor)
+	table, err := TableOf(ctx, snap.Num)
 	if err != nil || len(table) != 1 || table[0].LengthSectors != 12008 {
 		t.Fatalf("TableOf = %+v, %v", table, err)
 	}
@@ -86,24 +86,24 @@ func TestRealSnapshot(t *testing.T) {
 	if err != nil || parts.Merge || parts.Persistent != "P" || parts.ChunkSectors != 128 || len(parts.Features) != 0 {
 		t.Errorf("ParseSnapshotTarget = %+v, %v", parts, err)
 	}
-	cow, err := Info(ctx, parts.COW.Major, parts.COW.Minor)
+	cow, err := Info(ctx, parts.COW)
 	if err != nil || cow.VG != vg || cow.LV != "s-1.x" || cow.Layer != "cow" {
 		t.Errorf("Info of the COW device = %+v, %v", cow, err)
 	}
-	status, err := StatusOfSnapshot(ctx, snap.Major, snap.Minor)
+	status, err := StatusOfSnapshot(ctx, snap.Num)
 	if err != nil || status.State != Active || status.Exceptions(128) != 3 || status.TotalSectors != 7200 {
 		t.Errorf("StatusOfSnapshot = %+v, %v; want 3 exceptions", status, err)
 	}
 	checkOrigin(t, vg, parts.Real)
 	lv, err := LV(ctx, vg, "s-1.x")
-	if err != nil || lv.Origin != "or-ig" || lv.ChunkSize != 65536 || lv.OriginSize != 6148096 || lv.Num != snap.Num() ||
+	if err != nil || lv.Origin != "or-ig" || lv.ChunkSize != 65536 || lv.OriginSize != 6148096 || lv.Num != snap.Num ||
 		lv.Merging || lv.SnapshotInvalid {
 		t.Errorf("LV = %+v, %v", lv, err)
 	}
 }
 
 // checkOrigin finds the origin by the device with its data, as a dump does.
-func checkOrigin(t *testing.T, vg string, realDev DevNum) {
+func checkOrigin(t *testing.T, vg string, realDev kernel.DevNum) {
 	t.Helper()
 	tables, err := Tables(context.Background())
 	if err != nil {
@@ -156,16 +156,16 @@ func TestRealInactive(t *testing.T) {
 
 func TestRealDeviceThatIsNot(t *testing.T) {
 	needLVM(t)
-	if _, err := Info(context.Background(), 7, 0); !errors.Is(err, ErrNotDM) {
+	if _, err := Info(context.Background(), kernel.DevNum{Major: 7, Minor: 0}); !errors.Is(err, kernel.ErrNotDM) {
 		t.Errorf("a loop device: error %v is not ErrNotDM", err)
 	}
 	// Now it is as if the device had gone when dmsetup is asked.
 	noSys(t)
-	if err := os.MkdirAll(filepath.Join(roots.Sys, "dev", "block"), 0o700); err != nil {
+	if err := os.MkdirAll(filepath.Join(kernel.Sys, "dev", "block"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	for _, ask := range []func(context.Context, uint32, uint32) (Table, error){TableOf, StatusOf} {
-		if _, err := ask(context.Background(), 7, 0); !errors.Is(err, ErrNotDM) {
+	for _, ask := range []func(context.Context, kernel.DevNum) (Table, error){TableOf, StatusOf} {
+		if _, err := ask(context.Background(), kernel.DevNum{Major: 7}); !errors.Is(err, kernel.ErrNotDM) {
 			t.Errorf("a loop device: error %v is not ErrNotDM", err)
 		}
 	}

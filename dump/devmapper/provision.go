@@ -4,12 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"lvmsync/format/storage/kernel"
 )
 
 // A ThinPart is a part of a block device that lies in a thin pool, with only other devices in between.
@@ -35,7 +36,7 @@ var kernelTable = KernelTable
 const maxLayers = 32
 
 // ThinParts finds the parts of a block device that lie in thin pools, in order. It asks the kernel alone.
-func ThinParts(dev DevNum) ([]ThinPart, error) {
+func ThinParts(dev kernel.DevNum) ([]ThinPart, error) {
 	found, err := thinParts(dev, maxLayers)
 	if err != nil {
 		return nil, err
@@ -54,7 +55,7 @@ func ThinParts(dev DevNum) ([]ThinPart, error) {
 // volumePart is a part of a device and where it is in a thin volume.
 type volumePart struct {
 	ThinPart
-	volume DevNum
+	volume kernel.DevNum
 	at     int64
 }
 
@@ -80,11 +81,11 @@ func (p volumePart) sharesBlock(q volumePart) bool {
 	return p.volume == q.volume && first(p) <= last(q) && first(q) <= last(p)
 }
 
-func thinParts(dev DevNum, layers int) ([]volumePart, error) {
+func thinParts(dev kernel.DevNum, layers int) ([]volumePart, error) {
 	if layers == 0 {
 		return nil, fmt.Errorf("device %s: too many devices on one another", dev)
 	}
-	if !dev.isMapped() {
+	if !dev.IsMapped() {
 		below, at, ok, err := belowPlain(dev, layers)
 		if err != nil || !ok {
 			return nil, err
@@ -129,47 +130,46 @@ func window(parts []volumePart, from, length, at int64) (seen []volumePart) {
 }
 
 // belowPlain finds what a partition, or a loop device over a device, is a part of, and where that begins, in bytes.
-func belowPlain(dev DevNum, layers int) (below DevNum, at int64, ok bool, err error) {
-	dir, err := filepath.EvalSymlinks(dev.sysDir())
-	if err != nil {
-		return DevNum{}, 0, false, nil // gone, or without sysfs: nothing is known to be below
+func belowPlain(dev kernel.DevNum, layers int) (below kernel.DevNum, at int64, ok bool, err error) {
+	if _, err := os.Stat(dev.Dir()); err != nil {
+		return kernel.DevNum{}, 0, false, nil // gone, or without sysfs: nothing is known to be below
 	}
-	if _, err := os.Stat(filepath.Join(dir, "partition")); err == nil {
-		below, err = readDevNum(filepath.Dir(dir))
-		if err != nil {
-			return DevNum{}, 0, false, err
+	if dev.Has("partition") {
+		disk, isDisk := kernel.At(dev.Dir() + "/..")
+		start := dev.Number("start")
+		if !isDisk || start < 0 {
+			return kernel.DevNum{}, 0, false, fmt.Errorf("device %s: the disk that it is a part of is not known", dev)
 		}
-		start, err := readNumber(filepath.Join(dir, "start"))
-		return below, start * 512, err == nil, err
+		return disk, start * 512, true, nil
 	}
-	if _, err := os.Stat(filepath.Join(dir, "loop")); err == nil {
+	if dev.Has("loop") {
 		return belowLoop(dev)
 	}
-	return DevNum{}, 0, false, opaque(dev, "another device", layers)
+	return kernel.DevNum{}, 0, false, opaque(dev, "another device", layers)
 }
 
 // belowLoop asks the loop device itself: the name of its backing device may mean another by now.
-func belowLoop(dev DevNum) (below DevNum, at int64, ok bool, err error) {
+func belowLoop(dev kernel.DevNum) (below kernel.DevNum, at int64, ok bool, err error) {
 	f, err := os.Open(dev.Path())
 	if err != nil {
-		return DevNum{}, 0, false, err
+		return kernel.DevNum{}, 0, false, err
 	}
 	defer f.Close()
 	info, err := unix.IoctlLoopGetStatus64(int(f.Fd()))
 	if errors.Is(err, unix.ENXIO) {
-		return DevNum{}, 0, false, nil // nothing behind it
+		return kernel.DevNum{}, 0, false, nil // nothing behind it
 	}
 	if err != nil {
-		return DevNum{}, 0, false, fmt.Errorf("ask %s for what is behind it: %w", dev.Path(), err)
+		return kernel.DevNum{}, 0, false, fmt.Errorf("ask %s for what is behind it: %w", dev.Path(), err)
 	}
 	if info.Rdevice == 0 { // a file: its file system answers for what isn't written
-		return DevNum{}, 0, false, nil
+		return kernel.DevNum{}, 0, false, nil
 	}
-	return DevNum{unix.Major(info.Rdevice), unix.Minor(info.Rdevice)}, int64(info.Offset), true, nil
+	return kernel.Of(info.Rdevice), int64(info.Offset), true, nil
 }
 
 // targetParts finds the parts of a target, in bytes of the device.
-func targetParts(dev DevNum, t Target, layers int) ([]volumePart, error) {
+func targetParts(dev kernel.DevNum, t Target, layers int) ([]volumePart, error) {
 	at, length := int64(t.Start)*512, int64(t.LengthSectors)*512
 	arg := func(i int) string { return t.Args[min(i, len(t.Args)-1)] }
 	switch {
@@ -188,7 +188,7 @@ func targetParts(dev DevNum, t Target, layers int) ([]volumePart, error) {
 }
 
 // thinPart is a thin volume. A pool that itself lies in one without zeroing is beyond what is dealt with.
-func thinPart(dev DevNum, t Target, at, length int64, layers int) ([]volumePart, error) {
+func thinPart(dev kernel.DevNum, t Target, at, length int64, layers int) ([]volumePart, error) {
 	thin, err := ParseThinTarget(t)
 	if err != nil {
 		return nil, err
@@ -210,10 +210,10 @@ func thinPart(dev DevNum, t Target, at, length int64, layers int) ([]volumePart,
 		return nil, err
 	}
 	if !zeroes && slices.ContainsFunc(inner, unzeroed) {
-		return nil, fmt.Errorf("%w: %s lies in another one", ErrUnknownPool, thin.Pool.label())
+		return nil, fmt.Errorf("%w: %s lies in another one", ErrUnknownPool, label(thin.Pool))
 	}
 	part := ThinPart{Off: at, Len: length, Block: int64(pool.BlockSectors) * 512, First: at, Zeroes: zeroes,
-		Direct: !thin.HasExternal, Pool: thin.Pool.label()}
+		Direct: !thin.HasExternal, Pool: label(thin.Pool)}
 	return []volumePart{{part, dev, 0}}, nil
 }
 
@@ -221,7 +221,7 @@ func unzeroed(p volumePart) bool { return !p.Zeroes }
 
 // below finds the parts of a target that shows another device from some sector on.
 func below(dev, start string, at, length int64, layers int) ([]volumePart, error) {
-	num, err := parseDevNum(dev)
+	num, err := kernel.Parse(dev)
 	if err != nil {
 		return nil, err
 	}
@@ -234,8 +234,8 @@ func below(dev, start string, at, length int64, layers int) ([]volumePart, error
 }
 
 // opaque is an error if a device, whose bytes lie elsewhere in those beneath it, stands on a pool without zeroing.
-func opaque(dev DevNum, kind string, layers int) error {
-	slaves, err := dev.slaves()
+func opaque(dev kernel.DevNum, kind string, layers int) error {
+	slaves, err := dev.Below()
 	if err != nil {
 		return err
 	}
@@ -253,14 +253,14 @@ func opaque(dev DevNum, kind string, layers int) error {
 
 // partsUnasked does without the table of a device, for which a program may lack the right: what stands on no other
 // device of device-mapper is in no thin pool, and LVM marks its own.
-func partsUnasked(dev DevNum, layers int, reason error) ([]volumePart, error) {
-	slaves, err := dev.slaves()
+func partsUnasked(dev kernel.DevNum, layers int, reason error) ([]volumePart, error) {
+	slaves, err := dev.Below()
 	if err != nil {
 		return nil, err
 	}
-	ours := strings.HasPrefix(dev.uuid(), "LVM-")
+	ours := strings.HasPrefix(dev.UUID(), "LVM-")
 	for _, s := range slaves {
-		if s.isMapped() && (!ours || !strings.HasPrefix(s.uuid(), "LVM-") || strings.HasSuffix(s.uuid(), "-tpool")) {
+		if s.IsMapped() && (!ours || !strings.HasPrefix(s.UUID(), "LVM-") || strings.HasSuffix(s.UUID(), "-tpool")) {
 			return nil, fmt.Errorf("%w: %w", ErrUnknownPool, reason)
 		}
 	}

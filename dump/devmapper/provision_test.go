@@ -10,7 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"lvmsync/dump/internal/roots"
+	"lvmsync/format/storage/kernel"
 )
 
 // A fakeDisk is what sysfs tells of a device, and device-mapper of one of its own.
@@ -36,7 +36,7 @@ func fakeDisks(t *testing.T, disks []fakeDisk) {
 			t.Fatal(err)
 		}
 	}
-	dir := func(num string) string { return filepath.Join(roots.Sys, "devices", num) }
+	dir := func(num string) string { return filepath.Join(kernel.Sys, "devices", num) }
 	for _, d := range disks {
 		at := dir(d.num)
 		if d.in != "" {
@@ -49,7 +49,7 @@ func fakeDisks(t *testing.T, disks []fakeDisk) {
 			write(filepath.Join(at, "dm", "uuid"), d.uuid)
 			write(filepath.Join(at, "dm", "name"), "name-of-"+d.num)
 		}
-		link(t, at, filepath.Join(roots.Sys, "dev", "block", d.num))
+		link(t, at, filepath.Join(kernel.Sys, "dev", "block", d.num))
 		tables[d.num] = d.table
 	}
 	for _, d := range disks {
@@ -59,7 +59,7 @@ func fakeDisks(t *testing.T, disks []fakeDisk) {
 	}
 	old := kernelTable
 	t.Cleanup(func() { kernelTable = old })
-	kernelTable = func(dev DevNum) (Table, error) {
+	kernelTable = func(dev kernel.DevNum) (Table, error) {
 		if tables[dev.String()] == "" {
 			return nil, errors.New("not allowed")
 		}
@@ -147,7 +147,7 @@ func TestThinParts(t *testing.T) {
 				disks = append(disks, data)
 			}
 			fakeDisks(t, append(disks, tt.disks...))
-			num, err := parseDevNum(tt.ask)
+			num, err := kernel.Parse(tt.ask)
 			if err != nil {
 				t.Fatal(err)
 			}

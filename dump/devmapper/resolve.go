@@ -11,7 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"lvmsync/dump/internal/roots"
+	"lvmsync/format/storage/kernel"
 )
 
 // ErrNotFound means that a name leads to nothing: no logical volume, device or file.
@@ -25,7 +25,7 @@ var errNoNode = errors.New("is active, but has no node")
 
 // Vanished tells whether an error may be due to a volume that was deactivated just now.
 func Vanished(err error) bool {
-	for _, cause := range []error{ErrNotDM, errNoNode, fs.ErrNotExist, unix.ENXIO, unix.ENODEV} {
+	for _, cause := range []error{kernel.ErrNotDM, errNoNode, fs.ErrNotExist, unix.ENXIO, unix.ENODEV} {
 		if errors.Is(err, cause) {
 			return true
 		}
@@ -41,7 +41,7 @@ func Vanished(err error) bool {
 func Resolve(ctx context.Context, name string) (string, error) {
 	short := isVolumeName(name)
 	if short {
-		path := filepath.Join(roots.Dev, name)
+		path := filepath.Join(kernel.Dev, name)
 		if _, err := blockDeviceAt(path); err == nil {
 			return path, nil
 		}
@@ -74,7 +74,7 @@ func isVolumeName(name string) bool {
 // mayBeVolume tells whether LVM may have a volume of that name, if there is no device: vg/lv,
 // /dev/vg/lv or /dev/mapper/vg-lv. Of a disk, a partition or a loop device it knows nothing.
 func mayBeVolume(name string) bool {
-	rest, ok := strings.CutPrefix(name, roots.Dev+"/")
+	rest, ok := strings.CutPrefix(name, kernel.Dev+"/")
 	return isVolumeName(name) || ok && isVolumeName(rest)
 }
 
@@ -91,11 +91,11 @@ func missing(ctx context.Context, name string) (path string, err error) {
 	case v.inner() != "":
 		return "", &InnerError{v}
 	case v.Active:
-		path = filepath.Join(roots.Dev, v.VG, v.Name)
+		path = filepath.Join(kernel.Dev, v.VG, v.Name)
 		if num, err := blockDeviceAt(path); err == nil && num == v.Num {
 			return path, nil
 		}
-		return "", fmt.Errorf(`logical volume %s/%s %w in %s: try "vgmknodes %s"`, v.VG, v.Name, errNoNode, roots.Dev, v.VG)
+		return "", fmt.Errorf(`logical volume %s/%s %w in %s: try "vgmknodes %s"`, v.VG, v.Name, errNoNode, kernel.Dev, v.VG)
 	}
 	return "", &InactiveError{v}
 }

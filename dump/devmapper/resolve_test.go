@@ -8,7 +8,7 @@ import (
 	"path/filepath"
 	"testing"
 
-	"lvmsync/dump/internal/roots"
+	"lvmsync/format/storage/kernel"
 )
 
 func TestResolve(t *testing.T) {
@@ -110,7 +110,7 @@ func TestResolveActiveWithoutNode(t *testing.T) {
 	t.Chdir(t.TempDir())
 	fakeTool(t, "lvs", captured(t, "snapshot.json"), "", "0")
 	_, err := Resolve(context.Background(), "my-vg/s-1")
-	checkError(t, err, `logical volume my-vg/s-1 is active, but has no node in `+roots.Dev+`: try "vgmknodes my-vg"`)
+	checkError(t, err, `logical volume my-vg/s-1 is active, but has no node in `+kernel.Dev+`: try "vgmknodes my-vg"`)
 }
 
 // Another program may activate it while LVM is asked.
@@ -124,7 +124,7 @@ func TestResolveActivatedMeanwhile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	folder := filepath.Join(roots.Dev, "my-vg")
+	folder := filepath.Join(kernel.Dev, "my-vg")
 	fakeTool(t, "lvs", captured(t, "snapshot.json"), "", fmt.Sprintf("$(/bin/mkdir -p %s; /bin/mknod %s/s-1 b %d %d)0", folder, folder, v.Num.Major, v.Num.Minor))
 	if path, err := Resolve(context.Background(), "my-vg/s-1"); err != nil || path != folder+"/s-1" {
 		t.Errorf("Resolve: %q, %v", path, err)
@@ -192,7 +192,7 @@ func TestResolveInner(t *testing.T) {
 
 	node, num := blockNode(t)
 	noSys(t)
-	if err := os.MkdirAll(filepath.Join(num.sysDir(), "dm"), 0o700); err != nil {
+	if err := os.MkdirAll(filepath.Join(num.Dir(), "dm"), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	link(t, node, filepath.Join(dev, "group", "lv"))

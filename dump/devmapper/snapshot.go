@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"lvmsync/format/storage/kernel"
 )
 
 // maxChunkSectors is the largest chunk that the kernel takes (dm-exception-store.c): what an int can count in bytes.
@@ -16,7 +18,7 @@ type SnapshotTarget struct {
 	// Merge is true for the target of type "snapshot-merge": the origin of a snapshot that is being merged into it.
 	Merge bool
 	// Real is the device with the origin's data, COW that with the exceptions.
-	Real, COW DevNum
+	Real, COW kernel.DevNum
 	// Persistent is "P" for an exception store on disk, "PO" for one that can say it has overflowed, "N" for one in
 	// memory only.
 	Persistent string
@@ -46,10 +48,10 @@ func parseSnapshotArgs(args []string) (s SnapshotTarget, err error) {
 	if len(args) < 4 {
 		return s, fmt.Errorf("%d words, not at least 4", len(args))
 	}
-	if s.Real, err = parseDevNum(args[0]); err != nil {
+	if s.Real, err = kernel.Parse(args[0]); err != nil {
 		return s, err
 	}
-	if s.COW, err = parseDevNum(args[1]); err != nil {
+	if s.COW, err = kernel.Parse(args[1]); err != nil {
 		return s, err
 	}
 	s.Persistent = args[2]
@@ -119,14 +121,14 @@ func (s SnapshotStatus) Exceptions(chunkSectors uint64) uint64 {
 	return (s.AllocatedSectors - s.MetadataSectors) / chunkSectors
 }
 
-// StatusOfSnapshot asks for the status of the thick snapshot with that number; [ErrNotDM] if device-mapper has none.
-func StatusOfSnapshot(ctx context.Context, major, minor uint32) (SnapshotStatus, error) {
-	status, err := StatusOf(ctx, major, minor)
+// StatusOfSnapshot asks for the status of the thick snapshot with that number; [kernel.ErrNotDM] if device-mapper has none.
+func StatusOfSnapshot(ctx context.Context, num kernel.DevNum) (SnapshotStatus, error) {
+	status, err := StatusOf(ctx, num)
 	if err != nil {
 		return SnapshotStatus{}, err
 	}
 	if len(status) != 1 {
-		return SnapshotStatus{}, fmt.Errorf("status of device %s: %d lines, not one", DevNum{major, minor}, len(status))
+		return SnapshotStatus{}, fmt.Errorf("status of device %s: %d lines, not one", num, len(status))
 	}
 	return ParseSnapshotStatus(status[0])
 }

@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"lvmsync/format/storage/kernel"
 )
 
 func target(t *testing.T, line string) Target {
@@ -19,12 +21,12 @@ func target(t *testing.T, line string) Target {
 
 func TestParseSnapshotTarget(t *testing.T) {
 	for line, want := range map[string]SnapshotTarget{
-		"0 12008 snapshot 253:1 253:2 P 128":        {Real: DevNum{253, 1}, COW: DevNum{253, 2}, Persistent: "P", ChunkSectors: 128},
-		"0 120000 snapshot-merge 253:15 253:16 P 8": {Merge: true, Real: DevNum{253, 15}, COW: DevNum{253, 16}, Persistent: "P", ChunkSectors: 8},
-		"0 2048 snapshot 253:28 253:29 N 8":         {Real: DevNum{253, 28}, COW: DevNum{253, 29}, Persistent: "N", ChunkSectors: 8},
-		"0 2048 snapshot 253:28 253:29 PO 8 1 discard_zeroes_cow": {Real: DevNum{253, 28}, COW: DevNum{253, 29}, Persistent: "PO",
+		"0 12008 snapshot 253:1 253:2 P 128":        {Real: kernel.DevNum{Major: 253, Minor: 1}, COW: kernel.DevNum{Major: 253, Minor: 2}, Persistent: "P", ChunkSectors: 128},
+		"0 120000 snapshot-merge 253:15 253:16 P 8": {Merge: true, Real: kernel.DevNum{Major: 253, Minor: 15}, COW: kernel.DevNum{Major: 253, Minor: 16}, Persistent: "P", ChunkSectors: 8},
+		"0 2048 snapshot 253:28 253:29 N 8":         {Real: kernel.DevNum{Major: 253, Minor: 28}, COW: kernel.DevNum{Major: 253, Minor: 29}, Persistent: "N", ChunkSectors: 8},
+		"0 2048 snapshot 253:28 253:29 PO 8 1 discard_zeroes_cow": {Real: kernel.DevNum{Major: 253, Minor: 28}, COW: kernel.DevNum{Major: 253, Minor: 29}, Persistent: "PO",
 			ChunkSectors: 8, Features: []string{"discard_zeroes_cow"}},
-		"0 2048 snapshot 253:28 253:29 PO 8 2 discard_zeroes_cow discard_passdown_origin": {Real: DevNum{253, 28}, COW: DevNum{253, 29},
+		"0 2048 snapshot 253:28 253:29 PO 8 2 discard_zeroes_cow discard_passdown_origin": {Real: kernel.DevNum{Major: 253, Minor: 28}, COW: kernel.DevNum{Major: 253, Minor: 29},
 			Persistent: "PO", ChunkSectors: 8, Features: []string{"discard_zeroes_cow", "discard_passdown_origin"}},
 	} {
 		got, err := ParseSnapshotTarget(target(t, line))
@@ -124,12 +126,12 @@ func TestStatusOfSnapshot(t *testing.T) {
 	noSys(t)
 	for out, want := range map[string]SnapshotState{"0 12008 snapshot Invalid\n": Invalid, "0 12008 snapshot 640/7200 256\n": Active} {
 		fakeTool(t, "dmsetup", out, "", "0")
-		if got, err := StatusOfSnapshot(context.Background(), 253, 3); got.State != want || err != nil {
+		if got, err := StatusOfSnapshot(context.Background(), kernel.DevNum{Major: 253, Minor: 3}); got.State != want || err != nil {
 			t.Errorf("%q: %+v, %v; want %v", out, got, err, want)
 		}
 	}
 	fakeTool(t, "dmsetup", "\n", "", "0")
-	_, err := StatusOfSnapshot(context.Background(), 253, 3)
+	_, err := StatusOfSnapshot(context.Background(), kernel.DevNum{Major: 253, Minor: 3})
 	checkError(t, err, "status of device 253:3: 0 lines")
 }
 

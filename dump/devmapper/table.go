@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"lvmsync/format/storage/kernel"
 )
 
 // maxSectors is the largest device size in sectors that the kernel can count in bytes.
@@ -30,17 +32,17 @@ type DeviceTable struct {
 	Table Table
 }
 
-// TableOf asks for the table of the device with that number; [ErrNotDM] if device-mapper has none.
-func TableOf(ctx context.Context, major, minor uint32) (Table, error) {
-	return ask(ctx, "table", DevNum{major, minor})
+// TableOf asks for the table of the device with that number; [kernel.ErrNotDM] if device-mapper has none.
+func TableOf(ctx context.Context, num kernel.DevNum) (Table, error) {
+	return ask(ctx, "table", num)
 }
 
-// StatusOf asks for the status of the device with that number, as of a moment; [ErrNotDM] if device-mapper has none.
-func StatusOf(ctx context.Context, major, minor uint32) (Table, error) {
-	return ask(ctx, "status", DevNum{major, minor})
+// StatusOf asks for the status of the device with that number, as of a moment; [kernel.ErrNotDM] if device-mapper has none.
+func StatusOf(ctx context.Context, num kernel.DevNum) (Table, error) {
+	return ask(ctx, "status", num)
 }
 
-func ask(ctx context.Context, what string, dev DevNum) (Table, error) {
+func ask(ctx context.Context, what string, dev kernel.DevNum) (Table, error) {
 	out, err := runOn(ctx, dev, what)
 	if err != nil {
 		return nil, err

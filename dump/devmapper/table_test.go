@@ -5,6 +5,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"lvmsync/format/storage/kernel"
 )
 
 func TestParseTable(t *testing.T) {
@@ -80,7 +82,7 @@ func TestJoinTables(t *testing.T) {
 			t.Errorf("table of %s (-want +got):\n%s", name, diff)
 		}
 	}
-	if got := byName["my--vg-str.ip+ed"].Num(); got != (DevNum{253, 6}) {
+	if got := byName["my--vg-str.ip+ed"].Num; got != (kernel.DevNum{Major: 253, Minor: 6}) {
 		t.Errorf("number of the striped origin: %v", got)
 	}
 }

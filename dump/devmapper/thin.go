@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"lvmsync/format/storage/kernel"
 )
 
 // ErrPoolFailed means that a thin volume's pool has failed: the kernel then says nothing of the volume, not even in its table.
@@ -14,10 +16,10 @@ var ErrPoolFailed = errors.New("the thin pool has failed")
 
 // ThinTarget is the table line of a thin volume (kernel: dm-thin.c, thin_ctr).
 type ThinTarget struct {
-	Pool DevNum // the pool that it is in
-	ID   uint32 // its id there
+	Pool kernel.DevNum // the pool that it is in
+	ID   uint32        // its id there
 	// External is the device that unmapped blocks are read from, if HasExternal is set; else they are zeros.
-	External    DevNum
+	External    kernel.DevNum
 	HasExternal bool
 }
 
@@ -37,7 +39,7 @@ func parseThinArgs(t Target) (s ThinTarget, err error) {
 	if t.Type != "thin" || t.Start != 0 || len(t.Args) != 2 && len(t.Args) != 3 {
 		return s, fmt.Errorf("type %q at sector %d with %d words", t.Type, t.Start, len(t.Args))
 	}
-	if s.Pool, err = parseDevNum(t.Args[0]); err != nil {
+	if s.Pool, err = kernel.Parse(t.Args[0]); err != nil {
 		return s, err
 	}
 	id, err := strconv.ParseUint(t.Args[1], 10, 24)
@@ -46,7 +48,7 @@ func parseThinArgs(t Target) (s ThinTarget, err error) {
 	}
 	s.ID = uint32(id)
 	if len(t.Args) == 3 {
-		s.External, err = parseDevNum(t.Args[2])
+		s.External, err = kernel.Parse(t.Args[2])
 		s.HasExternal = true
 	}
 	return s, err
@@ -54,7 +56,7 @@ func parseThinArgs(t Target) (s ThinTarget, err error) {
 
 // PoolTarget is the table line of a thin pool (kernel: dm-thin.c, pool_ctr).
 type PoolTarget struct {
-	Metadata, Data DevNum
+	Metadata, Data kernel.DevNum
 	BlockSectors   uint64 // size of the pool's blocks
 	// Features are the optional ones, for example "skip_block_zeroing".
 	Features []string
@@ -73,10 +75,10 @@ func parsePoolArgs(t Target) (s PoolTarget, err error) {
 	if t.Type != "thin-pool" || len(t.Args) < 4 {
 		return s, fmt.Errorf("type %q with %d words", t.Type, len(t.Args))
 	}
-	if s.Metadata, err = parseDevNum(t.Args[0]); err != nil {
+	if s.Metadata, err = kernel.Parse(t.Args[0]); err != nil {
 		return s, err
 	}
-	if s.Data, err = parseDevNum(t.Args[1]); err != nil {
+	if s.Data, err = kernel.Parse(t.Args[1]); err != nil {
 		return s, err
 	}
 	if s.BlockSectors, err = strconv.ParseUint(t.Args[2], 10, 32); err != nil || s.BlockSectors == 0 {
@@ -106,9 +108,9 @@ type PoolStatus struct {
 	NeedsCheck bool
 }
 
-// StatusOfPool asks for the status of the thin pool with that number; [ErrNotDM] if device-mapper has none.
-func StatusOfPool(ctx context.Context, num DevNum) (PoolStatus, error) {
-	status, err := StatusOf(ctx, num.Major, num.Minor)
+// StatusOfPool asks for the status of the thin pool with that number; [kernel.ErrNotDM] if device-mapper has none.
+func StatusOfPool(ctx context.Context, num kernel.DevNum) (PoolStatus, error) {
+	status, err := StatusOf(ctx, num)
 	if err != nil {
 		return PoolStatus{}, err
 	}
@@ -152,6 +154,6 @@ func ParsePoolStatus(t Target) (PoolStatus, error) {
 }
 
 // Message sends a message to the device with that number. Once sent it is waited for, whatever becomes of ctx.
-func Message(ctx context.Context, num DevNum, text string, trace Trace) error {
-	return change(ctx, trace, "dmsetup", num.args([]string{"message", "0", text})...)
+func Message(ctx context.Context, num kernel.DevNum, text string, trace Trace) error {
+	return change(ctx, trace, "dmsetup", argsFor(num, []string{"message", "0", text})...)
 }

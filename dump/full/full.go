@@ -64,7 +64,7 @@ func (s *Source) addLV(ctx context.Context) {
 	if !strings.HasPrefix(s.info.DeviceUUID, "LVM-") {
 		return
 	}
-	device, err := devmapper.Info(ctx, s.ID().Major, s.ID().Minor)
+	device, err := devmapper.Info(ctx, s.ID().DevNum)
 	if err != nil {
 		s.unnamed = err
 		return
@@ -74,7 +74,7 @@ func (s *Source) addLV(ctx context.Context) {
 		s.unnamed = err
 		return
 	}
-	if lv.Num == device.Num() {
+	if lv.Num == device.Num {
 		if !lv.ThickSnapshot() || storage.MayBeWritten(s.ID()) { // then it is no state of its origin
 			dump.AddVolume(ctx, &s.info, lv)
 			return

@@ -7,12 +7,12 @@ import (
 	"testing"
 
 	"lvmsync/dump"
-	"lvmsync/dump/devmapper"
 	"lvmsync/dump/internal/dmtest"
+	"lvmsync/format/storage/kernel"
 )
 
 // snapshot shows a thick snapshot.
-func snapshot(t *testing.T) (*dmtest.Machine, devmapper.DevNum) {
+func snapshot(t *testing.T) (*dmtest.Machine, kernel.DevNum) {
 	m := dmtest.New(t)
 	num := m.Loop(image(t, mib))
 	m.Device(num, "vg-s", "0 2048 snapshot 4095:1 4095:2 P 8")

@@ -17,12 +17,12 @@ func CheckValid(ctx context.Context, f *blockdev.File) error {
 		return nil
 	}
 	id := f.ID()
-	status, err := devmapper.StatusOfSnapshot(ctx, id.Major, id.Minor)
+	status, err := devmapper.StatusOfSnapshot(ctx, id.DevNum)
 	if err != nil || status.State != devmapper.Invalid {
 		return nil
 	}
-	s := &snapshot{name: f.Name(), device: devmapper.Device{Major: id.Major, Minor: id.Minor}}
-	if table, err := devmapper.TableOf(ctx, id.Major, id.Minor); err == nil && len(table) == 1 {
+	s := &snapshot{name: f.Name(), device: devmapper.Device{Num: id.DevNum}}
+	if table, err := devmapper.TableOf(ctx, id.DevNum); err == nil && len(table) == 1 {
 		s.target, _ = devmapper.ParseSnapshotTarget(table[0]) // without a store to look at it counts as failed
 	}
 	return s.invalid(ctx)

@@ -12,34 +12,34 @@ import (
 	"testing"
 
 	"lvmsync/dump"
-	"lvmsync/dump/devmapper"
 	"lvmsync/dump/internal/dmtest"
 	"lvmsync/format"
+	"lvmsync/format/storage/kernel"
 )
 
 // A shown is a machine with snapshots of one origin: captured stores, of which dmsetup and lvs say what a kernel would.
 type shown struct {
 	*dmtest.Machine
 	t      *testing.T
-	origin devmapper.DevNum
+	origin kernel.DevNum
 	real   string // the device with the origin's data, which isn't read
 	paths  map[string]string
-	nums   map[string]devmapper.DevNum
-	stores map[string]devmapper.DevNum
+	nums   map[string]kernel.DevNum
+	stores map[string]kernel.DevNum
 	cows   map[string]string // the files behind the stores
 }
 
 // show begins with the origin only.
 func show(t *testing.T, origin string) *shown {
 	m := dmtest.New(t)
-	s := &shown{Machine: m, t: t, real: "4095:1", paths: map[string]string{}, nums: map[string]devmapper.DevNum{}, stores: map[string]devmapper.DevNum{}, cows: map[string]string{}}
+	s := &shown{Machine: m, t: t, real: "4095:1", paths: map[string]string{}, nums: map[string]kernel.DevNum{}, stores: map[string]kernel.DevNum{}, cows: map[string]string{}}
 	s.origin = m.Loop(origin)
 	m.Device(s.origin, "vg-o", "0 8200 snapshot-origin "+s.real)
 	return s
 }
 
 // add adds a snapshot of so many bytes. Its status is what the kernel said of the store.
-func (s *shown) add(name string, size int64, snapshot, cow string, chunk int64, status string) devmapper.DevNum {
+func (s *shown) add(name string, size int64, snapshot, cow string, chunk int64, status string) kernel.DevNum {
 	s.t.Helper()
 	num, store := s.Loop(snapshot), s.Loop(cow)
 	s.Device(num, "vg-"+name, fmt.Sprintf("0 %d snapshot %s %s P %d", size/512, s.real, store, chunk/512))

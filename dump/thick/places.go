@@ -1,16 +1,14 @@
 package thick
 
 import (
-	"fmt"
 	"math"
-	"os"
 	"path/filepath"
 	"strconv"
-	"strings"
 
 	"lvmsync/dump/devmapper"
 	"lvmsync/format"
 	"lvmsync/format/storage"
+	"lvmsync/format/storage/kernel"
 )
 
 // A place is a part of a device or file, in bytes.
@@ -23,7 +21,7 @@ type place struct {
 // wholly is all of a device or file.
 func wholly(id storage.ID) place {
 	if id.Device {
-		return place{id: id, end: sizeIn(sysDir(id))}
+		return place{id: id, end: sizeIn(id.Dir())}
 	}
 	return place{id: id, end: math.MaxInt64}
 }
@@ -63,10 +61,10 @@ func (s survey) beneath(p place) (lower []place) {
 	if !p.id.Device {
 		return nil
 	}
-	dir := sysDir(p.id)
-	if start, err := strconv.ParseInt(readAttr(dir, "start"), 10, 64); err == nil { // a partition
-		if disk, ok := deviceIn(dir + "/.."); ok {
-			part, ok := p.within(0, sizeIn(dir), disk, start*format.SectorSize)
+	dir := p.id.Dir()
+	if start, err := strconv.ParseInt(p.id.Attr("start"), 10, 64); err == nil { // a partition
+		if disk, ok := kernel.At(dir + "/.."); ok {
+			part, ok := p.within(0, sizeIn(dir), storage.DeviceID(disk), start*format.SectorSize)
 			return only(part, ok)
 		}
 	}
@@ -106,7 +104,7 @@ func (s survey) byTable(p place, table devmapper.Table) (lower []place) {
 			return slaves(p)
 		}
 		for _, leg := range legs {
-			id := storage.ID{Device: true, Major: leg.Dev.Major, Minor: leg.Dev.Minor}
+			id := storage.DeviceID(leg.Dev)
 			at := int64(leg.Start) * format.SectorSize
 			if leg.Mixed {
 				lower = append(lower, place{id: id, off: at, end: at + int64(leg.Length)*format.SectorSize, vague: p.vague})
@@ -121,10 +119,10 @@ func (s survey) byTable(p place, table devmapper.Table) (lower []place) {
 
 // slaves are the devices beneath one of which no more is known.
 func slaves(p place) (lower []place) {
-	dirs, _ := filepath.Glob(filepath.Join(sysDir(p.id), "slaves", "*"))
+	dirs, _ := filepath.Glob(filepath.Join(p.id.Dir(), "slaves", "*"))
 	for _, dir := range dirs {
-		if id, ok := deviceIn(dir); ok {
-			lower = append(lower, place{id: id, end: sizeIn(sysDir(id)), vague: true})
+		if num, ok := kernel.At(dir); ok {
+			lower = append(lower, place{id: storage.DeviceID(num), end: sizeIn(num.Dir()), vague: true})
 		}
 	}
 	return lower
@@ -139,41 +137,19 @@ type loopDevice struct {
 // loopOn reads which part of what a loop device shows, whose folder in sysfs is dir. The file behind it may have another name by now,
 // or none: the kernel knows it by device and inode, but tells that to root only.
 func loopOn(dir string) (l loopDevice, ok bool) {
-	id, ok := deviceIn(dir)
+	num, ok := kernel.At(dir)
 	if ok {
-		l.backing, l.start, ok = storage.LoopBacking(id)
+		l.backing, l.start, ok = storage.LoopBacking(storage.DeviceID(num))
 	}
 	l.length = sizeIn(dir)
 	return l, ok
 }
 
-// sysRoot is where the kernel tells of its devices.
-const sysRoot = "/sys"
-
-func sysDir(id storage.ID) string {
-	return filepath.Join(sysRoot, "dev/block", fmt.Sprintf("%d:%d", id.Major, id.Minor))
-}
-
-func readAttr(dir, name string) string {
-	text, err := os.ReadFile(dir + "/" + name) // dir/.. is not to be cleaned: dir is a link
-	if err != nil {
-		return ""
-	}
-	return strings.TrimSuffix(string(text), "\n")
-}
-
 // sizeIn is the size in bytes of the device of a folder in sysfs.
 func sizeIn(dir string) int64 {
-	sectors, err := strconv.ParseInt(readAttr(dir, "size"), 10, 64)
+	sectors, err := strconv.ParseInt(kernel.Line(dir+"/size"), 10, 64)
 	if err != nil || sectors > math.MaxInt64/format.SectorSize {
 		return math.MaxInt64
 	}
 	return sectors * format.SectorSize
-}
-
-// deviceIn is the block device of a folder in sysfs.
-func deviceIn(dir string) (storage.ID, bool) {
-	id := storage.ID{Device: true}
-	_, err := fmt.Sscanf(readAttr(dir, "dev"), "%d:%d", &id.Major, &id.Minor)
-	return id, err == nil
 }

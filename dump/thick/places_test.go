@@ -9,6 +9,7 @@ import (
 
 	"lvmsync/dump/devmapper"
 	"lvmsync/format/storage"
+	"lvmsync/format/storage/kernel"
 )
 
 // loop puts a loop device in front of a file or device until the test ends.
@@ -55,8 +56,8 @@ func TestMeet(t *testing.T) {
 	}
 	ids := map[string]storage.ID{"file": identify(t, renamed), "all": identify(t, all), "first": identify(t, first), "second": identify(t, second), "upon": identify(t, upon)}
 	// Devices that only tables know: of the first and the third MiB, of both, and of what no more is known of than that.
-	dm := func(minor uint32) storage.ID { return storage.ID{Device: true, Major: 4095, Minor: minor} }
-	num := func(id storage.ID) string { return devmapper.DevNum{Major: id.Major, Minor: id.Minor}.String() }
+	dm := func(minor uint32) storage.ID { return storage.DeviceID(kernel.DevNum{Major: 4095, Minor: minor}) }
+	num := func(id storage.ID) string { return id.DevNum.String() }
 	stack := survey{tables: make(map[storage.ID]devmapper.Table)}
 	for name, table := range map[string]string{
 		"dm first":   "0 2048 linear " + num(ids["all"]) + " 0",

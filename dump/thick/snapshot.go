@@ -12,6 +12,7 @@ import (
 	"lvmsync/dump/devmapper"
 	"lvmsync/format"
 	"lvmsync/format/storage"
+	"lvmsync/format/storage/kernel"
 )
 
 // ErrNotSnapshot means that what was named is no thick snapshot.
@@ -68,8 +69,8 @@ func find(ctx context.Context, name string) (*snapshot, error) {
 		return nil, fmt.Errorf("%s: %w: it is a regular file", name, ErrNotSnapshot)
 	}
 	s := &snapshot{name: name}
-	s.device, err = devmapper.Info(ctx, id.Major, id.Minor)
-	if errors.Is(err, devmapper.ErrNotDM) {
+	s.device, err = devmapper.Info(ctx, id.DevNum)
+	if errors.Is(err, kernel.ErrNotDM) {
 		return nil, fmt.Errorf("%s: %w: it is no device-mapper device", name, ErrNotSnapshot)
 	}
 	if err != nil {
@@ -86,7 +87,7 @@ func find(ctx context.Context, name string) (*snapshot, error) {
 
 // readTable finds out what kind of device this is.
 func (s *snapshot) readTable(ctx context.Context) error {
-	table, err := devmapper.TableOf(ctx, s.device.Major, s.device.Minor)
+	table, err := devmapper.TableOf(ctx, s.device.Num)
 	if err != nil {
 		return err
 	}
@@ -175,7 +176,7 @@ func (s *snapshot) status(ctx context.Context) (devmapper.SnapshotStatus, error)
 	if !s.device.Exists() {
 		return status, fmt.Errorf("%s: %w", s.name, dump.ErrGone)
 	}
-	status, err := devmapper.StatusOfSnapshot(ctx, s.device.Major, s.device.Minor)
+	status, err := devmapper.StatusOfSnapshot(ctx, s.device.Num)
 	if err != nil {
 		return status, fmt.Errorf("%s: find the snapshot's status: %w", s.name, err)
 	}
@@ -204,7 +205,7 @@ func (s *snapshot) checkPair(to *snapshot) error {
 	switch {
 	case s.target.Real != to.target.Real:
 		return fmt.Errorf("%s and %s: %w", s.name, to.name, ErrOtherOrigin)
-	case s.device.Num() == to.device.Num():
+	case s.device.Num == to.device.Num:
 		return fmt.Errorf("%s and %s are the same snapshot", s.name, to.name)
 	}
 	return nil

@@ -10,6 +10,7 @@ import (
 	"lvmsync/dump/devmapper"
 	"lvmsync/format"
 	"lvmsync/format/storage"
+	"lvmsync/format/storage/kernel"
 )
 
 // checkStanding refuses a store that was named directly if the kernel has a snapshot on it whose list isn't complete: after its device has
@@ -53,7 +54,7 @@ func (s *snapshot) checkAll(ctx context.Context) error {
 
 // findStanding finds the snapshots whose COW store lies where the given store does, by whatever name, above it or beneath.
 func findStanding(ctx context.Context, store storage.ID) ([]*snapshot, error) {
-	devices := mappedDevices()
+	devices := kernel.Mapped()
 	if len(devices) == 0 || !store.Device && !hasLoop(store) {
 		return nil, nil // whatever reads and writes it, it's not device-mapper
 	}
@@ -66,7 +67,7 @@ func findStanding(ctx context.Context, store storage.ID) ([]*snapshot, error) {
 	}
 	stack := survey{tables: make(map[storage.ID]devmapper.Table)}
 	for _, d := range tables {
-		stack.tables[storage.ID{Device: true, Major: d.Major, Minor: d.Minor}] = d.Table
+		stack.tables[storage.DeviceID(d.Num)] = d.Table
 	}
 	here := stack.places(wholly(store))
 	var found []*snapshot
@@ -78,7 +79,7 @@ func findStanding(ctx context.Context, store storage.ID) ([]*snapshot, error) {
 		if err != nil {
 			continue // it's none
 		}
-		cow := storage.ID{Device: true, Major: target.COW.Major, Minor: target.COW.Minor}
+		cow := storage.DeviceID(target.COW)
 		if meet(here, stack.places(wholly(cow)), false) {
 			found = append(found, &snapshot{name: d.Path(), device: d.Device, target: target,
 				itself: meet(surely(stack.places(headerOf(store))), surely(stack.places(headerOf(cow))), false)})
@@ -127,31 +128,20 @@ func meet(a, b []place, vague bool) bool {
 }
 
 // related finds a device of device-mapper that may share storage with the store, as far as that can be told without tables.
-func related(store storage.ID, devices []storage.ID) (string, bool) {
+func related(store storage.ID, devices []kernel.DevNum) (string, bool) {
 	var stack survey
 	here := stack.places(wholly(store))
-	for _, id := range devices {
-		if id != store && meet(here, stack.places(wholly(id)), true) {
+	for _, num := range devices {
+		if id := storage.DeviceID(num); id != store && meet(here, stack.places(wholly(id)), true) {
 			return id.String(), true
 		}
 	}
 	return "", false
 }
 
-// mappedDevices lists the devices of device-mapper.
-func mappedDevices() (devices []storage.ID) {
-	dirs, _ := filepath.Glob(filepath.Join(sysRoot, "block", "dm-*"))
-	for _, dir := range dirs {
-		if id, ok := deviceIn(dir); ok {
-			devices = append(devices, id)
-		}
-	}
-	return devices
-}
-
 // hasLoop tells whether a loop device shows a part of the file.
 func hasLoop(file storage.ID) bool {
-	dirs, _ := filepath.Glob(filepath.Join(sysRoot, "block", "loop*"))
+	dirs, _ := filepath.Glob(filepath.Join(kernel.Sys, "block", "loop*"))
 	for _, dir := range dirs {
 		if l, ok := loopOn(dir); ok && l.backing == file {
 			return true

@@ -6,17 +6,18 @@ import (
 	"fmt"
 
 	"lvmsync/dump/devmapper"
+	"lvmsync/format/storage/kernel"
 )
 
 // An activation is the note of a run that gives an inactive volume its device, and takes that away at its end. If it is killed,
 // the next run that reads the volume does that.
 type activation struct {
 	Begun    bool   `json:",omitempty"` // it was inactive, and is being activated; what became of that, nobody could note
-	Instance uint64 `json:",omitempty"` // of the device that it got, see devmapper.DevNum.Instance
+	Instance uint64 `json:",omitempty"` // of the device that it got, see kernel.DevNum.Instance
 }
 
 // made tells whether the note is about this device.
-func (a activation) made(num devmapper.DevNum) bool {
+func (a activation) made(num kernel.DevNum) bool {
 	instance, err := num.Instance()
 	return err == nil && (a.Begun || a.Instance == instance)
 }
@@ -67,8 +68,8 @@ func activateNoted(ctx context.Context, lv *devmapper.LogicalVolume, l *lock) er
 
 // concludeActivation notes what an activation has come to that has ended just now, or never begun: a device with that UUID, or none.
 func concludeActivation(l *lock, uuid string) error {
-	num, err := devmapper.ByUUID(uuid)
-	if errors.Is(err, devmapper.ErrNotDM) {
+	num, err := kernel.ByUUID(uuid)
+	if errors.Is(err, kernel.ErrNotDM) {
 		return l.note(activation{})
 	}
 	if err != nil {
@@ -87,12 +88,12 @@ func (v *volume) mind(ctx context.Context, l *lock) error {
 	if v.deactivate == nil {
 		var a activation
 		l.read(&a)
-		if !a.made(v.device.Num()) {
+		if !a.made(v.device.Num) {
 			return l.remove()
 		}
 		v.giveBackLater(ctx)
 	} else {
-		instance, err := v.device.Num().Instance()
+		instance, err := v.device.Num.Instance()
 		if err == nil {
 			err = l.note(activation{Instance: instance})
 		}
@@ -128,14 +129,14 @@ func (v *volume) giveBack(ctx context.Context) error {
 	}
 	var a activation
 	l.read(&a)
-	if !a.Begun && !a.made(v.device.Num()) {
+	if !a.Begun && !a.made(v.device.Num) {
 		return l.remove() // another run has done it
 	}
 	err = v.lv.Deactivate(ctx, devmapper.Trace{Open: l.f}) // which keeps the lock
 	if err == nil {
 		return l.remove()
 	}
-	if n, err2 := devmapper.OpenCount(ctx, v.device.Num()); err2 == nil && n > 0 {
+	if n, err2 := devmapper.OpenCount(ctx, v.device.Num); err2 == nil && n > 0 {
 		return fmt.Errorf("%s stays active: somebody else has it open", v.name)
 	}
 	return err

@@ -2,18 +2,16 @@ package thin
 
 import (
 	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 
 	"lvmsync/dump/blockdev"
 	"lvmsync/dump/devmapper"
-	"lvmsync/dump/internal/roots"
+	"lvmsync/format/storage/kernel"
 )
 
 // A beneath is what a volume's unmapped blocks are read from: an external origin, and zeros past its end.
 type beneath struct {
-	num  devmapper.DevNum
+	num  kernel.DevNum
 	file *blockdev.File // nil: there is none, all of them are zeros
 	// still means that nobody can have written to it as long as the volume has existed.
 	still bool
@@ -31,7 +29,7 @@ func openBeneath(target devmapper.ThinTarget) (beneath, error) {
 	}
 	// LVM takes no volume that can be written to for one, and lets none be made writable as long as it is one. Of what
 	// others have stacked, nobody knows what was written when.
-	b.still = strings.HasPrefix(deviceUUID(b.num), "LVM-") && sysText(b.num, "ro") == "1"
+	b.still = strings.HasPrefix(b.num.UUID(), "LVM-") && b.num.Attr("ro") == "1"
 	return b, nil
 }
 
@@ -46,7 +44,7 @@ func (b beneath) size() int64 {
 // isLV tells whether it is the logical volume with that UUID, in whichever layer.
 func (b beneath) isLV(vgUUID, lvUUID string) bool {
 	uuid := "LVM-" + strings.ReplaceAll(vgUUID+lvUUID, "-", "")
-	return b.file != nil && strings.HasPrefix(deviceUUID(b.num), uuid)
+	return b.file != nil && strings.HasPrefix(b.num.UUID(), uuid)
 }
 
 // differUpTo is where in bytes of two volumes what both leave unmapped begins to be provably the same for both: 0 if all
@@ -63,16 +61,4 @@ func (b beneath) close() error {
 		return nil
 	}
 	return b.file.Close()
-}
-
-// deviceUUID is device-mapper's UUID of a device; empty if it has none.
-func deviceUUID(num devmapper.DevNum) string { return sysText(num, "dm/uuid") }
-
-// sysText reads a one-line file that the kernel has for a device; what isn't there is empty.
-func sysText(num devmapper.DevNum, name string) string {
-	text, err := os.ReadFile(filepath.Join(roots.Sys, "dev/block", num.String(), name))
-	if err != nil {
-		return ""
-	}
-	return strings.TrimSpace(string(text))
 }

@@ -12,6 +12,7 @@ import (
 	"lvmsync/dump/blockdev"
 	"lvmsync/dump/devmapper"
 	"lvmsync/format"
+	"lvmsync/format/storage/kernel"
 )
 
 // sparse opens a file of so many bytes; none for 0.
@@ -38,7 +39,7 @@ func sparse(t *testing.T, size int64) *blockdev.File {
 // What two volumes leave unmapped is the same where the same still device is beneath, or nothing.
 func TestDifferUpTo(t *testing.T) {
 	dev := func(minor uint32, size int64, still bool) beneath {
-		return beneath{num: devmapper.DevNum{Major: 253, Minor: minor}, file: sparse(t, size), still: still}
+		return beneath{num: kernel.DevNum{Major: 253, Minor: minor}, file: sparse(t, size), still: still}
 	}
 	none := beneath{still: true}
 	for name, tt := range map[string]struct {

@@ -263,7 +263,7 @@ func TestRefusedVolumes(t *testing.T) {
 }
 
 func (s *shown) poolTable() string {
-	table, err := devmapper.TableOf(context.Background(), s.pool.Major, s.pool.Minor)
+	table, err := devmapper.TableOf(context.Background(), s.pool)
 	if err != nil || len(table) != 1 {
 		s.t.Fatal(table, err)
 	}

@@ -11,6 +11,7 @@ import (
 	"lvmsync/dump/blockdev"
 	"lvmsync/dump/devmapper"
 	"lvmsync/dump/thin/metadata"
+	"lvmsync/format/storage/kernel"
 )
 
 var (
@@ -26,12 +27,12 @@ type pool struct {
 	target devmapper.PoolTarget
 }
 
-func openPool(ctx context.Context, num devmapper.DevNum) (*pool, error) {
-	device, err := devmapper.Info(ctx, num.Major, num.Minor)
+func openPool(ctx context.Context, num kernel.DevNum) (*pool, error) {
+	device, err := devmapper.Info(ctx, num)
 	if err != nil {
 		return nil, err
 	}
-	table, err := devmapper.TableOf(ctx, num.Major, num.Minor)
+	table, err := devmapper.TableOf(ctx, num)
 	if err != nil {
 		return nil, err
 	}
@@ -54,7 +55,7 @@ func (p *pool) zeroes() bool { return !slices.Contains(p.target.Features, "skip_
 
 // status asks for the pool's state, and refuses those in which it takes no messages.
 func (p *pool) status(ctx context.Context) (devmapper.PoolStatus, error) {
-	s, err := devmapper.StatusOfPool(ctx, p.device.Num())
+	s, err := devmapper.StatusOfPool(ctx, p.device.Num)
 	switch {
 	case err != nil:
 		return s, fmt.Errorf("find the status of the pool %s: %w", p.device.Name, err)
@@ -119,7 +120,7 @@ func (p *pool) release(ctx context.Context, l *lock) error {
 	ctx = devmapper.Regardless(ctx)
 	err := p.message(ctx, "release_metadata_snap", devmapper.Trace{Open: l.f}) // which keeps the lock
 	if errors.Is(err, devmapper.ErrCutShort) {
-		if status, err2 := devmapper.StatusOfPool(ctx, p.device.Num()); err2 == nil && status.Held == 0 {
+		if status, err2 := devmapper.StatusOfPool(ctx, p.device.Num); err2 == nil && status.Held == 0 {
 			err = nil // it had done it
 		}
 	}
@@ -152,7 +153,7 @@ func (p *pool) heldError(doubt string) error {
 }
 
 func (p *pool) message(ctx context.Context, text string, trace devmapper.Trace) error {
-	return devmapper.Message(ctx, p.device.Num(), text, trace)
+	return devmapper.Message(ctx, p.device.Num, text, trace)
 }
 
 func (p *pool) releaseCommand() string {

@@ -22,7 +22,7 @@ type reservation struct {
 // reserve reserves the metadata snapshot and notes it; it must be released if it tells so, whatever the error. The caller has seen
 // that none is held.
 func (p *pool) reserve(ctx context.Context, l *lock, in *blockdev.File) (status devmapper.PoolStatus, reserved bool, err error) {
-	w, err := callWitness(l, witnessPool, p.device.Num().String(), in.Name())
+	w, err := callWitness(l, witnessPool, p.device.Num.String(), in.Name())
 	if err != nil {
 		return status, false, fmt.Errorf("start its witness: %w", err)
 	}
@@ -45,7 +45,7 @@ func (p *pool) reserve(ctx context.Context, l *lock, in *blockdev.File) (status 
 	if errors.Is(err, devmapper.ErrCutShort) {
 		return status, false, err
 	}
-	if now, err2 := devmapper.StatusOfPool(devmapper.Regardless(ctx), p.device.Num()); err2 == nil && now.Held != 0 {
+	if now, err2 := devmapper.StatusOfPool(devmapper.Regardless(ctx), p.device.Num); err2 == nil && now.Held != 0 {
 		err = p.heldError("") // by one that was quicker
 	}
 	return status, false, err
@@ -54,7 +54,7 @@ func (p *pool) reserve(ctx context.Context, l *lock, in *blockdev.File) (status 
 // conclude notes what has become of a reservation whose dmsetup has ended just now, and has not said that it failed: none was held
 // before, so one that is held now is ours.
 func (p *pool) conclude(ctx context.Context, l *lock, in *blockdev.File) (devmapper.PoolStatus, error) {
-	status, err := devmapper.StatusOfPool(ctx, p.device.Num())
+	status, err := devmapper.StatusOfPool(ctx, p.device.Num)
 	if err != nil {
 		return status, err
 	}

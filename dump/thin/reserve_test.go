@@ -10,6 +10,7 @@ import (
 
 	"lvmsync/dump/blockdev"
 	"lvmsync/dump/devmapper"
+	"lvmsync/format/storage/kernel"
 )
 
 // A fakePool is a pool whose dmsetup is a script: it holds a metadata snapshot in block 1 while there is a file "held".
@@ -43,7 +44,7 @@ esac
 	old := lockDir
 	t.Cleanup(func() { lockDir = old })
 	lockDir = filepath.Join(dir, "locks")
-	f := fakePool{pool: &pool{device: devmapper.Device{Name: "vg-pool-tpool", UUID: "LVM-x-tpool", Major: 4000, Minor: 1}}, dir: dir}
+	f := fakePool{pool: &pool{device: devmapper.Device{Name: "vg-pool-tpool", UUID: "LVM-x-tpool", Num: kernel.DevNum{Major: 4000, Minor: 1}}}, dir: dir}
 	var err error
 	if f.l, err = f.lock(context.Background()); err != nil {
 		t.Fatal(err)
@@ -152,7 +153,7 @@ func TestWitness(t *testing.T) {
 			if err := f.l.note(reservation{Begun: true}); err != nil {
 				t.Fatal(err)
 			}
-			w, err := callWitness(f.l, witnessPool, f.device.Num().String(), f.in.Name())
+			w, err := callWitness(f.l, witnessPool, f.device.Num.String(), f.in.Name())
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -16,6 +16,7 @@ import (
 	"lvmsync/dump/devmapper"
 	"lvmsync/dump/internal/dmtest"
 	"lvmsync/dump/thin/metadata"
+	"lvmsync/format/storage/kernel"
 )
 
 const (
@@ -30,11 +31,11 @@ type shown struct {
 	t        *testing.T
 	dir      string
 	metadata string // the unpacked image
-	meta     devmapper.DevNum
-	pool     devmapper.DevNum
+	meta     kernel.DevNum
+	pool     kernel.DevNum
 	held     uint64
 	paths    map[string]string
-	nums     map[string]devmapper.DevNum
+	nums     map[string]kernel.DevNum
 	ids      map[string]uint32
 	mapped   map[string]*roaring64.Bitmap
 	changed  *roaring64.Bitmap // from s to o
@@ -43,7 +44,7 @@ type shown struct {
 const poolStatus = "0 131072 thin-pool 5 10/512 60/1024 %s rw no_discard_passdown queue_if_no_space - 1024"
 
 func show(t *testing.T) *shown {
-	s := &shown{Machine: dmtest.New(t), t: t, dir: t.TempDir(), paths: map[string]string{}, nums: map[string]devmapper.DevNum{},
+	s := &shown{Machine: dmtest.New(t), t: t, dir: t.TempDir(), paths: map[string]string{}, nums: map[string]kernel.DevNum{},
 		ids: map[string]uint32{}, mapped: map[string]*roaring64.Bitmap{}}
 	locks, notes := lockDir, sentDir
 	t.Cleanup(func() { lockDir, sentDir = locks, notes })
@@ -97,7 +98,7 @@ func (s *shown) tell(name string, size int64, external string, fields map[string
 }
 
 // external adds an external origin of so many bytes.
-func (s *shown) external(name string, size int64, readOnly bool) devmapper.DevNum {
+func (s *shown) external(name string, size int64, readOnly bool) kernel.DevNum {
 	num := s.Loop(s.file(size))
 	s.Device(num, "vg-"+name, fmt.Sprintf("0 %d linear 4095:3 0", size/512))
 	if readOnly {

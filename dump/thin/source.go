@@ -248,7 +248,7 @@ func (s *Source) Unchanged() io.ReaderAt {
 
 // Check implements [dump.Source].
 func (s *Source) Check(ctx context.Context) error {
-	status, err := devmapper.StatusOfPool(ctx, s.pool.device.Num())
+	status, err := devmapper.StatusOfPool(ctx, s.pool.device.Num)
 	if err == nil && status.Failed {
 		err = fmt.Errorf("the pool %s has failed", s.pool.device.Name)
 	}

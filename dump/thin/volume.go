@@ -8,6 +8,7 @@ import (
 	"lvmsync/dump/blockdev"
 	"lvmsync/dump/devmapper"
 	"lvmsync/format/storage"
+	"lvmsync/format/storage/kernel"
 )
 
 // A volume is a thin volume, and the device to read it from.
@@ -96,8 +97,8 @@ func (v *volume) open(ctx context.Context, path string) (err error) {
 	if v.file, err = blockdev.Open(path); err != nil {
 		return err
 	}
-	gone := fmt.Errorf("%s: %w any more", v.name, devmapper.ErrNotDM)
-	if id := v.file.ID(); (devmapper.DevNum{Major: id.Major, Minor: id.Minor}) != v.device.Num() {
+	gone := fmt.Errorf("%s: %w any more", v.name, kernel.ErrNotDM)
+	if id := v.file.ID(); id.DevNum != v.device.Num {
 		return gone
 	}
 	device, target, err := identify(ctx, v.file.ID())
@@ -151,7 +152,7 @@ func identify(ctx context.Context, id storage.ID) (devmapper.Device, devmapper.T
 	if err != nil {
 		return devmapper.Device{}, target, err
 	}
-	device, err := devmapper.Info(ctx, id.Major, id.Minor)
+	device, err := devmapper.Info(ctx, id.DevNum)
 	return device, target, err
 }
 
@@ -161,7 +162,7 @@ func thinTable(ctx context.Context, id storage.ID) (devmapper.Target, error) {
 	if !id.Device {
 		return devmapper.Target{}, fmt.Errorf("%w: it is a regular file", ErrNotThin)
 	}
-	top := devmapper.DevNum{Major: id.Major, Minor: id.Minor}
+	top := id.DevNum
 	line, err := soleTarget(ctx, top)
 	if err != nil || line.Type == "thin" {
 		return line, err
@@ -170,7 +171,7 @@ func thinTable(ctx context.Context, id storage.ID) (devmapper.Target, error) {
 		return line, ErrMerging
 	}
 	below, ok := line.PassesTo()
-	if !ok || line.Type == "linear" && deviceUUID(below) != deviceUUID(top)+"-real" {
+	if !ok || line.Type == "linear" && below.UUID() != top.UUID()+"-real" {
 		return line, ErrNotThin
 	}
 	if line, err = soleTarget(ctx, below); err == nil && line.Type != "thin" {
@@ -180,8 +181,8 @@ func thinTable(ctx context.Context, id storage.ID) (devmapper.Target, error) {
 }
 
 // soleTarget is the only line of a device's table.
-func soleTarget(ctx context.Context, num devmapper.DevNum) (devmapper.Target, error) {
-	table, err := devmapper.TableOf(ctx, num.Major, num.Minor)
+func soleTarget(ctx context.Context, num kernel.DevNum) (devmapper.Target, error) {
+	table, err := devmapper.TableOf(ctx, num)
 	if err == nil && len(table) != 1 {
 		err = ErrNotThin
 	}

@@ -2,7 +2,6 @@ package thin
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -11,6 +10,7 @@ import (
 
 	"lvmsync/dump/blockdev"
 	"lvmsync/dump/devmapper"
+	"lvmsync/format/storage/kernel"
 )
 
 // A witness is a process of this same program that outlives it. Should the program be killed while dmsetup reserves a metadata
@@ -108,7 +108,7 @@ func testifyPool(l *lock, stderr, number, metadata string) error {
 		return err
 	}
 	p := new(pool)
-	if _, err := fmt.Sscanf(number, "%d:%d", &p.device.Major, &p.device.Minor); err != nil {
+	if p.device.Num, err = kernel.Parse(number); err != nil {
 		return err
 	}
 	_, err = p.conclude(context.Background(), l, in)

@@ -2,7 +2,6 @@ package storage
 
 import (
 	"errors"
-	"path/filepath"
 	"slices"
 
 	"golang.org/x/sys/unix"
@@ -48,7 +47,7 @@ func around(id ID) (surroundings, error) {
 		for _, l := range others {
 			seen[l.id] = true
 			theirs, err := v.storageOf(l.id, nil)
-			if err != nil && !isGone(l.id) {
+			if err != nil && l.id.Exists() {
 				return s, err
 			}
 			if err == nil && own.Overlaps(theirs) {
@@ -59,13 +58,10 @@ func around(id ID) (surroundings, error) {
 	return s, nil
 }
 
-// isGone tells whether the kernel knows nothing of a device any more.
-func isGone(id ID) bool { return readAttr(filepath.Join(sysDir(id), "dev")) == "" }
-
 // nameOf is the kernel's name of a device, or the name of the file behind a loop device, as far as it still leads there.
 func (s surroundings) nameOf(id ID) string {
 	if id.Device {
-		return kernelName(sysDir(id))
+		return id.Name()
 	}
 	for _, l := range s.loops[id] {
 		name := backingName(l.id)
@@ -106,5 +102,5 @@ func isClaimed(l layer) bool {
 	if others, err := directlyAbove(l.id); err != nil || len(others) > 0 {
 		return false
 	}
-	return errors.Is(probe(nodeOf(l.id, l.name)), unix.EBUSY)
+	return errors.Is(probe(l.id.Path()), unix.EBUSY)
 }

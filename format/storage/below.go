@@ -1,12 +1,11 @@
 package storage
 
 import (
-	"errors"
-	"io/fs"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
+
+	"lvmsync/format/storage/kernel"
 )
 
 // A stretch is a part of a device, and where the bytes of it are.
@@ -36,48 +35,46 @@ func partsOf(id ID) ([]stretch, error) {
 	if err := checkSysfs(); err != nil {
 		return nil, err
 	}
-	dir := sysDir(id)
-	if _, err := os.Stat(dir); err != nil {
+	if _, err := os.Stat(id.Dir()); err != nil {
 		return nil, err
 	}
-	size := max(0, readNumber(filepath.Join(dir, "size"))) << 9
+	size := max(0, id.Number("size")) << 9
 	whole := span{0, size}
-	if start := readNumber(filepath.Join(dir, "start")); start >= 0 {
-		if disk, ok := readDev(dir + "/.."); ok {
-			return []stretch{{whole, disk, span{start << 9, start<<9 + size}, straight}}, nil
+	if start := id.Number("start"); start >= 0 {
+		if disk, ok := kernel.At(id.Dir() + "/.."); ok {
+			return []stretch{{whole, DeviceID(disk), span{start << 9, start<<9 + size}, straight}}, nil
 		}
 	}
-	if _, err := os.Stat(filepath.Join(dir, "loop")); err == nil {
+	if id.Has("loop") {
 		if on, off, ok := LoopBacking(id); ok {
 			return []stretch{{whole, on, span{off, off + size}, straight}}, nil
 		}
 		return nil, nil
 	}
-	return stackedParts(id, dir, whole)
+	return stackedParts(id, whole)
 }
 
 // stackedParts lists what a device consists of that a driver made of others, such as device-mapper or md.
-func stackedParts(id ID, dir string, whole span) ([]stretch, error) {
-	slaves, err := os.ReadDir(filepath.Join(dir, "slaves"))
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+func stackedParts(id ID, whole span) ([]stretch, error) {
+	below, err := id.Below()
+	if err != nil {
 		return nil, err
 	}
 	how := allotted
-	if md := readAttr(filepath.Join(dir, "md", "metadata_version")); md != "" && !isContainer(md) {
+	if md := id.Attr("md/metadata_version"); md != "" && !isContainer(md) {
 		how = scattered
 	}
 	var parts []stretch
-	if _, err := os.Stat(filepath.Join(dir, "dm")); err == nil {
+	if id.IsMapped() {
 		if targets, err := dmTable(id); err == nil {
 			for _, t := range targets {
 				parts = append(parts, t.parts()...)
 			}
 		}
 	}
-	for _, e := range slaves {
-		to, ok := readDev(filepath.Join(dir, "slaves", e.Name()))
-		known := slices.ContainsFunc(parts, func(r stretch) bool { return r.to == to })
-		if ok && !known {
+	for _, num := range below {
+		to := DeviceID(num)
+		if !slices.ContainsFunc(parts, func(r stretch) bool { return r.to == to }) {
 			parts = append(parts, stretch{whole, to, everything, how})
 		}
 	}
@@ -86,11 +83,3 @@ func stackedParts(id ID, dir string, whole span) ([]stretch, error) {
 
 // isContainer tells whether several arrays may share the disks of one with this kind of md metadata.
 func isContainer(metadata string) bool { return strings.HasPrefix(metadata, "external:") }
-
-// kernelName is the name that the kernel gave to the device with this sysfs folder.
-func kernelName(dir string) string {
-	if real, err := filepath.EvalSymlinks(dir); err == nil {
-		return filepath.Base(real)
-	}
-	return filepath.Base(dir)
-}

@@ -92,5 +92,5 @@ func TestDeviceMapperParts(t *testing.T) {
 func labelOf(t *testing.T, path string) string {
 	t.Helper()
 	id := identityOf(t, path)
-	return layer{id: id, name: kernelName(sysDir(id))}.label()
+	return layer{id: id, name: id.Name()}.label()
 }

@@ -34,7 +34,7 @@ var dmTable = askTable
 
 // askTable asks the kernel for the table of a device-mapper device. That needs root, but no program.
 func askTable(id ID) ([]target, error) {
-	f, err := os.OpenFile(filepath.Join(devRoot, "mapper", unix.DM_CONTROL_NODE), os.O_RDWR, 0)
+	f, err := os.OpenFile(filepath.Join(kernel.Dev, "mapper", unix.DM_CONTROL_NODE), os.O_RDWR, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -168,7 +168,8 @@ func (t target) device(i int) (ID, bool) {
 	if i >= len(t.args) {
 		return ID{}, false
 	}
-	return parseDevice(t.args[i])
+	num, err := kernel.Parse(t.args[i])
+	return DeviceID(num), err == nil
 }
 
 // sector is the argument with index i, a number of sectors, in bytes.

@@ -91,7 +91,7 @@ func flushBelow(l layer) error {
 
 func flushLayer(l layer, mounts []*mountinfo.Info) error {
 	f, err := openNode(l)
-	if errors.Is(err, unix.ENXIO) || errors.Is(err, unix.ENOMEDIUM) || err != nil && isGone(l.id) {
+	if errors.Is(err, unix.ENXIO) || errors.Is(err, unix.ENOMEDIUM) || err != nil && !l.id.Exists() {
 		return nil // there is nothing behind the node any more, or no node
 	}
 	if err != nil {
@@ -103,7 +103,7 @@ func flushLayer(l layer, mounts []*mountinfo.Info) error {
 
 // openNode opens the device node that the kernel gave to a layer. Reading suffices for fsync.
 func openNode(l layer) (*os.File, error) {
-	return openAs(l.id, nodeOf(l.id, l.name))
+	return openAs(l.id, l.id.Path())
 }
 
 // flushDevice flushes the file systems on an open device, then the device's own page cache.

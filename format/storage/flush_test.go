@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"lvmsync/format/storage/kernel"
 )
 
 const fsSize = 16 << 20
@@ -258,6 +260,6 @@ func TestOnMount(t *testing.T) {
 }
 
 func sysFolder(id ID) string {
-	rel, _ := strings.CutPrefix(sysDir(id), sysRoot+"/")
+	rel, _ := strings.CutPrefix(id.Dir(), kernel.Sys+"/")
 	return rel
 }

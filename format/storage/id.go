@@ -8,8 +8,6 @@ import (
 	"strconv"
 	"syscall"
 
-	"golang.org/x/sys/unix"
-
 	"lvmsync/format/storage/kernel"
 )
 
@@ -18,18 +16,21 @@ import (
 type ID struct {
 	// Device is true for a block device, false for a regular file.
 	Device bool
-	// Major and Minor are the number of the block device itself, or of the device that holds the file.
-	Major, Minor uint32
+	// DevNum is the number of the block device itself, or of the device that holds the file.
+	kernel.DevNum
 	// Inode is the file's inode number, and 0 for a block device.
 	Inode uint64
 }
 
+// DeviceID is the identity of the block device with that number.
+func DeviceID(num kernel.DevNum) ID { return ID{Device: true, DevNum: num} }
+
 // String describes the identity, for example "block device 253:3".
 func (id ID) String() string {
 	if id.Device {
-		return fmt.Sprintf("block device %d:%d", id.Major, id.Minor)
+		return fmt.Sprintf("block device %s", id.DevNum)
 	}
-	return fmt.Sprintf("file with inode %d on device %d:%d", id.Inode, id.Major, id.Minor)
+	return fmt.Sprintf("file with inode %d on device %s", id.Inode, id.DevNum)
 }
 
 // Identify finds the identity of the block device or regular file at path, following symbolic links, without opening
@@ -83,9 +84,9 @@ func identify(path string, info fs.FileInfo) (ID, error) {
 	case !ok:
 		return ID{}, fmt.Errorf("%s: the system does not tell its device number", path)
 	case mode.IsRegular():
-		return ID{Major: unix.Major(uint64(st.Dev)), Minor: unix.Minor(uint64(st.Dev)), Inode: st.Ino}, nil
+		return ID{DevNum: kernel.Of(uint64(st.Dev)), Inode: st.Ino}, nil
 	case mode&(fs.ModeDevice|fs.ModeCharDevice) == fs.ModeDevice:
-		return ID{Device: true, Major: unix.Major(uint64(st.Rdev)), Minor: unix.Minor(uint64(st.Rdev))}, nil
+		return DeviceID(kernel.Of(uint64(st.Rdev))), nil
 	}
 	return ID{}, fmt.Errorf("%s is %s, not a block device or regular file", path, kindOf(mode))
 }

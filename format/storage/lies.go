@@ -7,9 +7,8 @@ import (
 	"os"
 	"slices"
 
-	"golang.org/x/sys/unix"
-
 	"lvmsync/format/durable"
+	"lvmsync/format/storage/kernel"
 )
 
 // LiesOn tells whether the file or folder at path is kept on the storage that a block device or file stands for: in a file
@@ -46,7 +45,7 @@ func liesOn(path string, id ID) (bool, error) {
 		}
 		seen[left[0]] = true
 		theirs, goneErr := v.storageOf(left[0], nil)
-		if goneErr != nil && isGone(left[0]) {
+		if goneErr != nil && !left[0].Exists() {
 			continue
 		}
 		if goneErr != nil {
@@ -72,9 +71,9 @@ func grounds(path string) ([]ID, error) {
 	}
 	var found []ID
 	for _, dev := range g.Devices {
-		members, _ := btrfsMembers(ID{Device: true, Major: unix.Major(dev), Minor: unix.Minor(dev)})
+		members, _ := btrfsMembers(DeviceID(kernel.Of(dev)))
 		for id := range members {
-			if !isGone(id) && !slices.Contains(found, id) {
+			if id.Exists() && !slices.Contains(found, id) {
 				found = append(found, id)
 			}
 		}
@@ -84,7 +83,7 @@ func grounds(path string) ([]ID, error) {
 
 // groundsOfFile does the same for a file behind a loop device, as far as there is a way to it.
 func groundsOfFile(file ID, names surroundings) []ID {
-	if device := (ID{Device: true, Major: file.Major, Minor: file.Minor}); !isGone(device) {
+	if device := DeviceID(file.DevNum); device.Exists() {
 		return []ID{device}
 	}
 	name := names.nameOf(file)

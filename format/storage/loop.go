@@ -20,30 +20,30 @@ type backing struct {
 // LoopBacking tells on which device or file a loop device lies, and where it begins there, in bytes. It gives false if there
 // is nothing behind it, or nobody can tell.
 func LoopBacking(id ID) (on ID, off int64, ok bool) {
-	b, ok := new(overlays).loopBacking(id, kernelName(sysDir(id)))
+	b, ok := new(overlays).loopBacking(id)
 	return b.id, b.off, ok
 }
 
-// loopBacking asks the loop device id, which the kernel calls name, what it lies on.
+// loopBacking asks the loop device id what it lies on.
 //
 // The kernel is asked for device and inode. Its name for the file, in sysfs, is the one that it had when it was opened:
 // another file may have that by now, and a file may have lost it. It counts only where the loop device can't be opened.
-func (o *overlays) loopBacking(id ID, name string) (backing, bool) {
-	info, err := loopStatus(id, name)
+func (o *overlays) loopBacking(id ID) (backing, bool) {
+	info, err := loopStatus(id)
 	if errors.Is(err, unix.ENXIO) { // let go of just now
 		return backing{}, false
 	}
 	if err != nil {
 		file, err := o.identify(backingName(id))
-		off := readNumber(filepath.Join(sysDir(id), "loop", "offset"))
+		off := id.Number("loop/offset")
 		return backing{file, max(0, off)}, err == nil
 	}
 	b := backing{off: int64(info.Offset)}
 	// Of a file the kernel gave the device twice, before Linux 5.16.
 	if info.Rdevice != 0 && info.Rdevice != info.Device {
-		b.id = ID{Device: true, Major: unix.Major(info.Rdevice), Minor: unix.Minor(info.Rdevice)}
+		b.id = DeviceID(kernel.Of(info.Rdevice))
 	} else {
-		b.id = o.behind(ID{Major: unix.Major(info.Device), Minor: unix.Minor(info.Device), Inode: info.Inode}, backingName(id))
+		b.id = o.behind(ID{DevNum: kernel.Of(info.Device), Inode: info.Inode}, backingName(id))
 	}
 	return b, true
 }
@@ -69,11 +69,11 @@ func (o *overlays) behind(file ID, name string) ID {
 
 // backingName is the name of the file behind a loop device when that was made.
 func backingName(loop ID) string {
-	return readAttr(filepath.Join(sysDir(loop), "loop", "backing_file"))
+	return loop.Attr("loop/backing_file")
 }
 
-func loopStatus(id ID, name string) (info *unix.LoopInfo64, err error) {
-	f, err := os.Open(nodeOf(id, name))
+func loopStatus(id ID) (info *unix.LoopInfo64, err error) {
+	f, err := os.Open(id.Path())
 	if err != nil {
 		return nil, err
 	}

@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"github.com/moby/sys/mountinfo"
+
+	"lvmsync/format/storage/kernel"
 )
 
 // readMounts lists the mounts that this process can see.
@@ -54,7 +56,7 @@ func mountsFrom(mounts []*mountinfo.Info, id ID) []*mountinfo.Info {
 // btrfsMembers gives id and the other devices of the btrfs file system in use that id is part of, if it is. The mount
 // table names only one of them.
 func btrfsMembers(id ID) (members map[ID]bool, inUse bool) {
-	dirs, _ := filepath.Glob(filepath.Join(sysRoot, "fs", "btrfs", "*", "devices")) // fails for a bad pattern only
+	dirs, _ := filepath.Glob(filepath.Join(kernel.Sys, "fs", "btrfs", "*", "devices")) // fails for a bad pattern only
 	for _, dir := range dirs {
 		devices, err := os.ReadDir(dir)
 		if err != nil {
@@ -62,8 +64,8 @@ func btrfsMembers(id ID) (members map[ID]bool, inUse bool) {
 		}
 		all := make(map[ID]bool)
 		for _, d := range devices {
-			if dev, ok := readDev(filepath.Join(dir, d.Name())); ok {
-				all[dev] = true
+			if dev, ok := kernel.At(filepath.Join(dir, d.Name())); ok {
+				all[DeviceID(dev)] = true
 			}
 		}
 		if all[id] {

@@ -7,6 +7,8 @@ import (
 	"strconv"
 
 	"github.com/moby/sys/mountinfo"
+
+	"lvmsync/format/storage/kernel"
 )
 
 // A namespace is a mount namespace that is not ours.
@@ -97,9 +99,9 @@ func outOfSight(id ID) (fsType string, ok bool) {
 	if _, inUse := btrfsMembers(id); inUse {
 		return "btrfs", true
 	}
-	name := kernelName(sysDir(id))
+	name := id.Name()
 	for _, fsType := range []string{"ext4", "xfs", "f2fs", "nilfs2"} {
-		if _, err := os.Stat(filepath.Join(sysRoot, "fs", fsType, name)); err == nil {
+		if _, err := os.Stat(filepath.Join(kernel.Sys, "fs", fsType, name)); err == nil {
 			return fsType, true
 		}
 	}

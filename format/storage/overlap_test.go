@@ -90,8 +90,8 @@ func TestOverlaps(t *testing.T) {
 		92: "0 10 linear 8:2 90010",
 	})
 	dm := device
-	disk, one, two := ID{Device: true, Major: 8}, ID{Device: true, Major: 8, Minor: 1}, ID{Device: true, Major: 8, Minor: 2}
-	md := ID{Device: true, Major: 9}
+	disk, one, two := numbered(8, 0), numbered(8, 1), numbered(8, 2)
+	md := numbered(9, 0)
 	for _, test := range []struct {
 		a, b ID
 		want bool
@@ -140,7 +140,7 @@ func TestOverlapsWithoutTables(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for id, want := range map[ID]bool{device(2): false, {Device: true, Major: 8, Minor: 2}: true, {Device: true, Major: 8}: true} {
+	for id, want := range map[ID]bool{device(2): false, numbered(8, 2): true, numbered(8, 0): true} {
 		other, err := Of(id)
 		if err != nil || one.Overlaps(other) != want {
 			t.Errorf("%s: %v, %v; want %v", id, one.Overlaps(other), err, want)
@@ -157,7 +157,7 @@ func TestStorageInOrder(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []ID{device(2), device(3), device(4), {Device: true, Major: 8, Minor: 1}, {Device: true, Major: 8}}
+	want := []ID{device(2), device(3), device(4), numbered(8, 1), numbered(8, 0)}
 	if diff := cmp.Diff(want, s.below()); diff != "" {
 		t.Errorf("below (-want +got):\n%s", diff)
 	}
@@ -199,7 +199,7 @@ func TestPlaces(t *testing.T) {
 		3: "0 1000 crypt aes-xts-plain64 :32:logon:x 0 8:2 100",
 		4: "0 5000 thin 253:3 1",
 	})
-	uuid := filepath.Join(sysDir(device(2)), "dm", "uuid")
+	uuid := filepath.Join(device(2).Dir(), "dm", "uuid")
 	if err := os.WriteFile(uuid, []byte("LVM-abcdef\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -212,8 +212,8 @@ func TestPlaces(t *testing.T) {
 		{device(2), []Place{{device(2), "253:2", 0, 0}}},
 		{device(3), []Place{
 			{device(3), "253:3", 0, 0},
-			{ID{Device: true, Major: 8, Minor: 2}, "8:2", 100 * sector, 1000 * sector},
-			{ID{Device: true, Major: 8}, "8:0", (100 + 500000) * sector, 1000 * sector},
+			{numbered(8, 2), "8:2", 100 * sector, 1000 * sector},
+			{numbered(8, 0), "8:0", (100 + 500000) * sector, 1000 * sector},
 		}},
 		{device(4), []Place{{device(4), "253:4", 0, 0}}}, // somewhere in the pool
 	} {
@@ -223,17 +223,6 @@ func TestPlaces(t *testing.T) {
 		}
 		if diff := cmp.Diff(test.want, got); diff != "" {
 			t.Errorf("places of %s (-want +got):\n%s", test.id, diff)
-		}
-	}
-}
-
-func TestByUUID(t *testing.T) {
-	fakeSys(t, map[string]string{
-		"block/dm-1/dev": "253:1", "block/dm-1/dm/uuid": "LVM-a\n", "block/dm-2/dev": "253:2", "block/dm-2/dm/uuid": "\n",
-	})
-	for uuid, want := range map[string]bool{"LVM-a": true, "LVM-b": false, "": false} {
-		if id, ok := ByUUID(uuid); ok != want || ok && id != device(1) {
-			t.Errorf("%q: %s, %v", uuid, id, ok)
 		}
 	}
 }

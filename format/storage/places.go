@@ -4,11 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"path/filepath"
 	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"lvmsync/format/storage/kernel"
 )
 
 // A Place is a part of a device or file that belongs to the storage of another one.
@@ -45,27 +46,13 @@ func Places(id ID) ([]Place, error) {
 }
 
 // isLogicalVolume tells whether a device is a volume of LVM, or a part of one.
-func isLogicalVolume(id ID) bool { return id.Device && strings.HasPrefix(uuidOf(id), "LVM-") }
-
-// uuidOf is the device-mapper UUID of a device, if it has one.
-func uuidOf(id ID) string { return readAttr(filepath.Join(sysDir(id), "dm", "uuid")) }
-
-// ByUUID finds the device with a device-mapper UUID.
-func ByUUID(uuid string) (ID, bool) {
-	dirs, _ := filepath.Glob(filepath.Join(sysRoot, "block", "dm-*")) // fails for a bad pattern only
-	for _, dir := range dirs {
-		if uuid != "" && readAttr(filepath.Join(dir, "dm", "uuid")) == uuid {
-			return readDev(dir)
-		}
-	}
-	return ID{}, false
-}
+func isLogicalVolume(id ID) bool { return id.Device && strings.HasPrefix(id.UUID(), "LVM-") }
 
 // Born tells when the file id was made, if path leads to it and its file system knows.
 func Born(path string, id ID) (time.Time, bool) {
 	var st unix.Statx_t
 	err := unix.Statx(unix.AT_FDCWD, new(overlays).real(path), 0, unix.STATX_INO|unix.STATX_BTIME, &st)
-	if err != nil || st.Mask&unix.STATX_BTIME == 0 || id != (ID{Major: st.Dev_major, Minor: st.Dev_minor, Inode: st.Ino}) {
+	if err != nil || st.Mask&unix.STATX_BTIME == 0 || id != (ID{DevNum: kernel.DevNum{Major: st.Dev_major, Minor: st.Dev_minor}, Inode: st.Ino}) {
 		return time.Time{}, false
 	}
 	return time.Unix(st.Btime.Sec, int64(st.Btime.Nsec)).UTC(), true

@@ -18,7 +18,7 @@ func TestProbesAtOnce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l := layer{id: id, name: kernelName(sysDir(id))}
+	l := layer{id: id, name: id.Name()}
 	var probes sync.WaitGroup
 	for range 8 {
 		probes.Go(func() {
@@ -31,7 +31,7 @@ func TestProbesAtOnce(t *testing.T) {
 		})
 	}
 	probes.Wait()
-	f, err := os.OpenFile(nodeOf(id, l.name), os.O_RDONLY|os.O_EXCL, 0)
+	f, err := os.OpenFile(id.Path(), os.O_RDONLY|os.O_EXCL, 0)
 	if err != nil {
 		t.Fatal(err)
 	}

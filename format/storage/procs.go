@@ -11,6 +11,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"lvmsync/format/storage/kernel"
 )
 
 // processesUsing finds the processes, other than this one, that hold any of the given devices and files open for writing, or
@@ -44,7 +46,7 @@ func processesUsing(via map[ID]string) (users []User, unseen int, err error) {
 }
 
 func processName(pid int) string {
-	return printable(readAttr(filepath.Join(procRoot, strconv.Itoa(pid), "comm")))
+	return printable(kernel.Line(filepath.Join(procRoot, strconv.Itoa(pid), "comm")))
 }
 
 // Uses are the ways in which a process uses devices and files.
@@ -171,9 +173,9 @@ func identifyInMemory(path string) (ID, bool) {
 	}
 	switch st.Mode & unix.S_IFMT {
 	case unix.S_IFBLK:
-		return ID{Device: true, Major: st.Rdev_major, Minor: st.Rdev_minor}, true
+		return DeviceID(kernel.DevNum{Major: st.Rdev_major, Minor: st.Rdev_minor}), true
 	case unix.S_IFREG:
-		return ID{Major: st.Dev_major, Minor: st.Dev_minor, Inode: st.Ino}, true
+		return ID{DevNum: kernel.DevNum{Major: st.Dev_major, Minor: st.Dev_minor}, Inode: st.Ino}, true
 	}
 	return ID{}, false
 }

@@ -6,16 +6,13 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strconv"
-	"strings"
+
+	"lvmsync/format/storage/kernel"
 )
 
-// Where the kernel tells of itself. Variables, so that tests can show what this machine does not have.
-var (
-	sysRoot  = "/sys"
-	procRoot = "/proc"
-	devRoot  = "/dev"
-)
+// procRoot is where the kernel tells of processes. A variable, so that tests can show what this
+// machine does not have.
+var procRoot = "/proc"
 
 // layer is a block device stacked on another one, or on an image file; or that file.
 type layer struct {
@@ -75,7 +72,7 @@ func directlyAbove(id ID) ([]layer, error) {
 	if !id.Device {
 		return nil, nil
 	}
-	dir := sysDir(id)
+	dir := id.Dir()
 	holders, err := os.ReadDir(filepath.Join(dir, "holders"))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
@@ -98,8 +95,8 @@ func directlyAbove(id ID) ([]layer, error) {
 
 // appendLayer adds the device whose sysfs folder is dir, unless it is gone again.
 func appendLayer(found []layer, dir string, kind layerKind) []layer {
-	if id, ok := readDev(dir); ok {
-		found = append(found, layer{id: id, name: filepath.Base(dir), kind: kind})
+	if num, ok := kernel.At(dir); ok {
+		found = append(found, layer{id: DeviceID(num), name: filepath.Base(dir), kind: kind})
 	}
 	return found
 }
@@ -109,68 +106,23 @@ func loopsByBacking() (map[ID][]layer, error) {
 	if err := checkSysfs(); err != nil {
 		return nil, err
 	}
-	dirs, err := filepath.Glob(filepath.Join(sysRoot, "block", "loop*", "loop"))
+	dirs, err := filepath.Glob(filepath.Join(kernel.Sys, "block", "loop*", "loop"))
 	if err != nil {
 		return nil, err
 	}
 	loops, files := make(map[ID][]layer), new(overlays)
 	for _, dir := range dirs {
 		dir = filepath.Dir(dir)
-		id, ok := readDev(dir)
+		num, ok := kernel.At(dir)
 		if !ok {
 			continue
 		}
-		if b, ok := files.loopBacking(id, filepath.Base(dir)); ok {
+		id := DeviceID(num)
+		if b, ok := files.loopBacking(id); ok {
 			loops[b.id] = append(loops[b.id], layer{id: id, name: filepath.Base(dir), kind: loop})
 		}
 	}
 	return loops, nil
-}
-
-// sysDir is the sysfs folder of a block device.
-func sysDir(id ID) string {
-	return filepath.Join(sysRoot, "dev", "block", fmt.Sprintf("%d:%d", id.Major, id.Minor))
-}
-
-// readDev reads the device number in a sysfs folder.
-func readDev(dir string) (ID, bool) {
-	return parseDevice(readAttr(dir + "/dev")) // dir may go up from a symbolic link, which Join would undo
-}
-
-// parseDevice reads the number of a device as the kernel prints it, for example "253:3".
-func parseDevice(text string) (ID, bool) {
-	major, minor, ok := strings.Cut(text, ":")
-	ma, err1 := strconv.ParseUint(major, 10, 32)
-	mi, err2 := strconv.ParseUint(minor, 10, 32)
-	return ID{Device: true, Major: uint32(ma), Minor: uint32(mi)}, ok && err1 == nil && err2 == nil
-}
-
-// readNumber reads a sysfs file with a number that isn't negative; -1 if there is none.
-func readNumber(path string) int64 {
-	n, err := strconv.ParseInt(readAttr(path), 10, 64)
-	if err != nil {
-		return -1
-	}
-	return n
-}
-
-// nodeOf is the device node that the kernel gave to a device which it calls name.
-func nodeOf(id ID, name string) string {
-	for line := range strings.Lines(readAttr(filepath.Join(sysDir(id), "uevent"))) {
-		if dev, ok := strings.CutPrefix(strings.TrimSpace(line), "DEVNAME="); ok {
-			name = dev
-		}
-	}
-	return filepath.Join(devRoot, name)
-}
-
-// readAttr reads a sysfs or procfs file of one line; "" if there is none.
-func readAttr(path string) string {
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return ""
-	}
-	return strings.TrimSuffix(string(data), "\n")
 }
 
 // label names a layer for people: the kernel's name, and device-mapper's where there is one; or that of a file.
@@ -178,11 +130,11 @@ func (l layer) label() string {
 	if !l.id.Device {
 		return printable(l.name)
 	}
-	if name := readAttr(filepath.Join(sysDir(l.id), "dm", "name")); name != "" {
+	if name := l.id.Attr("dm/name"); name != "" {
 		return fmt.Sprintf("%s (%s)", l.name, printable(name))
 	}
 	return l.name
 }
 
 // readOnly tells whether the kernel refuses to write to the layer's device.
-func (l layer) readOnly() bool { return readAttr(filepath.Join(sysDir(l.id), "ro")) == "1" }
+func (l layer) readOnly() bool { return l.id.Attr("ro") == "1" }

@@ -9,17 +9,16 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/moby/sys/mountinfo"
 	"golang.org/x/sys/unix"
+
+	"lvmsync/format/storage/kernel"
 )
 
 // fakeSys puts a tree with the given files in place of /sys until the test ends.
 func fakeSys(t *testing.T, files map[string]string) {
 	t.Helper()
-	old := sysRoot
-	t.Cleanup(func() { sysRoot = old })
-	sysRoot = fakeTree(t, files)
-	oldIs := isSysfs
-	t.Cleanup(func() { isSysfs = oldIs })
-	isSysfs = func(string) bool { return true }
+	old := kernel.Sys
+	t.Cleanup(func() { kernel.Sys = old })
+	kernel.Sys = fakeTree(t, files)
 }
 
 // fakeProc does the same for /proc.
@@ -45,7 +44,9 @@ func fakeTree(t *testing.T, files map[string]string) string {
 	return root
 }
 
-func device(minor uint32) ID { return ID{Device: true, Major: 253, Minor: minor} }
+func device(minor uint32) ID { return numbered(253, minor) }
+
+func numbered(major, minor uint32) ID { return DeviceID(kernel.DevNum{Major: major, Minor: minor}) }
 
 // vda has a partition; a volume of it (dm-1) and a mirror half (dm-2) lie on that, the mirror (dm-3) on both, and the
 // encrypted dm-4 on the mirror. dm-9 vanishes while it is looked at.

@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 
 	"golang.org/x/sys/unix"
+
+	"lvmsync/format/storage/kernel"
 )
 
 // errNoSysfs: there is nothing to see in sysfs, which does not mean that there is nothing.
@@ -13,15 +15,15 @@ var errNoSysfs = errors.New("sysfs is not mounted on /sys, so loop devices and o
 // checkSysfs makes sure that what sysfs says of devices can be seen.
 func checkSysfs() error {
 	for _, dir := range []string{"block", "dev/block"} {
-		if !isSysfs(filepath.Join(sysRoot, dir)) {
+		if !isSysfs(filepath.Join(kernel.Sys, dir)) {
 			return errNoSysfs
 		}
 	}
 	return nil
 }
 
-// isSysfs is a variable so that tests can show what this machine does not have.
-var isSysfs = func(dir string) bool {
+// isSysfs takes what tests show in place of sysfs for it.
+func isSysfs(dir string) bool {
 	var st unix.Statfs_t
-	return unix.Statfs(dir, &st) == nil && st.Type == unix.SYSFS_MAGIC
+	return kernel.Sys != "/sys" || unix.Statfs(dir, &st) == nil && st.Type == unix.SYSFS_MAGIC
 }

@@ -76,7 +76,7 @@ func (system) Thin(path string) ([]apply.ThinPart, error) {
 	if err != nil || !id.Device {
 		return nil, err
 	}
-	found, err := devmapper.ThinParts(devmapper.DevNum{Major: id.Major, Minor: id.Minor})
+	found, err := devmapper.ThinParts(id.DevNum)
 	var parts []apply.ThinPart
 	for _, p := range found {
 		parts = append(parts, apply.ThinPart(p))

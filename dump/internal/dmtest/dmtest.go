@@ -13,8 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"lvmsync/dump/devmapper"
-	"lvmsync/dump/internal/roots"
+	"lvmsync/format/storage/kernel"
 )
 
 // dmsetup answers from the files of the device that it is asked about. Of its status there are several, one a question.
@@ -64,10 +63,46 @@ func New(t *testing.T) *Machine {
 	m.write("lvs", lvs)
 	m.write("lvchange", lvchange)
 	t.Setenv("PATH", m.dir+":"+os.Getenv("PATH"))
-	sys, dev := roots.Sys, roots.Dev
-	t.Cleanup(func() { roots.Sys, roots.Dev = sys, dev })
-	roots.Sys, roots.Dev = filepath.Join(m.dir, "sys"), filepath.Join(m.dir, "nodes")
+	sys, dev := kernel.Sys, kernel.Dev
+	t.Cleanup(func() { kernel.Sys, kernel.Dev = sys, dev })
+	kernel.Sys, kernel.Dev = filepath.Join(m.dir, "sys"), filepath.Join(m.dir, "nodes")
+	m.link("/sys/block", "sys/block")
+	m.link("/sys/fs", "sys/fs")
+	m.linkAll("/sys/dev/block", "sys/dev/block")
 	return m
+}
+
+// link has the machine show something of this one.
+func (m *Machine) link(path, name string) {
+	m.t.Helper()
+	link := filepath.Join(m.dir, name)
+	err := os.MkdirAll(filepath.Dir(link), 0o700)
+	if err == nil {
+		err = os.Symlink(path, link)
+	}
+	if err != nil {
+		m.t.Fatal(err)
+	}
+}
+
+// linkAll does so for all that is in a folder.
+func (m *Machine) linkAll(dir, name string) {
+	m.t.Helper()
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	for _, e := range entries {
+		m.link(filepath.Join(dir, e.Name()), filepath.Join(name, e.Name()))
+	}
+}
+
+// tell has sysfs say something else of a device than this machine's does.
+func (m *Machine) tell(num kernel.DevNum, name, content string) {
+	m.t.Helper()
+	name = filepath.Join("sys/dev/block", num.String(), name)
+	_ = os.Remove(filepath.Join(m.dir, name)) // it would be written to where it leads
+	m.write(name, content+"\n")
 }
 
 func (m *Machine) write(name, content string) {
@@ -83,7 +118,7 @@ func (m *Machine) write(name, content string) {
 }
 
 // Loop puts a loop device in front of a file: one that device-mapper has nothing to do with.
-func (m *Machine) Loop(file string) devmapper.DevNum {
+func (m *Machine) Loop(file string) kernel.DevNum {
 	m.t.Helper()
 	out, err := exec.Command("losetup", "--find", "--show", file).Output()
 	if err != nil {
@@ -99,8 +134,9 @@ func (m *Machine) Loop(file string) devmapper.DevNum {
 	if err := unix.Stat(path, &st); err != nil {
 		m.t.Fatal(err)
 	}
-	num := devmapper.DevNum{Major: unix.Major(st.Rdev), Minor: unix.Minor(st.Rdev)}
-	m.write("sys/dev/block/"+num.String()+"/uevent", "DEVNAME="+filepath.Base(path)+"\n")
+	num := kernel.Of(st.Rdev)
+	_ = os.Remove(num.Dir())
+	m.linkAll("/sys/dev/block/"+num.String(), "sys/dev/block/"+num.String())
 	m.node(path, filepath.Base(path))
 	return num
 }
@@ -108,19 +144,12 @@ func (m *Machine) Loop(file string) devmapper.DevNum {
 // node has a name lead to a loop device.
 func (m *Machine) node(path, name string) {
 	m.t.Helper()
-	link := filepath.Join(roots.Dev, name)
-	err := os.MkdirAll(filepath.Dir(link), 0o700)
-	if err == nil {
-		_ = os.Remove(link)
-		err = os.Symlink(path, link)
-	}
-	if err != nil {
-		m.t.Fatal(err)
-	}
+	_ = os.Remove(filepath.Join(kernel.Dev, name))
+	m.link(path, filepath.Join("nodes", name))
 }
 
 // Device makes of a loop device one of device-mapper. A name such as "vg-lv" is LVM's.
-func (m *Machine) Device(num devmapper.DevNum, name, table string) {
+func (m *Machine) Device(num kernel.DevNum, name, table string) {
 	m.t.Helper()
 	vg, lv, _ := strings.Cut(name, "-")
 	uuid := ""
@@ -130,8 +159,8 @@ func (m *Machine) Device(num devmapper.DevNum, name, table string) {
 	if lv != "" {
 		m.node(num.Path(), vg+"/"+lv)
 	}
-	m.write("sys/dev/block/"+num.String()+"/dm/uuid", uuid+"\n")
-	m.write("sys/dev/block/"+num.String()+"/ro", "0\n")
+	m.tell(num, "dm/uuid", uuid)
+	m.tell(num, "ro", "0")
 	dir := "dev/" + num.String()
 	if lv == "" {
 		vg = ""
@@ -165,7 +194,7 @@ func (m *Machine) Inactive(lv string) {
 	aside := filepath.Join(m.dir, "aside", "vg", lv)
 	err := os.MkdirAll(filepath.Dir(aside), 0o700)
 	if err == nil {
-		err = os.Rename(filepath.Join(roots.Dev, "vg", lv), aside)
+		err = os.Rename(filepath.Join(kernel.Dev, "vg", lv), aside)
 	}
 	if err != nil {
 		m.t.Fatal(err)
@@ -174,24 +203,24 @@ func (m *Machine) Inactive(lv string) {
 
 // IsActive tells whether the volume vg/lv has its node.
 func (m *Machine) IsActive(lv string) bool {
-	_, err := os.Lstat(filepath.Join(roots.Dev, "vg", lv))
+	_, err := os.Lstat(filepath.Join(kernel.Dev, "vg", lv))
 	return err == nil
 }
 
 // ReadOnly has the kernel say that a device can't be written to.
-func (m *Machine) ReadOnly(num devmapper.DevNum) {
-	m.write("sys/dev/block/"+num.String()+"/ro", "1\n")
+func (m *Machine) ReadOnly(num kernel.DevNum) {
+	m.tell(num, "ro", "1")
 }
 
 // Status is what dmsetup says of a device's status when it is asked for the n-th time, from 1 on, until there is another. Before
 // it does, a shell runs do.
-func (m *Machine) Status(num devmapper.DevNum, n int, status, do string) {
+func (m *Machine) Status(num kernel.DevNum, n int, status, do string) {
 	m.write(fmt.Sprintf("dev/%s/status.%d", num, n), status+"\n")
 	m.write(fmt.Sprintf("dev/%s/do.%d", num, n), do+"\n")
 }
 
 // Looks is how often dmsetup has been asked for the status of a device.
-func (m *Machine) Looks(num devmapper.DevNum) int {
+func (m *Machine) Looks(num kernel.DevNum) int {
 	looks, err := os.ReadFile(filepath.Join(m.dir, "dev", num.String(), "looks"))
 	if err != nil {
 		return 0
@@ -200,12 +229,12 @@ func (m *Machine) Looks(num devmapper.DevNum) int {
 }
 
 // Message is what a shell does when a device gets a message, in a folder of the device's own, $d.
-func (m *Machine) Message(num devmapper.DevNum, text, do string) {
+func (m *Machine) Message(num kernel.DevNum, text, do string) {
 	m.write("dev/"+num.String()+"/"+text, do+"\n")
 }
 
 // LV has lvs know a volume by the given fields; what is missing is as it is of a plain active volume.
-func (m *Machine) LV(vg, lv string, num devmapper.DevNum, fields map[string]string) {
+func (m *Machine) LV(vg, lv string, num kernel.DevNum, fields map[string]string) {
 	m.t.Helper()
 	row := map[string]string{
 		"vg_name": vg, "lv_name": lv, "vg_uuid": "uuid-of-" + vg, "lv_uuid": "uuid-of-" + lv, "lv_attr": "-wi-a-----",
