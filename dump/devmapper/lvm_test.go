@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"lvmsync/format/storage/dmtable"
 	"lvmsync/format/storage/kernel"
 )
 
@@ -82,7 +83,7 @@ func TestRealSnapshot(t *testing.T) {
 	if err != nil || len(table) != 1 || table[0].LengthSectors != 12008 {
 		t.Fatalf("TableOf = %+v, %v", table, err)
 	}
-	parts, err := ParseSnapshotTarget(table[0])
+	parts, err := dmtable.ParseSnapshot(table[0])
 	if err != nil || parts.Merge || parts.Persistent != "P" || parts.ChunkSectors != 128 || len(parts.Features) != 0 {
 		t.Errorf("ParseSnapshotTarget = %+v, %v", parts, err)
 	}
@@ -164,7 +165,7 @@ func TestRealDeviceThatIsNot(t *testing.T) {
 	if err := os.MkdirAll(filepath.Join(kernel.Sys, "dev", "block"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	for _, ask := range []func(context.Context, kernel.DevNum) (Table, error){TableOf, StatusOf} {
+	for _, ask := range []func(context.Context, kernel.DevNum) (dmtable.Table, error){TableOf, StatusOf} {
 		if _, err := ask(context.Background(), kernel.DevNum{Major: 7}); !errors.Is(err, kernel.ErrNotDM) {
 			t.Errorf("a loop device: error %v is not ErrNotDM", err)
 		}

@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"lvmsync/format/storage/dmtable"
 	"lvmsync/format/storage/kernel"
 )
 
@@ -30,7 +31,7 @@ type ThinPart struct {
 var ErrUnknownPool = errors.New("cannot tell where blocks of a thin pool begin")
 
 // kernelTable is where tables come from. A variable, so that tests can show what this machine does not have.
-var kernelTable = KernelTable
+var kernelTable = dmtable.Read
 
 // maxLayers bounds how many devices stand on one another.
 const maxLayers = 32
@@ -169,7 +170,7 @@ func belowLoop(dev kernel.DevNum) (below kernel.DevNum, at int64, ok bool, err e
 }
 
 // targetParts finds the parts of a target, in bytes of the device.
-func targetParts(dev kernel.DevNum, t Target, layers int) ([]volumePart, error) {
+func targetParts(dev kernel.DevNum, t dmtable.Target, layers int) ([]volumePart, error) {
 	at, length := int64(t.Start)*512, int64(t.LengthSectors)*512
 	arg := func(i int) string { return t.Args[min(i, len(t.Args)-1)] }
 	switch {
@@ -188,8 +189,8 @@ func targetParts(dev kernel.DevNum, t Target, layers int) ([]volumePart, error) 
 }
 
 // thinPart is a thin volume. A pool that itself lies in one without zeroing is beyond what is dealt with.
-func thinPart(dev kernel.DevNum, t Target, at, length int64, layers int) ([]volumePart, error) {
-	thin, err := ParseThinTarget(t)
+func thinPart(dev kernel.DevNum, t dmtable.Target, at, length int64, layers int) ([]volumePart, error) {
+	thin, err := dmtable.ParseThin(t)
 	if err != nil {
 		return nil, err
 	}
@@ -200,7 +201,7 @@ func thinPart(dev kernel.DevNum, t Target, at, length int64, layers int) ([]volu
 	if len(table) != 1 {
 		return nil, fmt.Errorf("table of the thin pool %s: %d lines, not one", thin.Pool, len(table))
 	}
-	pool, err := ParsePoolTarget(table[0])
+	pool, err := dmtable.ParsePool(table[0])
 	if err != nil {
 		return nil, err
 	}

@@ -1,7 +1,6 @@
 package devmapper
 
 import (
-	"encoding/binary"
 	"errors"
 	"os"
 	"path/filepath"
@@ -10,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"lvmsync/format/storage/dmtable"
 	"lvmsync/format/storage/kernel"
 )
 
@@ -59,11 +59,11 @@ func fakeDisks(t *testing.T, disks []fakeDisk) {
 	}
 	old := kernelTable
 	t.Cleanup(func() { kernelTable = old })
-	kernelTable = func(dev kernel.DevNum) (Table, error) {
+	kernelTable = func(dev kernel.DevNum) (dmtable.Table, error) {
 		if tables[dev.String()] == "" {
 			return nil, errors.New("not allowed")
 		}
-		return ParseTable(tables[dev.String()])
+		return dmtable.Parse(tables[dev.String()])
 	}
 }
 
@@ -159,50 +159,5 @@ func TestThinParts(t *testing.T) {
 				t.Error(diff)
 			}
 		})
-	}
-}
-
-// What the kernel writes, as linux/dm-ioctl.h has it; and what it never would.
-func TestParseKernelTable(t *testing.T) {
-	answer := func(count uint32, targets ...string) []byte {
-		b := make([]byte, dmHeader)
-		binary.NativeEndian.PutUint32(b[16:], dmHeader)
-		binary.NativeEndian.PutUint32(b[20:], count)
-		start := uint64(0)
-		for _, args := range targets {
-			spec := make([]byte, dmTargetSpec)
-			binary.NativeEndian.PutUint64(spec, start)
-			binary.NativeEndian.PutUint64(spec[8:], 8)
-			copy(spec[24:], "linear")
-			spec = append(append(spec, args...), 0)
-			for len(spec)%8 != 0 {
-				spec = append(spec, 0)
-			}
-			binary.NativeEndian.PutUint32(spec[20:], uint32(len(b)-dmHeader+len(spec)))
-			b, start = append(b, spec...), start+8
-		}
-		return b
-	}
-	good := answer(2, "8:0 2048", "8:16 0")
-	got, err := parseKernelTable(good)
-	want, _ := ParseTable("0 8 linear 8:0 2048\n8 8 linear 8:16 0\n")
-	if diff := cmp.Diff(want, got); err != nil || diff != "" {
-		t.Errorf("%v %s", err, diff)
-	}
-	if got, err := parseKernelTable(answer(0)); err != nil || len(got) != 0 {
-		t.Errorf("no table: %v, %v", got, err)
-	}
-	for n := range good[:len(good)-1] {
-		if _, err := parseKernelTable(good[:n]); err == nil && n < len(good)-8 {
-			t.Errorf("cut after %d bytes: no error", n)
-		}
-	}
-	for name, b := range map[string][]byte{
-		"count too large": answer(3, "8:0 2048", "8:16 0"),
-		"two lines":       answer(1, "8:0\n0"),
-	} {
-		if got, err := parseKernelTable(b); err == nil {
-			t.Errorf("%s: %v", name, got)
-		}
 	}
 }

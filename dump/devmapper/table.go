@@ -3,51 +3,34 @@ package devmapper
 import (
 	"context"
 	"fmt"
-	"slices"
-	"strconv"
 	"strings"
 
+	"lvmsync/format/storage/dmtable"
 	"lvmsync/format/storage/kernel"
 )
-
-// maxSectors is the largest device size in sectors that the kernel can count in bytes.
-const maxSectors = (1<<63 - 1) / 512
-
-// Target is one line of a device's table or status: what a run of its sectors is made of.
-type Target struct {
-	Start, LengthSectors uint64 // sectors of the device
-	// Type is the kind of mapping, for example "linear" or "snapshot".
-	Type string
-	// Args are the words after the type: parameters in a table, the state in a status.
-	Args []string
-}
-
-// Table is all targets of a device, in order; they follow each other with no gap. It is empty for a device without a
-// live table.
-type Table []Target
 
 // DeviceTable is a device and its table.
 type DeviceTable struct {
 	Device
-	Table Table
+	Table dmtable.Table
 }
 
 // TableOf asks for the table of the device with that number; [kernel.ErrNotDM] if device-mapper has none.
-func TableOf(ctx context.Context, num kernel.DevNum) (Table, error) {
+func TableOf(ctx context.Context, num kernel.DevNum) (dmtable.Table, error) {
 	return ask(ctx, "table", num)
 }
 
 // StatusOf asks for the status of the device with that number, as of a moment; [kernel.ErrNotDM] if device-mapper has none.
-func StatusOf(ctx context.Context, num kernel.DevNum) (Table, error) {
+func StatusOf(ctx context.Context, num kernel.DevNum) (dmtable.Table, error) {
 	return ask(ctx, "status", num)
 }
 
-func ask(ctx context.Context, what string, dev kernel.DevNum) (Table, error) {
+func ask(ctx context.Context, what string, dev kernel.DevNum) (dmtable.Table, error) {
 	out, err := runOn(ctx, dev, what)
 	if err != nil {
 		return nil, err
 	}
-	table, err := ParseTable(out)
+	table, err := dmtable.Parse(out)
 	if err != nil {
 		return nil, fmt.Errorf("%s of device %s: %w", what, dev, err)
 	}
@@ -81,7 +64,7 @@ func joinTables(out string, devices []Device) ([]DeviceTable, error) {
 	}
 	tables := make([]DeviceTable, len(devices))
 	for i, d := range devices {
-		table, err := ParseTable(lines[i].String())
+		table, err := dmtable.Parse(lines[i].String())
 		if err != nil {
 			return nil, fmt.Errorf("table of device %s: %w", d.Name, err)
 		}
@@ -101,39 +84,4 @@ func splitName(line string, byName map[string]int) (device int, rest string, ok 
 			return i, line[end+2:], true
 		}
 	}
-}
-
-// ParseTable reads the lines that "dmsetup table" or "dmsetup status" prints for a single device. Nonsense, such as a
-// gap, is an error.
-func ParseTable(text string) (Table, error) {
-	var table Table
-	var end uint64
-	for line := range strings.Lines(text) {
-		words := strings.Fields(line)
-		if len(words) == 0 {
-			continue
-		}
-		t, err := parseTarget(words)
-		if err != nil {
-			return nil, fmt.Errorf("%w in %q", err, strings.TrimSpace(line))
-		}
-		if t.Start != end {
-			return nil, fmt.Errorf("line %q does not begin where the one before ends, at sector %d", strings.TrimSpace(line), end)
-		}
-		end += t.LengthSectors
-		table = append(table, t)
-	}
-	return table, nil
-}
-
-func parseTarget(words []string) (Target, error) {
-	if len(words) < 3 {
-		return Target{}, fmt.Errorf("no start, length and type")
-	}
-	start, err1 := strconv.ParseUint(words[0], 10, 64)
-	length, err2 := strconv.ParseUint(words[1], 10, 64)
-	if err1 != nil || err2 != nil || length == 0 || start > maxSectors || length > maxSectors-start {
-		return Target{}, fmt.Errorf("bad start or length")
-	}
-	return Target{Start: start, LengthSectors: length, Type: words[2], Args: slices.Clone(words[3:])}, nil
 }

@@ -9,6 +9,7 @@ import (
 	"lvmsync/dump/blockdev"
 	"lvmsync/dump/cow"
 	"lvmsync/dump/devmapper"
+	"lvmsync/format/storage/dmtable"
 )
 
 // CheckValid makes sure that a device, if it is a thick snapshot, has not become invalid. Whatever can't be asked is none.
@@ -23,7 +24,7 @@ func CheckValid(ctx context.Context, f *blockdev.File) error {
 	}
 	s := &snapshot{name: f.Name(), device: devmapper.Device{Num: id.DevNum}}
 	if table, err := devmapper.TableOf(ctx, id.DevNum); err == nil && len(table) == 1 {
-		s.target, _ = devmapper.ParseSnapshotTarget(table[0]) // without a store to look at it counts as failed
+		s.target, _ = dmtable.ParseSnapshot(table[0]) // without a store to look at it counts as failed
 	}
 	return s.invalid(ctx)
 }

@@ -5,9 +5,9 @@ import (
 	"path/filepath"
 	"strconv"
 
-	"lvmsync/dump/devmapper"
 	"lvmsync/format"
 	"lvmsync/format/storage"
+	"lvmsync/format/storage/dmtable"
 	"lvmsync/format/storage/kernel"
 )
 
@@ -34,7 +34,7 @@ func (p place) within(off, end int64, other storage.ID, at int64) (place, bool) 
 
 // A survey knows on what parts of which devices and files a device lies.
 type survey struct {
-	tables map[storage.ID]devmapper.Table // of device-mapper's devices; nil: not known
+	tables map[storage.ID]dmtable.Table // of device-mapper's devices; nil: not known
 }
 
 // places lists where p lies: on its device itself, and on what is beneath that, down to the bottom.
@@ -86,7 +86,7 @@ func only(p place, ok bool) []place {
 }
 
 // byTable lists where a place on a device of device-mapper lies.
-func (s survey) byTable(p place, table devmapper.Table) (lower []place) {
+func (s survey) byTable(p place, table dmtable.Table) (lower []place) {
 	for _, t := range table {
 		start, end := int64(t.Start)*format.SectorSize, int64(t.Start+t.LengthSectors)*format.SectorSize
 		if p.off >= end || p.end <= start {

@@ -7,8 +7,8 @@ import (
 	"strings"
 	"testing"
 
-	"lvmsync/dump/devmapper"
 	"lvmsync/format/storage"
+	"lvmsync/format/storage/dmtable"
 	"lvmsync/format/storage/kernel"
 )
 
@@ -58,14 +58,14 @@ func TestMeet(t *testing.T) {
 	// Devices that only tables know: of the first and the third MiB, of both, and of what no more is known of than that.
 	dm := func(minor uint32) storage.ID { return storage.DeviceID(kernel.DevNum{Major: 4095, Minor: minor}) }
 	num := func(id storage.ID) string { return id.DevNum.String() }
-	stack := survey{tables: make(map[storage.ID]devmapper.Table)}
+	stack := survey{tables: make(map[storage.ID]dmtable.Table)}
 	for name, table := range map[string]string{
 		"dm first":   "0 2048 linear " + num(ids["all"]) + " 0",
 		"dm third":   "0 2048 linear " + num(ids["second"]) + " 2048",
 		"dm pieces":  "0 1024 linear " + num(ids["all"]) + " 0\n1024 1024 linear " + num(ids["all"]) + " 4096",
 		"dm nowhere": "0 2048 error",
 	} {
-		lines, err := devmapper.ParseTable(table)
+		lines, err := dmtable.Parse(table)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -12,6 +12,7 @@ import (
 	"lvmsync/dump/devmapper"
 	"lvmsync/format"
 	"lvmsync/format/storage"
+	"lvmsync/format/storage/dmtable"
 	"lvmsync/format/storage/kernel"
 )
 
@@ -28,7 +29,7 @@ var ErrMerging = errors.New("the snapshot is being merged")
 type snapshot struct {
 	name   string // as the user named it
 	device devmapper.Device
-	target devmapper.SnapshotTarget
+	target dmtable.Snapshot
 	size   int64                    // of the volume when the snapshot was made, in bytes
 	origin devmapper.Device         // the device that users of the origin write to
 	lv     *devmapper.LogicalVolume // nil if the snapshot isn't LVM's
@@ -106,7 +107,7 @@ func (s *snapshot) readTable(ctx context.Context) error {
 	default:
 		return s.other(ctx, kind)
 	}
-	s.target, err = devmapper.ParseSnapshotTarget(table[0])
+	s.target, err = dmtable.ParseSnapshot(table[0])
 	if err != nil {
 		return fmt.Errorf("%s: %w", s.name, err)
 	}

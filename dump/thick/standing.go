@@ -10,6 +10,7 @@ import (
 	"lvmsync/dump/devmapper"
 	"lvmsync/format"
 	"lvmsync/format/storage"
+	"lvmsync/format/storage/dmtable"
 	"lvmsync/format/storage/kernel"
 )
 
@@ -65,7 +66,7 @@ func findStanding(ctx context.Context, store storage.ID) ([]*snapshot, error) {
 		}
 		return nil, nil
 	}
-	stack := survey{tables: make(map[storage.ID]devmapper.Table)}
+	stack := survey{tables: make(map[storage.ID]dmtable.Table)}
 	for _, d := range tables {
 		stack.tables[storage.DeviceID(d.Num)] = d.Table
 	}
@@ -75,7 +76,7 @@ func findStanding(ctx context.Context, store storage.ID) ([]*snapshot, error) {
 		if len(d.Table) != 1 {
 			continue
 		}
-		target, err := devmapper.ParseSnapshotTarget(d.Table[0])
+		target, err := dmtable.ParseSnapshot(d.Table[0])
 		if err != nil {
 			continue // it's none
 		}

@@ -5,7 +5,7 @@ import (
 	"strings"
 
 	"lvmsync/dump/blockdev"
-	"lvmsync/dump/devmapper"
+	"lvmsync/format/storage/dmtable"
 	"lvmsync/format/storage/kernel"
 )
 
@@ -18,7 +18,7 @@ type beneath struct {
 }
 
 // openBeneath opens the external origin of a thin volume, if it has one.
-func openBeneath(target devmapper.ThinTarget) (beneath, error) {
+func openBeneath(target dmtable.Thin) (beneath, error) {
 	if !target.HasExternal {
 		return beneath{still: true}, nil
 	}

@@ -12,6 +12,7 @@ import (
 	"lvmsync/dump/blockdev"
 	"lvmsync/dump/devmapper"
 	"lvmsync/format"
+	"lvmsync/format/storage/dmtable"
 	"lvmsync/format/storage/kernel"
 )
 
@@ -84,7 +85,7 @@ func TestPlan(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := &Source{
-				pool: &pool{target: devmapper.PoolTarget{BlockSectors: block / 512}},
+				pool: &pool{target: dmtable.Pool{BlockSectors: block / 512}},
 				new:  &volume{file: sparse(t, tt.size), beneath: beneath{file: sparse(t, tt.below), still: true}},
 			}
 			s.plan(tt.mapped, tt.listed)
@@ -99,7 +100,7 @@ func TestPlan(t *testing.T) {
 // Where a pool can't be asked, all of the volume is data.
 func TestListWhole(t *testing.T) {
 	s := &Source{
-		pool: &pool{target: devmapper.PoolTarget{BlockSectors: 128}},
+		pool: &pool{target: dmtable.Pool{BlockSectors: 128}},
 		new:  &volume{file: sparse(t, 200_000), beneath: beneath{still: true}},
 	}
 	if err := s.listWhole(fmt.Errorf("why: %w", ErrHeld)); err != nil {

@@ -8,6 +8,7 @@ import (
 
 	"lvmsync/dump/devmapper"
 	"lvmsync/format"
+	"lvmsync/format/storage/dmtable"
 )
 
 // A volume stems from another one unless LVM's links lead past that.
@@ -68,7 +69,7 @@ func TestBaseWritten(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return &volume{name: name, lv: &lv, target: devmapper.ThinTarget{ID: ids[name]}, beneath: beneath{still: true},
+		return &volume{name: name, lv: &lv, target: dmtable.Thin{ID: ids[name]}, beneath: beneath{still: true},
 			file: sparse(t, blocks*poolBlock)}
 	}
 	set := func(blocks ...uint64) *roaring64.Bitmap { return roaring64.BitmapOf(blocks...) }
@@ -87,7 +88,7 @@ func TestBaseWritten(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			from := known(tt.from)
-			src := &Source{pool: &pool{target: devmapper.PoolTarget{BlockSectors: poolBlock / 512}}, old: from, new: known(tt.to),
+			src := &Source{pool: &pool{target: dmtable.Pool{BlockSectors: poolBlock / 512}}, old: from, new: known(tt.to),
 				kept: from, base: &format.Base{Snapshot: tt.base}}
 			if err := errors.Join(src.askNotes(t.Context()), src.listChanges(t.Context(), m)); err != nil {
 				t.Fatal(err)

@@ -11,6 +11,7 @@ import (
 	"lvmsync/dump/blockdev"
 	"lvmsync/dump/devmapper"
 	"lvmsync/dump/thin/metadata"
+	"lvmsync/format/storage/dmtable"
 	"lvmsync/format/storage/kernel"
 )
 
@@ -24,7 +25,7 @@ var (
 // A pool is an active thin pool.
 type pool struct {
 	device devmapper.Device
-	target devmapper.PoolTarget
+	target dmtable.Pool
 }
 
 func openPool(ctx context.Context, num kernel.DevNum) (*pool, error) {
@@ -39,7 +40,7 @@ func openPool(ctx context.Context, num kernel.DevNum) (*pool, error) {
 	if len(table) != 1 {
 		return nil, fmt.Errorf("table of the thin pool %s: %d lines, not one", device.Name, len(table))
 	}
-	target, err := devmapper.ParsePoolTarget(table[0])
+	target, err := dmtable.ParsePool(table[0])
 	if err != nil {
 		return nil, err
 	}

@@ -8,6 +8,7 @@ import (
 	"lvmsync/dump/blockdev"
 	"lvmsync/dump/devmapper"
 	"lvmsync/format/storage"
+	"lvmsync/format/storage/dmtable"
 	"lvmsync/format/storage/kernel"
 )
 
@@ -15,7 +16,7 @@ import (
 type volume struct {
 	name       string           // as the user named it
 	device     devmapper.Device // that its users write to
-	target     devmapper.ThinTarget
+	target     dmtable.Thin
 	lv         *devmapper.LogicalVolume // nil if the volume isn't LVM's
 	file       *blockdev.File
 	beneath    beneath
@@ -140,13 +141,13 @@ func Named(ctx context.Context, name string) bool {
 }
 
 // identify finds out which thin volume a device is.
-func identify(ctx context.Context, id storage.ID) (devmapper.Device, devmapper.ThinTarget, error) {
+func identify(ctx context.Context, id storage.ID) (devmapper.Device, dmtable.Thin, error) {
 	table, err := thinTable(ctx, id)
 	if err != nil {
-		return devmapper.Device{}, devmapper.ThinTarget{}, err
+		return devmapper.Device{}, dmtable.Thin{}, err
 	}
-	target, err := devmapper.ParseThinTarget(table)
-	if errors.Is(err, devmapper.ErrPoolFailed) {
+	target, err := dmtable.ParseThin(table)
+	if errors.Is(err, dmtable.ErrPoolFailed) {
 		err = fmt.Errorf("%w: it has failed", ErrPool)
 	}
 	if err != nil {
@@ -158,9 +159,9 @@ func identify(ctx context.Context, id storage.ID) (devmapper.Device, devmapper.T
 
 // thinTable is the line of a thin volume's table. What users of the volume write to may lie on it: while it is the origin of
 // a thick snapshot, or an external origin, the thin device is below, and all reads and writes pass to that.
-func thinTable(ctx context.Context, id storage.ID) (devmapper.Target, error) {
+func thinTable(ctx context.Context, id storage.ID) (dmtable.Target, error) {
 	if !id.Device {
-		return devmapper.Target{}, fmt.Errorf("%w: it is a regular file", ErrNotThin)
+		return dmtable.Target{}, fmt.Errorf("%w: it is a regular file", ErrNotThin)
 	}
 	top := id.DevNum
 	line, err := soleTarget(ctx, top)
@@ -181,13 +182,13 @@ func thinTable(ctx context.Context, id storage.ID) (devmapper.Target, error) {
 }
 
 // soleTarget is the only line of a device's table.
-func soleTarget(ctx context.Context, num kernel.DevNum) (devmapper.Target, error) {
+func soleTarget(ctx context.Context, num kernel.DevNum) (dmtable.Target, error) {
 	table, err := devmapper.TableOf(ctx, num)
 	if err == nil && len(table) != 1 {
 		err = ErrNotThin
 	}
 	if err != nil {
-		return devmapper.Target{}, err
+		return dmtable.Target{}, err
 	}
 	return table[0], nil
 }

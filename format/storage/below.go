@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"lvmsync/format/storage/dmtable"
 	"lvmsync/format/storage/kernel"
 )
 
@@ -66,9 +67,9 @@ func stackedParts(id ID, whole span) ([]stretch, error) {
 	}
 	var parts []stretch
 	if id.IsMapped() {
-		if targets, err := dmTable(id); err == nil {
-			for _, t := range targets {
-				parts = append(parts, t.parts()...)
+		if table, err := readTable(id.DevNum); err == nil {
+			for _, t := range table {
+				parts = append(parts, partsOfTarget(t)...)
 			}
 		}
 	}
@@ -83,3 +84,39 @@ func stackedParts(id ID, whole span) ([]stretch, error) {
 
 // isContainer tells whether several arrays may share the disks of one with this kind of md metadata.
 func isContainer(metadata string) bool { return strings.HasPrefix(metadata, "external:") }
+
+// readTable is how the table of a device-mapper device is found; a variable, so that tests can show
+// what this machine does not have.
+var readTable = dmtable.Read
+
+// partsOfTarget tells which parts of other devices a target consists of.
+func partsOfTarget(t dmtable.Target) (parts []stretch) {
+	at := int64(t.Start) << 9
+	up := span{at, at + int64(t.LengthSectors)<<9}
+	if legs, ok := t.Legs(); ok && t.Type != "thin" {
+		for _, l := range legs {
+			start := int64(l.Start) << 9
+			p := stretch{up, DeviceID(l.Dev), span{start, start + int64(l.Length)<<9}, straight}
+			if l.Mixed {
+				p.how = scattered
+			}
+			parts = append(parts, p)
+		}
+		return parts
+	}
+	for i, arg := range t.Args {
+		num, err := kernel.Parse(arg)
+		if err != nil {
+			continue
+		}
+		how := scattered
+		switch {
+		case t.Type == "thin" && i == 0:
+			how = allotted
+		case t.Type == "thin", t.Type == "snapshot" && i == 0: // the origin is another volume
+			how = readOnly
+		}
+		parts = append(parts, stretch{up, DeviceID(num), everything, how})
+	}
+	return parts
+}

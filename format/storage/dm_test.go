@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"lvmsync/format/storage/dmtable"
 )
 
 // dmDevice makes a device-mapper device from a table until the test ends, and gives its path and its name in sysfs.
@@ -80,7 +82,7 @@ func TestDeviceMapperParts(t *testing.T) {
 		lines[i] = fmt.Sprintf("%d 8 linear %s %d", i*8, dev, 2*sectors+i*8)
 	}
 	many, _ := dmDevice(t, "many", strings.Join(lines, "\n"))
-	targets, err := dmTable(identityOf(t, many))
+	targets, err := dmtable.Read(identityOf(t, many).DevNum)
 	if err != nil || len(targets) != len(lines) {
 		t.Fatalf("table of %d lines, %v; want %d", len(targets), err, len(lines))
 	}

@@ -4,10 +4,12 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"lvmsync/format/storage/dmtable"
+	"lvmsync/format/storage/kernel"
 )
 
 // fakeStack shows devices that this machine does not have: sda with the partitions sda1 and sda2, and device-mapper
@@ -22,25 +24,24 @@ func fakeStack(t *testing.T, tables map[uint32]string) {
 		"dev/block/9:0/dev": "9:0", "dev/block/9:0/size": "1000", "dev/block/9:0/md/metadata_version": "1.2",
 		"dev/block/9:0/slaves/dm-90/dev": "253:90", "dev/block/9:0/slaves/dm-91/dev": "253:91",
 	}
-	targets := make(map[ID][]target)
+	parsed := make(map[kernel.DevNum]dmtable.Table)
 	for minor, text := range tables {
-		id, size := device(minor), int64(0)
-		for line := range strings.Lines(text) {
-			f := strings.Fields(line)
-			var start, length int64
-			if _, err := fmt.Sscan(f[0]+" "+f[1], &start, &length); err != nil {
-				t.Fatal(err)
-			}
-			targets[id] = append(targets[id], target{start << 9, length << 9, f[2], f[3:]})
-			size = start + length
+		table, err := dmtable.Parse(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		parsed[device(minor).DevNum] = table
+		size := uint64(0)
+		for _, target := range table {
+			size += target.LengthSectors
 		}
 		dir := fmt.Sprintf("dev/block/253:%d/", minor)
 		files[dir+"dev"], files[dir+"size"], files[dir+"dm/name"] = fmt.Sprintf("253:%d", minor), fmt.Sprint(size), "name"
 	}
 	fakeSys(t, files)
-	old := dmTable
-	t.Cleanup(func() { dmTable = old })
-	dmTable = func(id ID) ([]target, error) { return targets[id], nil }
+	old := readTable
+	t.Cleanup(func() { readTable = old })
+	readTable = func(num kernel.DevNum) (dmtable.Table, error) { return parsed[num], nil }
 }
 
 func TestOverlaps(t *testing.T) {

@@ -1,4 +1,4 @@
-package devmapper
+package dmtable
 
 import "testing"
 
@@ -13,7 +13,7 @@ func TestPassesTo(t *testing.T) {
 		"0 8192 thin 253:2 5":                   "",
 		"0 8192 striped 1 128 253:1 0":          "",
 	} {
-		table, err := ParseTable(line + "\n")
+		table, err := Parse(line + "\n")
 		if err != nil {
 			t.Fatal(err)
 		}

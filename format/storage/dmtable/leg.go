@@ -1,4 +1,4 @@
-package devmapper
+package dmtable
 
 import (
 	"slices"
@@ -63,7 +63,7 @@ func (t Target) legAt(i int, length uint64, offset bool) (leg Leg, ok bool) {
 		leg.Start, err = strconv.ParseUint(t.Args[i+1], 10, 64)
 	}
 	leg.Length = length
-	return leg, err == nil && leg.Start <= maxSectors
+	return leg, err == nil && leg.Start <= MaxSectors
 }
 
 // stripes reads the legs of a striped target.

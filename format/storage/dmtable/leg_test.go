@@ -1,4 +1,4 @@
-package devmapper
+package dmtable
 
 import (
 	"testing"
@@ -28,7 +28,7 @@ func TestLegs(t *testing.T) {
 		"0 100 error":                                                        nil,
 		"0 100 thin 253:1 7":                                                 nil,
 	} {
-		table, err := ParseTable(line)
+		table, err := Parse(line)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -43,7 +43,7 @@ func TestLegs(t *testing.T) {
 		"0 100 linear", "0 100 linear 253:1", "0 100 linear x 0", "0 100 linear 253:1 -1",
 		"0 100 striped 0 8", "0 100 striped 2 8 253:1 0", "0 100 striped x 8", "0 100 striped", "0 100 crypt a b c",
 	} {
-		table, err := ParseTable(line)
+		table, err := Parse(line)
 		if err != nil {
 			t.Fatal(err)
 		}
