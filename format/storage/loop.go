@@ -39,13 +39,18 @@ func (o *overlays) loopBacking(id ID) (backing, bool) {
 		return backing{file, max(0, off)}, err == nil
 	}
 	b := backing{off: int64(info.Offset)}
-	// Of a file the kernel gave the device twice, before Linux 5.16.
-	if info.Rdevice != 0 && info.Rdevice != info.Device {
-		b.id = DeviceID(kernel.Of(info.Rdevice))
+	if num, ok := deviceBehind(info); ok {
+		b.id = DeviceID(num)
 	} else {
 		b.id = o.behind(ID{DevNum: kernel.Of(info.Device), Inode: info.Inode}, backingName(id))
 	}
 	return b, true
+}
+
+// deviceBehind is the device that a loop device lies on, if it is no file.
+func deviceBehind(info *unix.LoopInfo64) (kernel.DevNum, bool) {
+	// Of a file the kernel gave the device twice, before Linux 5.16.
+	return kernel.Of(info.Rdevice), info.Rdevice != 0 && info.Rdevice != info.Device
 }
 
 // behind finds the file behind one that the kernel calls name, in whatever mount namespace, if that is in an overlay.
@@ -85,5 +90,8 @@ func loopStatus(id ID) (info *unix.LoopInfo64, err error) {
 		info, err = unix.IoctlLoopGetStatus64(fd)
 		return err
 	})
-	return info, err
+	if err != nil {
+		return nil, fmt.Errorf("ask %s for what is behind it: %w", f.Name(), err)
+	}
+	return info, nil
 }

@@ -6,7 +6,6 @@ import (
 
 	"lvmsync/apply"
 	"lvmsync/dump"
-	"lvmsync/dump/devmapper"
 	"lvmsync/format"
 	"lvmsync/format/storage"
 )
@@ -76,7 +75,7 @@ func (system) Thin(path string) ([]apply.ThinPart, error) {
 	if err != nil || !id.Device {
 		return nil, err
 	}
-	found, err := devmapper.ThinParts(id.DevNum)
+	found, err := storage.ThinParts(id.DevNum)
 	var parts []apply.ThinPart
 	for _, p := range found {
 		parts = append(parts, apply.ThinPart(p))

@@ -1,4 +1,4 @@
-package devmapper
+package storage
 
 import (
 	"errors"
@@ -25,7 +25,7 @@ type fakeDisk struct {
 // fakeDisks puts devices in place of those of this machine.
 func fakeDisks(t *testing.T, disks []fakeDisk) {
 	t.Helper()
-	noSys(t)
+	fakeSys(t, nil)
 	tables := make(map[string]string)
 	write := func(path, content string) {
 		t.Helper()
@@ -33,6 +33,15 @@ func fakeDisks(t *testing.T, disks []fakeDisk) {
 			t.Fatal(err)
 		}
 		if err := os.WriteFile(path, []byte(content+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	link := func(to, path string) {
+		t.Helper()
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Symlink(to, path); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -49,17 +58,17 @@ func fakeDisks(t *testing.T, disks []fakeDisk) {
 			write(filepath.Join(at, "dm", "uuid"), d.uuid)
 			write(filepath.Join(at, "dm", "name"), "name-of-"+d.num)
 		}
-		link(t, at, filepath.Join(kernel.Sys, "dev", "block", d.num))
+		link(at, filepath.Join(kernel.Sys, "dev", "block", d.num))
 		tables[d.num] = d.table
 	}
 	for _, d := range disks {
 		for _, s := range d.slaves {
-			link(t, dir(s), filepath.Join(dir(d.num), "slaves", strings.ReplaceAll(s, ":", "-")))
+			link(dir(s), filepath.Join(dir(d.num), "slaves", strings.ReplaceAll(s, ":", "-")))
 		}
 	}
-	old := kernelTable
-	t.Cleanup(func() { kernelTable = old })
-	kernelTable = func(dev kernel.DevNum) (dmtable.Table, error) {
+	old := readTable
+	t.Cleanup(func() { readTable = old })
+	readTable = func(dev kernel.DevNum) (dmtable.Table, error) {
 		if tables[dev.String()] == "" {
 			return nil, errors.New("not allowed")
 		}

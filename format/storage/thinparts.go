@@ -1,15 +1,15 @@
-package devmapper
+package storage
 
 import (
 	"errors"
 	"fmt"
 	"os"
 	"slices"
-	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
 
+	"lvmsync/format"
 	"lvmsync/format/storage/dmtable"
 	"lvmsync/format/storage/kernel"
 )
@@ -26,12 +26,9 @@ type ThinPart struct {
 	Pool   string // names the pool to people
 }
 
-// ErrUnknownPool means that a device stands on a thin pool which does not zero its blocks, or may do so, and where
+// errUnknownPool means that a device stands on a thin pool which does not zero its blocks, or may do so, and where
 // in the device those begin can't be told.
-var ErrUnknownPool = errors.New("cannot tell where blocks of a thin pool begin")
-
-// kernelTable is where tables come from. A variable, so that tests can show what this machine does not have.
-var kernelTable = dmtable.Read
+var errUnknownPool = errors.New("cannot tell where blocks of a thin pool begin")
 
 // maxLayers bounds how many devices stand on one another.
 const maxLayers = 32
@@ -46,7 +43,7 @@ func ThinParts(dev kernel.DevNum) ([]ThinPart, error) {
 	var parts []ThinPart
 	for i, p := range found {
 		if !p.Zeroes && slices.ContainsFunc(found[:i], p.sharesBlock) {
-			return nil, fmt.Errorf("%w: different parts of it lie in one block of %s", ErrUnknownPool, p.Pool)
+			return nil, fmt.Errorf("%w: different parts of it lie in one block of %s", errUnknownPool, p.Pool)
 		}
 		parts = append(parts, p.ThinPart)
 	}
@@ -94,7 +91,7 @@ func thinParts(dev kernel.DevNum, layers int) ([]volumePart, error) {
 		parts, err := thinParts(below, layers-1)
 		return window(parts, at, maxLength, 0), err
 	}
-	table, err := kernelTable(dev)
+	table, err := readTable(dev)
 	if err != nil {
 		return partsUnasked(dev, layers, err)
 	}
@@ -141,7 +138,7 @@ func belowPlain(dev kernel.DevNum, layers int) (below kernel.DevNum, at int64, o
 		if !isDisk || start < 0 {
 			return kernel.DevNum{}, 0, false, fmt.Errorf("device %s: the disk that it is a part of is not known", dev)
 		}
-		return disk, start * 512, true, nil
+		return disk, start * format.SectorSize, true, nil
 	}
 	if dev.Has("loop") {
 		return belowLoop(dev)
@@ -151,41 +148,33 @@ func belowPlain(dev kernel.DevNum, layers int) (below kernel.DevNum, at int64, o
 
 // belowLoop asks the loop device itself: the name of its backing device may mean another by now.
 func belowLoop(dev kernel.DevNum) (below kernel.DevNum, at int64, ok bool, err error) {
-	f, err := os.Open(dev.Path())
-	if err != nil {
-		return kernel.DevNum{}, 0, false, err
-	}
-	defer f.Close()
-	info, err := unix.IoctlLoopGetStatus64(int(f.Fd()))
+	info, err := loopStatus(DeviceID(dev))
 	if errors.Is(err, unix.ENXIO) {
 		return kernel.DevNum{}, 0, false, nil // nothing behind it
 	}
 	if err != nil {
-		return kernel.DevNum{}, 0, false, fmt.Errorf("ask %s for what is behind it: %w", dev.Path(), err)
+		return kernel.DevNum{}, 0, false, err
 	}
-	if info.Rdevice == 0 { // a file: its file system answers for what isn't written
-		return kernel.DevNum{}, 0, false, nil
-	}
-	return kernel.Of(info.Rdevice), int64(info.Offset), true, nil
+	// Of a file nothing is known to be below: its file system answers for what isn't written.
+	below, ok = deviceBehind(info)
+	return below, int64(info.Offset), ok, nil
 }
 
 // targetParts finds the parts of a target, in bytes of the device.
 func targetParts(dev kernel.DevNum, t dmtable.Target, layers int) ([]volumePart, error) {
-	at, length := int64(t.Start)*512, int64(t.LengthSectors)*512
-	arg := func(i int) string { return t.Args[min(i, len(t.Args)-1)] }
-	switch {
-	case t.Type == "thin":
+	at, length := int64(t.Start)*format.SectorSize, int64(t.LengthSectors)*format.SectorSize
+	if t.Type == "thin" {
 		return thinPart(dev, t, at, length, layers)
-	case t.Type == "error" || t.Type == "zero" || len(t.Args) == 0:
-		return nil, nil
-	case t.Type == "linear" || t.Type == "flakey" || t.Type == "delay" || t.Type == "dust":
-		return below(arg(0), arg(1), at, length, layers)
-	case t.Type == "snapshot-origin" || t.Type == "log-writes":
-		return below(arg(0), "0", at, length, layers)
-	case t.Type == "crypt" && len(t.Args) >= 5:
-		return below(arg(3), arg(4), at, length, layers)
 	}
-	return nil, opaque(dev, t.Type, layers)
+	legs, known := t.Legs()
+	switch {
+	case len(t.Args) == 0 || known && len(legs) == 0:
+		return nil, nil
+	case !known || legs[0].Mixed:
+		return nil, opaque(dev, t.Type, layers)
+	}
+	parts, err := thinParts(legs[0].Dev, layers) // a delay: where it reads from
+	return window(parts, int64(legs[0].Start)*format.SectorSize, length, at), err
 }
 
 // thinPart is a thin volume. A pool that itself lies in one without zeroing is beyond what is dealt with.
@@ -194,7 +183,7 @@ func thinPart(dev kernel.DevNum, t dmtable.Target, at, length int64, layers int)
 	if err != nil {
 		return nil, err
 	}
-	table, err := kernelTable(thin.Pool)
+	table, err := readTable(thin.Pool)
 	if err != nil {
 		return nil, err
 	}
@@ -211,28 +200,14 @@ func thinPart(dev kernel.DevNum, t dmtable.Target, at, length int64, layers int)
 		return nil, err
 	}
 	if !zeroes && slices.ContainsFunc(inner, unzeroed) {
-		return nil, fmt.Errorf("%w: %s lies in another one", ErrUnknownPool, label(thin.Pool))
+		return nil, fmt.Errorf("%w: %s lies in another one", errUnknownPool, poolName(thin.Pool))
 	}
-	part := ThinPart{Off: at, Len: length, Block: int64(pool.BlockSectors) * 512, First: at, Zeroes: zeroes,
-		Direct: !thin.HasExternal, Pool: label(thin.Pool)}
+	part := ThinPart{Off: at, Len: length, Block: int64(pool.BlockSectors) * format.SectorSize, First: at, Zeroes: zeroes,
+		Direct: !thin.HasExternal, Pool: poolName(thin.Pool)}
 	return []volumePart{{part, dev, 0}}, nil
 }
 
 func unzeroed(p volumePart) bool { return !p.Zeroes }
-
-// below finds the parts of a target that shows another device from some sector on.
-func below(dev, start string, at, length int64, layers int) ([]volumePart, error) {
-	num, err := kernel.Parse(dev)
-	if err != nil {
-		return nil, err
-	}
-	sectors, err := strconv.ParseUint(start, 10, 54)
-	if err != nil {
-		return nil, fmt.Errorf("%q is not a sector", start)
-	}
-	parts, err := thinParts(num, layers)
-	return window(parts, int64(sectors)*512, length, at), err
-}
 
 // opaque is an error if a device, whose bytes lie elsewhere in those beneath it, stands on a pool without zeroing.
 func opaque(dev kernel.DevNum, kind string, layers int) error {
@@ -246,7 +221,7 @@ func opaque(dev kernel.DevNum, kind string, layers int) error {
 			return err
 		}
 		if i := slices.IndexFunc(parts, unzeroed); i >= 0 {
-			return fmt.Errorf("%w: it stands on %s, which does not zero its blocks, by way of %s", ErrUnknownPool, parts[i].Pool, kind)
+			return fmt.Errorf("%w: it stands on %s, which does not zero its blocks, by way of %s", errUnknownPool, parts[i].Pool, kind)
 		}
 	}
 	return nil
@@ -262,8 +237,16 @@ func partsUnasked(dev kernel.DevNum, layers int, reason error) ([]volumePart, er
 	ours := strings.HasPrefix(dev.UUID(), "LVM-")
 	for _, s := range slaves {
 		if s.IsMapped() && (!ours || !strings.HasPrefix(s.UUID(), "LVM-") || strings.HasSuffix(s.UUID(), "-tpool")) {
-			return nil, fmt.Errorf("%w: %w", ErrUnknownPool, reason)
+			return nil, fmt.Errorf("%w: %w", errUnknownPool, reason)
 		}
 	}
 	return nil, opaque(dev, "device-mapper", layers)
+}
+
+// poolName names a pool to people.
+func poolName(pool kernel.DevNum) string {
+	if name := pool.Attr("dm/name"); name != "" {
+		return name
+	}
+	return pool.Path()
 }
