@@ -2,7 +2,6 @@ package dump
 
 import (
 	"context"
-	"path/filepath"
 	"slices"
 	"time"
 
@@ -13,24 +12,10 @@ import (
 	"lvmsync/format/storage"
 )
 
-// Describe tells what identifies the device or file id, which path leads to, as
-// a patch's header has it.
-func Describe(path string, id storage.ID) format.Source {
-	if abs, err := filepath.Abs(path); err == nil { // the patch is read elsewhere
-		path = abs
-	}
-	s := format.Source{Type: "file", Path: path, BootID: bootID(), DeviceID: deviceID(id), DeviceUUID: deviceUUID(id)}
-	if id.Device {
-		s.Type = "device"
-	}
-	AddStorage(&s, path, id)
-	return s
-}
-
-// DescribeSource is Describe for a dump that begins now. It comes before anything is flushed or listed: what is written later, and
-// the snapshots that are made then, the patch may know nothing of.
+// DescribeSource is [storage.Describe] for a dump that begins now. It comes before anything is flushed or listed: what is
+// written later, and the snapshots that are made then, the patch may know nothing of.
 func DescribeSource(path string, id storage.ID) format.Source {
-	s := Describe(path, id)
+	s := storage.Describe(path, id)
 	_, s.Uptime = now()
 	return s
 }

@@ -21,6 +21,7 @@ import (
 	"lvmsync/dump"
 	"lvmsync/dump/blockdev"
 	"lvmsync/format"
+	"lvmsync/format/storage"
 )
 
 const (
@@ -108,7 +109,7 @@ func describe(ctx context.Context, f *blockdev.File, o Options) (h format.Signat
 		Created:     time.Now().UTC().Truncate(time.Millisecond),
 		Tool:        o.Tool,
 		ToolVersion: o.ToolVersion,
-		Source:      dump.Describe(f.Name(), f.ID()),
+		Source:      storage.Describe(f.Name(), f.ID()),
 		VolumeSize:  f.Size(),
 		BlockSize:   o.BlockSize,
 	}

@@ -105,7 +105,7 @@ func (s *Source) describeStore(cowPath, originPath string, reverse bool) {
 		s.info = dump.DescribeSource(cowPath, s.cow.ID())
 	} else {
 		s.info = dump.DescribeSource(originPath, s.origin.ID())
-		dump.AddStorage(&s.info, cowPath, s.cow.ID()) // it may not be written to either
+		storage.AddStorage(&s.info, cowPath, s.cow.ID()) // it may not be written to either
 	}
 	s.info.Type = "cow"
 }

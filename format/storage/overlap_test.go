@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"lvmsync/format"
 	"lvmsync/format/storage/dmtable"
 	"lvmsync/format/storage/kernel"
 )
@@ -207,18 +208,18 @@ func TestPlaces(t *testing.T) {
 	sector := int64(512)
 	for _, test := range []struct {
 		id   ID
-		want []Place
+		want []format.Place
 	}{
-		{device(1), []Place{{device(1), "253:1", 0, 0}, {device(2), "253:2", 100 * sector, 1000 * sector}}}, // not what LVM lies on
-		{device(2), []Place{{device(2), "253:2", 0, 0}}},
-		{device(3), []Place{
-			{device(3), "253:3", 0, 0},
-			{numbered(8, 2), "8:2", 100 * sector, 1000 * sector},
-			{numbered(8, 0), "8:0", (100 + 500000) * sector, 1000 * sector},
+		{device(1), []format.Place{{ID: "253:1"}, {ID: "uuid LVM-abcdef", Offset: 100 * sector, Length: 1000 * sector}}}, // not what LVM lies on
+		{device(2), []format.Place{{ID: "uuid LVM-abcdef"}}},
+		{device(3), []format.Place{
+			{ID: "253:3"},
+			{ID: "8:2", Offset: 100 * sector, Length: 1000 * sector},
+			{ID: "8:0", Offset: (100 + 500000) * sector, Length: 1000 * sector},
 		}},
-		{device(4), []Place{{device(4), "253:4", 0, 0}}}, // somewhere in the pool
+		{device(4), []format.Place{{ID: "253:4"}}}, // somewhere in the pool
 	} {
-		got, err := Places(test.id)
+		got, err := places("", test.id)
 		if err != nil {
 			t.Fatal(err)
 		}

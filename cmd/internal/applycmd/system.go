@@ -5,7 +5,6 @@ import (
 	"os"
 
 	"lvmsync/apply"
-	"lvmsync/dump"
 	"lvmsync/format"
 	"lvmsync/format/storage"
 )
@@ -36,7 +35,7 @@ func (system) Describe(path string) (format.Source, error) {
 	if err != nil {
 		return format.Source{}, err
 	}
-	return dump.Describe(path, id), nil
+	return storage.Describe(path, id), nil
 }
 
 func (system) Shares(path string, source format.Source, uuids []string) (bool, error) {
@@ -44,7 +43,7 @@ func (system) Shares(path string, source format.Source, uuids []string) (bool, e
 	if err != nil {
 		return false, err
 	}
-	return dump.SharesStorage(id, source, uuids...)
+	return storage.SharesWith(id, source, uuids...)
 }
 
 func (system) Backing(path string, warn func(string)) ([]apply.BackingFile, error) {

@@ -1,18 +1,31 @@
-package dump
+package storage
 
 import (
 	"cmp"
 	"fmt"
+	"path/filepath"
 	"strings"
-	"time"
 
 	"lvmsync/format"
-	"lvmsync/format/storage"
 	"lvmsync/format/storage/kernel"
 )
 
+// Describe tells what identifies the device or file id, which path leads to, as
+// a patch's header has it.
+func Describe(path string, id ID) format.Source {
+	if abs, err := filepath.Abs(path); err == nil { // the patch is read elsewhere
+		path = abs
+	}
+	s := format.Source{Type: "file", Path: path, BootID: bootID(), DeviceID: deviceID(id), DeviceUUID: deviceUUID(id)}
+	if id.Device {
+		s.Type = "device"
+	}
+	AddStorage(&s, path, id)
+	return s
+}
+
 // deviceID is the identity of a device or file in this boot, as a patch's header has it.
-func deviceID(id storage.ID) string {
+func deviceID(id ID) string {
 	if !id.Device {
 		return fmt.Sprintf("%s inode %d", id.DevNum, id.Inode)
 	}
@@ -24,7 +37,7 @@ func deviceID(id storage.ID) string {
 	return text
 }
 
-func deviceUUID(id storage.ID) string {
+func deviceUUID(id ID) string {
 	if !id.Device {
 		return ""
 	}
@@ -32,46 +45,32 @@ func deviceUUID(id storage.ID) string {
 }
 
 // AddStorage adds where the bytes of a device or file are that a patch is made from.
-func AddStorage(s *format.Source, path string, id storage.ID) {
-	places, err := storage.Places(id)
+func AddStorage(s *format.Source, path string, id ID) {
+	found, err := places(path, id)
 	if err != nil { // it's gone
 		return
 	}
-	for _, p := range places {
-		if p.ID == id {
-			p.Name = path
-		}
-		place := format.Place{ID: deviceID(p.ID), Offset: p.Off, Length: p.Len}
-		if uuid := deviceUUID(p.ID); uuid != "" {
-			place.ID = "uuid " + uuid
-		}
-		if born, ok := storage.Born(p.Name, p.ID); ok && !p.ID.Device {
-			place.Born = born.Format(time.RFC3339Nano)
-		}
-		if len(s.Storage) < format.MaxPlaces {
-			s.Storage = append(s.Storage, place)
-		}
-	}
+	s.Storage = append(s.Storage, found[:min(len(found), format.MaxPlaces-len(s.Storage))]...)
 }
 
-// SharesStorage tells whether a device or file shares storage with the device that a patch of this boot was read from, or
+// SharesWith tells whether a device or file shares storage with the device that a patch of this boot was read from, or
 // with one of those with the given device-mapper UUIDs, as far as they are still there.
-func SharesStorage(id storage.ID, source format.Source, uuids ...string) (bool, error) {
-	own, err := storage.Of(id)
+func SharesWith(id ID, source format.Source, uuids ...string) (bool, error) {
+	own, err := Of(id)
 	if err != nil {
 		return false, err
 	}
-	var sources []storage.ID
+	var sources []ID
 	if from, ok := stillThere(source); ok {
 		sources = append(sources, from)
 	}
 	for _, uuid := range uuids {
 		if from, err := kernel.ByUUID(uuid); err == nil {
-			sources = append(sources, storage.DeviceID(from))
+			sources = append(sources, DeviceID(from))
 		}
 	}
 	for _, from := range sources {
-		theirs, err := storage.Of(from)
+		theirs, err := Of(from)
 		if err == nil && own.Overlaps(theirs) {
 			return true, nil
 		}
@@ -80,10 +79,10 @@ func SharesStorage(id storage.ID, source format.Source, uuids ...string) (bool, 
 }
 
 // stillThere finds the device that a patch of this boot was read from.
-func stillThere(source format.Source) (storage.ID, bool) {
+func stillThere(source format.Source) (ID, bool) {
 	number, _, _ := strings.Cut(source.DeviceID, " ")
 	num, err := kernel.Parse(number)
-	id := storage.DeviceID(num)
+	id := DeviceID(num)
 	return id, err == nil && source.BootID != "" && source.BootID == bootID() &&
 		source.DeviceID == deviceID(id) && source.DeviceUUID == deviceUUID(id)
 }
