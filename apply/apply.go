@@ -41,8 +41,6 @@ type Options struct {
 	Tool        string // name of the program, for the header of the undo patch
 	ToolVersion string // its version
 
-	// System looks at the destination from outside. Required.
-	System System
 	// Warn is told what the user should know though it stops nothing. Required.
 	Warn func(message string)
 	// Started, if set, is told the headers when the destination has passed its
@@ -52,7 +50,8 @@ type Options struct {
 	// are done.
 	Progress func(stage Stage, done int64)
 
-	files durable.FS // what makes files; for tests
+	files  durable.FS // what makes files; for tests
+	system *system    // what looks at the destination; for tests
 }
 
 // withDefaults sets what need not be set.
@@ -62,6 +61,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Started == nil {
 		o.Started = func([]format.Header) {}
+	}
+	if o.system == nil {
+		o.system = &thisSystem
 	}
 	var mu sync.Mutex
 	warn := o.Warn

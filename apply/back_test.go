@@ -218,7 +218,7 @@ func TestUndoNames(t *testing.T) {
 		"no names": {[]format.Header{ordered(3, 9)}, "", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			h := undoHeader(tt.patches, &destination{size: mib}, Options{System: &fakeSystem{}})
+			h := undoHeader(tt.patches, &destination{size: mib}, Options{system: fake(&fakeSystem{})})
 			if baseOf(h).Snapshot != tt.from || stateOf(h).Snapshot != tt.upTo {
 				t.Errorf("base %+v, state %+v", h.Base, h.State)
 			}

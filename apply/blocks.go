@@ -6,20 +6,8 @@ import (
 	"os"
 
 	"lvmsync/format"
+	"lvmsync/format/storage"
 )
-
-// A ThinPart is a part of a block device that lies in a thin pool, whatever other
-// devices are in between.
-type ThinPart struct {
-	Off, Len int64 // the part, in bytes
-	Block    int64 // size of the pool's blocks, in bytes
-	First    int64 // where in the device one of them begins, or would: no later than Off
-	Zeroes   bool  // the pool zeroes a block before it is first written in part
-	// Direct means that the device itself is a thin volume: what is discarded is
-	// unmapped, what is unmapped reads as zeros, and what doesn't is mapped.
-	Direct bool
-	Pool   string // names the pool to people
-}
 
 // poolBlocks are those parts of a destination that lie in pools which do not zero their
 // blocks. There, what reads as zeros need not stay so: the first write into a block
@@ -28,7 +16,7 @@ type ThinPart struct {
 //
 // For one goroutine at a time, the one that writes.
 type poolBlocks struct {
-	parts   []ThinPart // in order
+	parts   []storage.ThinPart // in order
 	whole   format.Extent
 	settled int64             // blocks that end here or before can be written in part
 	filling func(pool string) // told before the first block is filled
@@ -42,7 +30,11 @@ func (d *destination) findThin(o Options) error {
 	if !d.isDevice {
 		return nil // a file system answers for what isn't written
 	}
-	parts, err := o.System.Thin(d.path)
+	var parts []storage.ThinPart
+	id, err := o.system.identify(d.path)
+	if err == nil {
+		parts, err = o.system.thinParts(id)
+	}
 	switch {
 	case err != nil && !o.Force:
 		return fmt.Errorf("find out what a write to %s does to what is beside it: %w; have the pool zero its blocks (lvchange -Zy); --force writes all the same, and zeros beside what is written may become what the disk held before", d.path, err)
@@ -60,11 +52,11 @@ func (d *destination) findThin(o Options) error {
 }
 
 // in yields the blocks that [off, end) touches, as far as they are in the destination.
-func (b *poolBlocks) in(off, end int64) iter.Seq2[format.Extent, ThinPart] {
-	return func(yield func(format.Extent, ThinPart) bool) {
+func (b *poolBlocks) in(off, end int64) iter.Seq2[format.Extent, storage.ThinPart] {
+	return func(yield func(format.Extent, storage.ThinPart) bool) {
 		for _, p := range b.parts {
 			for at := max(off, p.Off); at < min(end, p.Off+p.Len); {
-				start := p.down(at)
+				start := blockAt(p, at)
 				block := format.Extent{Off: max(start, p.Off)}
 				block.Len = min(start+p.Block, p.Off+p.Len) - block.Off
 				if !yield(block, p) {
@@ -78,13 +70,13 @@ func (b *poolBlocks) in(off, end int64) iter.Seq2[format.Extent, ThinPart] {
 
 // inPages does the same for the pages of the cache around [off, end): they may be
 // written whole.
-func (b *poolBlocks) inPages(off, end int64) iter.Seq2[format.Extent, ThinPart] {
+func (b *poolBlocks) inPages(off, end int64) iter.Seq2[format.Extent, storage.ThinPart] {
 	page := int64(max(os.Getpagesize(), zeroAlign))
 	return b.in(off/page*page, (end+page-1)/page*page)
 }
 
-// down is where the block with the byte at off begins.
-func (p ThinPart) down(off int64) int64 { return off - (off-p.First)%p.Block }
+// blockAt is where the block of a part with the byte at off begins.
+func blockAt(p storage.ThinPart, off int64) int64 { return off - (off-p.First)%p.Block }
 
 // split cuts [off, end) where there is only a part of a block in it.
 func (b *poolBlocks) split(off, end int64) iter.Seq2[format.Extent, bool] {
@@ -99,10 +91,10 @@ func (b *poolBlocks) split(off, end int64) iter.Seq2[format.Extent, bool] {
 			}
 			head, tail := from, to
 			if from > p.Off {
-				head = min(to, p.down(from+p.Block-1))
+				head = min(to, blockAt(p, from+p.Block-1))
 			}
 			if to < p.Off+p.Len {
-				tail = max(head, p.down(to))
+				tail = max(head, blockAt(p, to))
 			}
 			if !part(off, from, false) || !part(from, head, true) || !part(head, tail, false) || !part(tail, to, true) {
 				return

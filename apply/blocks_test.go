@@ -8,13 +8,14 @@ import (
 	"testing"
 
 	"lvmsync/format"
+	"lvmsync/format/storage"
 )
 
 const kib = 1 << 10
 
 // How [off, end) is cut where blocks are.
 func TestSplit(t *testing.T) {
-	b := poolBlocks{parts: []ThinPart{
+	b := poolBlocks{parts: []storage.ThinPart{
 		{Off: 100, Len: 1000, First: -10, Block: 64},
 		{Off: 2000, Len: 130, First: 2000, Block: 64},
 	}}
@@ -80,7 +81,7 @@ func TestPoolEdges(t *testing.T) {
 					copy(old[last:], garbage(512))
 					v := p.volume(t, old, block, 0)
 					apply(t, v.path, pipe(patch), func(o *Options) {
-						o.System, o.Verify = &fakeSystem{parts: []ThinPart{v.part}}, verify
+						o.system, o.Verify = fake(&fakeSystem{parts: []storage.ThinPart{v.part}}), verify
 					})
 					if got := v.device(t); !bytes.Equal(got, vol.onto(old, 1)) {
 						t.Errorf("word at %d, verify %v: it holds something else", last, verify)
@@ -98,7 +99,7 @@ func TestPoolStaysThin(t *testing.T) {
 	v := newPool(t).volume(t, old, block, 0)
 	vol := newVolume(format.Delta, 16*block, []format.Extent{zero(block-512, 14*block)})
 	patch, _ := vol.patch(t)
-	apply(t, v.path, pipe(patch), func(o *Options) { o.System = &fakeSystem{parts: []ThinPart{v.part}} })
+	apply(t, v.path, pipe(patch), func(o *Options) { o.system = fake(&fakeSystem{parts: []storage.ThinPart{v.part}}) })
 	if got := v.device(t); !bytes.Equal(got, vol.onto(old, 1)) {
 		t.Error("it holds something else")
 	}
@@ -116,7 +117,7 @@ func TestPoolWarning(t *testing.T) {
 		patch, _ := vol.patch(t)
 		v := p.volume(t, make([]byte, 256*kib), 64*kib, 0)
 		r := newRun(v.path)
-		r.System = &fakeSystem{parts: []ThinPart{v.part}}
+		r.system = fake(&fakeSystem{parts: []storage.ThinPart{v.part}})
 		text := "the thin pool pool, which does not zero its blocks: if the power fails during this run, what the patch leaves alone may be lost, too; then start anew"
 		if undo {
 			r.Undo = t.TempDir() + "/undo"
@@ -126,7 +127,7 @@ func TestPoolWarning(t *testing.T) {
 			t.Fatal(r.err)
 		}
 		r.wantWarning(t, text)
-		if r = apply(t, v.path, pipe(patch), func(o *Options) { o.System = &fakeSystem{parts: []ThinPart{v.part}} }); len(r.warnings) > 0 {
+		if r = apply(t, v.path, pipe(patch), func(o *Options) { o.system = fake(&fakeSystem{parts: []storage.ThinPart{v.part}}) }); len(r.warnings) > 0 {
 			t.Errorf("warned though nothing is filled: %q", r.warnings)
 		}
 	}
@@ -139,7 +140,7 @@ func TestUnknownPool(t *testing.T) {
 	vol := newVolume(format.Delta, mib, []format.Extent{data(512, 512)})
 	patch, _ := vol.patch(t)
 	r := newRun(path)
-	r.System = &fakeSystem{thinErr: errors.New("no answer")}
+	r.system = fake(&fakeSystem{thinErr: errors.New("no answer")})
 	r.do(t.Context(), pipe(patch)).wantError(t, nil, "no answer; have the pool zero its blocks (lvchange -Zy); --force writes all the same")
 	wantContent(t, path, old)
 	r.Force = true
@@ -155,7 +156,7 @@ func TestUnknownPool(t *testing.T) {
 // What is in a block that the next write may be in, too, is read back later.
 func TestHoldBack(t *testing.T) {
 	record := func(e format.Extent) format.Record { return format.Record{Extent: e} }
-	blocks := poolBlocks{parts: []ThinPart{{Len: 1024 * kib, Block: 64 * kib}}}
+	blocks := poolBlocks{parts: []storage.ThinPart{{Len: 1024 * kib, Block: 64 * kib}}}
 	tests := []struct {
 		name             string
 		blocks           poolBlocks

@@ -57,7 +57,7 @@ func TestReadBackFromDevice(t *testing.T) {
 			}
 			command(t, "sync", "-f", disk)
 			before := sectorsRead(t, disk)
-			r := apply(t, path, pipe(patch), func(o *Options) { o.Verify, o.System, o.Create = true, system, test.create })
+			r := apply(t, path, pipe(patch), func(o *Options) { o.Verify, o.system, o.Create = true, fake(system), test.create })
 			r.wantWarning(t, "")
 			if got := sectorsRead(t, disk) - before; got < size>>9 {
 				t.Errorf("%d sectors were read from the device, of %d that were to be compared", got, size>>9)
@@ -78,7 +78,7 @@ func TestReadBackFromCache(t *testing.T) {
 		r := apply(t, file, pipe(patch), func(o *Options) { o.Verify = true })
 		r.wantWarning(t, file+says+"its file system can't do without")
 		system := &fakeSystem{backing: []string{file}}
-		r = apply(t, dev, bytes.NewReader(patch), func(o *Options) { o.Verify, o.System = true, system })
+		r = apply(t, dev, bytes.NewReader(patch), func(o *Options) { o.Verify, o.system = true, fake(system) })
 		r.wantWarning(t, file+", on which "+dev+" lies,"+says+"it can't be emptied")
 	}
 }
@@ -103,7 +103,7 @@ func TestDropCache(t *testing.T) {
 	}
 	patch, _ := smallVolume().patch(t)
 	system := &fakeSystem{backing: []string{file}}
-	apply(t, dev, pipe(patch), func(o *Options) { o.System, o.DryRun = system, true })
+	apply(t, dev, pipe(patch), func(o *Options) { o.system, o.DryRun = fake(system), true })
 	if isEmpty, _ := cacheIsEmpty(f, 5*mib, 3*mib); !isEmpty {
 		t.Error("what was in memory of the file behind the device still is")
 	}

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"lvmsync/format"
+	"lvmsync/format/storage"
 )
 
 // checkSize compares the sizes of destination and volume.
@@ -26,20 +27,24 @@ func (d *destination) checkSize(volumeSize int64, o Options) error {
 // checkUsers refuses a destination that somebody else may write to, or that
 // can't be opened for our use alone because it is claimed.
 func checkUsers(path string, claimed bool, o Options) error {
-	users, unseen, err := o.System.Users(path)
+	var usage storage.Usage
+	id, err := o.system.identify(path)
+	if err == nil {
+		usage, err = o.system.users(id)
+	}
 	if err != nil && !claimed && !o.Force {
 		return fmt.Errorf("find out who uses %s: %w", path, err)
 	}
 	if err != nil {
 		o.Warn(fmt.Sprintf("who uses %s is not known: %v", path, err))
 	}
-	if unseen > 0 {
-		o.Warn(fmt.Sprintf("%d processes could not be looked at: whether one has %s open is not known", unseen, path))
+	if usage.Unseen > 0 {
+		o.Warn(fmt.Sprintf("%d processes could not be looked at: whether one has %s open is not known", usage.Unseen, path))
 	}
 	var texts []string
-	for _, u := range users {
-		if u.Writes || claimed {
-			texts = append(texts, u.Text)
+	for _, u := range usage.Users {
+		if mayWrite(u) || claimed {
+			texts = append(texts, u.String())
 		}
 	}
 	text := strings.Join(texts, "; ")
@@ -64,11 +69,11 @@ func checkSource(path string, h format.Header, several bool, o Options) error {
 	if h.Kind == format.Undo {
 		return nil // it was made from the destination
 	}
-	dst, err := o.System.Describe(path)
+	id, err := o.system.identify(path)
 	if err != nil {
 		return fmt.Errorf("look at %s: %w", path, err)
 	}
-	if !sameSource(h, dst) {
+	if !sameSource(h, o.system.describe(path, id)) {
 		return nil
 	}
 	return refuseSource(path, h, several, o)
@@ -81,10 +86,11 @@ func checkStack(path string, h format.Header, several bool, o Options) error {
 	if h.Kind == format.Undo {
 		return nil
 	}
-	dst, err := o.System.Describe(path)
+	id, err := o.system.identify(path)
 	if err != nil {
 		return fmt.Errorf("look at %s: %w", path, err)
 	}
+	dst := o.system.describe(path, id)
 	if sameSource(h, dst) || !inBootOf(h, dst) && !sameHost(h) {
 		return nil // it has been told, or is of another machine
 	}
@@ -94,7 +100,7 @@ func checkStack(path string, h format.Header, several bool, o Options) error {
 			uuids = append(uuids, uuid)
 		}
 	}
-	shared, err := o.System.Shares(path, h.Source, uuids)
+	shared, err := o.system.shares(id, h.Source, uuids...)
 	if err != nil {
 		return fmt.Errorf("find out whether %s is the source of the patch: %w", path, err)
 	}

@@ -11,6 +11,7 @@ import (
 
 	"lvmsync/format"
 	"lvmsync/format/durable"
+	"lvmsync/format/storage"
 )
 
 // A destination is the device or file to write to. It's nobody else's as long
@@ -20,7 +21,7 @@ type destination struct {
 	f        *os.File      // nil: a dry run of creating it
 	file     *durable.File // the same, if it was created
 	in       *direct       // what it is read through; nil if f is
-	backing  []BackingFile
+	backing  []storage.BackingFile
 	size     int64 // in bytes
 	isDevice bool
 	isThin   bool
@@ -160,7 +161,7 @@ func (d *destination) dropCache(o Options) {
 	_ = d.f.Sync()
 	_ = unix.Fadvise(int(d.f.Fd()), 0, 0, unix.FADV_DONTNEED)
 	if d.isDevice {
-		o.System.DropCache(d.f)
+		o.system.dropCache(d.f)
 	}
 	for _, b := range d.backing { // a loop device reads them through the cache
 		_ = unix.Fadvise(int(b.Fd()), 0, 0, unix.FADV_DONTNEED)

@@ -155,9 +155,9 @@ func TestSystemFails(t *testing.T) {
 	vol := smallVolume()
 	patch, _ := vol.patch(t)
 	broken := errors.New("no answer")
-	for _, system := range []*fakeSystem{{usersErr: broken}, {describeErr: broken}} {
+	for _, system := range []*fakeSystem{{usersErr: broken}, {identifyErr: broken}} {
 		r := newRun(image(t, t.TempDir(), garbage(16384)))
-		r.System = system
+		r.system = fake(system)
 		r.do(t.Context(), pipe(patch)).wantError(t, broken, r.Destination)
 		wantContent(t, r.Destination, garbage(16384))
 	}

@@ -8,12 +8,13 @@ import (
 	"golang.org/x/sys/unix"
 
 	"lvmsync/format"
+	"lvmsync/format/storage"
 )
 
 // fill writes what a block reads as, past the page cache: with one call where that is
 // zeros, which a killed program ends too, so that the block is whole or isn't mapped.
 // In a thin volume, one that reads as anything else is mapped already.
-func (d *destination) fill(block format.Extent, part ThinPart) error {
+func (d *destination) fill(block format.Extent, part storage.ThinPart) error {
 	if !part.Direct {
 		return d.rewrite(block, part)
 	}
@@ -29,7 +30,7 @@ func (d *destination) fill(block format.Extent, part ThinPart) error {
 }
 
 // tell tells once of a pool in which a block is filled.
-func (b *poolBlocks) tell(part ThinPart) {
+func (b *poolBlocks) tell(part storage.ThinPart) {
 	if !b.filled && b.filling != nil {
 		b.filling(part.Pool)
 	}
@@ -51,7 +52,7 @@ func (d *destination) isZero(e format.Extent) bool {
 
 // rewrite writes what a block holds, all of it read before: it isn't known whether it is
 // mapped, and once a part of it is written, the rest reads as what is uncovered.
-func (d *destination) rewrite(block format.Extent, part ThinPart) error {
+func (d *destination) rewrite(block format.Extent, part storage.ThinPart) error {
 	d.blocks.tell(part)
 	var held [][]byte
 	err := pieces(block, func(off, n int64) error {

@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"lvmsync/format"
+	"lvmsync/format/storage"
 )
 
 // When a run has succeeded, nothing comes behind its last flush: neither data nor zeros,
@@ -21,7 +22,7 @@ func TestNothingBehindLastFlush(t *testing.T) {
 		for _, shift := range []int64{0, 512} { // a thin volume, and one behind something else
 			v := p.volume(t, garbage(size), block, shift)
 			patch, _ := newVolume(format.Delta, size, extents).patch(t)
-			apply(t, v.path, pipe(patch), func(o *Options) { o.System = &fakeSystem{parts: []ThinPart{v.part}} })
+			apply(t, v.path, pipe(patch), func(o *Options) { o.system = fake(&fakeSystem{parts: []storage.ThinPart{v.part}}) })
 			v.mu.Lock()
 			if v.dirty {
 				t.Errorf("%s, shifted by %d: something is not flushed", name, shift)

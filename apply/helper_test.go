@@ -143,46 +143,6 @@ func garbage(size int64) []byte {
 // pipe hides that a patch could be read twice.
 func pipe(patch []byte) io.Reader { return struct{ io.Reader }{bytes.NewReader(patch)} }
 
-// A fakeSystem gives the answers that a test wants.
-type fakeSystem struct {
-	users       []User
-	unseen      int
-	usersErr    error
-	source      format.Source
-	describeErr error
-	shares      bool
-	backing     []string   // of which all belongs to the destination
-	dropped     int        // how often the cache was to be dropped
-	thin        bool       // all of it, in a pool that zeroes its blocks
-	parts       []ThinPart // or these
-	thinErr     error
-	on          map[string]bool // what lies on the destination
-}
-
-func (s *fakeSystem) Users(string) ([]User, int, error)                    { return s.users, s.unseen, s.usersErr }
-func (s *fakeSystem) Describe(string) (format.Source, error)               { return s.source, s.describeErr }
-func (s *fakeSystem) Shares(string, format.Source, []string) (bool, error) { return s.shares, nil }
-func (s *fakeSystem) LiesOn(path, _ string) (bool, error)                  { return s.on[path], nil }
-func (s *fakeSystem) DropCache(*os.File)                                   { s.dropped++ }
-
-func (s *fakeSystem) Backing(string, func(string)) (files []BackingFile, err error) {
-	for _, path := range s.backing {
-		f, err := os.OpenFile(path, os.O_RDWR, 0)
-		if err != nil {
-			return files, err
-		}
-		files = append(files, BackingFile{f, path, true})
-	}
-	return files, nil
-}
-
-func (s *fakeSystem) Thin(string) ([]ThinPart, error) {
-	if s.thin {
-		return []ThinPart{{Len: 1 << 62, Block: 64 << 10, Zeroes: true, Direct: true}}, s.thinErr
-	}
-	return s.parts, s.thinErr
-}
-
 // A run is one call of Run with all that can be seen of it.
 type run struct {
 	Options
@@ -197,7 +157,7 @@ type run struct {
 
 // newRun prepares a Run onto path.
 func newRun(path string) *run {
-	return &run{Options: Options{Destination: path, System: &fakeSystem{}}}
+	return &run{Options: Options{Destination: path, system: fake(&fakeSystem{})}}
 }
 
 // do applies the patch.

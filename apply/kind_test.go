@@ -115,7 +115,7 @@ func TestForgottenDestination(t *testing.T) {
 				} {
 					turn++
 					o := options[turn%len(options)]
-					o.Destination, o.System = path, &fakeSystem{}
+					o.Destination, o.system = path, fake(&fakeSystem{})
 					r := (&run{Options: o}).doAll(t.Context(), patches)
 					if r.wantError(t, ErrIsPatch, "not a volume: was the destination forgotten?"); t.Failed() {
 						t.Fatalf("with %s", with)

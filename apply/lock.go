@@ -3,6 +3,7 @@ package apply
 import (
 	"errors"
 	"fmt"
+	"os"
 
 	"lvmsync/format/durable"
 )
@@ -12,27 +13,32 @@ import (
 // so that others who want all of it notice, but not who wants another part.
 func (d *destination) lock(o Options) (err error) {
 	if !d.isDevice {
-		if err := lockFile(BackingFile{d.f, d.path, true}, d.path, o); err != nil {
+		if err := lockFile(d.f, true, d.path, o); err != nil {
 			return err
 		}
 	}
-	if d.backing, err = o.System.Backing(d.path, o.Warn); err != nil {
+	var missing []string
+	d.backing, missing, err = o.system.backing(d.path)
+	for _, file := range missing {
+		o.Warn(fmt.Sprintf("the file behind %s can't be locked: %s", d.path, file))
+	}
+	if err != nil {
 		if err = fmt.Errorf("find the files behind %s: %w", d.path, err); !o.Force {
 			return err
 		}
 		o.Warn("forced: " + err.Error())
 	}
 	for _, b := range d.backing {
-		if err := lockFile(b, fmt.Sprintf("%s, on which %s lies,", b.Path, d.path), o); err != nil {
+		if err := lockFile(b.File, b.Whole, fmt.Sprintf("%s, on which %s lies,", b.Path, d.path), o); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// lockFile locks a file. what is the file in messages.
-func lockFile(f BackingFile, what string, o Options) error {
-	err := durable.Lock(f.File, f.Whole)
+// lockFile locks a file, against all others if whole. what is the file in messages.
+func lockFile(f *os.File, whole bool, what string, o Options) error {
+	err := durable.Lock(f, whole)
 	switch {
 	case err == nil:
 		return nil

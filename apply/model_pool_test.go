@@ -7,6 +7,8 @@ import (
 	"os"
 	"slices"
 	"testing"
+
+	"lvmsync/format/storage"
 )
 
 // A poolRound makes the destinations of a round in a pool that does not zero its blocks.
@@ -31,7 +33,7 @@ func (p *poolRound) volume(path string) *thinVolume {
 
 func (p *poolRound) system(path string) *fakeSystem {
 	if v := p.volume(path); v != nil {
-		return &fakeSystem{parts: []ThinPart{v.part}}
+		return &fakeSystem{parts: []storage.ThinPart{v.part}}
 	}
 	return &fakeSystem{}
 }

@@ -157,7 +157,7 @@ func (r *round) try(a *attempt) *attempt {
 			a.happens()
 		}
 	}
-	a.System, a.Warn = r.pool.system(a.Destination), func(string) {}
+	a.system, a.Warn = fake(r.pool.system(a.Destination)), func(string) {}
 	a.Progress = func(s Stage, done int64) {
 		if s == Applying {
 			if done < a.done {

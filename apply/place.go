@@ -40,7 +40,11 @@ func checkPlaces(patches []Patch, o Options) error {
 		add("the spool folder "+o.SpoolDir, o.SpoolDir)
 	}
 	for _, n := range all {
-		lies, err := o.System.LiesOn(n.path, o.Destination)
+		var lies bool
+		id, err := o.system.identify(o.Destination)
+		if err == nil {
+			lies, err = o.system.liesOn(n.path, id)
+		}
 		if err != nil {
 			err = fmt.Errorf("find out whether %s lies on %s: %w", n.what, o.Destination, err)
 			if !o.Force {

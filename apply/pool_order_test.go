@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"lvmsync/format"
+	"lvmsync/format/storage"
 )
 
 // Nothing of what comes next is read while blocks are filled: it could be in one of them,
@@ -23,7 +24,7 @@ func TestPoolReadsNothingAhead(t *testing.T) {
 	v := newPool(t).volume(t, make([]byte, size), block, 0)
 	wrote, tooEarly := 0, 0
 	apply(t, v.path, pipe(patch), func(o *Options) {
-		o.System = &fakeSystem{parts: []ThinPart{v.part}}
+		o.system = fake(&fakeSystem{parts: []storage.ThinPart{v.part}})
 		o.Undo = filepath.Join(t.TempDir(), "undo")
 		o.Started = func([]format.Header) {
 			v.mu.Lock()

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"lvmsync/format"
+	"lvmsync/format/storage"
 )
 
 // A pool is a file system whose files are like thin volumes in a pool that does not
@@ -55,9 +56,9 @@ func (p *pool) Statfs(_ context.Context, out *fuse.StatfsOut) syscall.Errno {
 // A thinVolume is a file of a pool.
 type thinVolume struct {
 	fs.Inode
-	part     ThinPart // of the device that is made of it
-	path     string   // of that
-	failFrom int64    // what reaches past this fails once 4096 bytes of it are written; 0: nothing does
+	part     storage.ThinPart // of the device that is made of it
+	path     string           // of that
+	failFrom int64            // what reaches past this fails once 4096 bytes of it are written; 0: nothing does
 
 	seen   func(writes bool, off int64) // told each request, if it's set
 	mu     sync.Mutex
@@ -71,7 +72,7 @@ type thinVolume struct {
 func (p *pool) volume(t testing.TB, content []byte, block, shift int64) *thinVolume {
 	t.Helper()
 	v := &thinVolume{mapped: make(map[int64]bool), bytes: garbage(shift + int64(len(content)) + block)}
-	v.part = ThinPart{Len: int64(len(content)) + 3*block, Block: block, First: -shift, Direct: shift == 0, Pool: "pool"}
+	v.part = storage.ThinPart{Len: int64(len(content)) + 3*block, Block: block, First: -shift, Direct: shift == 0, Pool: "pool"}
 	for off := int64(0); off < int64(len(content)); off += 512 {
 		if b := content[off : off+512]; !bytes.Equal(b, zeros[:512]) {
 			v.write(make([]byte, block), (shift+off)/block*block)
@@ -219,7 +220,7 @@ func TestPoolLargeBlockBelow(t *testing.T) {
 	patch, _ := vol.patch(t)
 	old := make([]byte, size)
 	v := newPool(t).volume(t, old, block, 8192)
-	apply(t, v.path, pipe(patch), func(o *Options) { o.System = &fakeSystem{parts: []ThinPart{v.part}} })
+	apply(t, v.path, pipe(patch), func(o *Options) { o.system = fake(&fakeSystem{parts: []storage.ThinPart{v.part}}) })
 	if got := v.device(t); !bytes.Equal(got, vol.onto(old, 1)) {
 		t.Error("it holds something else")
 	}
@@ -237,7 +238,7 @@ func TestPoolFailsWhileFilling(t *testing.T) {
 	v.failFrom = 2*block + 16*kib
 	v.mu.Unlock()
 	r := newRun(v.path)
-	r.System = &fakeSystem{parts: []ThinPart{v.part}}
+	r.system = fake(&fakeSystem{parts: []storage.ThinPart{v.part}})
 	r.Undo = filepath.Join(t.TempDir(), "undo")
 	r.do(t.Context(), pipe(patch))
 	if r.wantPartial(t).Durable {
@@ -265,13 +266,13 @@ func TestPoolFailedBlockIsUnmapped(t *testing.T) {
 	}
 	fails(block + 16*kib)
 	r := newRun(v.path)
-	r.System = &fakeSystem{parts: []ThinPart{v.part}}
+	r.system = fake(&fakeSystem{parts: []storage.ThinPart{v.part}})
 	r.do(t.Context(), pipe(patch)).wantPartial(t)
 	fails(0)
 	if got := v.device(t); !bytes.Equal(got, old) {
 		t.Error("after the failure it holds something else")
 	}
-	apply(t, v.path, pipe(patch), func(o *Options) { o.System = r.System })
+	apply(t, v.path, pipe(patch), func(o *Options) { o.system = r.system })
 	if got := v.device(t); !bytes.Equal(got, vol.onto(old, 1)) {
 		t.Error("after the next run it holds something else")
 	}
@@ -284,12 +285,12 @@ func TestPoolBesideZeros(t *testing.T) {
 	const size = 8*block - 2048*2
 	for name, tt := range map[string]struct {
 		mapped, zeros format.Extent // of the device
-		part          func(p ThinPart) ThinPart
+		part          func(p storage.ThinPart) storage.ThinPart
 	}{
 		"before the part": {data(0, 4*block-shift), zero(block, 3*block-shift),
-			func(p ThinPart) ThinPart { p.Off = 4*block - shift; p.Len -= p.Off; return p }},
+			func(p storage.ThinPart) storage.ThinPart { p.Off = 4*block - shift; p.Len -= p.Off; return p }},
 		"behind the part": {data(4*block-shift, size-4*block+shift), zero(4*block-shift, 3*block),
-			func(p ThinPart) ThinPart { p.Len = 4*block - shift; return p }},
+			func(p storage.ThinPart) storage.ThinPart { p.Len = 4*block - shift; return p }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			old := make([]byte, size)
@@ -297,7 +298,7 @@ func TestPoolBesideZeros(t *testing.T) {
 			v := newPool(t).volume(t, old, block, shift)
 			vol := newVolume(format.Delta, size, []format.Extent{tt.zeros})
 			patch, _ := vol.patch(t)
-			apply(t, v.path, pipe(patch), func(o *Options) { o.System = &fakeSystem{parts: []ThinPart{tt.part(v.part)}} })
+			apply(t, v.path, pipe(patch), func(o *Options) { o.system = fake(&fakeSystem{parts: []storage.ThinPart{tt.part(v.part)}}) })
 			if got := v.device(t); !bytes.Equal(got, vol.onto(old, 1)) {
 				t.Error("it holds something else")
 			}

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"lvmsync/format"
+	"lvmsync/format/storage"
 )
 
 // What an undo patch has saved in a pool that does not zero its blocks takes back all that
@@ -32,12 +33,12 @@ func TestPoolUndo(t *testing.T) {
 				clear(old[z.Off:z.End()])
 			}
 			v := newPool(t).volume(t, old, block, 0)
-			system := &fakeSystem{parts: []ThinPart{v.part}}
+			system := &fakeSystem{parts: []storage.ThinPart{v.part}}
 			vol := newVolume(format.Delta, size, tt.extents)
 			patch, _ := vol.patch(t)
 			before := maps.Clone(v.mapped)
 			undo := filepath.Join(t.TempDir(), "undo")
-			apply(t, v.path, pipe(patch), func(o *Options) { o.System, o.Undo = system, undo })
+			apply(t, v.path, pipe(patch), func(o *Options) { o.system, o.Undo = fake(system), undo })
 			if got := v.device(t); !bytes.Equal(got, vol.onto(old, 1)) {
 				t.Fatal("it does not hold what it shall")
 			}
@@ -48,7 +49,7 @@ func TestPoolUndo(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			apply(t, v.path, bytes.NewReader(back), func(o *Options) { o.System = system })
+			apply(t, v.path, bytes.NewReader(back), func(o *Options) { o.system = fake(system) })
 			if got := v.device(t); !bytes.Equal(got, old) {
 				t.Error("the undo patch takes back something else")
 			}

@@ -29,7 +29,7 @@ func TestReadExtents(t *testing.T) {
 		size := at - cut
 		content := garbage(size)
 		d, err := openDestination([]format.Header{{VolumeSize: size}}, Options{
-			Destination: image(t, t.TempDir(), content), System: &fakeSystem{},
+			Destination: image(t, t.TempDir(), content), system: fake(&fakeSystem{}),
 		}.withDefaults())
 		if err != nil {
 			t.Fatal(err)

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"lvmsync/format"
+	"lvmsync/format/storage"
 )
 
 func TestOwnSource(t *testing.T) {
@@ -50,7 +51,7 @@ func TestOwnSource(t *testing.T) {
 					patch, _ := vol.patch(t)
 					base := garbage(16384)
 					r := newRun(image(t, dir, base))
-					r.System, r.Force = &fakeSystem{source: tt.dst}, force
+					r.system, r.Force = fake(&fakeSystem{source: tt.dst}), force
 					r.do(t.Context(), pipe(patch))
 					switch {
 					case tt.same && !(force && kind == format.Full):
@@ -94,6 +95,6 @@ func TestOwnSourceInUse(t *testing.T) {
 	vol.header.Source = format.Source{BootID: "boot-1", DeviceID: "7:0"}
 	patch, _ := vol.patch(t)
 	r := newRun(image(t, t.TempDir(), garbage(3*mib)))
-	r.System = &fakeSystem{source: vol.header.Source, users: []User{{Text: "mounted on /", Writes: true}}}
+	r.system = fake(&fakeSystem{source: vol.header.Source, users: []storage.User{{Kind: storage.Mounted, Mountpoint: "/"}}})
 	r.do(t.Context(), pipe(patch)).wantError(t, ErrOwnSource, "")
 }

@@ -52,7 +52,7 @@ func TestOwnSourceInStack(t *testing.T) {
 				patch, _ := vol.patch(t)
 				base := garbage(vol.header.VolumeSize)
 				r := newRun(image(t, t.TempDir(), base))
-				r.System, r.Force = &fakeSystem{shares: true, source: format.Source{BootID: "boot-1", DeviceID: "8:0"}}, force
+				r.system, r.Force = fake(&fakeSystem{shares: true, source: format.Source{BootID: "boot-1", DeviceID: "8:0"}}), force
 				r.do(t.Context(), pipe(patch))
 				switch {
 				case boot == "boot-1" && kind != format.Undo && !(force && kind == format.Full):
@@ -78,13 +78,15 @@ func TestLockedBelow(t *testing.T) {
 	system := &fakeSystem{backing: []string{path}}
 	other := lockedFile(t, path)
 	r := newRun(dev)
-	r.System = system
+	r.system = fake(system)
 	r.do(t.Context(), pipe(patch)).wantError(t, ErrInUse, path+", on which "+dev+" lies, is locked by another program")
 	wantContent(t, dev, base)
 	other.Close()
-	r = apply(t, dev, pipe(patch), func(o *Options) { o.System = system })
+	r = apply(t, dev, pipe(patch), func(o *Options) { o.system = fake(system) })
 	r.wantWarning(t, "")
 	lockedFile(t, path) // it has been let go
+	r = apply(t, dev, pipe(patch), func(o *Options) { o.system = fake(&fakeSystem{missing: []string{"/image (gone)"}}) })
+	r.wantWarning(t, "the file behind "+dev+" can't be locked: /image (gone)")
 }
 
 // lockedFile opens a file and locks it until it's closed, or the test ends.

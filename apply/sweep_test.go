@@ -161,7 +161,7 @@ func touched(patches []sweepPatch, off int64) bool {
 
 func (r *sweepRound) sweep(t *testing.T, held []byte) error {
 	d, err := openDestination([]format.Header{{VolumeSize: r.size}}, Options{
-		Destination: image(t, quickDir(t), held), System: &fakeSystem{},
+		Destination: image(t, quickDir(t), held), system: fake(&fakeSystem{}),
 	}.withDefaults())
 	if err != nil {
 		t.Fatal(err)

@@ -84,8 +84,10 @@ func undoHeader(patches []format.Header, d *destination, o Options) format.Heade
 		Granularity: format.RefineSize,
 		Base:        &format.Base{Exact: true, Patch: last.ID},
 	}
-	h.Host, _ = os.Hostname()                      // only told to people: unknown is fine
-	h.Source, _ = o.System.Describe(o.Destination) // the same
+	h.Host, _ = os.Hostname() // only told to people: unknown is fine
+	if id, err := o.system.identify(o.Destination); err == nil {
+		h.Source = o.system.describe(o.Destination, id) // the same
+	}
 	if s := last.State; s != nil {
 		h.Base.Snapshot = s.Snapshot
 	}

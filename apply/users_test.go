@@ -10,14 +10,17 @@ import (
 	"golang.org/x/sys/unix"
 
 	"lvmsync/format"
+	"lvmsync/format/storage"
 )
 
 func TestUsers(t *testing.T) {
 	vol := smallVolume()
 	patch, _ := vol.patch(t)
 	base := garbage(16384)
-	vm := User{Text: "open for writing by qemu (pid 7)", Writes: true}
-	reader := User{Text: "mounted on /mnt (ext4, ro)"}
+	vm := storage.User{Kind: storage.OpenForWriting, Process: "qemu", PID: 7}
+	reader := storage.User{Kind: storage.Stacked, Device: "dm-7", ReadOnly: true}
+	mounted := storage.User{Kind: storage.Mounted, Mountpoint: "/mnt", FSType: "ext4", ReadOnly: true}
+	locked := storage.User{Kind: storage.Locked, Process: "qemu", PID: 7, ReadOnly: true}
 	tests := []struct {
 		name    string
 		system  fakeSystem
@@ -26,10 +29,12 @@ func TestUsers(t *testing.T) {
 		warning string
 	}{
 		{"nobody", fakeSystem{}, false, "", ""},
-		{"somebody who reads", fakeSystem{users: []User{reader}}, false, "", ""},
-		{"somebody who writes", fakeSystem{users: []User{reader, vm}}, false, "is open for writing by qemu (pid 7)", ""},
-		{"two who write", fakeSystem{users: []User{vm, vm}}, false, "(pid 7); open for", ""},
-		{"forced", fakeSystem{users: []User{vm}}, true, "", "is open for writing by qemu (pid 7)"},
+		{"somebody who reads", fakeSystem{users: []storage.User{reader}}, false, "", ""},
+		{"somebody who writes", fakeSystem{users: []storage.User{reader, vm}}, false, "is open for writing by qemu (pid 7)", ""},
+		{"mounted, if only to read", fakeSystem{users: []storage.User{mounted}}, false, "is mounted on /mnt (ext4, ro)", ""},
+		{"locked by another name", fakeSystem{users: []storage.User{locked}}, false, "is locked by qemu (pid 7)", ""},
+		{"two who write", fakeSystem{users: []storage.User{vm, vm}}, false, "(pid 7); open for", ""},
+		{"forced", fakeSystem{users: []storage.User{vm}}, true, "", "is open for writing by qemu (pid 7)"},
 		{"perhaps somebody", fakeSystem{unseen: 3}, false, "", "3 processes could not be looked at"},
 		{"forced, unknown", fakeSystem{usersErr: errors.New("no answer")}, true, "", "is not known: no answer"},
 	}
@@ -37,7 +42,7 @@ func TestUsers(t *testing.T) {
 		for _, tt := range tests {
 			t.Run(p.name+"/"+tt.name, func(t *testing.T) {
 				r := newRun(p.make(t, base))
-				r.System, r.Force = &tt.system, tt.force
+				r.system, r.Force = fake(&tt.system), tt.force
 				r.do(t.Context(), pipe(patch))
 				if tt.refused != "" {
 					r.wantError(t, ErrInUse, tt.refused)
@@ -67,7 +72,7 @@ func TestMounted(t *testing.T) {
 		system fakeSystem
 		text   string
 	}{
-		{"known", fakeSystem{users: []User{{Text: "mounted on /srv (ext4, ro)"}}}, "is mounted on /srv (ext4, ro)"},
+		{"known", fakeSystem{users: []storage.User{{Kind: storage.Mounted, Mountpoint: "/srv", FSType: "ext4", ReadOnly: true}}}, "is mounted on /srv (ext4, ro)"},
 		{"unknown", fakeSystem{}, "is claimed by the kernel or another program"},
 		{"system fails", fakeSystem{usersErr: errors.New("no answer")}, "is claimed by the kernel or another program"},
 		{"thin", fakeSystem{thin: true}, "is claimed by the kernel or another program"},
@@ -75,12 +80,12 @@ func TestMounted(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			r := newRun(dev)
-			r.System = &tt.system
+			r.system = fake(&tt.system)
 			r.do(t.Context(), pipe(patch)).wantError(t, ErrInUse, tt.text)
 			wantContent(t, dev, base)
 
 			r = newRun(dev)
-			r.System, r.Force = &tt.system, true
+			r.system, r.Force = fake(&tt.system), true
 			if r.do(t.Context(), pipe(patch)); r.err != nil {
 				t.Fatal(r.err)
 			}

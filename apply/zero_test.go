@@ -49,7 +49,7 @@ func TestHoles(t *testing.T) {
 				path = loopDevice(t, backing, tt.loop...)
 			}
 			for range 2 { // sparse stays sparse
-				apply(t, path, pipe(patch), func(o *Options) { o.System = &fakeSystem{thin: tt.thin} })
+				apply(t, path, pipe(patch), func(o *Options) { o.system = fake(&fakeSystem{thin: tt.thin}) })
 				wantContent(t, path, vol.onto(garbage(8*mib), 2))
 				if tt.fs == "ramfs" {
 					continue // has no notion of blocks
@@ -164,7 +164,7 @@ func TestThin(t *testing.T) {
 		t.Run(p.name, func(t *testing.T) {
 			path := p.make(t, garbage(3*mib))
 			r := newRun(path)
-			r.System = &fakeSystem{thin: true}
+			r.system = fake(&fakeSystem{thin: true})
 			if r.do(t.Context(), pipe(patch)); r.err != nil {
 				t.Fatal(r.err)
 			}
@@ -230,7 +230,7 @@ func TestZeroAndPageCache(t *testing.T) {
 		vol := newVolume(format.Delta, mib, []format.Extent{zero(4096, mib/2)})
 		patch, _ := vol.patch(t)
 		r := newRun(path)
-		r.System = &fakeSystem{thin: thin}
+		r.system = fake(&fakeSystem{thin: thin})
 		if r.do(t.Context(), pipe(patch)); r.err != nil {
 			t.Fatal(r.err)
 		}

@@ -33,9 +33,13 @@ var errUnknownPool = errors.New("cannot tell where blocks of a thin pool begin")
 // maxLayers bounds how many devices stand on one another.
 const maxLayers = 32
 
-// ThinParts finds the parts of a block device that lie in thin pools, in order. It asks the kernel alone.
-func ThinParts(dev kernel.DevNum) ([]ThinPart, error) {
-	found, err := thinParts(dev, maxLayers)
+// ThinParts finds the parts of a block device that lie in thin pools, in order. It fails where one that does not zero its
+// blocks may be among them, and where those begin can't be told. It asks the kernel alone; a file has none.
+func ThinParts(id ID) ([]ThinPart, error) {
+	if !id.Device {
+		return nil, nil // a file system answers for what isn't written
+	}
+	found, err := thinParts(id.DevNum, maxLayers)
 	if err != nil {
 		return nil, err
 	}

@@ -160,7 +160,7 @@ func TestThinParts(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			got, err := ThinParts(num)
+			got, err := ThinParts(DeviceID(num))
 			if tt.err == "" && err != nil || tt.err != "" && (err == nil || !strings.Contains(err.Error(), tt.err) || strings.Contains(err.Error(), "\n")) {
 				t.Errorf("error %v, want %q", err, tt.err)
 			}

@@ -16,6 +16,7 @@ import (
 	"lvmsync/cmd/internal/cli"
 	"lvmsync/cmd/internal/input"
 	"lvmsync/format"
+	"lvmsync/format/storage"
 )
 
 // Main runs the program and returns its exit status.
@@ -80,7 +81,6 @@ func run(ctx context.Context, inv *cli.Invocation) error {
 		Undo:         inv.String("undo"),
 		Tool:         inv.App.Name,
 		ToolVersion:  cli.Version,
-		System:       system{},
 		Warn:         inv.Warn,
 		Started: func(headers []format.Header) {
 			for _, h := range headers {
@@ -140,13 +140,16 @@ func onDestination(patch *os.File, destination string) bool {
 	if !input.IsFile(patch) && !input.IsDevice(patch) {
 		return false
 	}
-	src, err := system{}.Describe(patch.Name())
-	if err != nil {
-		return false
+	places := func(path string) []format.Place {
+		id, err := storage.Identify(path)
+		if err != nil {
+			return nil
+		}
+		return storage.Describe(path, id).Storage
 	}
-	dst, err := system{}.Describe(destination)
-	return err == nil && slices.ContainsFunc(src.Storage, func(p format.Place) bool {
-		return slices.ContainsFunc(dst.Storage, p.Overlaps)
+	dst := places(destination)
+	return slices.ContainsFunc(places(patch.Name()), func(p format.Place) bool {
+		return slices.ContainsFunc(dst, p.Overlaps)
 	})
 }
 
