@@ -3,8 +3,6 @@ package thick
 import (
 	"context"
 	"fmt"
-	"path/filepath"
-	"slices"
 
 	"lvmsync/dump/blockdev"
 	"lvmsync/dump/devmapper"
@@ -56,8 +54,12 @@ func (s *snapshot) checkAll(ctx context.Context) error {
 // findStanding finds the snapshots whose COW store lies where the given store does, by whatever name, above it or beneath.
 func findStanding(ctx context.Context, store storage.ID) ([]*snapshot, error) {
 	devices := kernel.Mapped()
-	if len(devices) == 0 || !store.Device && !hasLoop(store) {
-		return nil, nil // whatever reads and writes it, it's not device-mapper
+	if len(devices) == 0 {
+		return nil, nil
+	}
+	own, err := storage.Of(store)
+	if err != nil {
+		return nil, err
 	}
 	tables, err := devmapper.Tables(ctx)
 	if err != nil {
@@ -66,11 +68,6 @@ func findStanding(ctx context.Context, store storage.ID) ([]*snapshot, error) {
 		}
 		return nil, nil
 	}
-	stack := survey{tables: make(map[storage.ID]dmtable.Table)}
-	for _, d := range tables {
-		stack.tables[storage.DeviceID(d.Num)] = d.Table
-	}
-	here := stack.places(wholly(store))
 	var found []*snapshot
 	for _, d := range tables {
 		if len(d.Table) != 1 {
@@ -80,21 +77,27 @@ func findStanding(ctx context.Context, store storage.ID) ([]*snapshot, error) {
 		if err != nil {
 			continue // it's none
 		}
-		cow := storage.DeviceID(target.COW)
-		if meet(here, stack.places(wholly(cow)), false) {
-			found = append(found, &snapshot{name: d.Path(), device: d.Device, target: target,
-				itself: meet(surely(stack.places(headerOf(store))), surely(stack.places(headerOf(cow))), false)})
+		snap := &snapshot{name: d.Path(), device: d.Device, target: target}
+		stands, err := snap.standsOn(store, own)
+		if err != nil && d.Exists() {
+			return nil, err
+		}
+		if stands {
+			found = append(found, snap)
 		}
 	}
 	return found, nil
 }
 
-// headerOf is where the header of a store is.
-func headerOf(store storage.ID) place { return place{id: store, end: format.SectorSize} }
-
-// surely leaves out what is known vaguely.
-func surely(places []place) []place {
-	return slices.DeleteFunc(places, func(p place) bool { return p.vague })
+// standsOn tells whether the snapshot's COW store lies where the given one does, and notes whether it is that itself.
+func (s *snapshot) standsOn(store storage.ID, own storage.Storage) (bool, error) {
+	cow := storage.DeviceID(s.target.COW)
+	its, err := storage.Of(cow)
+	if err != nil || !own.Overlaps(its) {
+		return false, err
+	}
+	s.itself, err = storage.SameStart(store, cow, format.SectorSize) // where the header is
+	return true, err
 }
 
 // openKernels takes the store by the kernel's own device of it, where it has one: what the kernel writes to that may be hidden by
@@ -115,38 +118,16 @@ func (s *Source) openKernels() error {
 	return nil
 }
 
-// meet tells whether two devices or files share storage. Where of both no more is known than somewhere in a device, they
-// do only if that's enough.
-func meet(a, b []place, vague bool) bool {
-	for _, p := range a {
-		for _, q := range b {
-			if p.id == q.id && p.off < q.end && q.off < p.end && (vague || !p.vague || !q.vague) {
-				return true
-			}
-		}
-	}
-	return false
-}
-
 // related finds a device of device-mapper that may share storage with the store, as far as that can be told without tables.
 func related(store storage.ID, devices []kernel.DevNum) (string, bool) {
-	var stack survey
-	here := stack.places(wholly(store))
 	for _, num := range devices {
-		if id := storage.DeviceID(num); id != store && meet(here, stack.places(wholly(id)), true) {
+		id := storage.DeviceID(num)
+		if id == store {
+			continue
+		}
+		if may, err := storage.MayShare(store, id); may || err != nil && id.Exists() {
 			return id.String(), true
 		}
 	}
 	return "", false
-}
-
-// hasLoop tells whether a loop device shows a part of the file.
-func hasLoop(file storage.ID) bool {
-	dirs, _ := filepath.Glob(filepath.Join(kernel.Sys, "block", "loop*"))
-	for _, dir := range dirs {
-		if l, ok := loopOn(dir); ok && l.backing == file {
-			return true
-		}
-	}
-	return false
 }

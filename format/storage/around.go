@@ -25,8 +25,8 @@ func around(id ID) (surroundings, error) {
 	if s.above, err = aboveWith(loops, id); err != nil {
 		return s, err
 	}
-	v := make(survey)
-	own, err := v.storageOf(id, nil)
+	v := newSurvey()
+	own, err := v.storageOf(id, everything, nil)
 	if err != nil {
 		return s, err
 	}
@@ -46,7 +46,7 @@ func around(id ID) (surroundings, error) {
 		others = slices.DeleteFunc(others, func(l layer) bool { return seen[l.id] })
 		for _, l := range others {
 			seen[l.id] = true
-			theirs, err := v.storageOf(l.id, nil)
+			theirs, err := v.storageOf(l.id, everything, nil)
 			if err != nil && l.id.Exists() {
 				return s, err
 			}

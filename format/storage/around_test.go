@@ -47,8 +47,8 @@ func TestUsersOfBackingFile(t *testing.T) {
 	if err := os.Remove(path); err != nil { // it's the same file without a name
 		t.Fatal(err)
 	}
-	id, _, _ := LoopBacking(identityOf(t, low))
-	checkUsers(t, top, "open for writing by sh (pid N) through "+id.String()+", beneath it")
+	on, _ := new(overlays).loopBacking(identityOf(t, low))
+	checkUsers(t, top, "open for writing by sh (pid N) through "+on.id.String()+", beneath it")
 }
 
 func TestUsersOfWholeDisk(t *testing.T) {

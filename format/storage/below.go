@@ -29,7 +29,7 @@ const (
 
 // partsOf lists what a device consists of; nothing for a disk, or a file: what a file system does with its device is its
 // own affair.
-func partsOf(id ID) ([]stretch, error) {
+func partsOf(id ID, table func(kernel.DevNum) (dmtable.Table, error)) ([]stretch, error) {
 	if !id.Device {
 		return nil, nil
 	}
@@ -47,16 +47,16 @@ func partsOf(id ID) ([]stretch, error) {
 		}
 	}
 	if id.Has("loop") {
-		if on, off, ok := LoopBacking(id); ok {
-			return []stretch{{whole, on, span{off, off + size}, straight}}, nil
+		if b, ok := new(overlays).loopBacking(id); ok {
+			return []stretch{{whole, b.id, span{b.off, b.off + size}, straight}}, nil
 		}
 		return nil, nil
 	}
-	return stackedParts(id, whole)
+	return stackedParts(id, whole, table)
 }
 
 // stackedParts lists what a device consists of that a driver made of others, such as device-mapper or md.
-func stackedParts(id ID, whole span) ([]stretch, error) {
+func stackedParts(id ID, whole span, table func(kernel.DevNum) (dmtable.Table, error)) ([]stretch, error) {
 	below, err := id.Below()
 	if err != nil {
 		return nil, err
@@ -67,8 +67,8 @@ func stackedParts(id ID, whole span) ([]stretch, error) {
 	}
 	var parts []stretch
 	if id.IsMapped() {
-		if table, err := readTable(id.DevNum); err == nil {
-			for _, t := range table {
+		if targets, err := table(id.DevNum); err == nil {
+			for _, t := range targets {
 				parts = append(parts, partsOfTarget(t)...)
 			}
 		}

@@ -24,8 +24,8 @@ func LiesOn(path string, id ID) (bool, error) {
 }
 
 func liesOn(path string, id ID) (bool, error) {
-	v := make(survey)
-	own, err := v.storageOf(id, nil)
+	v := newSurvey()
+	own, err := v.storageOf(id, everything, nil)
 	if err != nil {
 		return false, err
 	}
@@ -44,7 +44,7 @@ func liesOn(path string, id ID) (bool, error) {
 			continue
 		}
 		seen[left[0]] = true
-		theirs, goneErr := v.storageOf(left[0], nil)
+		theirs, goneErr := v.storageOf(left[0], everything, nil)
 		if goneErr != nil && !left[0].Exists() {
 			continue
 		}

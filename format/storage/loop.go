@@ -17,13 +17,6 @@ type backing struct {
 	off int64 // where the loop device begins in it, in bytes
 }
 
-// LoopBacking tells on which device or file a loop device lies, and where it begins there, in bytes. It gives false if there
-// is nothing behind it, or nobody can tell.
-func LoopBacking(id ID) (on ID, off int64, ok bool) {
-	b, ok := new(overlays).loopBacking(id)
-	return b.id, b.off, ok
-}
-
 // loopBacking asks the loop device id what it lies on.
 //
 // The kernel is asked for device and inode. Its name for the file, in sysfs, is the one that it had when it was opened:

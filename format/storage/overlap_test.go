@@ -137,6 +137,8 @@ func TestOverlapsWithoutTables(t *testing.T) {
 		"dev/block/8:2/dev": "8:2", "dev/block/8:2/size": "400000", "dev/block/8:2/start": "500000",
 		"dev/block/253:1/size": "1000", "dev/block/253:1/dm/name": "a", "dev/block/253:1/slaves/sda2/dev": "8:2",
 		"dev/block/253:2/size": "1000", "dev/block/253:2/dm/name": "b", "dev/block/253:2/slaves/sda2/dev": "8:2",
+		"dev/block/253:3/size": "1000", "dev/block/253:3/dm/name": "c", "dev/block/253:3/slaves/sdb/dev": "8:16",
+		"dev/block/8:16/dev": "8:16", "dev/block/8:16/size": "1000000",
 	})
 	one, err := Of(device(1))
 	if err != nil {
@@ -147,10 +149,46 @@ func TestOverlapsWithoutTables(t *testing.T) {
 		if err != nil || one.Overlaps(other) != want {
 			t.Errorf("%s: %v, %v; want %v", id, one.Overlaps(other), err, want)
 		}
+		if may, err := MayShare(device(1), id); err != nil || !may {
+			t.Errorf("%s can't share storage (%v)", id, err)
+		}
+	}
+	if may, err := MayShare(device(1), device(3)); err != nil || may {
+		t.Errorf("devices on two disks may share storage (%v)", err)
 	}
 }
 
 // What is flushed comes down to what is flushed later, however often a device is met.
+// What starts alike has one header; what lies somewhere in the same devices need not.
+func TestSameStart(t *testing.T) {
+	fakeStack(t, map[uint32]string{
+		10: "0 100 linear 8:2 2048\n100 100 linear 8:2 4048",
+		11: "0 100 linear 8:2 2048",
+		12: "0 100 linear 8:2 2056",
+		13: "0 100 linear 8:2 4048",
+		20: "0 1000 striped 2 128 8:1 50000 8:2 50000",
+		21: "0 500 linear 253:20 0",
+		22: "0 500 linear 253:20 500",
+		23: "0 500 linear 8:1 50000",
+		30: "0 1000 thin-pool 8:1 8:2 128 0 0",
+		31: "0 5000 thin 253:30 1",
+		32: "0 5000 thin 253:30 2",
+	})
+	for _, test := range []struct {
+		a, b uint32
+		want bool
+	}{
+		{10, 10, true}, {10, 11, true}, {11, 12, false}, {10, 13, false}, {20, 21, true}, {20, 22, false}, {21, 22, false},
+		{20, 23, false}, {31, 31, true}, {31, 32, false}, {30, 31, false},
+	} {
+		for _, ab := range [][2]ID{{device(test.a), device(test.b)}, {device(test.b), device(test.a)}} {
+			if got, err := SameStart(ab[0], ab[1], 512); err != nil || got != test.want {
+				t.Errorf("%s and %s: %v, %v; want %v", ab[0], ab[1], got, err, test.want)
+			}
+		}
+	}
+}
+
 func TestStorageInOrder(t *testing.T) {
 	fakeStack(t, map[uint32]string{
 		1: "0 10 linear 253:2 0\n10 10 linear 253:3 0", 2: "0 10 linear 253:4 0", 3: "0 10 linear 253:4 100", 4: "0 200 linear 8:1 0",

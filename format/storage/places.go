@@ -17,7 +17,7 @@ import (
 // same place later, under whatever name, has the same bytes. It ends at logical volumes, for what LVM takes back when a
 // volume is removed it gives to the next one, and at everything that may be anywhere in what it lies on.
 func places(path string, id ID) ([]format.Place, error) {
-	s, err := make(survey).storageOf(id, isLogicalVolume)
+	s, err := newSurvey().storageOf(id, everything, isLogicalVolume)
 	if err != nil {
 		return nil, fmt.Errorf("find the places of %s: %w", id, err)
 	}

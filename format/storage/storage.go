@@ -8,9 +8,13 @@ package storage
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"math"
 	"slices"
+
+	"lvmsync/format/storage/dmtable"
+	"lvmsync/format/storage/kernel"
 )
 
 // A span is a range of bytes of a device or file.
@@ -44,13 +48,43 @@ type holding struct {
 //
 // A driver that keeps apart what it places on the same device, as thin volumes are in a pool, is believed: those don't
 // share storage. Nor does a snapshot share its origin's, of which it only reads.
-func Of(id ID) (Storage, error) { return make(survey).storageOf(id, nil) }
+func Of(id ID) (Storage, error) { return newSurvey().storageOf(id, everything, nil) }
+
+// MayShare tells whether two devices or files may share storage, as far as that can be told where device-mapper is not to be
+// asked: those that have a part of the same device may.
+func MayShare(a, b ID) (bool, error) {
+	v := newSurvey()
+	v.table = func(kernel.DevNum) (dmtable.Table, error) { return nil, errors.New("not asked") }
+	s, err := v.storageOf(a, everything, nil)
+	if err != nil {
+		return false, err
+	}
+	o, err := v.storageOf(b, everything, nil)
+	return s.Overlaps(o) || s.shares(o, func(a, b *holding) bool { return overlap(a.partly, b.partly) }), err
+}
+
+// SameStart tells whether the first n bytes of two devices or files are known to share storage.
+func SameStart(a, b ID, n int64) (bool, error) {
+	v := newSurvey()
+	s, err := v.storageOf(a, span{0, n}, nil)
+	if err != nil {
+		return false, err
+	}
+	o, err := v.storageOf(b, span{0, n}, nil)
+	return s.shares(o, func(a, b *holding) bool { return overlap(a.sure, b.sure) }), err
+}
 
 // Overlaps tells whether something that is written to the one may change the other.
 func (s Storage) Overlaps(o Storage) bool {
+	return s.shares(o, func(a, b *holding) bool {
+		return overlap(a.sure, b.sure) || overlap(a.sure, b.partly) || overlap(a.partly, b.sure)
+	})
+}
+
+// shares tells whether there is a device or file of which both hold something in the given way.
+func (s Storage) shares(o Storage, how func(a, b *holding) bool) bool {
 	for id, a := range s.parts {
-		b := o.parts[id]
-		if b != nil && (overlap(a.sure, b.sure) || overlap(a.sure, b.partly) || overlap(a.partly, b.sure)) {
+		if b := o.parts[id]; b != nil && how(a, b) {
 			return true
 		}
 	}
@@ -67,22 +101,27 @@ func (s Storage) Covers(id ID, size int64) bool {
 func (s Storage) below() []ID { return s.order[1:] }
 
 // A survey remembers what devices consist of while several of them are looked at.
-type survey map[ID][]stretch
+type survey struct {
+	known map[ID][]stretch
+	table func(kernel.DevNum) (dmtable.Table, error) // of a device of device-mapper
+}
+
+func newSurvey() survey { return survey{make(map[ID][]stretch), readTable} }
 
 func (v survey) partsOf(id ID) ([]stretch, error) {
-	if known, ok := v[id]; ok {
+	if known, ok := v.known[id]; ok {
 		return known, nil
 	}
-	parts, err := partsOf(id)
+	parts, err := partsOf(id, v.table)
 	if err != nil {
 		return nil, fmt.Errorf("find what %s stands on: %w", id, err)
 	}
-	v[id] = parts
+	v.known[id] = parts
 	return parts, nil
 }
 
-// storageOf is Of. It looks no further down than to where stop, if it's given, says so.
-func (v survey) storageOf(id ID, stop func(ID) bool) (Storage, error) {
+// storageOf is Of for a part of a device or file. It looks no further down than to where stop, if it's given, says so.
+func (v survey) storageOf(id ID, part span, stop func(ID) bool) (Storage, error) {
 	s := Storage{id: id, parts: make(map[ID]*holding)}
 	var lay func(id ID, where []span, sure bool, above []ID) error
 	lay = func(id ID, where []span, sure bool, above []ID) error {
@@ -105,7 +144,7 @@ func (v survey) storageOf(id ID, stop func(ID) bool) (Storage, error) {
 		}
 		return nil
 	}
-	err := lay(id, []span{everything}, true, nil)
+	err := lay(id, []span{part}, true, nil)
 	s.order = v.inOrder(id, s.parts)
 	return s, err
 }
@@ -119,7 +158,7 @@ func (v survey) inOrder(id ID, parts map[ID]*holding) (order []ID) {
 			return
 		}
 		seen[id] = true
-		for _, p := range slices.Backward(v[id]) {
+		for _, p := range slices.Backward(v.known[id]) {
 			visit(p.to)
 		}
 		order = append(order, id) // after all that it stands on

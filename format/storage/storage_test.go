@@ -79,7 +79,7 @@ func TestBelowWithoutRoot(t *testing.T) {
 			fmt.Println(err)
 			return
 		}
-		parts, err := partsOf(id)
+		parts, err := partsOf(id, readTable)
 		fmt.Println(len(parts) == 1 && parts[0].to == file && parts[0].down == span{4096, 1 << 20}, err)
 	})
 	if said != "true <nil>" {
@@ -121,5 +121,51 @@ func TestBelowUnnamed(t *testing.T) {
 				checkUsers(t, path) // nobody uses what has its name now
 			}
 		})
+	}
+}
+
+// Loop devices share storage if any of their bytes are the same, whatever lies between and whatever name the file has.
+func TestOverlapsOfLoops(t *testing.T) {
+	const mib = 1 << 20
+	file := image(t, 4*mib)
+	all := losetup(t, file)
+	first, second := losetup(t, file, "--sizelimit", "1M"), losetup(t, file, "--offset", "1M")
+	upon := losetup(t, second, "--offset", "1M")
+	renamed := file + "2"
+	if err := os.Rename(file, renamed); err != nil {
+		t.Fatal(err)
+	}
+	paths := map[string]string{"file": renamed, "all": all, "first": first, "second": second, "upon": upon}
+	overlap, start := map[[2]string]bool{}, map[[2]string]bool{}
+	note := func(in map[[2]string]bool, group ...string) {
+		for _, a := range group {
+			for _, b := range group {
+				in[[2]string{a, b}] = true
+			}
+		}
+	}
+	note(overlap, "file", "all", "first")
+	note(overlap, "file", "all", "second", "upon")
+	note(start, "file", "all", "first")
+	note(start, "second")
+	note(start, "upon")
+	for a := range paths {
+		for b := range paths {
+			x, y := identityOf(t, paths[a]), identityOf(t, paths[b])
+			one, err := Of(x)
+			if err != nil {
+				t.Fatal(err)
+			}
+			two, err := Of(y)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := one.Overlaps(two); got != overlap[[2]string{a, b}] {
+				t.Errorf("%s and %s share storage: %v", a, b, got)
+			}
+			if got, err := SameStart(x, y, 512); err != nil || got != start[[2]string{a, b}] {
+				t.Errorf("%s and %s start alike: %v, %v", a, b, got, err)
+			}
+		}
 	}
 }
