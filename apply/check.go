@@ -8,6 +8,7 @@ import (
 
 	"lvmsync/format"
 	"lvmsync/format/storage"
+	"lvmsync/format/storage/kernel"
 )
 
 // checkSize compares the sizes of destination and volume.
@@ -154,11 +155,10 @@ func sameHost(h format.Header) bool {
 	return h.Host == host
 }
 
-// snapshotDeviceUUID is the device-mapper UUID of the patch's snapshot: LVM's
-// prefix, then the UUIDs of VG and LV without their dashes.
+// snapshotDeviceUUID is the device-mapper UUID of the patch's snapshot, if it has one.
 func snapshotDeviceUUID(s format.Source) string {
 	if s.VGUUID == "" || s.SnapshotUUID == "" {
 		return ""
 	}
-	return "LVM-" + strings.ReplaceAll(s.VGUUID+s.SnapshotUUID, "-", "")
+	return kernel.LVMUUID(s.VGUUID, s.SnapshotUUID)
 }

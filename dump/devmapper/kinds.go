@@ -1,6 +1,10 @@
 package devmapper
 
-import "strings"
+import (
+	"strings"
+
+	"lvmsync/format/storage/kernel"
+)
 
 // ThickSnapshot tells whether this is a thick snapshot, which can be nothing else: LVM makes no snapshot of one. That a
 // volume has an Origin proves less: a clone of a thin volume has one, a volume with an external origin, a cached one.
@@ -10,7 +14,7 @@ func (v LogicalVolume) ThickSnapshot() bool {
 
 // DeviceUUID is what device-mapper has as the UUID of the volume's device.
 func (v LogicalVolume) DeviceUUID() string {
-	return "LVM-" + strings.ReplaceAll(v.VGUUID+v.UUID, "-", "")
+	return kernel.LVMUUID(v.VGUUID, v.UUID)
 }
 
 // ReadOnly tells whether nobody can write to the volume: its permission, or that of the way in which it is active.

@@ -43,8 +43,7 @@ func (b beneath) size() int64 {
 
 // isLV tells whether it is the logical volume with that UUID, in whichever layer.
 func (b beneath) isLV(vgUUID, lvUUID string) bool {
-	uuid := "LVM-" + strings.ReplaceAll(vgUUID+lvUUID, "-", "")
-	return b.file != nil && strings.HasPrefix(b.num.UUID(), uuid)
+	return b.file != nil && strings.HasPrefix(b.num.UUID(), kernel.LVMUUID(vgUUID, lvUUID))
 }
 
 // differUpTo is where in bytes of two volumes what both leave unmapped begins to be provably the same for both: 0 if all

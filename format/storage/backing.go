@@ -86,7 +86,7 @@ func openFile(name string, id ID) (*os.File, error) {
 func openWhole(f *os.File, path string, s Storage, id ID) BackingFile {
 	info, err := f.Stat()
 	// A loop device has whole sectors only.
-	if err != nil || !s.Covers(id, info.Size()/format.SectorSize*format.SectorSize) {
+	if err != nil || !s.covers(id, info.Size()/format.SectorSize*format.SectorSize) {
 		return BackingFile{File: f, Path: path}
 	}
 	again := filepath.Join("/proc/self/fd", strconv.Itoa(int(f.Fd())))

@@ -29,7 +29,7 @@ const (
 
 // partsOf lists what a device consists of; nothing for a disk, or a file: what a file system does with its device is its
 // own affair.
-func partsOf(id ID, table func(kernel.DevNum) (dmtable.Table, error)) ([]stretch, error) {
+func partsOf(id ID, table tableReader) ([]stretch, error) {
 	if !id.Device {
 		return nil, nil
 	}
@@ -56,7 +56,7 @@ func partsOf(id ID, table func(kernel.DevNum) (dmtable.Table, error)) ([]stretch
 }
 
 // stackedParts lists what a device consists of that a driver made of others, such as device-mapper or md.
-func stackedParts(id ID, whole span, table func(kernel.DevNum) (dmtable.Table, error)) ([]stretch, error) {
+func stackedParts(id ID, whole span, table tableReader) ([]stretch, error) {
 	below, err := id.Below()
 	if err != nil {
 		return nil, err
@@ -85,9 +85,11 @@ func stackedParts(id ID, whole span, table func(kernel.DevNum) (dmtable.Table, e
 // isContainer tells whether several arrays may share the disks of one with this kind of md metadata.
 func isContainer(metadata string) bool { return strings.HasPrefix(metadata, "external:") }
 
-// readTable is how the table of a device-mapper device is found; a variable, so that tests can show
-// what this machine does not have.
-var readTable = dmtable.Read
+// A tableReader finds the table of a device of device-mapper.
+type tableReader func(kernel.DevNum) (dmtable.Table, error)
+
+// readTable asks the kernel. A variable, so that tests can show what this machine does not have.
+var readTable tableReader = dmtable.Read
 
 // partsOfTarget tells which parts of other devices a target consists of.
 func partsOfTarget(t dmtable.Target) (parts []stretch) {

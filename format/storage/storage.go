@@ -91,8 +91,8 @@ func (s Storage) shares(o Storage, how func(a, b *holding) bool) bool {
 	return false
 }
 
-// Covers tells whether all of the first size bytes of a device or file belong to the storage.
-func (s Storage) Covers(id ID, size int64) bool {
+// covers tells whether all of the first size bytes of a device or file belong to the storage.
+func (s Storage) covers(id ID, size int64) bool {
 	h := s.parts[id]
 	return h != nil && covers(h.sure, span{0, size})
 }
@@ -103,7 +103,7 @@ func (s Storage) below() []ID { return s.order[1:] }
 // A survey remembers what devices consist of while several of them are looked at.
 type survey struct {
 	known map[ID][]stretch
-	table func(kernel.DevNum) (dmtable.Table, error) // of a device of device-mapper
+	table tableReader
 }
 
 func newSurvey() survey { return survey{make(map[ID][]stretch), readTable} }
