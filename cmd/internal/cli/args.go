@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -23,22 +24,23 @@ func sortArgs(flags []cli.Flag, args []string) (*commandLine, error) {
 	for len(l.left) > 0 {
 		arg := l.left[0]
 		l.left = l.left[1:]
-		var err error
 		switch {
 		case arg == "--":
 			l.arguments = append(l.arguments, l.left...)
 			return l, nil
-		case arg == "-" || !strings.HasPrefix(arg, "-"):
+		case isArgument(arg):
 			l.arguments = append(l.arguments, arg)
 		default:
-			err = l.addOption(arg)
-		}
-		if err != nil {
-			return l, err
+			if err := l.addOption(arg); err != nil {
+				return l, err
+			}
 		}
 	}
 	return l, nil
 }
+
+// isArgument tells an argument from an option.
+func isArgument(arg string) bool { return arg == "-" || !strings.HasPrefix(arg, "-") }
 
 // addOption takes --name, --name=value, --name with the value in the next
 // argument, the same with one dash, or a cluster of short ones.
@@ -92,10 +94,8 @@ func (l *commandLine) add(f cli.Flag, arg string) error {
 
 func (l *commandLine) find(name string) cli.Flag {
 	for _, f := range l.flags {
-		for _, n := range f.Names() {
-			if n == name {
-				return f
-			}
+		if slices.Contains(f.Names(), name) {
+			return f
 		}
 	}
 	return nil

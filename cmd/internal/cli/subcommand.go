@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/urfave/cli/v2"
+	"github.com/xrash/smetrics"
 )
 
 // helpCommand is a subcommand of every program that has others.
@@ -18,7 +19,7 @@ func (c *Command) pick(args []string) (*Command, []string, error) {
 	if len(c.Commands) == 0 {
 		return c, args, nil
 	}
-	at := slices.IndexFunc(args, func(arg string) bool { return arg == "-" || !strings.HasPrefix(arg, "-") })
+	at := slices.IndexFunc(args, isArgument)
 	if at < 0 {
 		return c, args, nil
 	}
@@ -67,29 +68,7 @@ func (c *Command) names() []string {
 // other, or whether it was cut short.
 func alike(typed, known string) bool {
 	typed = strings.ToLower(typed)
-	return len(typed) > 1 && strings.HasPrefix(known, typed) || distance(typed, known) <= 2
-}
-
-// distance is the number of letters to add, take away or change that lead from a
-// to b (Levenshtein).
-func distance(a, b string) int {
-	row := make([]int, len(b)+1) // from what has been seen of a to each beginning of b
-	for i := range row {
-		row[i] = i
-	}
-	for i := range a {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range b {
-			change := diagonal
-			if a[i] != b[j] {
-				change++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(change, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
+	return len(typed) > 1 && strings.HasPrefix(known, typed) || smetrics.WagnerFischer(typed, known, 1, 1, 1) <= 2
 }
 
 // listed describes the subcommands to the library, for the help text.

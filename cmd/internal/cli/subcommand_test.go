@@ -113,13 +113,17 @@ func TestSubcommandJSON(t *testing.T) {
 	}
 }
 
-func TestDistance(t *testing.T) {
+func TestAlike(t *testing.T) {
 	for _, tt := range []struct {
-		a, b string
-		want int
-	}{{"", "", 0}, {"", "abc", 3}, {"info", "info", 0}, {"inof", "info", 2}, {"nfo", "info", 1}, {"verifies", "verify", 3}, {"kitten", "sitting", 3}} {
-		if got, back := distance(tt.a, tt.b), distance(tt.b, tt.a); got != tt.want || back != tt.want {
-			t.Errorf("%s, %s: %d and %d, want %d", tt.a, tt.b, got, back, tt.want)
+		typed, known string
+		want         bool
+	}{
+		{"info", "info", true}, {"INFO", "info", true}, {"inof", "info", true}, {"nfo", "info", true},
+		{"", "abc", false}, {"", "ab", true}, {"in", "info", true}, {"i", "info", false},
+		{"verifies", "verify", false}, {"kitten", "sitting", false}, {"verifiy", "verify", true},
+	} {
+		if got := alike(tt.typed, tt.known); got != tt.want {
+			t.Errorf("%q, %q: %t, want %t", tt.typed, tt.known, got, tt.want)
 		}
 	}
 }
