@@ -29,22 +29,26 @@ func (t transfer) Read(b []byte) (int, error)  { return t.run(b) }
 func (t transfer) Write(b []byte) (int, error) { return t.run(b) }
 
 func (t transfer) run(b []byte) (int, error) {
-	if err := t.ctx.Err(); err != nil {
-		return 0, err
+	return Await(t.ctx, func() (int, error) { return t.do(b) })
+}
+
+// Await does what may take for ever, such as to open a pipe that nobody has open on its other
+// side, and returns when ctx ends. What was left behind then goes on until the program ends.
+func Await[T any](ctx context.Context, do func() (T, error)) (got T, err error) {
+	if err := ctx.Err(); err != nil {
+		return got, err
 	}
-	type result struct {
-		n   int
-		err error
-	}
-	done := make(chan result, 1)
+	done := make(chan struct{})
+	var late T
+	var lateErr error
 	go func() {
-		n, err := t.do(b)
-		done <- result{n, err}
+		late, lateErr = do()
+		close(done)
 	}()
 	select {
-	case r := <-done:
-		return r.n, r.err
-	case <-t.ctx.Done():
-		return 0, t.ctx.Err()
+	case <-done:
+		return late, lateErr
+	case <-ctx.Done():
+		return got, ctx.Err()
 	}
 }

@@ -10,6 +10,8 @@ import (
 
 	"github.com/urfave/cli/v2"
 	"golang.org/x/term"
+
+	"lvmsync/format/durable"
 )
 
 // An Invocation is one run of a command: its options and what it tells the user.
@@ -131,7 +133,7 @@ func (inv *Invocation) finish(err error, c *Command) int {
 	case inv.json:
 		text, _ := JSON(r) // of plain fields: can't fail
 		if _, err := fmt.Fprintf(inv.std.Err, "%s\n", text); err != nil && r.ExitStatus == StatusOK {
-			err = fmt.Errorf("%w: %w; all else is done", ErrReport, stdCause(err))
+			err = fmt.Errorf("%w: %w; all else is done", ErrReport, durable.Cause(err))
 			r.ExitStatus, r.Error, _ = explain(err, c)
 			inv.print("error: ", r.Error) // it is shorter: there may be room
 		}

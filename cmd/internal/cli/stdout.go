@@ -9,6 +9,8 @@ import (
 	"os"
 
 	"golang.org/x/sys/unix"
+
+	"lvmsync/format/durable"
 )
 
 // ErrReport means that the report of --json could not be written.
@@ -46,7 +48,7 @@ func (s *stdout) Write(b []byte) (n int, err error) {
 		return 0, s.err
 	}
 	if n, err = InterruptibleWriter(s.ctx, s.f).Write(b); err != nil {
-		s.err = &StdoutError{stdCause(err)}
+		s.err = &StdoutError{durable.Cause(err)}
 	}
 	return n, s.err
 }
@@ -57,9 +59,9 @@ func (s *stdout) sync() error {
 	if !s.used || s.err != nil || !isStored(s.f) {
 		return s.err
 	}
-	flush := transfer{s.ctx, func([]byte) (int, error) { return 0, s.f.Sync() }} // a disk may be silent, too
-	if _, err := flush.run(nil); err != nil {
-		s.err = &StdoutError{stdCause(err)}
+	flush := func() (struct{}, error) { return struct{}{}, s.f.Sync() }
+	if _, err := Await(s.ctx, flush); err != nil { // a disk may be silent, too
+		s.err = &StdoutError{durable.Cause(err)}
 	}
 	return s.err
 }
@@ -109,12 +111,3 @@ func isShared(fd int) bool {
 
 // IsFull tells whether there was no room for what was to be written.
 func IsFull(err error) bool { return errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) }
-
-// stdCause strips what package os says of the operation and the path.
-func stdCause(err error) error {
-	var path *fs.PathError
-	if errors.As(err, &path) {
-		return path.Err
-	}
-	return err
-}

@@ -55,7 +55,7 @@ func Open(ctx context.Context, inv *cli.Invocation, what, name string) (*os.File
 	f := inv.Std().In
 	if name != Stdin {
 		var err error
-		if f, err = open(ctx, name); err != nil {
+		if f, err = cli.Await(ctx, func() (*os.File, error) { return os.Open(name) }); err != nil {
 			return nil, fmt.Errorf("read the %s %s: %w", what, name, durable.Cause(err))
 		}
 	} else if inv.InIsTerminal() {
@@ -69,31 +69,6 @@ func Open(ctx context.Context, inv *cli.Invocation, what, name string) (*os.File
 		return nil, fmt.Errorf("read the %s %s: it is a folder", what, Shown(name))
 	}
 	return f, nil
-}
-
-// open opens a file for reading. If ctx ends before that is done, what comes of it is
-// closed, or left to the end of the program.
-func open(ctx context.Context, name string) (*os.File, error) {
-	type result struct {
-		f   *os.File
-		err error
-	}
-	done := make(chan result, 1)
-	go func() {
-		f, err := os.Open(name)
-		done <- result{f, err}
-	}()
-	select {
-	case r := <-done:
-		return r.f, r.err
-	case <-ctx.Done():
-	}
-	go func() {
-		if r := <-done; r.err == nil {
-			r.f.Close()
-		}
-	}()
-	return nil, ctx.Err()
 }
 
 // Reader reads an open patch. Only a regular file and a block device can be read twice;
