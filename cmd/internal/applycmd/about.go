@@ -10,7 +10,7 @@ import (
 
 	"lvmsync/apply"
 	"lvmsync/cmd/internal/cli"
-	"lvmsync/cmd/internal/input"
+	"lvmsync/cmd/internal/patchfile"
 	"lvmsync/format"
 	"lvmsync/format/container"
 )
@@ -21,8 +21,8 @@ func about(inv *cli.Invocation, patches []string, destination string, err error)
 	switch {
 	case errors.Is(err, format.ErrNotPatch) && inv.NArg() == 1 && isPatch(destination):
 		return fmt.Errorf("%s is a patch, %w (standard input is %v)", destination, apply.ErrIsPatch, err)
-	case input.IsBad(err) && len(patches) == 1:
-		return input.About(patches[0], err)
+	case patchfile.IsBad(err) && len(patches) == 1:
+		return patchfile.About(patches[0], err)
 	case isMissing(destination, err) && volumeName.MatchString(destination):
 		return &volumeError{err, "/dev/" + destination}
 	}

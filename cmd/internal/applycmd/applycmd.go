@@ -14,7 +14,7 @@ import (
 
 	"lvmsync/apply"
 	"lvmsync/cmd/internal/cli"
-	"lvmsync/cmd/internal/input"
+	"lvmsync/cmd/internal/patchfile"
 	"lvmsync/format"
 	"lvmsync/format/storage"
 )
@@ -64,7 +64,7 @@ func run(ctx context.Context, inv *cli.Invocation) error {
 		if err != nil {
 			return err
 		}
-		patches = append(patches, apply.Patch{Name: input.Shown(name), Reader: in})
+		patches = append(patches, apply.Patch{Name: patchfile.Shown(name), Reader: in})
 	}
 	bar, total := inv.NewBar(), int64(-1)
 	o := apply.Options{
@@ -84,7 +84,7 @@ func run(ctx context.Context, inv *cli.Invocation) error {
 		Warn:         inv.Warn,
 		Started: func(headers []format.Header) {
 			for _, h := range headers {
-				inv.Note("%s", input.Describe(h))
+				inv.Note("%s", patchfile.Describe(h))
 			}
 			if h := headers[0]; len(headers) == 1 && h.Planned != nil {
 				total = h.Planned.Bytes
@@ -94,7 +94,7 @@ func run(ctx context.Context, inv *cli.Invocation) error {
 	}
 	report, err := apply.Run(ctx, patches, o)
 	conclude(inv, o, report)
-	return input.WithLine(inv, []string{destination}, about(inv, names, destination, err))
+	return patchfile.WithLine(inv, []string{destination}, about(inv, names, destination, err))
 }
 
 func arguments(inv *cli.Invocation) (patches []string, destination string, err error) {
@@ -103,7 +103,7 @@ func arguments(inv *cli.Invocation) (patches []string, destination string, err e
 		return nil, "", cli.Usagef("no destination given")
 	}
 	destination = args[len(args)-1]
-	if patches, err = input.Names(args[:len(args)-1]); err != nil {
+	if patches, err = patchfile.Names(args[:len(args)-1]); err != nil {
 		return nil, "", err
 	}
 	if inv.NArg() == 1 && inv.InIsTerminal() && isPatch(destination) {
@@ -119,7 +119,7 @@ func arguments(inv *cli.Invocation) (patches []string, destination string, err e
 
 // openPatch opens the patch, which must not be the destination.
 func openPatch(ctx context.Context, inv *cli.Invocation, path, destination string) (io.Reader, error) {
-	f, err := input.Open(ctx, inv, "patch", path)
+	f, err := patchfile.Open(ctx, inv, "patch", path)
 	if err != nil {
 		return nil, err
 	}
@@ -131,13 +131,13 @@ func openPatch(ctx context.Context, inv *cli.Invocation, path, destination strin
 			return nil, cli.Usagef("the patch %s lies on %s, where it would be overwritten while it is read", path, destination)
 		}
 	}
-	return input.Reader(ctx, f), nil
+	return patchfile.Reader(ctx, f), nil
 }
 
 // onDestination tells whether the bytes of a patch, in a file or on a device, are the
 // destination's under another name: those of a partition of it, or of the file behind it.
 func onDestination(patch *os.File, destination string) bool {
-	if !input.IsFile(patch) && !input.IsDevice(patch) {
+	if !patchfile.IsFile(patch) && !patchfile.IsDevice(patch) {
 		return false
 	}
 	places := func(path string) []format.Place {
@@ -239,7 +239,7 @@ func status(err error) int {
 		return cli.StatusOK // which is about the destination: that is as it shall be
 	case errors.As(err, &partial):
 		return cli.StatusPartial
-	case input.IsBad(err), errors.Is(err, apply.ErrLost):
+	case patchfile.IsBad(err), errors.Is(err, apply.ErrLost):
 		return cli.StatusBadPatch
 	case errors.Is(err, apply.ErrWrongBase):
 		return cli.StatusWrongBase
@@ -288,7 +288,7 @@ func hint(err error) string {
 	case errors.As(err, &partial):
 		return "mend the cause and apply again from the beginning, before anything else is written there"
 	case errors.As(err, &order), errors.As(err, &alone):
-		return input.OrderHint(err)
+		return patchfile.OrderHint(err)
 	case errors.Is(err, apply.ErrUndoExists):
 		return "choose another name, or keep this one safe elsewhere: it may be the only way back"
 	case errors.Is(err, apply.ErrOnDestination):
@@ -318,5 +318,5 @@ func hint(err error) string {
 	case errors.Is(err, unix.ENOSPC):
 		return "free some space, or choose another folder"
 	}
-	return input.Hint(err)
+	return patchfile.Hint(err)
 }

@@ -6,7 +6,7 @@ import (
 	"io"
 
 	"lvmsync/cmd/internal/cli"
-	"lvmsync/cmd/internal/input"
+	"lvmsync/cmd/internal/patchfile"
 	"lvmsync/dump/compare"
 	"lvmsync/dump/devmapper"
 	"lvmsync/dump/signature"
@@ -52,15 +52,15 @@ func openSummed(ctx context.Context, inv *cli.Invocation, name string) (source, 
 // openSignature opens a signature, and checks one in a file or on a device to its end. It stays open
 // until the program ends.
 func openSignature(ctx context.Context, inv *cli.Invocation, name string) (in io.Reader, paths []string, err error) {
-	f, err := input.Open(ctx, inv, "signature", name)
+	f, err := patchfile.Open(ctx, inv, "signature", name)
 	if err != nil {
 		return nil, nil, err
 	}
-	if !input.IsFile(f) && !input.IsDevice(f) {
-		return input.Reader(ctx, f), nil, nil
+	if !patchfile.IsFile(f) && !patchfile.IsDevice(f) {
+		return patchfile.Reader(ctx, f), nil, nil
 	}
 	in = f
-	if input.IsDevice(f) {
+	if patchfile.IsDevice(f) {
 		in = format.OnDevice(f)
 	}
 	begin, err := f.Seek(0, io.SeekCurrent)
@@ -71,7 +71,7 @@ func openSignature(ctx context.Context, inv *cli.Invocation, name string) (in io
 		_, err = f.Seek(begin, io.SeekStart)
 	}
 	if err != nil {
-		return nil, nil, fmt.Errorf("%s: %w", input.Shown(name), err)
+		return nil, nil, fmt.Errorf("%s: %w", patchfile.Shown(name), err)
 	}
 	return in, []string{f.Name()}, nil
 }

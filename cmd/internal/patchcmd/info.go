@@ -9,7 +9,7 @@ import (
 
 	"lvmsync/apply"
 	"lvmsync/cmd/internal/cli"
-	"lvmsync/cmd/internal/input"
+	"lvmsync/cmd/internal/patchfile"
 	"lvmsync/format"
 )
 
@@ -48,18 +48,18 @@ func info(ctx context.Context, inv *cli.Invocation) error {
 	if w := inv.Int("width"); inv.IsSet("width") && (w < 1 || w > maxCells) {
 		return cli.Usagef("--width %d is not within 1 to %d", w, maxCells)
 	}
-	names, err := input.Names(inv.Args().Slice())
+	names, err := patchfile.Names(inv.Args().Slice())
 	if err != nil {
 		return err
 	}
 	name := names[0]
-	f, err := input.Open(ctx, inv, "patch", name)
+	f, err := patchfile.Open(ctx, inv, "patch", name)
 	if err != nil {
 		return err
 	}
-	p, err := readInfo(ctx, inv, apply.Patch{Name: input.Shown(name), Reader: input.Reader(ctx, f)})
+	p, err := readInfo(ctx, inv, apply.Patch{Name: patchfile.Shown(name), Reader: patchfile.Reader(ctx, f)})
 	if err != nil {
-		return input.About(name, err)
+		return patchfile.About(name, err)
 	}
 	p.Name = name
 	text := []byte(p.text())

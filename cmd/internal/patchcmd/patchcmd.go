@@ -7,8 +7,8 @@ import (
 
 	"lvmsync/apply"
 	"lvmsync/cmd/internal/cli"
-	"lvmsync/cmd/internal/input"
 	"lvmsync/cmd/internal/output"
+	"lvmsync/cmd/internal/patchfile"
 	"lvmsync/format"
 )
 
@@ -42,7 +42,7 @@ const (
 // status is the exit status for an error of a subcommand.
 func status(err error) int {
 	switch {
-	case input.IsBad(err):
+	case patchfile.IsBad(err):
 		return cli.StatusBadPatch
 	case errors.Is(err, apply.ErrWrongBase):
 		return cli.StatusWrongBase
@@ -59,11 +59,11 @@ func hint(err error) string {
 	case errors.As(err, &damaged):
 		return "use a good copy of it; lvmsync-apply --force takes back what is whole of it, with it alone, and says how much is missing"
 	case errors.As(err, &order), errors.As(err, &alone):
-		return input.OrderHint(err)
+		return patchfile.OrderHint(err)
 	case errors.Is(err, apply.ErrWrongBase):
 		return "a patch between them is missing, or one of them is of another volume"
 	}
-	return cmp.Or(output.Hint(err), input.Hint(err))
+	return cmp.Or(output.Hint(err), patchfile.Hint(err))
 }
 
 // planned is how many bytes of extents the patches hold, for a progress bar; -1 if

@@ -10,7 +10,7 @@ import (
 	"github.com/google/uuid"
 
 	"lvmsync/cmd/internal/cli"
-	"lvmsync/cmd/internal/input"
+	"lvmsync/cmd/internal/patchfile"
 	"lvmsync/format"
 )
 
@@ -28,7 +28,7 @@ func (p patchInfo) text() string {
 	if p.NoEnd {
 		end = "without its end"
 	}
-	row("patch", input.Shown(p.Name), bytesOf(p.Size), end)
+	row("patch", patchfile.Shown(p.Name), bytesOf(p.Size), end)
 	if p.NoEnd {
 		row("torn", count(p.Torn, "byte")+" at its end, not understood")
 	}

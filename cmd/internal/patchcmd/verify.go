@@ -8,7 +8,7 @@ import (
 
 	"lvmsync/apply"
 	"lvmsync/cmd/internal/cli"
-	"lvmsync/cmd/internal/input"
+	"lvmsync/cmd/internal/patchfile"
 	"lvmsync/format"
 )
 
@@ -33,17 +33,17 @@ func verifyCommand() *cli.Command {
 }
 
 func verify(ctx context.Context, inv *cli.Invocation) error {
-	names, err := input.Names(inv.Args().Slice())
+	names, err := patchfile.Names(inv.Args().Slice())
 	if err != nil {
 		return err
 	}
 	var patches []apply.Patch
 	for _, name := range names {
-		f, err := input.Open(ctx, inv, "patch", name)
+		f, err := patchfile.Open(ctx, inv, "patch", name)
 		if err != nil {
 			return err
 		}
-		patches = append(patches, apply.Patch{Name: input.Shown(name), Reader: input.Reader(ctx, f)})
+		patches = append(patches, apply.Patch{Name: patchfile.Shown(name), Reader: patchfile.Reader(ctx, f)})
 	}
 	bar, total := inv.NewBar(), int64(-1)
 	verified, err := apply.Verify(ctx, patches, apply.Options{
@@ -52,16 +52,16 @@ func verify(ctx context.Context, inv *cli.Invocation) error {
 		Started: func(headers []format.Header) {
 			total = planned(headers)
 			for i, h := range headers {
-				inv.Note("%s: %s", input.Shown(names[i]), input.Describe(h))
+				inv.Note("%s: %s", patchfile.Shown(names[i]), patchfile.Describe(h))
 			}
 		},
 		Progress: func(stage apply.Stage, done int64) { bar.Set(string(stage), done, total) },
 	})
 	if len(names) == 1 {
-		err = input.About(names[0], err)
+		err = patchfile.About(names[0], err)
 	}
 	if err != nil {
-		return input.WithLine(inv, nil, err)
+		return patchfile.WithLine(inv, nil, err)
 	}
 	for i, name := range names {
 		verified[i].Name = name
@@ -117,9 +117,9 @@ func closingLine(inv *cli.Invocation, verified []apply.Verified, s summary) stri
 	switch v := verified[0]; {
 	case len(verified) == 1 && v.NoEnd:
 		return fmt.Sprintf("%s: right as far as it goes, but its end is missing; %d of %d bytes verified in %s",
-			input.Shown(v.Name), size, v.Size, cli.Seconds(inv.Elapsed()))
+			patchfile.Shown(v.Name), size, v.Size, cli.Seconds(inv.Elapsed()))
 	case len(verified) == 1:
-		return fmt.Sprintf("%s: a whole %s patch%s", input.Shown(v.Name), v.Header.Kind, took)
+		return fmt.Sprintf("%s: a whole %s patch%s", patchfile.Shown(v.Name), v.Header.Kind, took)
 	case s.BasesChecked:
 		return fmt.Sprintf("%d patches: whole, and each is made for what those before it leave%s", len(verified), took)
 	}

@@ -1,6 +1,6 @@
-// Package input opens patches for the programs that read them, and says what may be
+// Package patchfile opens patches for the programs that read them, and says what may be
 // wrong with one.
-package input
+package patchfile
 
 import (
 	"context"
