@@ -137,7 +137,7 @@ func openPatch(ctx context.Context, inv *cli.Invocation, path, destination strin
 // onDestination tells whether the bytes of a patch, in a file or on a device, are the
 // destination's under another name: those of a partition of it, or of the file behind it.
 func onDestination(patch *os.File, destination string) bool {
-	if !patchfile.IsFile(patch) && !patchfile.IsDevice(patch) {
+	if !cli.IsStored(patch) {
 		return false
 	}
 	places := func(path string) []format.Place {

@@ -56,7 +56,7 @@ func (s *stdout) Write(b []byte) (n int, err error) {
 // sync makes durable what was written, where that means anything: only then has a disk
 // told whether it has it.
 func (s *stdout) sync() error {
-	if !s.used || s.err != nil || !isStored(s.f) {
+	if !s.used || s.err != nil || !IsStored(s.f) {
 		return s.err
 	}
 	flush := func() (struct{}, error) { return struct{}{}, s.f.Sync() }
@@ -74,8 +74,9 @@ func (inv *Invocation) Out() io.Writer { return inv.out }
 // anything.
 func (inv *Invocation) SyncOut() error { return inv.out.sync() }
 
-// isStored tells whether what is written to f is to be found there later.
-func isStored(f *os.File) bool {
+// IsStored tells whether f is a regular file or a block device: what is written there is to be
+// found there later, and can be read twice.
+func IsStored(f *os.File) bool {
 	st, err := f.Stat()
 	return err == nil && (st.Mode().IsRegular() || st.Mode().Type() == fs.ModeDevice)
 }

@@ -56,7 +56,7 @@ func openSignature(ctx context.Context, inv *cli.Invocation, name string) (in io
 	if err != nil {
 		return nil, nil, err
 	}
-	if !patchfile.IsFile(f) && !patchfile.IsDevice(f) {
+	if !cli.IsStored(f) {
 		return patchfile.Reader(ctx, f), nil, nil
 	}
 	in = f

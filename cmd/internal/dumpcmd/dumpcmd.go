@@ -16,6 +16,7 @@ import (
 
 	"lvmsync/cmd/internal/cli"
 	"lvmsync/cmd/internal/output"
+	"lvmsync/cmd/internal/patchfile"
 	"lvmsync/dump"
 	"lvmsync/dump/devmapper"
 	"lvmsync/dump/thin"
@@ -126,8 +127,7 @@ func pipe(ctx context.Context, inv *cli.Invocation, src source, w io.Writer, o o
 
 // status is the exit status for an error.
 func status(err error) int {
-	if errors.Is(err, format.ErrNotSignature) || errors.Is(err, format.ErrVersion) ||
-		errors.Is(err, format.ErrFeature) || errors.Is(err, format.ErrCorrupt) {
+	if patchfile.IsBad(err) {
 		return cli.StatusBadPatch
 	}
 	return cli.StatusFailed

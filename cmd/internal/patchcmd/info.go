@@ -53,11 +53,11 @@ func info(ctx context.Context, inv *cli.Invocation) error {
 		return err
 	}
 	name := names[0]
-	f, err := patchfile.Open(ctx, inv, "patch", name)
+	patch, err := patchfile.Patch(ctx, inv, name)
 	if err != nil {
 		return err
 	}
-	p, err := readInfo(ctx, inv, apply.Patch{Name: patchfile.Shown(name), Reader: patchfile.Reader(ctx, f)})
+	p, err := readInfo(ctx, inv, patch)
 	if err != nil {
 		return patchfile.About(name, err)
 	}

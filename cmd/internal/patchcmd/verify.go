@@ -39,11 +39,11 @@ func verify(ctx context.Context, inv *cli.Invocation) error {
 	}
 	var patches []apply.Patch
 	for _, name := range names {
-		f, err := patchfile.Open(ctx, inv, "patch", name)
+		patch, err := patchfile.Patch(ctx, inv, name)
 		if err != nil {
 			return err
 		}
-		patches = append(patches, apply.Patch{Name: patchfile.Shown(name), Reader: patchfile.Reader(ctx, f)})
+		patches = append(patches, patch)
 	}
 	bar, total := inv.NewBar(), int64(-1)
 	verified, err := apply.Verify(ctx, patches, apply.Options{

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 
+	"lvmsync/apply"
 	"lvmsync/cmd/internal/cli"
 	"lvmsync/format"
 	"lvmsync/format/durable"
@@ -71,19 +72,22 @@ func Open(ctx context.Context, inv *cli.Invocation, what, name string) (*os.File
 	return f, nil
 }
 
+// Patch opens a patch, which stays open until the program ends.
+func Patch(ctx context.Context, inv *cli.Invocation, name string) (apply.Patch, error) {
+	f, err := Open(ctx, inv, "patch", name)
+	if err != nil {
+		return apply.Patch{}, err
+	}
+	return apply.Patch{Name: Shown(name), Reader: Reader(ctx, f)}, nil
+}
+
 // Reader reads an open patch. Only a regular file and a block device can be read twice;
 // everything else may be a pipe whose other side is silent.
 func Reader(ctx context.Context, f *os.File) io.Reader {
-	if IsFile(f) || IsDevice(f) {
+	if cli.IsStored(f) {
 		return f
 	}
 	return cli.InterruptibleReader(ctx, f)
-}
-
-// IsFile tells whether f is a regular file.
-func IsFile(f *os.File) bool {
-	st, err := f.Stat()
-	return err == nil && st.Mode().IsRegular()
 }
 
 // IsDevice tells whether f is a block device. A patch that was written there ends before
@@ -117,11 +121,11 @@ func Describe(h format.Header) string {
 	return b.String()
 }
 
-// IsBad tells whether err is about a patch that is not one, or not whole, or that
-// can't be understood here.
+// IsBad tells whether err is about a patch or signature that is not one, or not whole, or
+// that can't be understood here.
 func IsBad(err error) bool {
-	return errors.Is(err, format.ErrNotPatch) || errors.Is(err, format.ErrVersion) ||
-		errors.Is(err, format.ErrFeature) || errors.Is(err, format.ErrCorrupt)
+	return errors.Is(err, format.ErrNotPatch) || errors.Is(err, format.ErrNotSignature) ||
+		errors.Is(err, format.ErrVersion) || errors.Is(err, format.ErrFeature) || errors.Is(err, format.ErrCorrupt)
 }
 
 // Hint says what to do about an error of reading a patch, or nothing.
