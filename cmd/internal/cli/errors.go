@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"strings"
 )
 
@@ -16,6 +18,30 @@ func (e *UsageError) Error() string { return e.Message }
 // Usagef makes a UsageError.
 func Usagef(format string, args ...any) error {
 	return &UsageError{Message: fmt.Sprintf(format, args...)}
+}
+
+// Advice is what to do about errors.
+type Advice []struct {
+	About error
+	Hint  string
+}
+
+// For gives the first hint that is about err, if any is.
+func (a Advice) For(err error) string {
+	for _, known := range a {
+		if errors.Is(err, known.About) {
+			return known.Hint
+		}
+	}
+	return ""
+}
+
+// PermissionHint is for those who may not do what root may.
+func PermissionHint(err error) string {
+	if errors.Is(err, fs.ErrPermission) && os.Geteuid() != 0 {
+		return "run as root"
+	}
+	return ""
 }
 
 // An interruptedError is one that came after a signal asked the program to end,

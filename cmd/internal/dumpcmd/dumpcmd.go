@@ -2,21 +2,15 @@
 package dumpcmd
 
 import (
-	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"io"
-	"io/fs"
-	"os"
 	"runtime"
 
 	ucli "github.com/urfave/cli/v2"
-	"golang.org/x/sys/unix"
 
 	"lvmsync/cmd/internal/cli"
 	"lvmsync/cmd/internal/output"
-	"lvmsync/cmd/internal/patchfile"
 	"lvmsync/dump"
 	"lvmsync/dump/devmapper"
 	"lvmsync/dump/thin"
@@ -123,45 +117,6 @@ func pipe(ctx context.Context, inv *cli.Invocation, src source, w io.Writer, o o
 		BeforeTrailer:  inv.SyncOut, // of a file that -o names nothing is there before it's durable
 		Progress:       func(done int64) { bar.Set("dumping", done, total) },
 	})
-}
-
-// status is the exit status for an error.
-func status(err error) int {
-	if patchfile.IsBad(err) {
-		return cli.StatusBadPatch
-	}
-	return cli.StatusFailed
-}
-
-// incompleteHint says what to do about a list of changes that is incomplete. A snapshot may be the only record of what it
-// holds: that it be removed is not for a program to say.
-func incompleteHint(err error) string {
-	switch {
-	case errors.Is(err, dump.ErrOverflow):
-		return "make a new snapshot with more room, and copy the whole volume from it with --full"
-	case errors.Is(err, dump.ErrStoreFailed):
-		return "the kernel's log says what failed; make a new snapshot on a sound device, and copy the whole volume from it with --full"
-	case errors.Is(err, dump.ErrMiscount):
-		return "try again; --full of the snapshot does without the list"
-	case errors.Is(err, dump.ErrGone):
-		return "dump again when it is active"
-	}
-	return ""
-}
-
-// hint says what to do about an error.
-func hint(err error) string {
-	switch {
-	case errors.Is(err, unix.EPIPE):
-		return "the receiving program ended early: its message says why"
-	case errors.Is(err, fs.ErrPermission) && os.Geteuid() != 0:
-		return "run as root"
-	case output.Hint(err) != "":
-		return output.Hint(err)
-	case errors.Is(err, dump.ErrUnreadable):
-		return "with --on-read-error zero, sectors that can't be read are sent as zeros and marked as lost"
-	}
-	return cmp.Or(incompleteHint(err), sourceHint(err))
 }
 
 // summary is what --json prints.

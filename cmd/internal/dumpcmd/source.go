@@ -222,24 +222,3 @@ func warnThin(inv *cli.Invocation, s *thin.Source) {
 		inv.Warn("the pool does not zero its blocks: what was never written may hold data of other volumes, and is sent, too")
 	}
 }
-
-// sourceHint says what to do about an error in opening the source.
-func sourceHint(err error) string {
-	switch {
-	case errors.Is(err, thick.ErrNotSnapshot), errors.Is(err, thin.ErrNoOrigin):
-		return "name a snapshot, or dump everything with --full"
-	case errors.Is(err, thin.ErrFullRuns):
-		return "let it end, then dump again"
-	case errors.Is(err, thin.ErrHeld):
-		return "wait for the other program, or free what it left behind as told"
-	case errors.Is(err, thin.ErrNotThin):
-		return "with --to, both must be thin volumes of one pool, or thick snapshots of one origin"
-	case errors.Is(err, devmapper.ErrNotFound) && errors.Is(err, devmapper.ErrNoTool):
-		return "check the name; of a logical volume without a device only lvs could tell: install the package lvm2"
-	case errors.Is(err, devmapper.ErrNotFound):
-		return "check the name: a logical volume is vg/lv or /dev/vg/lv; \"lsblk\" and \"lvs\" list what there is"
-	case errors.Is(err, devmapper.ErrNoTool):
-		return "install the package that has it: dmsetup, lvm2"
-	}
-	return ""
-}

@@ -52,13 +52,11 @@ func status(err error) int {
 
 // hint says what to do about an error of a subcommand.
 func hint(err error) string {
-	var order *apply.OrderError
-	var alone *apply.AloneError
 	var damaged *apply.DamagedUndoError
 	switch {
 	case errors.As(err, &damaged):
 		return "use a good copy of it; lvmsync-apply --force takes back what is whole of it, with it alone, and says how much is missing"
-	case errors.As(err, &order), errors.As(err, &alone):
+	case patchfile.OrderHint(err) != "":
 		return patchfile.OrderHint(err)
 	case errors.Is(err, apply.ErrWrongBase):
 		return "a patch between them is missing, or one of them is of another volume"

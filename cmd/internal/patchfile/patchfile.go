@@ -3,6 +3,7 @@
 package patchfile
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -128,19 +129,14 @@ func IsBad(err error) bool {
 		errors.Is(err, format.ErrVersion) || errors.Is(err, format.ErrFeature) || errors.Is(err, format.ErrCorrupt)
 }
 
-// Hint says what to do about an error of reading a patch, or nothing.
-func Hint(err error) string {
-	switch {
-	case errors.Is(err, format.ErrNotPatch):
-		return "patches are made by lvmsync-dump; if it failed on the other side, its message says why"
-	case errors.Is(err, format.ErrTruncated):
-		return "the sender stopped early or the copy is not complete: send the patch again"
-	case errors.Is(err, format.ErrVersion), errors.Is(err, format.ErrFeature):
-		return "install a newer lvmsync here"
-	case errors.Is(err, format.ErrCorrupt):
-		return "copy or send the patch again"
-	case errors.Is(err, fs.ErrPermission) && os.Geteuid() != 0:
-		return "run as root"
-	}
-	return ""
+// advice is what to do about a patch that can't be used.
+var advice = cli.Advice{
+	{format.ErrNotPatch, "patches are made by lvmsync-dump; if it failed on the other side, its message says why"},
+	{format.ErrTruncated, "the sender stopped early or the copy is not complete: send the patch again"},
+	{format.ErrVersion, "install a newer lvmsync here"},
+	{format.ErrFeature, "install a newer lvmsync here"},
+	{format.ErrCorrupt, "copy or send the patch again"},
 }
+
+// Hint says what to do about an error of reading a patch, or nothing.
+func Hint(err error) string { return cmp.Or(advice.For(err), cli.PermissionHint(err)) }
