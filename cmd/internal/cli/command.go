@@ -144,21 +144,17 @@ func (c *Command) app(ctx context.Context, inv *Invocation) *cli.App {
 // commonFlags are the options that all commands have.
 func commonFlags() []cli.Flag {
 	return []cli.Flag{
-		option("quiet", "q", "print errors and warnings only"),
-		option("verbose", "v", "tell more of what is being done"),
-		option("json", "", "print one JSON object to standard error instead of messages"),
-		option("help", "h", "print this help"),
-		option("version", "", "print the version"),
+		Switch("quiet", "print errors and warnings only", "q"),
+		Switch("verbose", "tell more of what is being done", "v"),
+		Switch("json", "print one JSON object to standard error instead of messages"),
+		Switch("help", "print this help", "h"),
+		Switch("version", "print the version"),
 	}
 }
 
-// option is an option without a value.
-func option(name, short, usage string) cli.Flag {
-	f := &cli.BoolFlag{Name: name, Usage: usage, DisableDefaultText: true}
-	if short != "" {
-		f.Aliases = []string{short}
-	}
-	return f
+// Switch is an option without a value, with its short names, if it has any.
+func Switch(name, usage string, short ...string) cli.Flag {
+	return &cli.BoolFlag{Name: name, Aliases: short, Usage: usage, DisableDefaultText: true}
 }
 
 // helpTemplate is shorter than the library's.

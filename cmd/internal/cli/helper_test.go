@@ -58,10 +58,10 @@ func testCommand(run func(context.Context, *Invocation) error) *Command {
 		UsageText:   "lvmsync-test [options] NAME...",
 		Description: "Nothing is done.",
 		Flags: []cli.Flag{
-			&cli.BoolFlag{Name: "full", Usage: "everything", DisableDefaultText: true},
+			Switch("full", "everything"),
 			&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "write to `FILE`"},
 			&cli.IntFlag{Name: "level", Value: 1, Usage: "compression `LEVEL`"},
-			&cli.BoolFlag{Name: "dry-run", Aliases: []string{"n"}, Usage: "do nothing", DisableDefaultText: true},
+			Switch("dry-run", "do nothing", "n"),
 		},
 		Run:    run,
 		Status: func(error) int { return StatusFailed },

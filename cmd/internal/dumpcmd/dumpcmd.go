@@ -41,11 +41,11 @@ func command() *cli.Command {
 			"Exit status: 0 the patch is whole; 1 failed: what was written has no trailer, and\n" +
 			"lvmsync-apply refuses it; 2 wrong usage; 4 the signature is none, truncated or corrupt.",
 		Flags: []ucli.Flag{
-			&ucli.BoolFlag{Name: "full", Usage: "dump the whole of DEVICE", DisableDefaultText: true},
+			cli.Switch("full", "dump the whole of DEVICE"),
 			&ucli.StringFlag{Name: "to", Usage: "send what the snapshot `NEWER` holds instead of the origin, which may be in use"},
-			&ucli.BoolFlag{Name: "reverse", Usage: "send what SNAPSHOT holds: a patch that takes its origin back", DisableDefaultText: true},
+			cli.Switch("reverse", "send what SNAPSHOT holds: a patch that takes its origin back"),
 			&ucli.StringFlag{Name: "cow", Usage: "read the changes from the COW store `COW`, a device or file"},
-			&ucli.BoolFlag{Name: "exact-base", Usage: "leave out blocks that equal the snapshot: the destination is a bit-exact copy of it", DisableDefaultText: true},
+			cli.Switch("exact-base", "leave out blocks that equal the snapshot: the destination is a bit-exact copy of it"),
 			&ucli.StringFlag{Name: "base", Usage: "compare DEVICE with the device or image file `OLD`"},
 			&ucli.StringFlag{Name: "signature", Usage: "compare DEVICE with the signature in the file `SIG` (-: standard input), see lvmsync-patch(8)"},
 			&ucli.StringFlag{Name: "block-size", Value: "4k", Usage: "with --base, compare in blocks of `SIZE` bytes: a power of two from 512 to 1M"},
@@ -54,7 +54,7 @@ func command() *cli.Command {
 			output.Flag("patch"),
 			&ucli.IntFlag{Name: "level", Value: 1, Usage: "compression `LEVEL`: 0 none, 1 fastest, to 19 as for zstd"},
 			&ucli.StringFlag{Name: "on-read-error", Value: "stop", Usage: "`WHAT` to do if a sector can't be read: stop, or zero: send zeros, marked as lost"},
-			&ucli.BoolFlag{Name: "dry-run", Aliases: []string{"n"}, Usage: "print how much would be sent, send nothing", DisableDefaultText: true},
+			cli.Switch("dry-run", "print how much would be sent, send nothing", "n"),
 		},
 		Run:    run,
 		Status: status,

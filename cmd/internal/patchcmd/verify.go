@@ -24,7 +24,7 @@ func verifyCommand() *cli.Command {
 			"Without PATCH, or with -, one is read from standard input.\n\n" +
 			exitStatusesOfChain,
 		Flags: []ucli.Flag{
-			&ucli.BoolFlag{Name: "trust-order", Usage: "take patches in the order given where only clocks speak against it", DisableDefaultText: true},
+			cli.Switch("trust-order", "take patches in the order given where only clocks speak against it"),
 		},
 		Run:    verify,
 		Status: status,
