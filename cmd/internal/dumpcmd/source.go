@@ -59,9 +59,9 @@ func openNamed(ctx context.Context, inv *cli.Invocation, o options) (source, err
 	name := inv.Args().First()
 	switch {
 	case inv.IsSet("base"):
-		return openComparison(ctx, inv, name, func() (source, error) { return openCompare(ctx, inv, name, o.blockSize) })
+		return openComparison(ctx, inv, name, func() (source, error) { return openWithBase(ctx, inv, name, o.blockSize) })
 	case inv.IsSet("signature"):
-		return openComparison(ctx, inv, name, func() (source, error) { return openSummed(ctx, inv, name) })
+		return openComparison(ctx, inv, name, func() (source, error) { return openWithSignature(ctx, inv, name) })
 	}
 	src, err := openChanges(ctx, inv, name)
 	src.exact = inv.Bool("exact-base")

@@ -13,8 +13,8 @@ import (
 	"lvmsync/format"
 )
 
-// openCompare opens a device or file and the one that it's compared with.
-func openCompare(ctx context.Context, inv *cli.Invocation, name string, blockSize int64) (source, error) {
+// openWithBase opens a device or file and the one that it's compared with.
+func openWithBase(ctx context.Context, inv *cli.Invocation, name string, blockSize int64) (source, error) {
 	path, err := devmapper.Resolve(ctx, name)
 	if err != nil {
 		return source{}, err
@@ -31,8 +31,8 @@ func openCompare(ctx context.Context, inv *cli.Invocation, name string, blockSiz
 	return source{Source: s, name: name, exact: true, compares: true}, nil
 }
 
-// openSummed opens a device or file and the signature that it's compared with.
-func openSummed(ctx context.Context, inv *cli.Invocation, name string) (source, error) {
+// openWithSignature opens a device or file and the signature that it's compared with.
+func openWithSignature(ctx context.Context, inv *cli.Invocation, name string) (source, error) {
 	path, err := devmapper.Resolve(ctx, name)
 	if err != nil {
 		return source{}, err
