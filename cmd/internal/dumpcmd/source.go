@@ -7,6 +7,7 @@ import (
 	"io"
 
 	"lvmsync/cmd/internal/cli"
+	"lvmsync/cmd/internal/sources"
 	"lvmsync/dump"
 	"lvmsync/dump/devmapper"
 	"lvmsync/dump/full"
@@ -49,8 +50,7 @@ func openSource(ctx context.Context, inv *cli.Invocation, o options) (source, er
 	if err != nil {
 		return src, err
 	}
-	inv.WarnUsers(src.Inputs()...)
-	inv.WarnKinds(src.Inputs()...)
+	sources.Warn(inv, src.Inputs())
 	src.paths = append(src.paths, src.Inputs().Paths()...)
 	return src, nil
 }

@@ -9,6 +9,7 @@ import (
 
 	"lvmsync/cmd/internal/cli"
 	"lvmsync/cmd/internal/output"
+	"lvmsync/cmd/internal/sources"
 	"lvmsync/dump"
 	"lvmsync/dump/blockdev"
 	"lvmsync/dump/devmapper"
@@ -72,8 +73,7 @@ func makeSignature(ctx context.Context, inv *cli.Invocation) error {
 	if err := inputs.Flush(); err != nil {
 		return err
 	}
-	inv.WarnUsers(inputs...)
-	inv.WarnKinds(inputs...)
+	sources.Warn(inv, inputs)
 	bar := inv.NewBar()
 	defer bar.Clear()
 	var report signature.Report

@@ -1,15 +1,16 @@
-package cli
+package sources
 
 import (
 	"fmt"
 
+	"lvmsync/cmd/internal/cli"
 	"lvmsync/dump"
 	"lvmsync/format/container"
 )
 
-// WarnKinds tells of files that are no raw images: their bytes are taken for those of a volume
+// warnKinds tells of files that are no raw images: their bytes are taken for those of a volume
 // all the same.
-func (inv *Invocation) WarnKinds(inputs ...dump.Input) {
+func warnKinds(inv *cli.Invocation, inputs dump.Inputs) {
 	for _, in := range inputs {
 		if in.IsDevice() {
 			continue

@@ -1,14 +1,22 @@
-package cli
+// Package sources tells what should be known of what a program reads a volume from.
+package sources
 
 import (
 	"fmt"
 
+	"lvmsync/cmd/internal/cli"
 	"lvmsync/dump"
 	"lvmsync/format/storage"
 )
 
-// WarnUsers tells who may change what devices or files hold while they are read.
-func (inv *Invocation) WarnUsers(inputs ...dump.Input) {
+// Warn tells who may change what the inputs hold while they are read, and which of them are
+// files in a form of their own.
+func Warn(inv *cli.Invocation, inputs dump.Inputs) {
+	warnUsers(inv, inputs)
+	warnKinds(inv, inputs)
+}
+
+func warnUsers(inv *cli.Invocation, inputs dump.Inputs) {
 	for _, in := range inputs {
 		usage, err := storage.Users(in.ID())
 		if err != nil {
