@@ -32,11 +32,12 @@ func run(t *testing.T, name string, args ...string) string {
 	return strings.TrimSpace(string(out))
 }
 
-// losetup puts a loop device in front of a file or device until the test ends.
+// losetup puts a loop device in front of a file or device until the test ends. --partscan lets its partitions go with it,
+// and rids it of those that a test that was killed has left.
 func losetup(t *testing.T, backing string, options ...string) string {
 	t.Helper()
 	needRoot(t)
-	dev := run(t, "losetup", append(options, "--find", "--show", backing)...)
+	dev := run(t, "losetup", append(options, "--find", "--show", "--partscan", backing)...)
 	t.Cleanup(func() { run(t, "losetup", "--detach", dev) })
 	return dev
 }

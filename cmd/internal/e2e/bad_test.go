@@ -58,9 +58,7 @@ func TestGoldenPatches(t *testing.T) {
 	}
 	for _, patch := range patches {
 		for _, subcommand := range []string{"info", "verify"} {
-			if status, messages := run(t, nil, "lvmsync-patch", subcommand, patch); status != 0 {
-				t.Errorf("%s %s: status %d: %s", subcommand, patch, status, messages)
-			}
+			wantRun(t, 0, "", "lvmsync-patch", subcommand, patch)
 			if status, messages := run(t, bytes.NewReader(mustRead(t, patch)), "lvmsync-patch", subcommand); status != 0 {
 				t.Errorf("%s of %s from a pipe: status %d: %s", subcommand, patch, status, messages)
 			}

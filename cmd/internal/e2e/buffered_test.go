@@ -9,9 +9,9 @@ import (
 )
 
 // writeAbove writes to a file through a loop device that stays open, and leaves it in memory above that.
-func writeAbove(t *testing.T, file string, off int64, b []byte) (dev string) {
+func writeAbove(t *testing.T, file string, off int64, b []byte) {
 	t.Helper()
-	dev = loopDevice(t, file)
+	dev, _ := asRoot(t).loop(file)
 	f, err := os.OpenFile(dev, os.O_RDWR, 0)
 	if err != nil {
 		t.Fatal(err)
@@ -20,7 +20,6 @@ func writeAbove(t *testing.T, file string, off int64, b []byte) (dev string) {
 	if _, err := f.WriteAt(b, off); err != nil {
 		t.Fatal(err)
 	}
-	return dev
 }
 
 // Of image files, too, is dumped what programs have written above them, by loop devices, and keep in memory.
@@ -34,11 +33,7 @@ func TestBufferedWritersOfFiles(t *testing.T) {
 		"cow":       {"--cow", "cow.img", "origin.img"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			wd := t.TempDir()
-			if err := unpackSnapshot("c64k-partial", wd); err != nil {
-				t.Fatal(err)
-			}
-			t.Chdir(wd)
+			t.Chdir(snapshotFolder(t))
 			old, now := bytes.Repeat([]byte("old "), size/4), bytes.Repeat([]byte("new "), size/4)
 			reads := []string{"new.img", "old.img"}
 			if name == "cow" {

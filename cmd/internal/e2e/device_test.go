@@ -2,7 +2,6 @@ package e2e
 
 import (
 	"bytes"
-	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -36,13 +35,11 @@ func (b *bench) onto(patch []byte, size int) (dev string) {
 // anything is written.
 func (b *bench) all(name, patch string, status int, message string) {
 	b.Helper()
+	b.Log(name)
 	before := mustRead(b.T, b.image)
 	for _, args := range [][]string{{"lvmsync-patch", "info", patch}, {"lvmsync-patch", "verify", patch},
 		{"lvmsync-apply", "-n", patch, b.image}, {"lvmsync-apply", patch, b.image}} {
-		got, messages := run(b.T, nil, args[0], args[1:]...)
-		if got != status || !strings.Contains(messages, message) {
-			b.Errorf("%s: %s: status %d, want %d and %q: %s", name, args, got, status, message, messages)
-		}
+		wantRun(b.T, status, message, args[0], args[1:]...)
 		if status != 0 && !bytes.Equal(mustRead(b.T, b.image), before) {
 			b.Fatalf("%s: the destination has changed", name)
 		}
@@ -94,9 +91,7 @@ func TestChainOnDevices(t *testing.T) {
 	undo := filepath.Join(b.dir, "undo")
 	one, two := b.onto(mustRead(t, b.full), 12*mib), b.onto(mustRead(t, delta), 16*mib)
 	for _, args := range [][]string{{"lvmsync-patch", "verify", one, two}, {"lvmsync-apply", "--undo", undo, one, two, b.image}} {
-		if status, messages := run(t, nil, args[0], args[1:]...); status != 0 {
-			t.Fatalf("%s: status %d: %s", args, status, messages)
-		}
+		b.sh(args[0], args[1:]...)
 	}
 	after := mustRead(t, next)
 	if !bytes.Equal(mustRead(t, b.image), after) {
@@ -170,7 +165,7 @@ func TestSignatureOnDevice(t *testing.T) {
 func TestPatchOnDestination(t *testing.T) {
 	b := newBench(t)
 	disk, _ := b.loop(b.noise("disk", 9, 12*mib))
-	b.sh("addpart", disk, "1", "2048", fmt.Sprint(10*mib>>9))
+	b.partition(disk, 1, mib, 10*mib)
 	b.sh("dd", "status=none", "conv=fsync", "if="+b.full, "of="+disk+"p1")
 	for dest, patch := range map[string]string{disk: disk + "p1", filepath.Join(b.dir, "disk"): disk + "p1"} {
 		b.apply(2, "lies on ", "--force", patch, dest)

@@ -170,6 +170,16 @@ func makeSnapshot(dir string) error {
 	return os.WriteFile(filepath.Join(dir, "snapshot.img"), b, 0o600)
 }
 
+// snapshotFolder is a folder with captured data of a snapshot.
+func snapshotFolder(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	if err := unpackSnapshot("c64k-partial", dir); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
 // unpackSnapshot unpacks captured data into a folder.
 func unpackSnapshot(name, dir string) error {
 	for _, f := range []string{"cow.img", "base.img", "origin.img"} {
@@ -199,14 +209,46 @@ func unpackSnapshot(name, dir string) error {
 func run(t *testing.T, stdin io.Reader, name string, args ...string) (int, string) {
 	t.Helper()
 	cmd := exec.Command(name, args...)
-	var errs bytes.Buffer
-	cmd.Stdin, cmd.Stderr = stdin, &errs
-	err := cmd.Run()
+	cmd.Stdin = stdin
+	return runCommand(t, cmd)
+}
+
+// runIn runs a program in a folder, by a line of shell that has it as its arguments.
+func runIn(t *testing.T, dir, script string, args ...string) (int, string) {
+	t.Helper()
+	cmd := exec.Command("sh", append([]string{"-c", script, "sh"}, args...)...)
+	cmd.Dir = dir
+	return runCommand(t, cmd)
+}
+
+func runCommand(t *testing.T, cmd *exec.Cmd) (int, string) {
+	t.Helper()
+	messages := start(t, cmd)
 	var exit *exec.ExitError
-	if err != nil && !errors.As(err, &exit) {
-		t.Fatalf("%s: %v", name, err)
+	if err := cmd.Wait(); err != nil && !errors.As(err, &exit) {
+		t.Fatalf("%v: %v", cmd.Args, err)
 	}
-	return cmd.ProcessState.ExitCode(), errs.String()
+	return cmd.ProcessState.ExitCode(), messages.String()
+}
+
+// start starts a program. Its messages may be read when it has ended.
+func start(t *testing.T, cmd *exec.Cmd) (messages *bytes.Buffer) {
+	t.Helper()
+	messages = new(bytes.Buffer)
+	cmd.Stderr = messages
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	return messages
+}
+
+// wantRun runs a program that must end with that status and say that.
+func wantRun(t *testing.T, status int, message, name string, args ...string) {
+	t.Helper()
+	got, messages := run(t, nil, name, args...)
+	if got != status || !strings.Contains(messages, message) {
+		t.Errorf("%s %s: status %d, want %d with %q:\n%s", name, strings.Join(args, " "), got, status, message, messages)
+	}
 }
 
 // wantOneError checks that messages hold one error line and no sign of a panic.

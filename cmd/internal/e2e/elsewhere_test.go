@@ -3,7 +3,6 @@ package e2e
 import (
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 )
 
@@ -32,15 +31,9 @@ func TestMountedElsewhere(t *testing.T) {
 			dev, _ := b.loop(b.image)
 			b.sh("mkfs.ext4", "-q", "-F", dev)
 			test.mount(b, dev)
-			status, messages := run(b.T, nil, "lvmsync-dump", "--full", dev, "-o", filepath.Join(b.dir, "patch"))
-			if status != 0 || !strings.Contains(messages, dev+" "+test.message) {
-				t.Errorf("status %d: %s", status, messages)
-			}
+			wantRun(t, 0, dev+" "+test.message, "lvmsync-dump", "--full", dev, "-o", filepath.Join(b.dir, "patch"))
 			for _, dest := range []string{dev, b.image} { // which the file system writes to meanwhile
-				status, messages := run(b.T, nil, "lvmsync-apply", b.full, dest)
-				if status != 1 || !strings.Contains(messages, dest+" "+test.message) {
-					t.Errorf("status %d: %s", status, messages)
-				}
+				wantRun(t, 1, dest+" "+test.message, "lvmsync-apply", b.full, dest)
 			}
 		})
 	}

@@ -61,18 +61,14 @@ func TestPipeWithoutWriter(t *testing.T) {
 				ctx, cancel := context.WithTimeout(t.Context(), time.Minute) // it would wait for ever
 				defer cancel()
 				cmd := exec.CommandContext(ctx, args[0], args[1:]...)
-				var messages bytes.Buffer
-				cmd.Stderr = &messages
-				if err := cmd.Start(); err != nil {
-					t.Fatal(err)
-				}
-				waitForPartner(t, cmd, &messages)
+				messages := start(t, cmd)
+				waitForPartner(t, cmd, messages)
 				if err := cmd.Process.Signal(signal); err != nil {
 					t.Fatal(err)
 				}
 				cmd.Wait()
 				if got := cmd.ProcessState.ExitCode(); got != 1 || !strings.Contains(messages.String(), "fifo: interrupted\n") {
-					t.Errorf("status %d: %s", got, &messages)
+					t.Errorf("status %d: %s", got, messages)
 				}
 				wantOneError(t, args[0], messages.String())
 			}

@@ -2,8 +2,6 @@ package e2e
 
 import (
 	"os"
-	"os/exec"
-	"path/filepath"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -18,15 +16,8 @@ type overlaid struct {
 func newOverlaid(t *testing.T) overlaid {
 	b := newBench(t)
 	dir := b.T.TempDir()
-	b.sh("sh", "-c", `cd "$1" && mkdir lower upper work merged && cp "$2" lower/image`, "sh", dir, b.image)
-	mount := exec.Command("mount", "-t", "overlay", "overlay", "-o", "lowerdir=lower,upperdir=upper,workdir=work", "merged")
-	mount.Dir = dir
-	if out, err := mount.CombinedOutput(); err != nil {
-		t.Skipf("no overlay file system here: %s", out)
-	}
-	b.Cleanup(func() { b.sh("umount", "--lazy", filepath.Join(dir, "merged")) })
-	name := func(layer string) string { return filepath.Join(dir, layer, "image") }
-	return overlaid{b, name("merged"), name("upper"), name("lower")}
+	b.sh("sh", "-c", `mkdir "$1/lower" && cp "$2" "$1/lower/image"`, "sh", dir, b.image)
+	return overlaid{b, b.overlay(dir) + "/image", dir + "/upper/image", dir + "/lower/image"}
 }
 
 // copyUp makes the image that the overlay shows one of the upper directory.
@@ -36,17 +27,6 @@ func (o overlaid) copyUp() {
 		o.Fatal(err)
 	}
 	f.Close()
-}
-
-func (o overlaid) flock(path string) {
-	f, err := os.Open(path)
-	if err != nil {
-		o.Fatal(err)
-	}
-	o.Cleanup(func() { f.Close() })
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX); err != nil {
-		o.Fatal(err)
-	}
 }
 
 // Who uses a file by its name in the upper directory uses the one in the overlay.
@@ -59,8 +39,8 @@ func TestUsersOfOverlay(t *testing.T) {
 	}{
 		{"upper open for writing", func(o overlaid) string { o.held(`exec 3<>"$1"`, o.upper); return o.merged }, writing},
 		{"merged open for writing", func(o overlaid) string { o.held(`exec 3<>"$1"`, o.merged); return o.upper }, writing},
-		{"upper locked", func(o overlaid) string { o.flock(o.upper); return o.merged }, locked},
-		{"merged locked", func(o overlaid) string { o.flock(o.merged); return o.upper }, "locked by e2e.test"},
+		{"upper locked", func(o overlaid) string { o.flock(o.upper, unix.LOCK_EX); return o.merged }, locked},
+		{"merged locked", func(o overlaid) string { o.flock(o.merged, unix.LOCK_EX); return o.upper }, "locked by e2e.test"},
 		{"loop device of upper", func(o overlaid) string {
 			dev, _ := o.loop(o.upper)
 			o.mount(dev)
@@ -79,7 +59,7 @@ func TestUsersOfOverlay(t *testing.T) {
 		}, "mounted on "},
 		{"upper locked beneath a loop device of merged", func(o overlaid) string {
 			dev, _ := o.loop(o.merged)
-			o.flock(o.upper)
+			o.flock(o.upper, unix.LOCK_EX)
 			return dev
 		}, locked},
 	} {
@@ -117,7 +97,7 @@ func TestNoUsersOfOverlay(t *testing.T) {
 	dev, _ := o.loop(o.lower)
 	o.mount(dev)
 	o.held(`exec 3<>"$1"`, o.lower)
-	o.flock(o.lower)
+	o.flock(o.lower, unix.LOCK_EX)
 	full, _ := o.bench.dump(o.lower)
 	o.copyUp()
 	o.apply(0, "", full, o.merged)

@@ -26,7 +26,7 @@ func TestNeededLiesOnDestination(t *testing.T) {
 		},
 		"disk of a mounted partition": func(b *bench) (dest, folder string) {
 			dev, _ := b.loop(b.noise("disk", 3, 24*mib))
-			b.sh("addpart", dev, "1", "2048", "40960")
+			b.partition(dev, 1, mib, 20*mib)
 			return dev, b.mount(dev + "p1")
 		},
 		"image on a mounted device": func(b *bench) (dest, folder string) {
@@ -38,11 +38,7 @@ func TestNeededLiesOnDestination(t *testing.T) {
 		},
 		"overlay on a mounted device": func(b *bench) (dest, folder string) {
 			dev, _ := b.loop(b.noise("disk", 3, 24*mib))
-			on, folder := b.mount(dev), b.T.TempDir()
-			b.sh("mkdir", on+"/l", on+"/u", on+"/w")
-			b.sh("mount", "-t", "overlay", "o", "-o", "lowerdir="+on+"/l,upperdir="+on+"/u,workdir="+on+"/w", folder)
-			b.Cleanup(func() { b.sh("umount", "--lazy", folder) })
-			return dev, folder
+			return dev, b.overlay(b.mount(dev))
 		},
 		"overlay whose layers are relative": func(b *bench) (dest, folder string) {
 			dev, _ := b.loop(b.noise("disk", 3, 24*mib))
@@ -69,10 +65,7 @@ func TestNeededLiesOnDestination(t *testing.T) {
 			} {
 				want := "error: the " + what + ": it lies on the destination, and would be overwritten: " + dest
 				for _, option := range []string{"--force", "--dry-run"} {
-					status, messages := run(b.T, nil, "lvmsync-apply", slices.Concat([]string{"--force", option}, args, []string{dest})...)
-					if status != 1 || !strings.Contains(messages, want) {
-						t.Errorf("status %d, want 1 with %q:\n%s", status, want, messages)
-					}
+					wantRun(t, 1, want, "lvmsync-apply", slices.Concat([]string{"--force", option}, args, []string{dest})...)
 				}
 			}
 			if bytes.HasPrefix(mustRead(t, dest), mustRead(t, b.image)[:mib]) { // the file system may have written to it
@@ -97,9 +90,8 @@ func listed(entries []os.DirEntry) string {
 func TestNeededLiesBeside(t *testing.T) {
 	b := newBench(t)
 	disk, _ := b.loop(b.noise("disk", 3, 40*mib))
-	for i, start := range []string{"2048", "43008"} {
-		b.sh("addpart", disk, string(rune('1'+i)), start, "36864")
-	}
+	b.partition(disk, 1, mib, 18*mib)
+	b.partition(disk, 2, 21*mib, 18*mib)
 	folder := b.mount(disk + "p2")
 	b.apply(0, "takes it back", "--undo", folder+"/undo", b.full, disk+"p1")
 	image := filepath.Join(folder, "image")
@@ -111,9 +103,7 @@ func TestNeededLiesBeside(t *testing.T) {
 func TestOutputPlaces(t *testing.T) {
 	b := newBench(t)
 	dev, _ := b.loop(b.noise("disk", 3, 48*mib))
-	folder, tmpfs := b.mount(dev), b.T.TempDir()
-	b.sh("mount", "-t", "tmpfs", "none", tmpfs)
-	b.Cleanup(func() { b.sh("umount", "--lazy", tmpfs) })
+	folder, tmpfs := b.mount(dev), b.mounted("-t", "tmpfs", "none")
 	onDevice, inMemory := "lies on the device "+dev+", which changes while it is read", "is kept in memory (a tmpfs): it is gone after"
 	for _, test := range []struct {
 		script, source, want string
@@ -134,9 +124,7 @@ func TestOutputPlaces(t *testing.T) {
 		}
 	}
 	image := filepath.Join(tmpfs, "image")
-	if status, messages := run(t, nil, "lvmsync-apply", "--create", b.full, image); status != 0 || !strings.Contains(messages, "warning: "+image+" "+inMemory) {
-		t.Errorf("status %d\n%s", status, messages)
-	}
+	wantRun(t, 0, "warning: "+image+" "+inMemory, "lvmsync-apply", "--create", b.full, image)
 }
 
 // A file that another program has locked, or may write to, is not replaced.
@@ -165,10 +153,8 @@ func TestOutputInUse(t *testing.T) {
 			before := mustRead(t, path)
 			test.use(b, path)
 			for _, args := range [][]string{{"lvmsync-dump", "--full"}, {"lvmsync-patch", "signature"}} {
-				status, messages := run(t, nil, args[0], args[1], b.image, "-o", path)
-				if status != 1 || !strings.Contains(messages, "error: create the patch file "+path+": the file to replace is in use: "+test.message) {
-					t.Errorf("%v: status %d\n%s", args, status, messages)
-				}
+				wantRun(t, 1, "error: create the patch file "+path+": the file to replace is in use: "+test.message,
+					args[0], args[1], b.image, "-o", path)
 			}
 			if !bytes.Equal(mustRead(t, path), before) {
 				t.Error("it was replaced")

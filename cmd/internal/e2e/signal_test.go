@@ -34,19 +34,15 @@ func signalled(t *testing.T, cmd *exec.Cmd, messages *bytes.Buffer, status int, 
 func TestDumpStopped(t *testing.T) {
 	cow, origin := makeStore(t, t.TempDir(), 4096)
 	cmd := exec.Command("lvmsync-dump", "--cow", cow, origin)
-	var messages bytes.Buffer
-	cmd.Stderr = &messages
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
+	messages := start(t, cmd)
 	if _, err := io.ReadFull(out, make([]byte, 1<<20)); err != nil {
 		t.Fatal(err)
 	}
-	signalled(t, cmd, &messages, 1, "interrupted")
+	signalled(t, cmd, messages, 1, "interrupted")
 }
 
 // A dump into a file that is broken off leaves what was there, and nothing else.
@@ -56,11 +52,7 @@ func TestDumpFileStopped(t *testing.T) {
 	mustWrite(t, source, bytes.Repeat([]byte("what takes long to compress at the highest level; "), 4<<20))
 	mustWrite(t, patch, []byte("old"))
 	cmd := exec.Command("lvmsync-dump", "--level", "19", "--full", source, "-o", patch)
-	var messages bytes.Buffer
-	cmd.Stderr = &messages
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
+	messages := start(t, cmd)
 	names := func() int {
 		entries, err := os.ReadDir(dir)
 		if err != nil {
@@ -70,10 +62,10 @@ func TestDumpFileStopped(t *testing.T) {
 	}
 	for names() == 2 { // until the unfinished file is there
 		if err := cmd.Process.Signal(syscall.Signal(0)); err != nil {
-			t.Fatalf("the dump has ended: %v\n%s", err, &messages)
+			t.Fatalf("the dump has ended: %v\n%s", err, messages)
 		}
 	}
-	signalled(t, cmd, &messages, 1, "interrupted")
+	signalled(t, cmd, messages, 1, "interrupted")
 	if n := names(); n != 2 || string(mustRead(t, patch)) != "old" {
 		t.Errorf("%d files in the folder, want 2, with the old patch untouched", n)
 	}
@@ -102,15 +94,11 @@ func TestApplyStopped(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			mustWrite(t, dest, before)
 			cmd := exec.Command("lvmsync-apply", "-v", dest)
-			var messages bytes.Buffer
-			cmd.Stderr = &messages
 			in, err := cmd.StdinPipe()
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := cmd.Start(); err != nil {
-				t.Fatal(err)
-			}
+			messages := start(t, cmd)
 			if _, err := in.Write(patch[:test.sent]); err != nil {
 				t.Fatal(err)
 			}
@@ -118,7 +106,7 @@ func TestApplyStopped(t *testing.T) {
 			// the first write where there is one.
 			for test.status == 3 && bytes.Equal(mustRead(t, dest), before) {
 			}
-			signalled(t, cmd, &messages, test.status, test.texts...)
+			signalled(t, cmd, messages, test.status, test.texts...)
 			if test.status == 1 && !bytes.Equal(mustRead(t, dest), before) {
 				t.Error("the destination has changed")
 			}
@@ -128,9 +116,7 @@ func TestApplyStopped(t *testing.T) {
 
 // What the system refuses comes as one line with a hint, and leaves nothing behind.
 func TestSystemErrors(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("only root may mount a small file system and become somebody else")
-	}
+	asRoot(t) // who may become somebody else, too
 	dir := t.TempDir()
 	if err := os.Chmod(dir, 0o755); err != nil {
 		t.Fatal(err)
@@ -142,11 +128,7 @@ func TestSystemErrors(t *testing.T) {
 	}
 
 	t.Run("full disk", func(t *testing.T) {
-		small := t.TempDir()
-		if out, err := exec.Command("mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", small).CombinedOutput(); err != nil {
-			t.Fatalf("mount: %v: %s", err, out)
-		}
-		t.Cleanup(func() { exec.Command("umount", small).Run() })
+		small := machine{t}.mounted("-t", "tmpfs", "-o", "size=1m", "tmpfs")
 		status, messages := run(t, nil, "lvmsync-dump", "--full", source, "-o", filepath.Join(small, "x.lvmpatch"))
 		if status != 1 || !strings.Contains(messages, "no space left on device") || !strings.Contains(messages, "hint: free some space") {
 			t.Errorf("status %d: %s", status, messages)
@@ -167,15 +149,11 @@ func TestSystemErrors(t *testing.T) {
 				t.Fatal(err)
 			}
 			cmd := exec.Command("setpriv", append([]string{"--reuid=65534", "--regid=65534", "--clear-groups", copyProgram(t, path)}, args[1:]...)...)
-			var messages bytes.Buffer
-			cmd.Stderr = &messages
-			err = cmd.Run()
-			var exit *exec.ExitError
-			if !errors.As(err, &exit) || exit.ExitCode() != 1 || !strings.Contains(messages.String(), "permission denied") ||
-				!strings.Contains(messages.String(), "hint: run as root") {
-				t.Errorf("%v: %v: %s", args, err, &messages)
+			status, messages := runCommand(t, cmd)
+			if status != 1 || !strings.Contains(messages, "permission denied") || !strings.Contains(messages, "hint: run as root") {
+				t.Errorf("%v: status %d: %s", args, status, messages)
 			}
-			wantOneError(t, args[0], messages.String())
+			wantOneError(t, args[0], messages)
 		}
 	})
 }

@@ -3,36 +3,16 @@ package e2e
 import (
 	"bytes"
 	"math/rand/v2"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 )
 
-// loopDevice makes a loop device of a file. That takes root.
-func loopDevice(t *testing.T, file string) string {
-	t.Helper()
-	if os.Geteuid() != 0 {
-		t.Skip("only root may make a loop device")
-	}
-	out, err := exec.Command("losetup", "--find", "--show", "--partscan", file).Output()
-	if err != nil {
-		t.Fatalf("losetup: %v", err)
-	}
-	dev := strings.TrimSpace(string(out))
-	t.Cleanup(func() {
-		if out, err := exec.Command("losetup", "--detach", dev).CombinedOutput(); err != nil {
-			t.Errorf("losetup: %v\n%s", err, out)
-		}
-	})
-	return dev
-}
-
 // A signature made on the other side, a dump here, and applied there, all three at
 // work at the same time: two devices, no LVM, ssh between them.
 func TestSignatureOverSSH(t *testing.T) {
-	ssh := startSSHD(t)
+	m, ssh := asRoot(t), startSSHD(t)
 	dir := t.TempDir()
 	const size = 24 << 20
 	old := make([]byte, size)
@@ -48,7 +28,8 @@ func TestSignatureOverSSH(t *testing.T) {
 	here, there := filepath.Join(dir, "here.img"), filepath.Join(dir, "there.img")
 	mustWrite(t, here, now)
 	mustWrite(t, there, old)
-	source, dest := loopDevice(t, here), loopDevice(t, there)
+	source, _ := m.loop(here)
+	dest, _ := m.loop(there)
 	script := filepath.Join(dir, "pipe")
 	lookPath := func(name string) string {
 		path, err := exec.LookPath(name)

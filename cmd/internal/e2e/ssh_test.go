@@ -42,11 +42,7 @@ func startSSHD(t *testing.T) []string {
 	mustWrite(t, config, fmt.Appendf(nil, "Port %d\nListenAddress 127.0.0.1\nHostKey %s/host\nAuthorizedKeysFile %s/user.pub\n"+
 		"PidFile none\nStrictModes no\nUsePAM no\nPermitRootLogin yes\n", port, dir, dir))
 	cmd := exec.Command(sshd, "-D", "-e", "-f", config)
-	var log bytes.Buffer
-	cmd.Stderr = &log
-	if err := cmd.Start(); err != nil {
-		t.Fatalf("start sshd: %v", err)
-	}
+	log := start(t, cmd)
 	t.Cleanup(func() {
 		cmd.Process.Kill()
 		cmd.Wait()

@@ -1,10 +1,8 @@
 package e2e
 
 import (
-	"bytes"
 	"math/rand/v2"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -31,16 +29,13 @@ var printing = [][]string{
 // What doesn't arrive at standard output is an error of every program, also where only
 // the disk knows.
 func TestStdoutFails(t *testing.T) {
-	dir := t.TempDir()
-	if err := unpackSnapshot("c64k-partial", dir); err != nil {
-		t.Fatal(err)
-	}
+	dir := snapshotFolder(t)
 	if status, messages := runIn(t, dir, `exec "$@" >patch`, "lvmsync-dump", "--full", "origin.img"); status != 0 {
 		t.Fatal(messages)
 	}
 	full, disk := "", ""
 	if os.Geteuid() == 0 {
-		full, disk = fullDisk(t)
+		full, disk = fullDisk(machine{t})
 	}
 	for _, test := range []struct{ name, script, message string }{
 		{"full", `exec "$@" >/dev/full`, "standard output: no space left on device; what was written there is not whole"},
@@ -67,10 +62,7 @@ func TestStdoutFails(t *testing.T) {
 
 // A patch, or a signature, that its disk has lost a part of has no trailer: nothing says that it is whole.
 func TestStdoutWithoutTrailer(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("only root may mount a file system")
-	}
-	full, _ := fullDisk(t)
+	full, _ := fullDisk(asRoot(t))
 	source, patch := filepath.Join(t.TempDir(), "image"), filepath.Join(full, "x")
 	content := make([]byte, 2*mib)
 	rand.NewChaCha8([32]byte{4}).Read(content)
@@ -78,23 +70,16 @@ func TestStdoutWithoutTrailer(t *testing.T) {
 	if status, messages := runIn(t, full, `exec "$@" >x`, "lvmsync-dump", "--level", "0", "--full", source); status != 1 {
 		t.Fatalf("status %d\n%s", status, messages)
 	}
-	if status, messages := run(t, nil, "lvmsync-patch", "verify", patch); status != 4 {
-		t.Errorf("verify: status %d\n%s", status, messages)
-	}
+	wantRun(t, 4, "", "lvmsync-patch", "verify", patch)
 	if status, messages := runIn(t, full, `exec "$@" >y`, "lvmsync-patch", "signature", "--block-size", "512", source); status != 1 {
 		t.Fatalf("status %d\n%s", status, messages)
 	}
-	if status, messages := run(t, nil, "lvmsync-dump", "--dry-run", "--signature", filepath.Join(full, "y"), source); status != 4 {
-		t.Errorf("use the signature: status %d\n%s", status, messages)
-	}
+	wantRun(t, 4, "", "lvmsync-dump", "--dry-run", "--signature", filepath.Join(full, "y"), source)
 }
 
 // Standard output may be anything that takes it.
 func TestStdoutTakes(t *testing.T) {
-	dir := t.TempDir()
-	if err := unpackSnapshot("c64k-partial", dir); err != nil {
-		t.Fatal(err)
-	}
+	dir := snapshotFolder(t)
 	if status, messages := runIn(t, dir, `exec "$@" >patch`, "lvmsync-dump", "--full", "origin.img"); status != 0 {
 		t.Fatal(messages)
 	}
@@ -117,10 +102,7 @@ func TestStdoutTakes(t *testing.T) {
 // The report of --json is what was asked for, too. That it is lost doesn't make a
 // destination wrong.
 func TestReportFails(t *testing.T) {
-	dir := t.TempDir()
-	if err := unpackSnapshot("c64k-partial", dir); err != nil {
-		t.Fatal(err)
-	}
+	dir := snapshotFolder(t)
 	for _, test := range []struct {
 		status int
 		args   []string
@@ -134,82 +116,38 @@ func TestReportFails(t *testing.T) {
 		}
 	}
 	// What was made is whole all the same.
-	if status, messages := run(t, nil, "lvmsync-patch", "verify", filepath.Join(dir, "patch")); status != 0 {
-		t.Errorf("status %d\n%s", status, messages)
-	}
+	wantRun(t, 0, "", "lvmsync-patch", "verify", filepath.Join(dir, "patch"))
 }
 
 // A file that was to be replaced is told to be so only if that is true.
 func TestHintOfFullDisk(t *testing.T) {
-	dir := t.TempDir()
-	if err := unpackSnapshot("c64k-partial", dir); err != nil {
-		t.Fatal(err)
-	}
-	if os.Geteuid() != 0 {
-		t.Skip("only root may mount a file system")
-	}
-	full, _ := fullDisk(t)
+	dir := snapshotFolder(t)
+	m := asRoot(t)
+	full, _ := fullDisk(m)
 	status, messages := runIn(t, dir, `exec "$@"`, "lvmsync-dump", "--full", "origin.img", "-o", filepath.Join(full, "x"))
 	if _, err := os.Stat(filepath.Join(full, "x")); status != 1 || err == nil || !strings.Contains(messages, "error: finish the patch file "+full+"/x: ") {
 		t.Errorf("status %d, %v\n%s", status, err, messages)
 	}
 	wantOneError(t, "lvmsync-dump", messages)
 
-	tmpfs := t.TempDir()
-	shell(t, "mount", "-t", "tmpfs", "-o", "size=64k", "none", tmpfs)
-	t.Cleanup(func() { shell(t, "umount", "--lazy", tmpfs) })
+	tmpfs := m.mounted("-t", "tmpfs", "-o", "size=64k", "none")
 	status, messages = runIn(t, dir, `exec "$@"`, "lvmsync-dump", "--full", "--level", "0", "origin.img", "-o", filepath.Join(tmpfs, "x"))
 	if left, err := os.ReadDir(tmpfs); status != 1 || err != nil || len(left) > 0 || !strings.Contains(messages, "nothing is left of the unfinished one") {
 		t.Errorf("status %d, left: %v (%v)\n%s", status, left, err, messages)
 	}
 }
 
-// runIn runs a program in a folder, by a line of shell that has it as its arguments.
-func runIn(t *testing.T, dir, script string, args ...string) (int, string) {
-	t.Helper()
-	cmd := exec.Command("sh", append([]string{"-c", script, "sh"}, args...)...)
-	var errs bytes.Buffer
-	cmd.Dir, cmd.Stderr = dir, &errs
-	if err := cmd.Run(); err != nil && cmd.ProcessState == nil {
-		t.Fatal(err)
-	}
-	return cmd.ProcessState.ExitCode(), errs.String()
-}
-
 // fullDisk makes a file system and a device that have room, on a disk that has none: what
 // is written is lost, and the kernel learns of that when it writes its cache back.
-func fullDisk(t *testing.T) (dir, device string) {
-	t.Helper()
-	disk := filepath.Join(t.TempDir(), "disk")
-	if err := os.Mkdir(disk, 0o700); err != nil {
-		t.Fatal(err)
-	}
-	shell(t, "mount", "-t", "tmpfs", "-o", "size=4m", "none", disk)
-	t.Cleanup(func() { shell(t, "umount", "--lazy", disk) })
-	loop := func(name string) string {
-		path := filepath.Join(disk, name)
-		shell(t, "truncate", "-s", "32m", path)
-		if name == "fs" {
-			shell(t, "mkfs.ext4", "-q", "-O", "^has_journal", "-E", "nodiscard", path)
-		}
-		dev := strings.TrimSpace(shell(t, "losetup", "--find", "--show", "--partscan", path))
-		t.Cleanup(func() { shell(t, "losetup", "--detach", dev) })
-		return dev
-	}
-	fs, device := loop("fs"), loop("device")
-	dir = t.TempDir()
-	shell(t, "mount", fs, dir)
-	t.Cleanup(func() { shell(t, "umount", "--lazy", dir) })
-	shell(t, "sync", "-f", dir)
-	shell(t, "sh", "-c", "! cat /dev/zero 2>&- >"+disk+"/rest")
+func fullDisk(m machine) (dir, device string) {
+	m.Helper()
+	disk := m.mounted("-t", "tmpfs", "-o", "size=4m", "none")
+	m.sh("truncate", "-s", "32m", disk+"/fs", disk+"/device")
+	m.sh("mkfs.ext4", "-q", "-O", "^has_journal", "-E", "nodiscard", disk+"/fs")
+	fs, _ := m.loop(disk + "/fs")
+	device, _ = m.loop(disk + "/device")
+	dir = m.mounted(fs)
+	m.sh("sync", "-f", dir)
+	m.sh("sh", "-c", "! cat /dev/zero 2>&- >"+disk+"/rest")
 	return dir, device
-}
-
-func shell(t *testing.T, name string, args ...string) string {
-	t.Helper()
-	out, err := exec.Command(name, args...).CombinedOutput()
-	if err != nil {
-		t.Fatalf("%s %v: %v\n%s", name, args, err, out)
-	}
-	return string(out)
 }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -13,18 +12,6 @@ import (
 
 // Whoever uses the storage of the destination uses the destination, whatever its name.
 func TestUsersOfStorage(t *testing.T) {
-	lock := func(how int) func(*bench, string) {
-		return func(b *bench, path string) {
-			f, err := os.Open(path)
-			if err != nil {
-				b.Fatal(err)
-			}
-			b.Cleanup(func() { f.Close() })
-			if err := unix.Flock(int(f.Fd()), how); err != nil {
-				b.Fatal(err)
-			}
-		}
-	}
 	for _, test := range []struct {
 		name    string
 		use     func(b *bench) (dest string)
@@ -38,17 +25,17 @@ func TestUsersOfStorage(t *testing.T) {
 		}, "mounted on "},
 		{"backing file locked", func(b *bench) string {
 			dev, _ := b.loop(b.image)
-			lock(unix.LOCK_EX)(b, b.image)
+			b.flock(b.image, unix.LOCK_EX)
 			return dev
 		}, "is locked by another program"},
 		{"backing file locked for reading", func(b *bench) string {
 			dev, _ := b.loop(b.image)
-			lock(unix.LOCK_SH)(b, b.image)
+			b.flock(b.image, unix.LOCK_SH)
 			return dev
 		}, "is locked by another program"},
 		{"backing file locked, of which it is a part", func(b *bench) string {
 			dev, _ := b.loop(b.noise("larger", 3, 6*mib), "--offset", fmt.Sprint(mib))
-			lock(unix.LOCK_EX)(b, filepath.Join(b.dir, "larger"))
+			b.flock(filepath.Join(b.dir, "larger"), unix.LOCK_EX)
 			return dev
 		}, "is locked by another program"},
 		{"backing file locked that has lost its name", func(b *bench) string {
@@ -72,7 +59,7 @@ func TestUsersOfStorage(t *testing.T) {
 		}, "open for writing by bash"},
 		{"whole disk open for writing", func(b *bench) string {
 			disk, _ := b.loop(b.noise("disk", 3, 6*mib))
-			b.sh("addpart", disk, "1", fmt.Sprint(mib>>9), fmt.Sprint(4*mib>>9))
+			b.partition(disk, 1, mib, 4*mib)
 			b.held(`exec 3<>"$1"; echo dirty >&3`, disk)
 			return disk + "p1"
 		}, "open for writing by bash"},
@@ -96,7 +83,7 @@ func TestNoUsersOfStorage(t *testing.T) {
 			dev, _ := b.loop(path)
 			b.mount(dev)
 			b.sh("mount", "-t", "tmpfs", "tmpfs", folder)
-			b.Cleanup(func() { b.sh("umount", "--lazy", folder) })
+			b.once("umount", "--lazy", folder)
 			b.sh("cp", b.image, path)
 			return path
 		},
@@ -115,9 +102,8 @@ func TestNoUsersOfStorage(t *testing.T) {
 		},
 		"other partition in use": func(b *bench) string {
 			disk, _ := b.loop(b.noise("disk", 3, 12*mib))
-			for i := 1; i <= 2; i++ {
-				b.sh("addpart", disk, fmt.Sprint(i), fmt.Sprint(i*4*mib>>9), fmt.Sprint(4*mib>>9))
-			}
+			b.partition(disk, 1, 4*mib, 4*mib)
+			b.partition(disk, 2, 8*mib, 4*mib)
 			b.mount(disk + "p2")
 			b.held(`exec 3<>"$1"`, disk+"p2")
 			return disk + "p1"
@@ -167,7 +153,7 @@ func TestSourceOfStorage(t *testing.T) {
 		},
 		"disk of a partition": func(b *bench) (full, delta, dest string) {
 			dev, done := b.loop(b.image)
-			gone := b.partitions(dev, 2)
+			gone := b.partition(dev, 2, 2*mib, mib)
 			full, delta = b.dump(dev + "p2")
 			gone()
 			done()
@@ -176,7 +162,7 @@ func TestSourceOfStorage(t *testing.T) {
 		"partition of a disk": func(b *bench) (full, delta, dest string) {
 			dev, _ := b.loop(b.image)
 			full, delta = b.dump(dev)
-			b.partitions(dev, 1)
+			b.partition(dev, 1, mib, mib)
 			return full, delta, dev + "p1"
 		},
 		"loop device that begins elsewhere": func(b *bench) (full, delta, dest string) {
@@ -208,9 +194,7 @@ func TestOutputIsSource(t *testing.T) {
 		{"lvmsync-dump", "--full", dev, "-o", b.image},
 		{"lvmsync-patch", "signature", dev, "-o", b.image},
 	} {
-		if status, messages := run(t, nil, args[0], args[1:]...); status != 2 || !strings.Contains(messages, "is source and output at once") {
-			t.Errorf("%v: status %d: %s", args, status, messages)
-		}
+		wantRun(t, 2, "is source and output at once", args[0], args[1:]...)
 	}
 	if !bytes.Equal(mustRead(t, b.image), before) {
 		t.Error("the image has changed")
@@ -222,7 +206,8 @@ func TestNotTheSource(t *testing.T) {
 	for name, other := range map[string]func(b *bench) (full, dest string){
 		"another partition": func(b *bench) (full, dest string) {
 			dev, _ := b.loop(b.image)
-			b.partitions(dev, 2)
+			b.partition(dev, 1, mib, mib)
+			b.partition(dev, 2, 2*mib, mib)
 			full, _ = b.dump(dev + "p1")
 			return full, dev + "p2"
 		},
@@ -245,7 +230,7 @@ func TestNotTheSource(t *testing.T) {
 			done()
 			other := b.noise("other", 4, 4*mib)
 			b.sh("losetup", dev, other)
-			b.Cleanup(func() { b.sh("losetup", "--detach", dev) })
+			b.once("losetup", "--detach", dev)
 			return full, dev
 		},
 	} {
