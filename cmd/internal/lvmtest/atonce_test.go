@@ -9,24 +9,6 @@ import (
 	"testing"
 )
 
-// A dump that is killed before lvchange does anything has no part in what the user activates later.
-func TestKilledBeforeActivation(t *testing.T) {
-	_, dest := newSignalled(t, "before")
-	g := newGate(t, "lvchange", "-ay", `stop; exit 5`)
-	cmd, _ := g.start(t, "lvmsync-dump", "before/snap")
-	kill.strike(t, cmd)
-	cmd.Wait()
-	g.open(t)
-	g.gone(t)
-	uuid := strings.TrimSpace(sh(t, "lvs", "--noheadings", "-o", "lv_uuid", "before/snap"))
-	sh(t, "flock", "/run/lvmsync/volume-"+uuid+".lock", "true") // the witness has it until it has noted that
-	sh(t, "lvchange", "-ay", "-K", "before/snap")
-	transfer(t, dest, "before/snap")
-	if !isActive(t, "before/snap") {
-		t.Error("a snapshot that the user activated was deactivated")
-	}
-}
-
 // Dumps of one inactive snapshot, all at once, know nothing of one another, and leave it inactive.
 func TestManyDumpsOfOne(t *testing.T) {
 	origin, dest := newSignalled(t, "many")

@@ -102,9 +102,9 @@ func TestBadSectorsOfOrigin(t *testing.T) {
 		d := run(t, nil, "lvmsync-dump", args...)
 		d.want(t, 0, "1536 bytes in 3 places could not be read")
 		patch := []byte(d.stdout)
-		run(t, bytes.NewReader(patch), "lvmsync-apply", "--spool", t.TempDir(), dest).want(t, 4, "1536 bytes in 3 extents")
+		applyPatch(t, patch, "--spool", t.TempDir(), dest).want(t, 4, "1536 bytes in 3 extents")
 		wantContent(t, dest, "the old state", old)
-		run(t, bytes.NewReader(patch), "lvmsync-apply", "--accept-lost-sectors", dest).want(t, 0, "1536 bytes in 3 extents")
+		applyPatch(t, patch, "--accept-lost-sectors", dest).want(t, 0, "1536 bytes in 3 extents")
 		wantContent(t, dest, "the new state without the bad sectors", without(content, changed))
 	}
 }
@@ -112,7 +112,8 @@ func TestBadSectorsOfOrigin(t *testing.T) {
 // A snapshot that overflows gives the same errors as bad sectors. It's none.
 func TestFullOfOverflowing(t *testing.T) {
 	origin, snap := newOverflowing(t, "badfull", 128*mib)
-	overflowDuringDump(t, origin, "the snapshot has overflowed and is invalid", "--full", "--on-read-error", "zero", snap)
+	wantDumpFails(t, mib, func() { overflow(t, origin) }, "the snapshot has overflowed and is invalid",
+		"--full", "--on-read-error", "zero", snap)
 	run(t, nil, "lvmsync-dump", "--full", "--on-read-error", "zero", snap).want(t, 1, "")
 }
 

@@ -4,54 +4,12 @@ package lvmtest
 
 import (
 	"bytes"
-	"io"
 	"math/rand/v2"
-	"os"
 	"strings"
 	"testing"
 
 	"lvmsync/format"
 )
-
-// thickSnapshot makes a snapshot of vg/origin with room for all of it.
-func thickSnapshot(t *testing.T, vg, name, chunk string) {
-	t.Helper()
-	sh(t, "lvcreate", "-qq", "-y", "-s", "-c", chunk, "-l", "110%ORIGIN", "-n", name, vg+"/origin")
-}
-
-// write writes bytes to a device, and flushes them.
-func write(t *testing.T, path string, off int64, b []byte) {
-	t.Helper()
-	f, err := os.OpenFile(path, os.O_WRONLY, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	if _, err := f.WriteAt(b, off); err != nil {
-		t.Fatal(err)
-	}
-	if err := f.Sync(); err != nil {
-		t.Fatal(err)
-	}
-}
-
-// content is size bytes of a device, read past the cache.
-func content(t *testing.T, path string, off, size int64) []byte {
-	t.Helper()
-	b := make([]byte, size)
-	f := device(t, path)
-	defer f.Close()
-	if _, err := f.ReadAt(b, off); err != nil {
-		t.Fatal(err)
-	}
-	return b
-}
-
-// applyPatch runs lvmsync-apply with a patch from a pipe.
-func applyPatch(t *testing.T, patch []byte, args ...string) result {
-	t.Helper()
-	return run(t, bytes.NewReader(patch), "lvmsync-apply", args...)
-}
 
 // A destination that was copied from the origin while that was in use holds a block as it was in between: not what the snapshot
 // holds, nor the origin now, and these two are the same. A delta that left out what is equal would leave it there. The fingerprint
@@ -151,26 +109,10 @@ func TestExactBase(t *testing.T) {
 	sh(t, "lvchange", "-qq", "-an", "exact/origin")
 	sh(t, "lvextend", "-qq", "-L", "8m", "exact/origin")
 	sh(t, "lvchange", "-qq", "-ay", "exact/origin")
-	zeroFrom(t, origin, size)
+	write(t, origin, size, make([]byte, 8*mib-size))
 	poke(t, origin, 4, 7*mib)
 	transfer(t, dest, "--exact-base", "exact/snap")
 	wantSame(t, origin, dest)
-}
-
-// zeroFrom fills a device with zeros from off on.
-func zeroFrom(t *testing.T, path string, off int64) {
-	t.Helper()
-	f, err := os.OpenFile(path, os.O_WRONLY, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	if _, err := io.Copy(io.NewOffsetWriter(f, off), io.LimitReader(zeroReader{}, size(t, path)-off)); err != nil {
-		t.Fatal(err)
-	}
-	if err := f.Sync(); err != nil {
-		t.Fatal(err)
-	}
 }
 
 // A full patch and the deltas that follow it are applied as one, and only if they do follow one another.

@@ -98,7 +98,7 @@ func TestBrokenDump(t *testing.T) {
 	torn := p.patch.Bytes()
 	before := sha256.Sum256(whole(t, dest))
 	run(t, nil, "lvmsync-apply", file(t, "torn", torn), dest).want(t, 4, "patch is truncated")
-	run(t, bytes.NewReader(torn), "lvmsync-apply", "--spool", t.TempDir(), dest).want(t, 4, "patch is truncated")
+	applyPatch(t, torn, "--spool", t.TempDir(), dest).want(t, 4, "patch is truncated")
 	run(t, bytes.NewReader(torn[:64*kib]), "lvmsync-apply", dest).want(t, 4, "patch is truncated")
 	run(t, bytes.NewReader(torn[:100]), "lvmsync-apply", dest).want(t, 4, "patch is truncated")
 	run(t, nil, "lvmsync-apply", dest).want(t, 4, "not an lvmsync patch") // killed before it wrote anything

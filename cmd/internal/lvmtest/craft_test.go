@@ -5,7 +5,6 @@ package lvmtest
 import (
 	"bytes"
 	"crypto/sha256"
-	"io"
 	"math/rand/v2"
 	"os"
 	"slices"
@@ -16,7 +15,6 @@ import (
 	"github.com/cespare/xxhash/v2"
 	"github.com/google/uuid"
 
-	"lvmsync/dump/blockdev"
 	"lvmsync/format"
 )
 
@@ -142,56 +140,6 @@ func (p pair) fingerprint() format.Fingerprint {
 		}
 	}
 	return f
-}
-
-// put writes a device or file, and flushes it.
-func put(t *testing.T, path string, content []byte) {
-	t.Helper()
-	f, err := os.OpenFile(path, os.O_WRONLY, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	if _, err := f.WriteAt(content, 0); err != nil {
-		t.Fatal(err)
-	}
-	if err := f.Sync(); err != nil {
-		t.Fatal(err)
-	}
-}
-
-// whole reads all of a device or file past the page cache. Unlike after sum
-// nobody has it open then.
-func whole(t *testing.T, path string) []byte {
-	t.Helper()
-	f, err := blockdev.Open(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	b := blockdev.AlignedBuffer(int(f.Size()))
-	if _, err := f.ReadAt(b, 0); err != nil && err != io.EOF {
-		t.Fatal(err)
-	}
-	return b
-}
-
-func holds(t *testing.T, path string, want digest) bool {
-	t.Helper()
-	return sha256.Sum256(whole(t, path)) == want
-}
-
-// wantSum checks what a device or file holds by its SHA-256.
-func wantSum(t *testing.T, path, state string, want digest) {
-	t.Helper()
-	if !holds(t, path, want) {
-		t.Errorf("%s does not hold %s", path, state)
-	}
-}
-
-func wantContent(t *testing.T, path, state string, want []byte) {
-	t.Helper()
-	wantSum(t, path, state, sha256.Sum256(want))
 }
 
 // seeded makes a source of random numbers whose seed is told, and can be given.

@@ -37,8 +37,8 @@ func checkCounts(t *testing.T, chunk int64, counts []int64) {
 	most := counts[len(counts)-1]
 	originSize := most*chunk + 4*kib // the last chunk holds 4 KiB, or all of itself
 	origin, snap, dest := "/dev/"+vg+"/origin", vg+"/snap", "/dev/"+vg+"/dest"
-	sh(t, "lvcreate", "-qq", "-y", "-Wn", "-L", fmt.Sprintf("%db", originSize), "-n", "origin", vg)
-	sh(t, "lvcreate", "-qq", "-y", "-Wn", "-L", fmt.Sprintf("%db", originSize), "-n", "dest", vg)
+	plain(t, vg, "origin", originSize)
+	plain(t, vg, "dest", originSize)
 	poke(t, origin, 1, 0, chunk, originSize-512)
 	sh(t, "lvcreate", "-qq", "-y", "-s", "-c", fmt.Sprintf("%db", chunk), "-n", "snap",
 		"-L", fmt.Sprintf("%db", storeSize(chunk, most+1)), vg+"/origin")
@@ -76,7 +76,7 @@ func storeSize(chunk, n int64) int64 {
 func TestTwoSnapshots(t *testing.T) {
 	vg := newVG(t, "two", 1)
 	origin := "/dev/two/origin"
-	sh(t, "lvcreate", "-qq", "-y", "-Wn", "-L", "6m", "-n", "origin", vg)
+	plain(t, vg, "origin", 6*mib)
 	fill(t, origin, 1)
 	for i, chunk := range []string{"4k", "64k"} {
 		name := fmt.Sprintf("s%d", i)
@@ -94,13 +94,7 @@ func TestTwoSnapshots(t *testing.T) {
 // A dump after more writes holds them, though nobody has dropped a cache since
 // the first one.
 func TestDumpAgain(t *testing.T) {
-	vg := newVG(t, "again", 1)
-	origin, dest := "/dev/again/origin", "/dev/again/dest"
-	sh(t, "lvcreate", "-qq", "-y", "-Wn", "-L", "8m", "-n", "origin", vg)
-	fill(t, origin, 1)
-	sh(t, "lvcreate", "-qq", "-y", "-s", "-c", "4k", "-L", "12m", "-n", "snap", vg+"/origin")
-	sh(t, "lvcreate", "-qq", "-y", "-Wn", "-L", "8m", "-n", "dest", vg)
-	transfer(t, dest, "--full", "again/snap")
+	origin, dest := newCopied(t, "again", 8*mib, "4k")
 	var last []byte
 	for round := range byte(3) {
 		var offsets []int64

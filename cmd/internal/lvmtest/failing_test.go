@@ -264,7 +264,7 @@ func TestFailingSpool(t *testing.T) {
 			put(t, dest, p.old)
 			s := newScratch(t, disk)
 			test.arrange(s)
-			r := run(t, bytes.NewReader(patch), "lvmsync-apply", "--spool", s.mnt, dest)
+			r := applyPatch(t, patch, "--spool", s.mnt, dest)
 			s.mend(t)
 			r.want(t, test.status, test.message)
 			if test.status == 0 {

@@ -53,3 +53,19 @@ func (m mapped) remove(t *testing.T) {
 func linear(at, size int64, dev string, from int64) string {
 	return fmt.Sprintf("%d %d linear %s %d", at/512, size/512, dev, from/512)
 }
+
+// loop makes a loop device with options until the test ends, or until somebody detaches it.
+func loop(t *testing.T, file string, options ...string) string {
+	t.Helper()
+	dev := strings.TrimSpace(sh(t, "losetup", append(options, "--find", "--show", file)...))
+	t.Cleanup(func() { exec.Command("losetup", "--detach", dev).Run() })
+	return dev
+}
+
+// partition makes a partition of a disk, in sectors.
+func partition(t *testing.T, disk string, start, size int64) string {
+	t.Helper()
+	sh(t, "addpart", disk, "1", fmt.Sprint(start), fmt.Sprint(size))
+	t.Cleanup(func() { sh(t, "delpart", disk, "1") })
+	return disk + "p1"
+}

@@ -4,7 +4,6 @@ package lvmtest
 
 import (
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -19,7 +18,7 @@ func TestNames(t *testing.T) {
 	origin := "/dev/" + vg + "/or-i+g.in"
 	fill(t, origin, 1)
 	sh(t, "lvcreate", "-qq", "-y", "-s", "-c", "4k", "-L", "1m", "-n", "s--n.a+p-1", vg+"/or-i+g.in")
-	sh(t, "lvcreate", "-qq", "-y", "-Wn", "-L", "2m", "-n", "de-st", vg)
+	plain(t, vg, "de-st", 2*mib)
 	dest := "/dev/" + vg + "/de-st"
 	transfer(t, dest, "--full", vg+"/s--n.a+p-1")
 	poke(t, origin, 2, 0, 100*kib)
@@ -40,7 +39,7 @@ func TestStripedOrigin(t *testing.T) {
 	sh(t, "lvcreate", "-qq", "-y", "-Wn", "-i", "2", "-I", "4k", "-L", "4m", "-n", "origin", vg)
 	fill(t, origin, 1)
 	sh(t, "lvcreate", "-qq", "-y", "-s", "-c", "8k", "-L", "4m", "-n", "snap", vg+"/origin")
-	sh(t, "lvcreate", "-qq", "-y", "-Wn", "-L", "4m", "-n", "dest", vg)
+	plain(t, vg, "dest", 4*mib)
 	transfer(t, dest, "--full", "stripes/snap")
 	poke(t, origin, 2, 4*kib, 100*kib, 104*kib, 4*mib-512)
 	transfer(t, dest, "stripes/snap")
@@ -53,7 +52,7 @@ func TestStripedOrigin(t *testing.T) {
 func TestMountedFileSystem(t *testing.T) {
 	vg := newVG(t, "fs", 1)
 	origin, dest := "/dev/fs/origin", "/dev/fs/dest"
-	sh(t, "lvcreate", "-qq", "-y", "-Wn", "-L", "64m", "-n", "origin", vg)
+	plain(t, vg, "origin", 64*mib)
 	sh(t, "mkfs.ext4", "-q", origin)
 	mnt := mount(t, origin)
 	write := func(name string, n int) {
@@ -63,13 +62,13 @@ func TestMountedFileSystem(t *testing.T) {
 	}
 	write("before", 100_000)
 	sh(t, "lvcreate", "-qq", "-y", "-s", "-c", "4k", "-L", "32m", "-n", "snap", vg+"/origin")
-	sh(t, "lvcreate", "-qq", "-y", "-Wn", "-L", "64m", "-n", "dest", vg)
+	plain(t, vg, "dest", 64*mib)
 	transfer(t, dest, "--full", "fs/snap")
 
 	write("after", 200_000) // in memory only
 	d := run(t, nil, "lvmsync-dump", "fs/snap")
 	d.want(t, 0, "is mounted on "+mnt)
-	run(t, strings.NewReader(d.stdout), "lvmsync-apply", dest).want(t, 0, "")
+	applyPatch(t, []byte(d.stdout), dest).want(t, 0, "")
 	copied := sh(t, "debugfs", "-R", "cat /after", dest)
 	if copied != strings.Repeat("after", 200_000) {
 		t.Errorf("the file written before the dump has %d bytes on the destination, want %d", len(copied), 5*200_000)
@@ -81,7 +80,7 @@ func TestMountedFileSystem(t *testing.T) {
 	if strings.Contains(d.stderr, "warning") {
 		t.Errorf("a warning about an origin at rest:\n%s", d.stderr)
 	}
-	run(t, strings.NewReader(d.stdout), "lvmsync-apply", dest).want(t, 0, "")
+	applyPatch(t, []byte(d.stdout), dest).want(t, 0, "")
 	wantSame(t, origin, dest)
 	sh(t, "fsck.ext4", "-f", "-n", dest)
 }
@@ -97,14 +96,7 @@ func mount(t *testing.T, dev string, options ...string) string {
 // What a program wrote to the origin's device and keeps in memory has neither
 // exception nor place on the disk before it is flushed: the dump does that.
 func TestBufferedWriter(t *testing.T) {
-	vg := newVG(t, "buffered", 1)
-	origin, dest := "/dev/buffered/origin", "/dev/buffered/dest"
-	sh(t, "lvcreate", "-qq", "-y", "-Wn", "-L", "2m", "-n", "origin", vg)
-	fill(t, origin, 1)
-	sh(t, "lvcreate", "-qq", "-y", "-s", "-c", "4k", "-L", "2m", "-n", "snap", vg+"/origin")
-	sh(t, "lvcreate", "-qq", "-y", "-Wn", "-L", "2m", "-n", "dest", vg)
-	transfer(t, dest, "--full", "buffered/snap")
-
+	origin, dest := newCopied(t, "buffered", 2*mib, "4k")
 	f, err := os.OpenFile(origin, os.O_RDWR, 0)
 	if err != nil {
 		t.Fatal(err)
@@ -115,20 +107,14 @@ func TestBufferedWriter(t *testing.T) {
 	}
 	d := run(t, nil, "lvmsync-dump", "buffered/snap")
 	d.want(t, 0, "is open for writing by lvmtest.test")
-	run(t, strings.NewReader(d.stdout), "lvmsync-apply", dest).want(t, 0, "")
+	applyPatch(t, []byte(d.stdout), dest).want(t, 0, "")
 	wantSame(t, origin, dest)
 }
 
 // Writes to the snapshot itself make exceptions, too. The delta is the origin's
 // all the same.
 func TestWrittenSnapshot(t *testing.T) {
-	vg := newVG(t, "written", 1)
-	origin, dest := "/dev/written/origin", "/dev/written/dest"
-	sh(t, "lvcreate", "-qq", "-y", "-Wn", "-L", "2m", "-n", "origin", vg)
-	fill(t, origin, 1)
-	sh(t, "lvcreate", "-qq", "-y", "-s", "-c", "4k", "-L", "2m", "-n", "snap", vg+"/origin")
-	sh(t, "lvcreate", "-qq", "-y", "-Wn", "-L", "2m", "-n", "dest", vg)
-	transfer(t, dest, "--full", origin)
+	origin, dest := newCopied(t, "written", 2*mib, "4k")
 	poke(t, "/dev/written/snap", 2, 0, 64*kib)
 	poke(t, origin, 3, 64*kib, 128*kib)
 	if _, n := changed(t, "written/snap"); n != 12*kib {
@@ -142,11 +128,9 @@ func TestWrittenSnapshot(t *testing.T) {
 // has no exceptions and is sent whole.
 func TestExtendedOrigin(t *testing.T) {
 	vg := newVG(t, "extended", 1)
-	origin, dest := "/dev/extended/origin", "/dev/extended/dest"
-	sh(t, "lvcreate", "-qq", "-y", "-Wn", "-L", "2052k", "-n", "origin", vg)
+	origin, dest := plain(t, vg, "origin", 2052*kib), plain(t, vg, "dest", 4*mib)
 	fill(t, origin, 1)
 	sh(t, "lvcreate", "-qq", "-y", "-s", "-c", "64k", "-L", "3m", "-n", "snap", vg+"/origin")
-	sh(t, "lvcreate", "-qq", "-y", "-Wn", "-L", "4m", "-n", "dest", vg)
 	transfer(t, dest, "--full", "extended/snap")
 	sh(t, "lvchange", "-qq", "-an", vg+"/origin")
 	if r := run(t, nil, "lvextend", "-qq", "-L", "4m", vg+"/origin"); r.status != 0 {
@@ -163,12 +147,10 @@ func TestExtendedOrigin(t *testing.T) {
 // Zeros are found and read back as zeros; a thin destination stays thin.
 func TestZeros(t *testing.T) {
 	vg := newVG(t, "zeros", 1)
-	origin := "/dev/zeros/origin"
-	sh(t, "lvcreate", "-qq", "-y", "-Wn", "-L", "32m", "-n", "origin", vg)
-	sh(t, "lvcreate", "-qq", "-y", "-Wn", "-L", "32m", "-n", "dest", vg)
+	origin, dest := plain(t, vg, "origin", 32*mib), plain(t, vg, "dest", 32*mib)
 	sh(t, "lvcreate", "-qq", "-y", "-c", "64k", "-L", "64m", "-T", "zeros/pool")
 	sh(t, "lvcreate", "-qq", "-y", "-V", "32m", "-T", "zeros/pool", "-n", "thin")
-	for _, dev := range []string{origin, "/dev/zeros/dest", "/dev/zeros/thin"} {
+	for _, dev := range []string{origin, dest, "/dev/zeros/thin"} {
 		fill(t, dev, 1)
 	}
 	// All zeros but for a few places, none of them aligned to a thin block.
@@ -176,8 +158,8 @@ func TestZeros(t *testing.T) {
 	poke(t, origin, 2, 4*kib, 5*mib+12*kib, 32*mib-512)
 	d := run(t, nil, "lvmsync-dump", "--full", "zeros/origin")
 	d.want(t, 0, "")
-	for _, dest := range []string{"/dev/zeros/dest", "/dev/zeros/thin"} {
-		run(t, strings.NewReader(d.stdout), "lvmsync-apply", dest).want(t, 0, "")
+	for _, dest := range []string{dest, "/dev/zeros/thin"} {
+		applyPatch(t, []byte(d.stdout), dest).want(t, 0, "")
 		wantSame(t, origin, dest)
 	}
 	used := strings.TrimSpace(sh(t, "lvs", "--noheadings", "-o", "data_percent", "zeros/thin"))
@@ -186,23 +168,3 @@ func TestZeros(t *testing.T) {
 		t.Errorf("%q%% of the thin destination are mapped, want at most 2", used)
 	}
 }
-
-// zero fills a device with zeros.
-func zero(t *testing.T, path string) {
-	t.Helper()
-	f, err := os.OpenFile(path, os.O_WRONLY, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	if _, err := io.CopyN(f, zeroReader{}, size(t, path)); err != nil {
-		t.Fatal(err)
-	}
-	if err := f.Sync(); err != nil {
-		t.Fatal(err)
-	}
-}
-
-type zeroReader struct{}
-
-func (zeroReader) Read(b []byte) (int, error) { clear(b); return len(b), nil }

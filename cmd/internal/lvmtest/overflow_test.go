@@ -19,7 +19,7 @@ import (
 func newOverflowing(t *testing.T, vg string, originSize int64) (origin, snap string) {
 	t.Helper()
 	newVG(t, vg, 1)
-	sh(t, "lvcreate", "-qq", "-y", "-Wn", "-L", fmt.Sprintf("%db", originSize), "-n", "origin", vg)
+	plain(t, vg, "origin", originSize)
 	fill(t, "/dev/"+vg+"/origin", 1)
 	sh(t, "lvcreate", "-qq", "-y", "-s", "-c", "64k", "-L", fmt.Sprintf("%db", originSize/2), "-n", "snap", vg+"/origin")
 	return "/dev/" + vg + "/origin", vg + "/snap"
@@ -90,7 +90,7 @@ func TestOverflowDuringData(t *testing.T) {
 		offsets = append(offsets, i*64*kib)
 	}
 	poke(t, origin, 2, offsets...)
-	overflowDuringDump(t, origin, "overflowed", snap)
+	wantDumpFails(t, mib, func() { overflow(t, origin) }, "overflowed", snap)
 }
 
 // A snapshot that is being merged, or will be as soon as its origin is closed,
@@ -98,7 +98,7 @@ func TestOverflowDuringData(t *testing.T) {
 func TestMerging(t *testing.T) {
 	vg := newVG(t, "merge", 1)
 	origin := "/dev/merge/origin"
-	sh(t, "lvcreate", "-qq", "-y", "-Wn", "-L", "16m", "-n", "origin", vg)
+	plain(t, vg, "origin", 16*mib)
 	sh(t, "mkfs.ext4", "-q", origin)
 	sh(t, "lvcreate", "-qq", "-y", "-s", "-c", "4k", "-L", "8m", "-n", "snap", vg+"/origin")
 	mnt := mount(t, origin)
@@ -111,9 +111,9 @@ func TestMerging(t *testing.T) {
 	sh(t, "umount", mnt)
 }
 
-// overflowDuringDump has a snapshot overflow while its data are being dumped, and wants
-// the dump to fail with a message.
-func overflowDuringDump(t *testing.T, origin, message string, args ...string) {
+// wantDumpFails has something happen when a dump has written that much, more than a pipe holds, and
+// wants it to fail with a message, and without a patch.
+func wantDumpFails(t *testing.T, after int64, happen func(), message string, args ...string) {
 	t.Helper()
 	cmd := exec.Command("lvmsync-dump", append([]string{"--level", "0"}, args...)...)
 	var errs bytes.Buffer
@@ -125,11 +125,11 @@ func overflowDuringDump(t *testing.T, origin, message string, args ...string) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	head := make([]byte, 1*mib) // more than a pipe holds: data are being read
+	head := make([]byte, after)
 	if _, err := io.ReadFull(out, head); err != nil {
 		t.Fatal(err)
 	}
-	overflow(t, origin)
+	happen()
 	rest, err := io.ReadAll(out)
 	if err != nil {
 		t.Fatal(err)

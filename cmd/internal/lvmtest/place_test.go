@@ -17,7 +17,7 @@ func TestUndoOnVolumes(t *testing.T) {
 		sh(t, "lvcreate", "-qq", "-y", "-V", "8m", "-T", vg+"/pool", "-n", name)
 	}
 	for _, name := range []string{"one", "two", "source"} {
-		sh(t, "lvcreate", "-qq", "-y", "-Wn", "-L", "8m", "-n", name, vg)
+		plain(t, vg, name, 8*mib)
 	}
 	patch := filepath.Join(t.TempDir(), "patch")
 	sh(t, "sh", "-c", "yes | head -c 1M >/dev/undo/source")

@@ -13,12 +13,12 @@ import (
 // What is no thick snapshot is refused with a reason.
 func TestNoSnapshot(t *testing.T) {
 	vg := newVG(t, "refuse", 1)
-	sh(t, "lvcreate", "-qq", "-y", "-Wn", "-L", "2m", "-n", "origin", vg)
-	sh(t, "lvcreate", "-qq", "-y", "-Wn", "-L", "2m", "-n", "plain", vg)
+	plain(t, vg, "origin", 2*mib)
+	plain(t, vg, "plain", 2*mib)
 	sh(t, "lvcreate", "-qq", "-y", "-s", "-c", "4k", "-L", "1m", "-n", "snap", vg+"/origin")
 	sh(t, "lvcreate", "-qq", "-y", "-c", "64k", "-L", "8m", "-T", "refuse/pool")
 	sh(t, "lvcreate", "-qq", "-y", "-V", "2m", "-T", "refuse/pool", "-n", "thin")
-	sh(t, "lvcreate", "-qq", "-y", "-Wn", "-L", "2m", "-n", "inactive", vg)
+	plain(t, vg, "inactive", 2*mib)
 	sh(t, "lvchange", "-qq", "-an", "refuse/inactive")
 	sh(t, "lvcreate", "-qq", "-y", "-c", "64k", "-L", "4m", "-T", "refuse/idlepool")
 	sh(t, "lvchange", "-qq", "-an", "refuse/idlepool")
@@ -65,7 +65,7 @@ func TestNoSnapshot(t *testing.T) {
 func TestRefusedDestinations(t *testing.T) {
 	vg := newVG(t, "dests", 1)
 	origin := "/dev/dests/origin"
-	sh(t, "lvcreate", "-qq", "-y", "-Wn", "-L", "4m", "-n", "origin", vg)
+	plain(t, vg, "origin", 4*mib)
 	sh(t, "mkfs.ext4", "-q", origin)
 	sh(t, "lvcreate", "-qq", "-y", "-s", "-c", "4k", "-L", "2m", "-n", "snap", vg+"/origin")
 	poke(t, origin, 2, 3*mib)

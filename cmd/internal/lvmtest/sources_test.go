@@ -75,7 +75,7 @@ func (l *lab) check(t *testing.T, r route, volumes []string) {
 			t.Errorf("nobody says that %s is open for writing:\n%s", v, d.stderr)
 		}
 	}
-	run(t, strings.NewReader(d.stdout), "lvmsync-apply", dest).want(t, 0, "")
+	applyPatch(t, []byte(d.stdout), dest).want(t, 0, "")
 	if !bytes.Equal(whole(t, dest), contents[r.to]) {
 		t.Errorf("the destination does not hold what was written to %s before the dump", r.to)
 	}
@@ -157,7 +157,7 @@ func (l *lab) checkSignature(t *testing.T) {
 	sig.want(t, 0, l.path("s1")+" is open for writing by lvmtest.test")
 	d := run(t, strings.NewReader(sig.stdout), "lvmsync-dump", "--signature", "-", l.path("s2"))
 	d.want(t, 0, l.path("s2")+" is open for writing by lvmtest.test")
-	run(t, strings.NewReader(d.stdout), "lvmsync-apply", dest).want(t, 0, "")
+	applyPatch(t, []byte(d.stdout), dest).want(t, 0, "")
 	if !bytes.Equal(whole(t, dest), contents["s2"]) {
 		t.Error("the destination does not hold what was written before the dump")
 	}
@@ -197,7 +197,7 @@ func TestBufferedWritersOfStore(t *testing.T) {
 	put(t, l.path("dest"), before)
 	d := run(t, nil, "lvmsync-dump", "--cow", copied, origin)
 	d.want(t, 0, "the COW store "+copied+" is open for writing by lvmtest.test")
-	run(t, strings.NewReader(d.stdout), "lvmsync-apply", l.path("dest")).want(t, 0, "")
+	applyPatch(t, []byte(d.stdout), l.path("dest")).want(t, 0, "")
 	if !bytes.Equal(whole(t, l.path("dest")), now) {
 		t.Error("the destination does not hold what the origin does")
 	}
@@ -244,7 +244,7 @@ func TestMountedSnapshot(t *testing.T) {
 					}
 					d := run(t, nil, "lvmsync-dump", r.args...)
 					d.want(t, 0, fmt.Sprintf("is mounted on %s (ext4, rw)", mnt))
-					run(t, strings.NewReader(d.stdout), "lvmsync-apply", dest).want(t, 0, "")
+					applyPatch(t, []byte(d.stdout), dest).want(t, 0, "")
 					if got := sh(t, "debugfs", "-R", "cat /"+r.name, dest); got != text {
 						t.Errorf("the file has %d bytes in the copy, want %d", len(got), len(text))
 					}

@@ -3,9 +3,7 @@
 package lvmtest
 
 import (
-	"bytes"
 	"fmt"
-	"io"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -47,33 +45,25 @@ func (s failingStore) fail(t *testing.T) {
 	}
 }
 
-// losetup makes a loop device with options.
-func losetup(t *testing.T, file string, options ...string) string {
-	t.Helper()
-	dev := strings.TrimSpace(sh(t, "losetup", append(options, "--find", "--show", file)...))
-	t.Cleanup(func() { sh(t, "losetup", "-d", dev) })
-	return dev
-}
-
 // A store on which the kernel has an invalid snapshot is refused, though it says that it is valid, by whatever name it goes and
 // however it lies. What only lies beside it is taken.
 func TestStoreOfInvalidSnapshot(t *testing.T) {
 	vg := newVG(t, "standing", 1)
 	image := file(t, "image", make([]byte, 9*mib))
-	disk := losetup(t, image)
+	disk := loop(t, image)
 	s := newFailingStore(t, "onloop", vg, disk)
 	poke(t, s.origin.path(), 1, 0, mib, 2*mib)
 	sibling := plain(t, vg, "sibling", s.size)
 	put(t, sibling, whole(t, s.store.path()))
-	part := losetup(t, image, "-o", fmt.Sprint(mib))
-	other := losetup(t, image)
+	part := loop(t, image, "-o", fmt.Sprint(mib))
+	other := loop(t, image)
 	names := map[string]string{
 		"its own device":         s.store.path(),
-		"a loop device of it":    losetup(t, s.store.path()),
+		"a loop device of it":    loop(t, s.store.path()),
 		"the same part":          newMapped(t, "samepart", linear(0, s.size, disk, mib)).path(),
 		"a second loop device":   part,
 		"one on the other":       newMapped(t, "onother", linear(0, s.size, other, mib)).path(),
-		"the file behind a loop": losetup(t, part),
+		"the file behind a loop": loop(t, part),
 		"in two pieces":          newMapped(t, "pieces", linear(0, mib, other, mib), linear(mib, s.size-mib, disk, 2*mib)).path(),
 	}
 	// Each is taken while the snapshot is sound, and tells of all that has been written until then.
@@ -118,10 +108,10 @@ func TestStoreFileOfInvalidSnapshot(t *testing.T) {
 	vg := newVG(t, "standing", 1)
 	image := file(t, "image", make([]byte, 9*mib))
 	const volume = 16 * mib
-	loop := losetup(t, image)
+	dev := loop(t, image)
 	real := newMapped(t, "infile-real", linear(0, volume, plain(t, vg, "under", volume), 0))
-	s := failingStore{size: 9 * mib, under: loop}
-	s.store = newMapped(t, "infile-cow", linear(0, s.size, loop, 0))
+	s := failingStore{size: 9 * mib, under: dev}
+	s.store = newMapped(t, "infile-cow", linear(0, s.size, dev, 0))
 	s.snap = newMapped(t, "infile-snap", fmt.Sprintf("0 %d snapshot %s %s P 8", volume/512, real.path(), s.store.path()))
 	s.origin = newMapped(t, "infile-origin", fmt.Sprintf("0 %d snapshot-origin %s", volume/512, real.path()))
 	poke(t, s.origin.path(), 1, 0, mib, 2*mib)
@@ -129,7 +119,7 @@ func TestStoreFileOfInvalidSnapshot(t *testing.T) {
 	run(t, nil, "lvmsync-dump", "--dry-run", "--cow", image, s.origin.path()).want(t, 0, "")
 	s.store.reload(t, fmt.Sprintf("0 %d error", s.size/512))
 	poke(t, s.origin.path(), 9, 8*mib)
-	s.store.reload(t, linear(0, s.size, loop, 0))
+	s.store.reload(t, linear(0, s.size, dev, 0))
 	renamed := filepath.Join(filepath.Dir(image), "renamed")
 	sh(t, "mv", image, renamed)
 	run(t, nil, "lvmsync-dump", "--cow", renamed, s.origin.path()).want(t, 1, "has failed")
@@ -168,28 +158,7 @@ func TestStoreFailsDuringData(t *testing.T) {
 	if out, err := fillHalf.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	cmd := exec.Command("lvmsync-dump", "--level", "0", "--bwlimit", "4M", "--cow", s.store.path(), s.origin.path())
-	var errs bytes.Buffer
-	cmd.Stderr = &errs
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	head := make([]byte, 128*kib) // more than a pipe holds: the list has been read
-	if _, err := io.ReadFull(out, head); err != nil {
-		t.Fatal(err)
-	}
-	s.fail(t)
-	rest, err := io.ReadAll(out)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cmd.Wait()
-	result{status: cmd.ProcessState.ExitCode(), stderr: errs.String()}.want(t, 1, "has failed")
-	wantNoPatch(t, string(head)+string(rest))
+	wantDumpFails(t, 128*kib, func() { s.fail(t) }, "has failed", "--bwlimit", "4M", "--cow", s.store.path(), s.origin.path())
 }
 
 // Where device-mapper can't be asked, a store that has to do with one of its devices is refused, and one that has not is read.

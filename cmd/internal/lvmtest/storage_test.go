@@ -5,7 +5,6 @@ package lvmtest
 import (
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -18,29 +17,13 @@ func loopGroup(t *testing.T, name string) (vg, dev, image string) {
 	t.Helper()
 	image = file(t, name, nil)
 	sh(t, "truncate", "-s", "64M", image)
-	dev = loopOver(t, image)
+	dev = loop(t, image)
 	sh(t, "vgcreate", "-qq", "-y", "-s", "4k", name, dev)
 	t.Cleanup(func() {
 		sh(t, "vgremove", "-qq", "-ff", "-y", name)
 		sh(t, "pvremove", "-qq", "-ff", "-y", dev)
 	})
 	return name, dev, image
-}
-
-func loopOver(t *testing.T, image string) string {
-	t.Helper()
-	dev := strings.TrimSpace(sh(t, "losetup", "--find", "--show", image))
-	t.Cleanup(func() { exec.Command("losetup", "--detach", dev).Run() }) // some have detached it
-	return dev
-}
-
-// tableDevice makes a device-mapper device until the test ends.
-func tableDevice(t *testing.T, name, table string) string {
-	t.Helper()
-	sh(t, "dmsetup", "create", name, "--table", table)
-	sh(t, "dmsetup", "mknodes", name)
-	t.Cleanup(func() { exec.Command("dmsetup", "remove", "--retry", name).Run() }) // some have removed it
-	return "/dev/mapper/" + name
 }
 
 // bothPatches makes a full patch of a volume of 4 MiB, and a delta that makes it of zeros.
@@ -57,7 +40,7 @@ func bothPatches(t *testing.T, source string) (full, delta string) {
 func TestUsersOfStack(t *testing.T) {
 	vg, dev, image := loopGroup(t, "stack")
 	linear := func(name string) string {
-		sh(t, "lvcreate", "-qq", "-y", "-Wn", "-L", "4m", "-n", name, vg)
+		plain(t, vg, name, 4*mib)
 		return "/dev/stack/" + name
 	}
 	source, dest, other := linear("source"), linear("dest"), linear("other")
@@ -79,7 +62,7 @@ func TestUsersOfStack(t *testing.T) {
 
 	// The same sectors through a device of somebody else's.
 	table := strings.Fields(sh(t, "dmsetup", "table", "stack-dest"))
-	alias := tableDevice(t, "alias", strings.Join(table, " "))
+	alias := newMapped(t, "alias", strings.Join(table, " ")).path()
 	apply(0, "") // it is there, and nobody uses it
 	sh(t, "mkfs.ext4", "-q", alias)
 	mnt := mount(t, alias)
@@ -138,7 +121,7 @@ func TestUsersOfPool(t *testing.T) {
 func TestUsersOfSnapshot(t *testing.T) {
 	vg := newVG(t, "snapusers", 1)
 	for _, name := range []string{"source", "origin"} {
-		sh(t, "lvcreate", "-qq", "-y", "-Wn", "-L", "4m", "-n", name, vg)
+		plain(t, vg, name, 4*mib)
 	}
 	fill(t, "/dev/snapusers/source", 1)
 	full, _ := bothPatches(t, "/dev/snapusers/source")
@@ -160,14 +143,14 @@ func TestUsersOfSnapshot(t *testing.T) {
 func TestSourceOfStack(t *testing.T) {
 	const own = "is the source of the patch"
 	vg, dev, image := loopGroup(t, "own")
-	sh(t, "lvcreate", "-qq", "-y", "-Wn", "-L", "4m", "-n", "source", vg)
-	sh(t, "lvcreate", "-qq", "-y", "-Wn", "-L", "4m", "-n", "sibling", vg)
+	plain(t, vg, "source", 4*mib)
+	plain(t, vg, "sibling", 4*mib)
 	source := "/dev/own/source"
 	fill(t, source, 1)
 	full, delta := bothPatches(t, source)
 	table := sh(t, "dmsetup", "table", "own-source")
-	alias := tableDevice(t, "alias", strings.TrimSpace(table))
-	ofFile, ofVolume := loopOver(t, image), loopOver(t, source)
+	alias := newMapped(t, "alias", strings.TrimSpace(table)).path()
+	ofFile, ofVolume := loop(t, image), loop(t, source)
 	for _, dest := range []string{source, alias, dev, image, ofFile, ofVolume} {
 		before := sh(t, "sha256sum", source) // sum keeps it open
 		run(t, nil, "lvmsync-apply", full, dest).want(t, 1, "")
@@ -183,7 +166,7 @@ func TestSourceOfStack(t *testing.T) {
 	sh(t, "dmsetup", "remove", "--retry", "alias")
 
 	sh(t, "lvremove", "-qq", "-y", vg+"/source")
-	sh(t, "lvcreate", "-qq", "-y", "-Wn", "-L", "4m", "-n", "source", vg)
+	plain(t, vg, "source", 4*mib)
 	if now := sh(t, "dmsetup", "table", "own-source"); now != table {
 		t.Fatalf("the new volume is elsewhere: %s, not %s", now, table)
 	}
@@ -200,18 +183,18 @@ func TestSourceOfClosedStack(t *testing.T) {
 		t.Run(kind, func(t *testing.T) {
 			image := file(t, "disk", nil)
 			sh(t, "truncate", "-s", "12M", image)
-			dev := loopOver(t, image)
+			dev := loop(t, image)
 			table := fmt.Sprintf(table, dev)
 			if run(t, nil, "dmsetup", "create", "probe", "--table", table).status != 0 {
 				t.Skipf("this kernel has not all that %s needs", kind)
 			}
 			sh(t, "dmsetup", "remove", "--retry", "probe")
-			closed := tableDevice(t, "closed", table)
+			closed := newMapped(t, "closed", table).path()
 			fill(t, closed, 1)
 			full, delta := bothPatches(t, closed)
 			sh(t, "dmsetup", "remove", "--retry", "closed")
-			again := tableDevice(t, "again", "0 8192 linear "+dev+" 8192")
-			elsewhere := tableDevice(t, "elsewhere", "0 2048 linear "+dev+" 0\n2048 6144 linear "+dev+" 10240")
+			again := newMapped(t, "again", "0 8192 linear "+dev+" 8192").path()
+			elsewhere := newMapped(t, "elsewhere", "0 2048 linear "+dev+" 0\n2048 6144 linear "+dev+" 10240").path()
 			for _, dest := range []string{image, again} {
 				run(t, nil, "lvmsync-apply", full, dest).want(t, 1, "is the source of the patch")
 				run(t, nil, "lvmsync-apply", "--force", "--no-check-base", delta, dest).want(t, 1, "is the source of the patch")

@@ -4,62 +4,10 @@ package lvmtest
 
 import (
 	"fmt"
-	"math/rand/v2"
 	"os"
 	"strings"
 	"testing"
 )
-
-// newPool makes a thin pool with the given block size, and checks at the end that nobody left a metadata snapshot behind.
-func newPool(t *testing.T, vg, chunk, size string) string {
-	t.Helper()
-	newVG(t, vg, 1)
-	sh(t, "lvcreate", "-qq", "-y", "-c", chunk, "-L", size, "-T", vg+"/pool")
-	t.Cleanup(func() { wantNothingHeld(t, vg) })
-	return vg + "/pool"
-}
-
-// heldRoot is what the pool's status says of its metadata snapshot.
-func heldRoot(t *testing.T, vg string) string {
-	t.Helper()
-	return strings.Fields(sh(t, "dmsetup", "status", vg+"-pool-tpool"))[6]
-}
-
-func wantNothingHeld(t *testing.T, vg string) {
-	t.Helper()
-	if held := heldRoot(t, vg); held != "-" {
-		t.Errorf("the metadata snapshot of %s is still reserved, in block %s", vg, held)
-	}
-}
-
-// newThin makes a thin volume of size bytes.
-func newThin(t *testing.T, vg, name string, size int64) string {
-	t.Helper()
-	sh(t, "lvcreate", "-qq", "-y", "-V", fmt.Sprintf("%db", size), "-T", vg+"/pool", "-n", name)
-	return "/dev/" + vg + "/" + name
-}
-
-func thinSnapshot(t *testing.T, vg, origin, name string) {
-	t.Helper()
-	sh(t, "lvcreate", "-qq", "-y", "-s", "-n", name, vg+"/"+origin)
-}
-
-// change writes to and discards random parts of a device.
-func change(t *testing.T, path string, seed uint64, writes, discards int) {
-	t.Helper()
-	rnd := rand.New(rand.NewPCG(seed, 7))
-	sectors := size(t, path) / 512
-	var offsets []int64
-	for range writes {
-		offsets = append(offsets, rnd.Int64N(sectors)*512)
-	}
-	poke(t, path, byte(seed), offsets...)
-	for range discards {
-		off := rnd.Int64N(sectors)
-		n := min(1+rnd.Int64N(1024), sectors-off)
-		sh(t, "blkdiscard", "-o", fmt.Sprint(off*512), "-l", fmt.Sprint(n*512), path)
-	}
-}
 
 // A thin snapshot, inactive as LVM makes them, tells what has changed on its origin: writes, new blocks and discards, with block
 // sizes that are no power of two, too, and a last block that is partial. Each way of dumping gives the right bytes.
@@ -103,21 +51,6 @@ func TestThin(t *testing.T) {
 			}
 		})
 	}
-}
-
-// plain makes a linear volume.
-func plain(t *testing.T, vg, name string, size int64) string {
-	t.Helper()
-	sh(t, "lvcreate", "-qq", "-y", "-Wn", "-Zn", "-L", fmt.Sprintf("%db", size), "-n", name, vg)
-	return "/dev/" + vg + "/" + name
-}
-
-// wantSnapshot compares a destination with a thin snapshot, which is active meanwhile.
-func wantSnapshot(t *testing.T, lv, dest string) {
-	t.Helper()
-	sh(t, "lvchange", "-ay", "-K", lv)
-	wantSame(t, "/dev/"+lv, dest)
-	sh(t, "lvchange", "-an", lv)
 }
 
 // A copy of a thin volume onto a thin volume takes no more of the pool than the volume does, though there was data before.
@@ -186,94 +119,6 @@ func TestThinExternalOrigin(t *testing.T) {
 	run(t, nil, "lvmsync-dump", origin).want(t, 1, "its origin lies outside the pool")
 }
 
-// A metadata snapshot that somebody else holds is theirs: a delta is refused, a full patch reads everything. One that a killed run
-// of ours left behind is released.
-func TestThinHeld(t *testing.T) {
-	newPool(t, "held", "64k", "32m")
-	origin := newThin(t, "held", "origin", 4*mib)
-	change(t, origin, 1, 10, 0)
-	thinSnapshot(t, "held", "origin", "snap")
-	dest := plain(t, "held", "dest", 4*mib)
-	message := func(text string) { sh(t, "dmsetup", "message", "held-pool-tpool", "0", text) }
-	message("reserve_metadata_snap")
-	before := heldRoot(t, "held")
-	r := run(t, nil, "lvmsync-dump", "held/snap")
-	r.want(t, 1, "held by another program")
-	r.want(t, 1, "dmsetup message held-pool-tpool 0 release_metadata_snap")
-	d := run(t, nil, "lvmsync-dump", "--full", "held/origin")
-	d.want(t, 0, "all of held/origin is read")
-	run(t, strings.NewReader(d.stdout), "lvmsync-apply", dest).want(t, 0, "")
-	wantSame(t, origin, dest)
-	if now := heldRoot(t, "held"); now != before {
-		t.Errorf("the metadata snapshot was in block %s, now %s", before, now)
-	}
-	message("release_metadata_snap")
-
-	// A run that is killed while it reads: its lock says what it had reserved.
-	transfer(t, dest, "held/snap")
-	killWhileHeld(t, "held", "held/snap")
-	transfer(t, dest, "held/snap")
-	wantSame(t, origin, dest)
-}
-
-// All of a snapshot that is not active can be read though somebody else holds the pool's metadata snapshot.
-func TestThinHeldInactive(t *testing.T) {
-	newPool(t, "inactive", "64k", "32m")
-	origin := newThin(t, "inactive", "origin", 4*mib)
-	change(t, origin, 1, 10, 0)
-	thinSnapshot(t, "inactive", "origin", "snap")
-	dest := plain(t, "inactive", "dest", 4*mib)
-	fill(t, dest, 9)
-	sh(t, "dmsetup", "message", "inactive-pool-tpool", "0", "reserve_metadata_snap")
-	t.Cleanup(func() { sh(t, "dmsetup", "message", "inactive-pool-tpool", "0", "release_metadata_snap") })
-	d := run(t, nil, "lvmsync-dump", "--full", "inactive/snap")
-	d.want(t, 0, "all of inactive/snap is read")
-	run(t, strings.NewReader(d.stdout), "lvmsync-apply", dest).want(t, 0, "")
-	wantSame(t, origin, dest)
-	if attr := strings.TrimSpace(sh(t, "lvs", "--noheadings", "-o", "lv_attr", "inactive/snap")); attr[4] == 'a' {
-		t.Errorf("it was left active: %s", attr)
-	}
-	if extents, bytes := changed(t, "--full", "inactive/snap"); extents != 1 || bytes != 4*mib {
-		t.Errorf("%d extents, %d bytes are to be read", extents, bytes)
-	}
-}
-
-// killWhileHeld runs a dump whose dmsetup kills it as soon as the metadata snapshot is reserved and noted.
-func killWhileHeld(t *testing.T, vg, snap string) {
-	t.Helper()
-	bin := wrapDmsetup(t, `case " $* " in *" release_metadata_snap "*) kill -KILL $PPID; exit 1 ;; esac; exec "$real" "$@"`)
-	cmd := withPath(bin, "lvmsync-dump", snap)
-	if r := runCommand(t, nil, cmd); r.status != -1 {
-		t.Fatalf("status %d, want killed", r.status)
-	}
-	if heldRoot(t, vg) == "-" {
-		t.Fatal("the killed run left nothing behind")
-	}
-}
-
-// Signals at any moment leave nothing reserved.
-func TestThinSignals(t *testing.T) {
-	newPool(t, "signals", "64k", "32m")
-	origin := newThin(t, "signals", "origin", 4*mib)
-	change(t, origin, 1, 20, 0)
-	thinSnapshot(t, "signals", "origin", "snap")
-	change(t, origin, 2, 20, 2)
-	for _, signal := range []string{"INT", "TERM"} {
-		for n := 1; n <= 8; n++ {
-			// The n-th call of dmsetup sends the signal, then does its work.
-			bin := wrapDmsetup(t, fmt.Sprintf(`echo >>"${0%%/*}/count"
-[ "$(wc -l <"${0%%/*}/count")" != %d ] || kill -%s $PPID
-exec "$real" "$@"`, n, signal))
-			r := runCommand(t, nil, withPath(bin, "lvmsync-dump", "signals/snap"))
-			if r.status == 0 {
-				continue // there were no that many calls
-			}
-			r.want(t, 1, "interrupted")
-			wantNothingHeld(t, "signals")
-		}
-	}
-}
-
 // A file system that is in use the whole time: what arrives is the later snapshot, and sound.
 func TestToBusyFileSystem(t *testing.T) {
 	for _, kind := range []string{"thick", "thin"} {
@@ -316,7 +161,7 @@ func TestToBusyFileSystem(t *testing.T) {
 				wantSame(t, "/dev/busy/s2", dest)
 				back := run(t, nil, "lvmsync-dump", "--to", "busy/s1", "busy/s2")
 				back.want(t, 0, "busy/s1 is older than busy/s2")
-				run(t, strings.NewReader(back.stdout), "lvmsync-apply", dest).want(t, 0, "")
+				applyPatch(t, []byte(back.stdout), dest).want(t, 0, "")
 				wantSame(t, "/dev/busy/s1", dest)
 				transfer(t, dest, "--to", "busy/s2", "busy/s1")
 				wantSame(t, "/dev/busy/s2", dest)
@@ -353,7 +198,7 @@ func TestThickReverse(t *testing.T) {
 	store := file(t, "store", []byte(sh(t, "dd", "if="+dmDevice(t, "back-snap-cow"), "iflag=direct", "bs=64k", "status=none")))
 	d := run(t, nil, "lvmsync-dump", "--reverse", "--cow", store)
 	d.want(t, 0, "")
-	run(t, strings.NewReader(d.stdout), "lvmsync-apply", "--allow-smaller", copied).want(t, 0, "")
+	applyPatch(t, []byte(d.stdout), "--allow-smaller", copied).want(t, 0, "")
 	if sum(t, copied, 0) != before {
 		t.Error("the copy is not what the store holds")
 	}

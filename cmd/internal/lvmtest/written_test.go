@@ -16,7 +16,7 @@ func carry(t *testing.T, dest, warning string, dumpArgs ...string) {
 	if warns := strings.Contains(d.stderr, "has been written to"); warns != (warning != "") {
 		t.Errorf("want the warning %q, got:\n%s", warning, d.stderr)
 	}
-	run(t, strings.NewReader(d.stdout), "lvmsync-apply", dest).want(t, 0, "")
+	applyPatch(t, []byte(d.stdout), dest).want(t, 0, "")
 }
 
 // A snapshot that is written to, of which there are copies from before, in between and after. Whatever is sent from it to another

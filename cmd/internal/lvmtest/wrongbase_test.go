@@ -19,7 +19,7 @@ func bothWays(t *testing.T, patch []byte, dest string, before, after []byte, sta
 	run(t, nil, "lvmsync-apply", append(options, file(t, "patch", patch), dest)...).want(t, status, message)
 	wantContent(t, dest, "what it should after a patch in a file", after)
 	put(t, dest, before)
-	run(t, bytes.NewReader(patch), "lvmsync-apply", append(options, dest)...).want(t, status, message)
+	applyPatch(t, patch, append(options, dest)...).want(t, status, message)
 	wantContent(t, dest, "what it should after a patch from a pipe", after)
 }
 
