@@ -86,7 +86,7 @@ func run(ctx context.Context, inv *cli.Invocation) error {
 		return err
 	}
 	if inv.Bool("dry-run") {
-		return plan(ctx, inv, src, o)
+		return dryRun(ctx, inv, src, o)
 	}
 	var report dump.Report
 	err = output.Write(inv, src.Inputs(), src.paths, func(w io.Writer) error {
@@ -140,9 +140,9 @@ func summarise(src source, h format.Header, t format.Totals) summary {
 	}
 }
 
-// plan says what would be dumped. That was asked for, so it goes to standard
+// dryRun says what would be dumped. That was asked for, so it goes to standard
 // output.
-func plan(ctx context.Context, inv *cli.Invocation, src source, o options) error {
+func dryRun(ctx context.Context, inv *cli.Invocation, src source, o options) error {
 	r, err := count(ctx, inv, src, o)
 	if err != nil {
 		return err

@@ -44,19 +44,25 @@ type signatureSummary struct {
 	SignatureBytes int64  `json:"signature_bytes"`
 }
 
-func makeSignature(ctx context.Context, inv *cli.Invocation) error {
-	blockSize, err := cli.ParseBytes(inv.String("block-size"))
+// signatureOptions checks how the subcommand was called.
+func signatureOptions(inv *cli.Invocation) (blockSize int64, err error) {
+	blockSize, err = cli.ParseBytes(inv.String("block-size"))
 	switch {
 	case err != nil:
-		return cli.Usagef("--block-size: %v", err)
+		return 0, cli.Usagef("--block-size: %v", err)
 	case !format.IsBlockSize(blockSize):
-		return cli.Usagef("--block-size %s is no power of two from 512 to 1M", inv.String("block-size"))
+		return 0, cli.Usagef("--block-size %s is no power of two from 512 to 1M", inv.String("block-size"))
 	case inv.NArg() == 0:
-		return cli.Usagef("no device given")
+		return 0, cli.Usagef("no device given")
 	case inv.NArg() > 1:
-		return cli.Usagef("one device expected, not %d arguments", inv.NArg())
+		return 0, cli.Usagef("one device expected, not %d arguments", inv.NArg())
 	}
-	if err := output.Check(inv, "signature"); err != nil {
+	return blockSize, output.Check(inv, "signature")
+}
+
+func makeSignature(ctx context.Context, inv *cli.Invocation) error {
+	blockSize, err := signatureOptions(inv)
+	if err != nil {
 		return err
 	}
 	name := inv.Args().First()

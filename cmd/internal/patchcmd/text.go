@@ -3,6 +3,7 @@ package patchcmd
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -152,11 +153,6 @@ func prefixed(before, text string) string {
 
 // joined joins those texts that are not empty.
 func joined(by string, texts ...string) string {
-	var some []string
-	for _, t := range texts {
-		if t != "" {
-			some = append(some, t)
-		}
-	}
-	return strings.Join(some, by)
+	texts = slices.DeleteFunc(texts, func(t string) bool { return t == "" })
+	return strings.Join(texts, by)
 }
