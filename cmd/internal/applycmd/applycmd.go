@@ -19,19 +19,22 @@ import (
 // Main runs the program and returns its exit status.
 func Main(args []string, std cli.Streams) int { return command().Main(args, std) }
 
+const description = `Without PATCH, or with -, the patch is read from standard input. A patch in a file
+is verified whole before the first write; one from a pipe segment by segment.
+Several patches must follow one another, the oldest first: nothing is written
+unless they do. A run that was broken off, or has ended, may be repeated as long as
+nothing else has been written to DESTINATION since.
+
+Exit status: 0 done and durable; 1 failed, 4 bad patch, 5 wrong base: the
+destination is as it was; 2 wrong usage; 3 failed, the destination is part-way.`
+
 func command() *cli.Command {
 	return &cli.Command{
 		Name:  "lvmsync-apply",
 		Usage: "check a patch and replay it onto a block device or image file",
 		UsageText: "lvmsync-apply [options] PATCH... DESTINATION\n" +
 			"... | lvmsync-apply [options] [-] DESTINATION",
-		Description: "Without PATCH, or with -, the patch is read from standard input. A patch in a file\n" +
-			"is verified whole before the first write; one from a pipe segment by segment.\n" +
-			"Several patches must follow one another, the oldest first: nothing is written\n" +
-			"unless they do. A run that was broken off, or has ended, may be repeated as long as\n" +
-			"nothing else has been written to DESTINATION since.\n\n" +
-			"Exit status: 0 done and durable; 1 failed, 4 bad patch, 5 wrong base: the\n" +
-			"destination is as it was; 2 wrong usage; 3 failed, the destination is part-way.",
+		Description: description,
 		Flags: []ucli.Flag{
 			cli.Switch("create", "create DESTINATION as a sparse image file if it does not exist"),
 			cli.Switch("allow-smaller", "cut off what DESTINATION has no room for"),

@@ -25,21 +25,26 @@ const ballastSize = 16 << 20
 // Main runs the program and returns its exit status.
 func Main(args []string, std cli.Streams) int { return command().Main(args, std) }
 
+const usageText = `lvmsync-dump [options] SNAPSHOT             what changed on its origin since
+lvmsync-dump [options] --to NEWER SNAPSHOT  what changed from one snapshot to another
+lvmsync-dump [options] --reverse SNAPSHOT   what takes its origin back to it
+lvmsync-dump [options] --full DEVICE        all of a device, image file or snapshot
+lvmsync-dump [options] --base OLD DEVICE    what differs from another device or image file
+lvmsync-dump [options] --signature SIG DEVICE  what differs from a volume elsewhere
+lvmsync-dump [options] --cow COW ORIGIN     what a COW store lists, without LVM`
+
+const description = `The patch goes to standard output unless -o is given. SNAPSHOT and DEVICE are named
+as for LVM: vg/lv, /dev/vg/lv, /dev/mapper/vg-lv, /dev/dm-7.
+
+Exit status: 0 the patch is whole; 1 failed: what was written has no trailer, and
+lvmsync-apply refuses it; 2 wrong usage; 4 the signature is none, truncated or corrupt.`
+
 func command() *cli.Command {
 	return &cli.Command{
-		Name:  "lvmsync-dump",
-		Usage: "write what changed on a logical volume since a snapshot as a patch",
-		UsageText: "lvmsync-dump [options] SNAPSHOT             what changed on its origin since\n" +
-			"lvmsync-dump [options] --to NEWER SNAPSHOT  what changed from one snapshot to another\n" +
-			"lvmsync-dump [options] --reverse SNAPSHOT   what takes its origin back to it\n" +
-			"lvmsync-dump [options] --full DEVICE        all of a device, image file or snapshot\n" +
-			"lvmsync-dump [options] --base OLD DEVICE    what differs from another device or image file\n" +
-			"lvmsync-dump [options] --signature SIG DEVICE  what differs from a volume elsewhere\n" +
-			"lvmsync-dump [options] --cow COW ORIGIN     what a COW store lists, without LVM",
-		Description: "The patch goes to standard output unless -o is given. SNAPSHOT and DEVICE are named\n" +
-			"as for LVM: vg/lv, /dev/vg/lv, /dev/mapper/vg-lv, /dev/dm-7.\n\n" +
-			"Exit status: 0 the patch is whole; 1 failed: what was written has no trailer, and\n" +
-			"lvmsync-apply refuses it; 2 wrong usage; 4 the signature is none, truncated or corrupt.",
+		Name:        "lvmsync-dump",
+		Usage:       "write what changed on a logical volume since a snapshot as a patch",
+		UsageText:   usageText,
+		Description: description,
 		Flags: []ucli.Flag{
 			cli.Switch("full", "dump the whole of DEVICE"),
 			&ucli.StringFlag{Name: "to", Usage: "send what the snapshot `NEWER` holds instead of the origin, which may be in use"},

@@ -16,16 +16,19 @@ import (
 // defaultWidth is that of a map where there is no terminal.
 const defaultWidth = 80
 
+const infoDescription = `PATCH is read to its end and checked on the way. Without it, or with -, it is read
+from standard input. The map shows the volume from its beginning to its end, darker where
+more of it changes; of a full patch, where more of it is not zeros. With --json all
+of it is one JSON object on standard output.
+
+` + exitStatusesOfPatch
+
 func infoCommand() *cli.Command {
 	return &cli.Command{
-		Name:      "info",
-		Usage:     "tell what a patch is, and show where it changes the volume",
-		UsageText: "lvmsync-patch info [options] [PATCH]",
-		Description: "PATCH is read to its end and checked on the way. Without it, or with -, it is read\n" +
-			"from standard input. The map shows the volume from its beginning to its end, darker where\n" +
-			"more of it changes; of a full patch, where more of it is not zeros. With --json all\n" +
-			"of it is one JSON object on standard output.\n\n" +
-			exitStatusesOfPatch,
+		Name:        "info",
+		Usage:       "tell what a patch is, and show where it changes the volume",
+		UsageText:   "lvmsync-patch info [options] [PATCH]",
+		Description: infoDescription,
 		Flags: []ucli.Flag{
 			&ucli.IntFlag{Name: "width", Usage: "make the map `COLUMNS` wide", DefaultText: fmt.Sprintf("as the terminal, or %d", defaultWidth)},
 		},

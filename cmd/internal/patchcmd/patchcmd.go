@@ -35,8 +35,10 @@ func command() *cli.Command {
 
 const (
 	exitStatuses        = "Exit status: 0 done; 1 failed; 2 wrong usage"
-	exitStatusesOfPatch = exitStatuses + "; 4 the patch is not one, truncated or\ncorrupt."
-	exitStatusesOfChain = exitStatuses + "; 4 a patch is not one, truncated or\ncorrupt; 5 patches do not follow one another."
+	exitStatusesOfPatch = exitStatuses + `; 4 the patch is not one, truncated or
+corrupt.`
+	exitStatusesOfChain = exitStatuses + `; 4 a patch is not one, truncated or
+corrupt; 5 patches do not follow one another.`
 )
 
 // status is the exit status for an error of a subcommand.

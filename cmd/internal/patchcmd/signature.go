@@ -17,14 +17,18 @@ import (
 	"lvmsync/format"
 )
 
+const signatureDescription = `DEVICE, or an image file, is read; the signature goes to standard output unless -o is
+given. Where a newer version of the volume is, lvmsync-dump --signature makes the patch
+that leads to it.
+
+` + exitStatuses + "."
+
 func signatureCommand() *cli.Command {
 	return &cli.Command{
-		Name:      "signature",
-		Usage:     "hash the blocks of a device, for lvmsync-dump --signature",
-		UsageText: "lvmsync-patch signature [options] DEVICE",
-		Description: "DEVICE, or an image file, is read; the signature goes to standard output unless -o is\n" +
-			"given. Where a newer version of the volume is, lvmsync-dump --signature makes the patch\n" +
-			"that leads to it.\n\n" + exitStatuses + ".",
+		Name:        "signature",
+		Usage:       "hash the blocks of a device, for lvmsync-dump --signature",
+		UsageText:   "lvmsync-patch signature [options] DEVICE",
+		Description: signatureDescription,
 		Flags: []ucli.Flag{
 			&ucli.StringFlag{Name: "block-size", Value: "4k", Usage: "hash blocks of `SIZE` bytes: a power of two from 512 to 1M"},
 			output.Flag("signature"),

@@ -12,17 +12,20 @@ import (
 	"lvmsync/format"
 )
 
+const verifyDescription = `Each PATCH is read to its end, and everything in it is checked. Several must follow
+one another, the oldest first. If the first one is full, it is also checked that
+each of the others is made for what those before it leave: that lvmsync-apply
+--create would take them, with --accept-lost-sectors where it is warned of such.
+Without PATCH, or with -, one is read from standard input.
+
+` + exitStatusesOfChain
+
 func verifyCommand() *cli.Command {
 	return &cli.Command{
-		Name:      "verify",
-		Usage:     "check that patches are whole and follow one another",
-		UsageText: "lvmsync-patch verify [options] [PATCH...]",
-		Description: "Each PATCH is read to its end, and everything in it is checked. Several must follow\n" +
-			"one another, the oldest first. If the first one is full, it is also checked that\n" +
-			"each of the others is made for what those before it leave: that lvmsync-apply\n" +
-			"--create would take them, with --accept-lost-sectors where it is warned of such.\n" +
-			"Without PATCH, or with -, one is read from standard input.\n\n" +
-			exitStatusesOfChain,
+		Name:        "verify",
+		Usage:       "check that patches are whole and follow one another",
+		UsageText:   "lvmsync-patch verify [options] [PATCH...]",
+		Description: verifyDescription,
 		Flags: []ucli.Flag{
 			cli.Switch("trust-order", "take patches in the order given where only clocks speak against it"),
 		},
