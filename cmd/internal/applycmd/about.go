@@ -15,12 +15,13 @@ import (
 	"lvmsync/format/container"
 )
 
-// about says of an error which patch it is about, and what the command line looks like that
-// led to it.
+// about says of an error which patch it is about, and what the command line looks like that led to
+// it.
 func about(inv *cli.Invocation, patches []string, destination string, err error) error {
 	switch {
 	case errors.Is(err, format.ErrNotPatch) && inv.NArg() == 1 && isPatch(destination):
-		return fmt.Errorf("%s is a patch, %w (standard input is %v)", destination, apply.ErrIsPatch, err)
+		return fmt.Errorf("%s is a patch, %w (standard input is %v)",
+			destination, apply.ErrIsPatch, err)
 	case patchfile.IsBad(err) && len(patches) == 1:
 		return patchfile.About(patches[0], err)
 	case isMissing(destination, err) && volumeName.MatchString(destination):
@@ -29,8 +30,8 @@ func about(inv *cli.Invocation, patches []string, destination string, err error)
 	return err
 }
 
-// isPatch tells whether a file is a patch: somebody forgot the destination, and standard
-// input was empty, as at night.
+// isPatch tells whether a file is a patch: somebody forgot the destination, and standard input was
+// empty, as at night.
 func isPatch(path string) bool {
 	f, err := os.Open(path)
 	if err != nil {
@@ -43,7 +44,8 @@ func isPatch(path string) bool {
 
 func isMissing(path string, err error) bool {
 	_, statErr := os.Stat(path)
-	return errors.Is(statErr, fs.ErrNotExist) && (errors.Is(err, apply.ErrMissing) || errors.Is(err, fs.ErrNotExist))
+	return errors.Is(statErr, fs.ErrNotExist) &&
+		(errors.Is(err, apply.ErrMissing) || errors.Is(err, fs.ErrNotExist))
 }
 
 // volumeName is how LVM's own commands name a logical volume.
@@ -56,13 +58,14 @@ func larger(err error) string {
 	case !errors.As(err, &small):
 		return ""
 	case small.IsDevice:
-		return fmt.Sprintf(", if it is a logical volume by: lvextend -L %db %s", small.Volume, cli.ShellName(small.Destination))
+		return fmt.Sprintf(", if it is a logical volume by: lvextend -L %db %s", small.Volume,
+			cli.ShellName(small.Destination))
 	}
 	return fmt.Sprintf(": truncate -s %d %s", small.Volume, cli.ShellName(small.Destination))
 }
 
-// A volumeError is about a destination that is missing, and looks like a logical volume as
-// LVM's own commands name it. That is taken for a file: one may be created.
+// A volumeError is about a destination that is missing, and looks like a logical volume as LVM's
+// own commands name it. That is taken for a file: one may be created.
 type volumeError struct {
 	error
 	device string
@@ -72,8 +75,10 @@ func (e *volumeError) Unwrap() error { return e.error }
 
 func (e *volumeError) hint() string {
 	if st, err := os.Stat(e.device); err == nil && st.Mode().Type() == os.ModeDevice {
-		return "as a destination a logical volume is named by its device: " + cli.ShellWord(e.device)
+		return "as a destination a logical volume is named by its device: " +
+			cli.ShellWord(e.device)
 	}
-	return fmt.Sprintf("as a destination a logical volume is named by its device, which would be %s, but is not there: "+
-		"is the volume active? --create makes an image file of a full patch", cli.ShellWord(e.device))
+	return fmt.Sprintf("as a destination a logical volume is named by its device, which would be "+
+		"%s, but is not there: is the volume active? --create makes an image file of a full patch",
+		cli.ShellWord(e.device))
 }

@@ -19,7 +19,8 @@ import (
 // Main runs the program and returns its exit status.
 func Main(args []string, std cli.Streams) int { return command().Main(args, std) }
 
-const description = `Without PATCH, or with -, the patch is read from standard input. A patch in a file
+const description = "" +
+	`Without PATCH, or with -, the patch is read from standard input. A patch in a file
 is verified whole before the first write; one from a pipe segment by segment.
 Several patches must follow one another, the oldest first: nothing is written
 unless they do. A run that was broken off, or has ended, may be repeated as long as
@@ -38,14 +39,19 @@ func command() *cli.Command {
 		Flags: []ucli.Flag{
 			cli.Switch("create", "create DESTINATION as a sparse image file if it does not exist"),
 			cli.Switch("allow-smaller", "cut off what DESTINATION has no room for"),
-			cli.Switch("force", "write though DESTINATION is in use, no raw volume, or a full patch's own source; use a damaged undo patch"),
+			cli.Switch("force", "write though DESTINATION is in use, no raw volume, or a full "+
+				"patch's own source; use a damaged undo patch"),
 			cli.Switch("dry-run", "check patch and destination, write nothing", "n"),
-			&ucli.StringFlag{Name: "undo", Usage: "save what is overwritten as an undo patch in the new file `FILE`"},
+			&ucli.StringFlag{Name: "undo",
+				Usage: "save what is overwritten as an undo patch in the new file `FILE`"},
 			cli.Switch("verify", "read everything back from the device and compare"),
 			cli.Switch("no-check-base", "write whatever DESTINATION holds now"),
-			cli.Switch("trust-order", "take patches in the order given where only clocks speak against it"),
-			cli.Switch("accept-lost-sectors", "write zeros for what could not be read when the patch was made"),
-			&ucli.StringFlag{Name: "spool", Usage: "receive and verify a patch from a pipe in `DIR` before the first write"},
+			cli.Switch("trust-order", "take patches in the order given where only clocks speak "+
+				"against it"),
+			cli.Switch("accept-lost-sectors",
+				"write zeros for what could not be read when the patch was made"),
+			&ucli.StringFlag{Name: "spool",
+				Usage: "receive and verify a patch from a pipe in `DIR` before the first write"},
 		},
 		Run:    run,
 		Status: status,
@@ -118,7 +124,8 @@ func arguments(inv *cli.Invocation) (patches []string, destination string, err e
 }
 
 // openPatch opens the patch, which must not be the destination.
-func openPatch(ctx context.Context, inv *cli.Invocation, path, destination string) (io.Reader, error) {
+func openPatch(ctx context.Context, inv *cli.Invocation,
+	path, destination string) (io.Reader, error) {
 	f, err := patchfile.Open(ctx, inv, "patch", path)
 	if err != nil {
 		return nil, err
@@ -128,14 +135,15 @@ func openPatch(ctx context.Context, inv *cli.Invocation, path, destination strin
 			return nil, cli.Usagef("%s is patch and destination at once", destination)
 		}
 		if onDestination(f, destination) {
-			return nil, cli.Usagef("the patch %s lies on %s, where it would be overwritten while it is read", path, destination)
+			return nil, cli.Usagef("the patch %s lies on %s, where it would be overwritten while "+
+				"it is read", path, destination)
 		}
 	}
 	return patchfile.Reader(ctx, f), nil
 }
 
-// onDestination tells whether the bytes of a patch, in a file or on a device, are the
-// destination's under another name: those of a partition of it, or of the file behind it.
+// onDestination tells whether the bytes of a patch, in a file or on a device, are the destination's
+// under another name: those of a partition of it, or of the file behind it.
 func onDestination(patch *os.File, destination string) bool {
 	if !cli.IsStored(patch) {
 		return false

@@ -7,9 +7,8 @@ import (
 	"github.com/urfave/cli/v2"
 )
 
-// A commandLine is what somebody typed, sorted. The library takes everything
-// after the first argument for another one, but people add options at the end;
-// nor does it know "-nv" or "-oFILE".
+// A commandLine is what somebody typed, sorted. The library takes everything after the first
+// argument for another one, but people add options at the end; nor does it know "-nv" or "-oFILE".
 type commandLine struct {
 	flags     []cli.Flag
 	left      []string // not looked at yet
@@ -17,8 +16,7 @@ type commandLine struct {
 	arguments []string
 }
 
-// sortArgs tells options from arguments. Behind "--" all are arguments, and so
-// is "-".
+// sortArgs tells options from arguments. Behind "--" all are arguments, and so is "-".
 func sortArgs(flags []cli.Flag, args []string) (*commandLine, error) {
 	l := &commandLine{flags: flags, left: args}
 	for len(l.left) > 0 {
@@ -42,8 +40,8 @@ func sortArgs(flags []cli.Flag, args []string) (*commandLine, error) {
 // isArgument tells an argument from an option.
 func isArgument(arg string) bool { return arg == "-" || !strings.HasPrefix(arg, "-") }
 
-// addOption takes --name, --name=value, --name with the value in the next
-// argument, the same with one dash, or a cluster of short ones.
+// addOption takes --name, --name=value, --name with the value in the next argument, the same with
+// one dash, or a cluster of short ones.
 func (l *commandLine) addOption(arg string) error {
 	name, value, hasValue := strings.Cut(strings.TrimPrefix(arg[1:], "-"), "=")
 	switch f := l.find(name); {
@@ -58,8 +56,8 @@ func (l *commandLine) addOption(arg string) error {
 	return l.addCluster(arg)
 }
 
-// addCluster takes short options behind one dash, of which the last may have a
-// value: -nv, -noFILE, -no FILE.
+// addCluster takes short options behind one dash, of which the last may have a value: -nv, -noFILE,
+// -no FILE.
 func (l *commandLine) addCluster(arg string) error {
 	for i, letter := range arg[1:] {
 		f := l.find(string(letter))
@@ -77,8 +75,8 @@ func (l *commandLine) addCluster(arg string) error {
 	return nil
 }
 
-// add adds the option f, written as arg, with the next argument as its value if
-// it takes one, whatever that looks like.
+// add adds the option f, written as arg, with the next argument as its value if it takes one,
+// whatever that looks like.
 func (l *commandLine) add(f cli.Flag, arg string) error {
 	option := "--" + f.Names()[0]
 	if takesValue(f) {

@@ -1,10 +1,9 @@
-// Package cli is what the lvmsync programs share: options after arguments,
-// errors in one line, exit statuses, signals, progress, the closing line.
+// Package cli is what the lvmsync programs share: options after arguments, errors in one line, exit
+// statuses, signals, progress, the closing line.
 //
-// Rules of what a user gets to read: all of it goes to standard error but what
-// was asked for. One line a message, lower case, no full stop; first the name of
-// the program, then what was being done, with which file or device, what is
-// wrong; a hint line says what to do about it.
+// Rules of what a user gets to read: all of it goes to standard error but what was asked for. One
+// line a message, lower case, no full stop; first the name of the program, then what was being
+// done, with which file or device, what is wrong; a hint line says what to do about it.
 package cli
 
 import (
@@ -44,8 +43,8 @@ type Command struct {
 	Commands []*Command
 	// Run does the work. What it returns is reported; it must not exit.
 	Run func(ctx context.Context, inv *Invocation) error
-	// Status is the exit status for an error of Run that is no usage error;
-	// StatusFailed if it isn't set.
+	// Status is the exit status for an error of Run that is no usage error; StatusFailed if it
+	// isn't set.
 	Status func(error) int
 	// Hint, if set, says what to do about an error, or nothing.
 	Hint func(error) string
@@ -59,16 +58,16 @@ type Streams struct {
 // StdStreams are this process's own.
 func StdStreams() Streams { return Streams{os.Stdin, os.Stdout, os.Stderr} }
 
-// Main runs the command with the arguments of a process, its name first, and
-// returns the exit status.
+// Main runs the command with the arguments of a process, its name first, and returns the exit
+// status.
 func (c *Command) Main(args []string, std Streams) int {
 	if err := checkLimits(); err != nil { // before anything else that may need what they deny
 		inv := newInvocation(context.Background(), c.Name, std)
 		inv.json = slices.Contains(args, "--json")
 		return inv.finish(err, c)
 	}
-	// Data pass through buffers that are used again. What else lives, such as the set of
-	// changed chunks, can be large and shall not take twice its size.
+	// Data pass through buffers that are used again. What else lives, such as the set of changed
+	// chunks, can be large and shall not take twice its size.
 	debug.SetGCPercent(25)
 	ctx, stop := catchSignals()
 	defer stop()
@@ -90,8 +89,8 @@ func (c *Command) Main(args []string, std Streams) int {
 	return inv.finish(err, chosen)
 }
 
-// run does what the arguments ask for. What is printed because it was asked for
-// goes to standard output.
+// run does what the arguments ask for. What is printed because it was asked for goes to standard
+// output.
 func (c *Command) run(ctx context.Context, inv *Invocation, args []string) error {
 	app := c.app(ctx, inv)
 	line, err := sortArgs(app.Flags, args)
@@ -112,8 +111,8 @@ func (c *Command) run(ctx context.Context, inv *Invocation, args []string) error
 	return app.Run(args)
 }
 
-// app describes the command to the library, which must neither exit nor print
-// anything by itself: the patch goes to standard output.
+// app describes the command to the library, which must neither exit nor print anything by itself:
+// the patch goes to standard output.
 func (c *Command) app(ctx context.Context, inv *Invocation) *cli.App {
 	return &cli.App{
 		Name:           c.Name,
@@ -128,7 +127,8 @@ func (c *Command) app(ctx context.Context, inv *Invocation) *cli.App {
 		ExitErrHandler: func(*cli.Context, error) {}, // else it may exit
 		OnUsageError: func(_ *cli.Context, err error, _ bool) error {
 			// For example: invalid value "x" for flag -level: parse error
-			names := strings.NewReplacer(" for flag -", " for option --", " for -", " for option --")
+			names := strings.NewReplacer(
+				" for flag -", " for option --", " for -", " for option --")
 			return &UsageError{Message: names.Replace(err.Error())}
 		},
 		Action: func(cc *cli.Context) error {

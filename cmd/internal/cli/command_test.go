@@ -26,7 +26,8 @@ func runUnless(level int, err error) func(context.Context, *Invocation) error {
 }
 
 func TestMessages(t *testing.T) {
-	const warning, note, closing = "lvmsync-test: warning: it is; late\n", "lvmsync-test: 1 of 2\n", "lvmsync-test: all done\n"
+	const warning, note, closing = "lvmsync-test: warning: it is; late\n", "lvmsync-test: 1 of 2\n",
+		"lvmsync-test: all done\n"
 	run := runUnless(9, fmt.Errorf("open \x1b]0;x\a\x9b31m: %w", errTest))
 	tests := map[string]struct {
 		args string
@@ -35,7 +36,9 @@ func TestMessages(t *testing.T) {
 		"success": {"a", result{0, "", warning + closing}},
 		"quiet":   {"a -q", result{0, "", warning}},
 		"verbose": {"a --verbose", result{0, "", warning + note + closing}},
-		"failure": {"a --level 9", result{1, "", "lvmsync-test: error: open ?]0;x?\uFFFD31m: it went wrong\nlvmsync-test: hint: do it; right\n"}},
+		"failure": {"a --level 9", result{1, "",
+			"lvmsync-test: error: open ?]0;x?\uFFFD31m: it went wrong\nlvmsync-test: hint: do " +
+				"it; right\n"}},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -48,12 +51,14 @@ func TestMessages(t *testing.T) {
 
 func TestHelpAndVersion(t *testing.T) {
 	never := func(context.Context, *Invocation) error { return errTest }
-	for _, args := range []string{"--help", "-h", "vg/snap -h", "h --help", "--level x --help", "-nh", "--help --version"} {
+	for _, args := range []string{"--help", "-h", "vg/snap -h", "h --help", "--level x --help",
+		"-nh", "--help --version"} {
 		got := runCommand(t, never, strings.Fields(args)...)
 		if got.status != 0 || got.err != "" {
 			t.Errorf("%s: status %d, error %q", args, got.status, got.err)
 		}
-		for _, want := range []string{"lvmsync-test: test what", "lvmsync-test [options] NAME...", "--output FILE, -o FILE", "--quiet, -q", "--version  ", "(default: 1)"} {
+		for _, want := range []string{"lvmsync-test: test what", "lvmsync-test [options] NAME...",
+			"--output FILE, -o FILE", "--quiet, -q", "--version  ", "(default: 1)"} {
 			if !strings.Contains(got.out, want) {
 				t.Errorf("%s: %q is not in\n%s", args, want, got.out)
 			}
@@ -80,7 +85,8 @@ func TestHelpIntoFullDevice(t *testing.T) {
 	}
 	defer null.Close()
 	for _, option := range []string{"--help", "--version"} {
-		if got := testCommand(show).Main([]string{"x", option}, Streams{null, full, null}); got != StatusFailed {
+		if got := testCommand(show).Main([]string{"x", option},
+			Streams{null, full, null}); got != StatusFailed {
 			t.Errorf("%s: exit status %d", option, got)
 		}
 	}
@@ -92,18 +98,24 @@ func TestJSON(t *testing.T) {
 		args string
 		want map[string]any
 	}{
-		"success": {"a --json", map[string]any{"exit_status": 0., "warnings": []any{"it is\nlate"}, "summary": map[string]any{"extents": 3.}}},
-		"verbose": {"a --json -v", map[string]any{"exit_status": 0., "warnings": []any{"it is\nlate"}, "summary": map[string]any{"extents": 3.}}},
-		"failure": {"--json --level 9", map[string]any{"exit_status": 1., "error": "open: it went wrong", "hint": "do it\nright"}},
-		"unknown option": {"--bogus --json", map[string]any{"exit_status": 2., "error": "unknown option --bogus",
-			"hint": "see lvmsync-test --help"}},
-		"junk": {"--level x --json", map[string]any{"exit_status": 2., "error": `invalid value "x" for option --level: parse error`,
-			"hint": "see lvmsync-test --help"}},
+		"success": {"a --json", map[string]any{"exit_status": 0., "warnings": []any{"it is\nlate"},
+			"summary": map[string]any{"extents": 3.}}},
+		"verbose": {"a --json -v", map[string]any{"exit_status": 0.,
+			"warnings": []any{"it is\nlate"}, "summary": map[string]any{"extents": 3.}}},
+		"failure": {"--json --level 9", map[string]any{"exit_status": 1.,
+			"error": "open: it went wrong", "hint": "do it\nright"}},
+		"unknown option": {"--bogus --json",
+			map[string]any{"exit_status": 2., "error": "unknown option --bogus",
+				"hint": "see lvmsync-test --help"}},
+		"junk": {"--level x --json", map[string]any{"exit_status": 2.,
+			"error": `invalid value "x" for option --level: parse error`,
+			"hint":  "see lvmsync-test --help"}},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			got := runCommand(t, run, strings.Fields(test.args)...)
-			if got.out != "" || strings.Count(got.err, "\n") != 1 || float64(got.status) != test.want["exit_status"] {
+			if got.out != "" || strings.Count(got.err, "\n") != 1 ||
+				float64(got.status) != test.want["exit_status"] {
 				t.Errorf("got %+v", got)
 			}
 			var object map[string]any

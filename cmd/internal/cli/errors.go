@@ -44,8 +44,8 @@ func PermissionHint(err error) string {
 	return ""
 }
 
-// An interruptedError is one that came after a signal asked the program to end,
-// and most likely because of that.
+// An interruptedError is one that came after a signal asked the program to end, and most likely
+// because of that.
 type interruptedError struct{ err error }
 
 // Error calls the end of the context by a name that users know.

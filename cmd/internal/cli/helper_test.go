@@ -13,8 +13,8 @@ import (
 	"github.com/urfave/cli/v2"
 )
 
-// childVariable makes the test binary be one of the children below, a program
-// that signals can be sent to.
+// childVariable makes the test binary be one of the children below, a program that signals can be
+// sent to.
 const childVariable = "LVMSYNC_CLI_TEST_CHILD"
 
 func TestMain(m *testing.M) {
@@ -115,7 +115,8 @@ func content(t *testing.T, path string) string {
 // show prints what was parsed.
 func show(_ context.Context, inv *Invocation) error {
 	var b strings.Builder
-	fmt.Fprintf(&b, "full %t dry-run %t level %d output %q set %t args %q", inv.Bool("full"), inv.Bool("dry-run"),
+	fmt.Fprintf(&b, "full %t dry-run %t level %d output %q set %t args %q", inv.Bool("full"),
+		inv.Bool("dry-run"),
 		inv.Int("level"), inv.String("output"), inv.IsSet("output"), inv.Args().Slice())
 	_, err := io.WriteString(inv.Std().Out, b.String())
 	return err

@@ -14,14 +14,17 @@ import (
 func TestInterruptibleHandsThrough(t *testing.T) {
 	ctx := t.Context()
 	text := strings.Repeat("lvmsync ", 1000)
-	if err := iotest.TestReader(InterruptibleReader(ctx, strings.NewReader(text)), []byte(text)); err != nil {
+	if err := iotest.TestReader(InterruptibleReader(ctx, strings.NewReader(text)),
+		[]byte(text)); err != nil {
 		t.Error(err)
 	}
 	var buf bytes.Buffer
-	if n, err := io.WriteString(InterruptibleWriter(ctx, &buf), text); n != len(text) || err != nil || buf.String() != text {
+	if n, err := io.WriteString(InterruptibleWriter(ctx, &buf), text); n != len(text) ||
+		err != nil || buf.String() != text {
 		t.Errorf("wrote %d bytes, %v", n, err)
 	}
-	if n, err := InterruptibleReader(ctx, iotest.ErrReader(errTest)).Read(make([]byte, 1)); n != 0 || err != errTest {
+	if n, err := InterruptibleReader(ctx,
+		iotest.ErrReader(errTest)).Read(make([]byte, 1)); n != 0 || err != errTest {
 		t.Errorf("read %d bytes, %v", n, err)
 	}
 }

@@ -14,8 +14,8 @@ import (
 	"lvmsync/format/durable"
 )
 
-// An Invocation is one run of a command: its options and what it tells the user.
-// Warn, Note and the bar may be used by several goroutines.
+// An Invocation is one run of a command: its options and what it tells the user. Warn, Note and the
+// bar may be used by several goroutines.
 type Invocation struct {
 	*cli.Context // options and arguments
 
@@ -45,8 +45,8 @@ func (inv *Invocation) begin(cc *cli.Context) {
 	inv.quiet, inv.verbose, inv.json = cc.Bool("quiet"), cc.Bool("verbose"), cc.Bool("json")
 }
 
-// Line is the command line as it was given but for its arguments, and without the options
-// named in less: to be printed and pasted.
+// Line is the command line as it was given but for its arguments, and without the options named in
+// less: to be printed and pasted.
 func (inv *Invocation) Line(arguments []string, less ...string) string {
 	words := []string{inv.command}
 	for _, option := range inv.options {
@@ -90,14 +90,13 @@ func (inv *Invocation) Note(format string, args ...any) {
 	}
 }
 
-// Close sets what is said when all has gone well: the closing line, and the
-// object that --json prints instead.
+// Close sets what is said when all has gone well: the closing line, and the object that --json
+// prints instead.
 func (inv *Invocation) Close(line string, summary any) {
 	inv.closing, inv.summary = line, summary
 }
 
-// endOutput makes what was written to standard output last. If that fails, nothing has
-// gone well.
+// endOutput makes what was written to standard output last. If that fails, nothing has gone well.
 func (inv *Invocation) endOutput() error {
 	err := inv.out.sync()
 	if err != nil {
@@ -124,7 +123,8 @@ func (inv *Invocation) finish(err error, c *Command) int {
 	inv.mu.Lock()
 	defer inv.mu.Unlock()
 	inv.bar.clear()
-	r := report{Program: inv.name, Version: Version, Warnings: inv.warnings, Seconds: inv.Elapsed().Seconds(), Summary: inv.summary}
+	r := report{Program: inv.name, Version: Version, Warnings: inv.warnings,
+		Seconds: inv.Elapsed().Seconds(), Summary: inv.summary}
 	_, r.Command, _ = strings.Cut(c.Name, " ")
 	if err != nil {
 		r.ExitStatus, r.Error, r.Hint = explain(err, c)
@@ -154,8 +154,7 @@ func (inv *Invocation) print(kind, message string) {
 	fmt.Fprintf(inv.std.Err, "%s: %s%s\n", inv.name, kind, OneLine(message))
 }
 
-// OutWidth is the width of the terminal that standard output is, in columns; 0 if
-// it is none.
+// OutWidth is the width of the terminal that standard output is, in columns; 0 if it is none.
 func (inv *Invocation) OutWidth() int {
 	width, _, err := term.GetSize(int(inv.std.Out.Fd()))
 	if err != nil {

@@ -7,12 +7,11 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// limitStep is how much is written at a time, in bytes, so that a slow line is used
-// evenly.
+// limitStep is how much is written at a time, in bytes, so that a slow line is used evenly.
 const limitStep = 64 << 10
 
-// LimitWriter returns a writer to w that takes bytesPerSecond at the most, on average
-// over a second. It stops waiting when ctx ends.
+// LimitWriter returns a writer to w that takes bytesPerSecond at the most, on average over a
+// second. It stops waiting when ctx ends.
 func LimitWriter(ctx context.Context, w io.Writer, bytesPerSecond int64) io.Writer {
 	burst := int(min(limitStep, bytesPerSecond))
 	return &limitedWriter{ctx, w, rate.NewLimiter(rate.Limit(bytesPerSecond), burst)}

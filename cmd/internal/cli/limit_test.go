@@ -17,7 +17,8 @@ func TestLimitWriter(t *testing.T) {
 		content := bytes.Repeat([]byte("lvmsync "), 1<<17)
 		start := time.Now()
 		for part := content; len(part) > 0; part = part[min(len(part), 300000):] {
-			if n, err := w.Write(part[:min(len(part), 300000)]); n != min(len(part), 300000) || err != nil {
+			if n, err := w.Write(part[:min(len(part), 300000)]); n != min(len(part), 300000) ||
+				err != nil {
 				t.Fatal(n, err)
 			}
 		}
@@ -47,7 +48,8 @@ func TestLimitWriterStops(t *testing.T) {
 // An error of what is written to is handed on.
 func TestLimitWriterFails(t *testing.T) {
 	broken := errors.New("broken")
-	if n, err := LimitWriter(t.Context(), failingWriter{broken}, 1<<20).Write(make([]byte, 10)); n != 0 || !errors.Is(err, broken) {
+	if n, err := LimitWriter(t.Context(), failingWriter{broken},
+		1<<20).Write(make([]byte, 10)); n != 0 || !errors.Is(err, broken) {
 		t.Errorf("%d bytes, %v", n, err)
 	}
 }

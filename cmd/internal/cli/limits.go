@@ -11,9 +11,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// What a run may need. Under a limit that is lower it could end anywhere, in the midst of
-// writing a destination, without a word that anybody understands: where the runtime gets no
-// memory or thread, it ends the program.
+// What a run may need. Under a limit that is lower it could end anywhere, in the midst of writing a
+// destination, without a word that anybody understands: where the runtime gets no memory or thread,
+// it ends the program.
 const (
 	minAddressSpace = 4 << 30   // bytes; most of it is reserved, and never used
 	minData         = 512 << 20 // bytes
@@ -58,7 +58,8 @@ func (u limitsOf) check() error {
 		if l.resource != unix.RLIMIT_NOFILE {
 			is, least = Bytes(int64(limit)), Bytes(int64(l.least))
 		}
-		return fmt.Errorf("%s is limited to %s, too little to be sure to come to an end: raise it to %s or more (ulimit %s)", l.what, is, least, l.option)
+		return fmt.Errorf("%s is limited to %s, too little to be sure to come to an end: raise "+
+			"it to %s or more (ulimit %s)", l.what, is, least, l.option)
 	}
 	return u.checkThreads()
 }
@@ -73,13 +74,15 @@ func (u limitsOf) checkThreads() error {
 	if used+least <= limit {
 		return nil
 	}
-	return fmt.Errorf("processes and threads of this user are limited to %d, and %d are there: raise it to %d or more (ulimit -u)",
+	return fmt.Errorf("processes and threads of this user are limited to %d, and %d are there: "+
+		"raise it to %d or more (ulimit -u)",
 		limit, used, used+least)
 }
 
 // threadsOf counts the threads of a user, as far as they can be seen.
 func threadsOf(uid int, proc string) (n uint64) {
-	files, _ := filepath.Glob(filepath.Join(proc, "[0-9]*", "status")) // fails for a bad pattern only
+	// fails for a bad pattern only
+	files, _ := filepath.Glob(filepath.Join(proc, "[0-9]*", "status"))
 	for _, file := range files {
 		text, err := os.ReadFile(file)
 		if err != nil {

@@ -24,7 +24,8 @@ func TestLimits(t *testing.T) {
 		if err := os.Mkdir(filepath.Join(proc, pid), 0o755); err != nil {
 			t.Fatal(err)
 		}
-		if err := os.WriteFile(filepath.Join(proc, pid, "status"), []byte(text), 0o644); err != nil {
+		if err := os.WriteFile(filepath.Join(proc, pid, "status"), []byte(text),
+			0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -37,12 +38,16 @@ func TestLimits(t *testing.T) {
 	}{
 		{unix.RLIMIT_AS, 4 << 30, 1000, ""},
 		{unix.RLIMIT_AS, 4<<30 - 1, 0, "the address space is limited to 4.0 GiB"},
-		{unix.RLIMIT_AS, 1500 << 20, 0, "the address space is limited to 1.5 GiB, too little to be sure to come to an end: raise it to 4.0 GiB or more (ulimit -v)"},
+		{unix.RLIMIT_AS, 1500 << 20, 0, "the address space is limited to 1.5 GiB, too little to " +
+			"be sure to come to an end: raise it to 4.0 GiB or more (ulimit -v)"},
 		{unix.RLIMIT_DATA, 100 << 20, 0, "memory is limited to 100 MiB"},
-		{unix.RLIMIT_NOFILE, 63, 0, "the number of open files is limited to 63, too little to be sure to come to an end: raise it to 64 or more (ulimit -n)"},
+		{unix.RLIMIT_NOFILE, 63, 0, "the number of open files is limited to 63, too little to be " +
+			"sure to come to an end: raise it to 64 or more (ulimit -n)"},
 		{unix.RLIMIT_NOFILE, 64, 0, ""},
 		{unix.RLIMIT_NPROC, threads, 1000, ""},
-		{unix.RLIMIT_NPROC, threads - 1, 1000, fmt.Sprintf("processes and threads of this user are limited to %d, and 71 are there: raise it to %d or more (ulimit -u)", threads-1, threads)},
+		{unix.RLIMIT_NPROC, threads - 1, 1000,
+			fmt.Sprintf("processes and threads of this user are limited to %d, and 71 are there: "+
+				"raise it to %d or more (ulimit -u)", threads-1, threads)},
 		{unix.RLIMIT_NPROC, 1, 0, ""}, // root has none
 	} {
 		err := limitsOf{uid: test.uid, proc: proc, resource: func(resource int) uint64 {
@@ -51,8 +56,10 @@ func TestLimits(t *testing.T) {
 			}
 			return unix.RLIM_INFINITY
 		}}.check()
-		if got := fmt.Sprint(err); err == nil && test.want != "" || err != nil && (test.want == "" || !strings.HasPrefix(got, test.want)) {
-			t.Errorf("%d, limit %d, user %d: %v, want %q", test.resource, test.limit, test.uid, err, test.want)
+		if got := fmt.Sprint(err); err == nil && test.want != "" || err != nil &&
+			(test.want == "" || !strings.HasPrefix(got, test.want)) {
+			t.Errorf("%d, limit %d, user %d: %v, want %q", test.resource, test.limit, test.uid, err,
+				test.want)
 		}
 	}
 }

@@ -6,8 +6,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// pipeSize is how much a pipe shall hold, in bytes: what the kernel lets anybody have.
-// With its default of 64 KiB, each end would wait for the other one again and again.
+// pipeSize is how much a pipe shall hold, in bytes: what the kernel lets anybody have. With its
+// default of 64 KiB, each end would wait for the other one again and again.
 const pipeSize = 1 << 20
 
 // widen has a pipe hold more. What is no pipe, or may not, stays as it is.

@@ -16,8 +16,8 @@ const (
 	barWidth   = 20
 )
 
-// A Bar shows progress with rate and remaining time in one line on a terminal. A
-// nil Bar shows nothing.
+// A Bar shows progress with rate and remaining time in one line on a terminal. A nil Bar shows
+// nothing.
 type Bar struct {
 	inv   *Invocation
 	meter meter
@@ -36,8 +36,7 @@ func (inv *Invocation) NewBar() *Bar {
 	return inv.bar
 }
 
-// Set shows that done of total bytes are done in a stage. A total that is not
-// above 0 is unknown.
+// Set shows that done of total bytes are done in a stage. A total that is not above 0 is unknown.
 func (b *Bar) Set(stage string, done, total int64) {
 	if b == nil {
 		return
@@ -55,8 +54,7 @@ func (b *Bar) Set(stage string, done, total int64) {
 	b.last = now
 }
 
-// Clear takes the bar off the screen, for something else to be printed. Set
-// brings it back.
+// Clear takes the bar off the screen, for something else to be printed. Set brings it back.
 func (b *Bar) Clear() {
 	if b != nil {
 		b.inv.mu.Lock()
@@ -72,8 +70,8 @@ func (b *Bar) clear() {
 	}
 }
 
-// draw writes the line over the one before, in one piece. All of it is ASCII,
-// but for the stage, which is ours.
+// draw writes the line over the one before, in one piece. All of it is ASCII, but for the stage,
+// which is ours.
 func (b *Bar) draw() {
 	width, _, err := term.GetSize(int(b.inv.std.Err.Fd()))
 	if err != nil || width <= 0 {

@@ -26,19 +26,28 @@ func TestMeter(t *testing.T) {
 		width int
 		want  string
 	}{
-		"beginning":     {[]step{{0, 0}}, 100 * mib, 99, "dumping:   0% [                    ] 0 B of 100 MiB"},
-		"half":          {[]step{{2 * time.Second, 50 * mib}}, 100 * mib, 99, "dumping:  50% [##########          ] 50 MiB of 100 MiB, 25 MiB/s, 2s left"},
-		"end":           {[]step{{4 * time.Second, 100 * mib}}, 100 * mib, 99, "dumping: 100% [####################] 100 MiB of 100 MiB, 25 MiB/s"},
-		"past the end":  {[]step{{4 * time.Second, 200 * mib}}, 100 * mib, 99, "dumping: 100% [####################] 200 MiB of 100 MiB, 50 MiB/s"},
+		"beginning": {[]step{{0, 0}}, 100 * mib, 99,
+			"dumping:   0% [                    ] 0 B of 100 MiB"},
+		"half": {[]step{{2 * time.Second, 50 * mib}}, 100 * mib, 99,
+			"dumping:  50% [##########          ] 50 MiB of 100 MiB, 25 MiB/s, 2s left"},
+		"end": {[]step{{4 * time.Second, 100 * mib}}, 100 * mib, 99,
+			"dumping: 100% [####################] 100 MiB of 100 MiB, 25 MiB/s"},
+		"past the end": {[]step{{4 * time.Second, 200 * mib}}, 100 * mib, 99,
+			"dumping: 100% [####################] 200 MiB of 100 MiB, 50 MiB/s"},
 		"unknown total": {[]step{{2 * time.Second, 50 * mib}}, -1, 99, "dumping: 50 MiB, 25 MiB/s"},
 		"nothing to do": {[]step{{0, 0}}, 0, 99, "dumping: 0 B"},
-		"steady rate":   {[]step{{time.Second, mib}, {2 * time.Second, 2 * mib}, {60 * time.Second, 60 * mib}}, -1, 99, "dumping: 60 MiB, 1.0 MiB/s"},
-		"stalled":       {[]step{{time.Second, mib}, {99 * time.Second, mib}}, 2 * mib, 99, "dumping:  50% [##########          ] 1.0 MiB of 2.0 MiB"},
-		"days":          {[]step{{time.Second, mib}}, 300000 * mib, 99, "dumping:   0% [                    ] 1.0 MiB of 293 GiB, 1.0 MiB/s, 83h19m59s left"},
-		"longer still":  {[]step{{time.Second, mib}}, 1 << 62, 99, "dumping:   0% [                    ] 1.0 MiB of 4.0 EiB, 1.0 MiB/s"},
-		"narrow":        {[]step{{2 * time.Second, 50 * mib}}, 100 * mib, 60, "dumping:  50% 50 MiB of 100 MiB, 25 MiB/s, 2s left"},
-		"very narrow":   {[]step{{2 * time.Second, 50 * mib}}, 100 * mib, 12, "dumping:  50"},
-		"no width":      {[]step{{2 * time.Second, 50 * mib}}, 100 * mib, -1, ""},
+		"steady rate": {[]step{{time.Second, mib}, {2 * time.Second, 2 * mib},
+			{60 * time.Second, 60 * mib}}, -1, 99, "dumping: 60 MiB, 1.0 MiB/s"},
+		"stalled": {[]step{{time.Second, mib}, {99 * time.Second, mib}}, 2 * mib, 99,
+			"dumping:  50% [##########          ] 1.0 MiB of 2.0 MiB"},
+		"days": {[]step{{time.Second, mib}}, 300000 * mib, 99,
+			"dumping:   0% [                    ] 1.0 MiB of 293 GiB, 1.0 MiB/s, 83h19m59s left"},
+		"longer still": {[]step{{time.Second, mib}}, 1 << 62, 99,
+			"dumping:   0% [                    ] 1.0 MiB of 4.0 EiB, 1.0 MiB/s"},
+		"narrow": {[]step{{2 * time.Second, 50 * mib}}, 100 * mib, 60,
+			"dumping:  50% 50 MiB of 100 MiB, 25 MiB/s, 2s left"},
+		"very narrow": {[]step{{2 * time.Second, 50 * mib}}, 100 * mib, 12, "dumping:  50"},
+		"no width":    {[]step{{2 * time.Second, 50 * mib}}, 100 * mib, -1, ""},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -68,11 +77,13 @@ func openTerminal(t *testing.T) (master, slave *os.File) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if slave, err = os.OpenFile(fmt.Sprintf("/dev/pts/%d", n), os.O_RDWR|unix.O_NOCTTY, 0); err != nil {
+	if slave, err = os.OpenFile(fmt.Sprintf("/dev/pts/%d", n), os.O_RDWR|unix.O_NOCTTY,
+		0); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { slave.Close() })
-	if err := unix.IoctlSetWinsize(int(slave.Fd()), unix.TIOCSWINSZ, &unix.Winsize{Row: 25, Col: 80}); err != nil {
+	if err := unix.IoctlSetWinsize(int(slave.Fd()), unix.TIOCSWINSZ,
+		&unix.Winsize{Row: 25, Col: 80}); err != nil {
 		t.Fatal(err)
 	}
 	return master, slave
@@ -101,9 +112,10 @@ func lines(text string) (screen, states []string) {
 	return append(screen, strings.TrimRight(string(line), " ")), states
 }
 
-// runOnTerminal runs the test command with a terminal as standard error, on a
-// clock that only sleeping advances, and returns what was written to it.
-func runOnTerminal(t *testing.T, run func(context.Context, *Invocation) error, args ...string) string {
+// runOnTerminal runs the test command with a terminal as standard error, on a clock that only
+// sleeping advances, and returns what was written to it.
+func runOnTerminal(t *testing.T, run func(context.Context, *Invocation) error,
+	args ...string) string {
 	t.Helper()
 	master, slave := openTerminal(t)
 	c := testCommand(nil)
@@ -180,7 +192,8 @@ func TestNoBar(t *testing.T) {
 			t.Errorf("%s: %q on the terminal", option, got)
 		}
 	}
-	if got := runOnTerminal(t, run, "--json"); strings.Contains(got, "dumping") || strings.Count(got, "\n") != 1 {
+	if got := runOnTerminal(t, run, "--json"); strings.Contains(got, "dumping") ||
+		strings.Count(got, "\n") != 1 {
 		t.Errorf("--json: %q on the terminal", got)
 	}
 	if got := runCommand(t, run); got.err != "" {

@@ -31,7 +31,8 @@ func TestReportWithoutRoom(t *testing.T) {
 		inv.Close("", strings.Repeat("x", 64<<10))
 		return nil
 	}}
-	if status := c.Main([]string{"test", "--json"}, Streams{os.Stdin, out, there}); status != StatusFailed {
+	if status := c.Main([]string{"test", "--json"},
+		Streams{os.Stdin, out, there}); status != StatusFailed {
 		t.Errorf("status %d", status)
 	}
 	there.Close()
@@ -40,7 +41,8 @@ func TestReportWithoutRoom(t *testing.T) {
 	if err != nil && err != io.EOF {
 		t.Fatal(err)
 	}
-	if got, want := string(b[:n]), "test: error: the report could not be written: message too long; all else is done\n"; got != want {
+	if got, want := string(b[:n]), "test: error: the report could not be written: message too "+
+		"long; all else is done\n"; got != want {
 		t.Errorf("%q, want %q", got, want)
 	}
 }

@@ -7,9 +7,9 @@ import (
 	"unicode/utf8"
 )
 
-// ShellLine is a command line that a shell takes apart into just these words: what is
-// printed to be pasted. A word that begins with a dash gets a "./" before it, for it is
-// the name of a file, not an option; so do not call it with options.
+// ShellLine is a command line that a shell takes apart into just these words: what is printed to be
+// pasted. A word that begins with a dash gets a "./" before it, for it is the name of a file, not
+// an option; so do not call it with options.
 func ShellLine(program string, names ...string) string {
 	words := []string{ShellWord(program)}
 	for _, name := range names {
@@ -26,16 +26,17 @@ func ShellName(name string) string {
 	return ShellWord(name)
 }
 
-// plainForShell are the characters, besides letters and digits, that mean nothing to a
-// shell wherever they stand.
+// plainForShell are the characters, besides letters and digits, that mean nothing to a shell
+// wherever they stand.
 const plainForShell = "/._-+,:@%"
 
-// ShellWord quotes a word for the shell if it has to be. What is not fit for a terminal
-// is written as bash, ksh, zsh and POSIX 2024 read it: $'\n'.
+// ShellWord quotes a word for the shell if it has to be. What is not fit for a terminal is written
+// as bash, ksh, zsh and POSIX 2024 read it: $'\n'.
 func ShellWord(word string) string {
 	plain, printable := word != "", utf8.ValidString(word)
 	for _, r := range word {
-		plain = plain && r < utf8.RuneSelf && (unicode.IsLetter(r) || unicode.IsDigit(r) || strings.ContainsRune(plainForShell, r))
+		plain = plain && r < utf8.RuneSelf &&
+			(unicode.IsLetter(r) || unicode.IsDigit(r) || strings.ContainsRune(plainForShell, r))
 		printable = printable && unicode.IsPrint(r)
 	}
 	switch {

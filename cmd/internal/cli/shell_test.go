@@ -8,8 +8,10 @@ import (
 
 // shellNames are names that somebody gives a file, or that somebody made up to harm.
 var shellNames = []string{
-	"plain.lvmpatch", "/dev/vg/lv", "/dev/mapper/my--vg-s--1", "a b", " a ", "a\tb", "a\nb", "it's", `say "hi"`, "$HOME", "`id`", `back\slash`,
-	"-x", "--force", "-", "a;b", "a&b", "a|b", "a>b", "*", "?", "[a]", "{a,b}", "~", "~root", "#a", "a#b", "!!", "a!b", "=x", "x=y", "%1", "ä", "日本",
+	"plain.lvmpatch", "/dev/vg/lv", "/dev/mapper/my--vg-s--1", "a b", " a ", "a\tb", "a\nb", "it's",
+	`say "hi"`, "$HOME", "`id`", `back\slash`,
+	"-x", "--force", "-", "a;b", "a&b", "a|b", "a>b", "*", "?", "[a]", "{a,b}", "~", "~root", "#a",
+	"a#b", "!!", "a!b", "=x", "x=y", "%1", "ä", "日本",
 	"\x1b[31m", "\x7f1", "\n7", "bad\xffutf", "\u202e", "'\n'", `\n`, "$'x'", "(a)", "^", "",
 }
 
@@ -39,7 +41,8 @@ func TestShellLine(t *testing.T) {
 
 // Names that need no quotes get none: people read them.
 func TestShellPlain(t *testing.T) {
-	for _, name := range []string{"disk.img", "/dev/vg/lv", "/media/usb/full-1.lvmpatch", "user@host:x", "a,b+c%d_e"} {
+	for _, name := range []string{"disk.img", "/dev/vg/lv", "/media/usb/full-1.lvmpatch",
+		"user@host:x", "a,b+c%d_e"} {
 		if got := ShellName(name); got != name {
 			t.Errorf("%s became %s", name, got)
 		}

@@ -7,9 +7,9 @@ import (
 	"syscall"
 )
 
-// catchSignals returns a context that the first signal to end the program ends.
-// The second kills it, should it hang. A signal that whoever started the program
-// has ignored, as nohup does, stays ignored.
+// catchSignals returns a context that the first signal to end the program ends. The second kills
+// it, should it hang. A signal that whoever started the program has ignored, as nohup does, stays
+// ignored.
 func catchSignals() (ctx context.Context, stop func()) {
 	// A closed pipe shall be an error like others, not a silent death.
 	signal.Ignore(syscall.SIGPIPE)

@@ -21,8 +21,8 @@ type child struct {
 	err  bytes.Buffer  // its standard error
 }
 
-// defaultSignals are the words before a program that give it the signals as they
-// are by default: what runs the tests may have ignored some, as nohup does.
+// defaultSignals are the words before a program that give it the signals as they are by default:
+// what runs the tests may have ignored some, as nohup does.
 var defaultSignals = []string{"env", "--default-signal=HUP,INT,PIPE,QUIT,TERM"}
 
 // startChild starts a child, through the words before it.
@@ -73,12 +73,14 @@ func (c *child) end(t *testing.T, status int, message string) {
 	t.Helper()
 	c.Wait()
 	if got := c.ProcessState.ExitCode(); got != status || c.err.String() != message {
-		t.Errorf("%v, standard error %q; want exit status %d, %q", c.ProcessState, c.err.String(), status, message)
+		t.Errorf("%v, standard error %q; want exit status %d, %q", c.ProcessState, c.err.String(),
+			status, message)
 	}
 }
 
 func TestSignalEndsProgram(t *testing.T) {
-	for _, s := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT} {
+	for _, s := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP,
+		syscall.SIGQUIT} {
 		c := startChild(t, "patient")
 		c.expect(t, "ready")
 		c.signal(t, s)
@@ -94,13 +96,13 @@ func TestSecondSignalKills(t *testing.T) {
 	c.expect(t, "asked")
 	c.signal(t, syscall.SIGINT)
 	c.Wait()
-	if s := c.ProcessState.Sys().(syscall.WaitStatus); !s.Signaled() || s.Signal() != syscall.SIGINT {
+	if s := c.ProcessState.Sys().(syscall.WaitStatus); !s.Signaled() ||
+		s.Signal() != syscall.SIGINT {
 		t.Errorf("ended with %v, want death by SIGINT", c.ProcessState)
 	}
 }
 
-// nohup and a shell that runs the program in the background have ignored
-// signals that must stay so.
+// nohup and a shell that runs the program in the background have ignored signals that must stay so.
 func TestIgnoredSignals(t *testing.T) {
 	for names, want := range map[string][]syscall.Signal{
 		"":        {},

@@ -29,8 +29,8 @@ func (e *StdoutError) Unwrap() error { return e.Err }
 
 var errClosed = errors.New("it is closed (or /dev/null, opened to be read as well)")
 
-// A stdout is standard output, for what was asked for. The first error sticks: nothing
-// that comes later makes up for it.
+// A stdout is standard output, for what was asked for. The first error sticks: nothing that comes
+// later makes up for it.
 type stdout struct {
 	ctx  context.Context
 	f    *os.File
@@ -53,8 +53,8 @@ func (s *stdout) Write(b []byte) (n int, err error) {
 	return n, s.err
 }
 
-// sync makes durable what was written, where that means anything: only then has a disk
-// told whether it has it.
+// sync makes durable what was written, where that means anything: only then has a disk told whether
+// it has it.
 func (s *stdout) sync() error {
 	if !s.used || s.err != nil || !IsStored(s.f) {
 		return s.err
@@ -66,12 +66,10 @@ func (s *stdout) sync() error {
 	return s.err
 }
 
-// Out is standard output, for what was asked for. Whether that has arrived is
-// checked in the end.
+// Out is standard output, for what was asked for. Whether that has arrived is checked in the end.
 func (inv *Invocation) Out() io.Writer { return inv.out }
 
-// SyncOut makes durable what was written to standard output so far, where that means
-// anything.
+// SyncOut makes durable what was written to standard output so far, where that means anything.
 func (inv *Invocation) SyncOut() error { return inv.out.sync() }
 
 // IsStored tells whether f is a regular file or a block device: what is written there is to be
@@ -81,13 +79,14 @@ func IsStored(f *os.File) bool {
 	return err == nil && (st.Mode().IsRegular() || st.Mode().Type() == fs.ModeDevice)
 }
 
-// isClosed tells whether a standard file was closed when the program was started: then
-// the runtime has opened /dev/null in its place, for reading and writing, as whoever
-// wants to have nothing doesn't, unless for several of the standard files at once.
+// isClosed tells whether a standard file was closed when the program was started: then the runtime
+// has opened /dev/null in its place, for reading and writing, as whoever wants to have nothing
+// doesn't, unless for several of the standard files at once.
 func isClosed(f *os.File) bool {
 	var null, st unix.Stat_t
 	fd := int(f.Fd())
-	if unix.Stat(os.DevNull, &null) != nil || unix.Fstat(fd, &st) != nil || st.Mode&unix.S_IFMT != unix.S_IFCHR || st.Rdev != null.Rdev {
+	if unix.Stat(os.DevNull, &null) != nil || unix.Fstat(fd, &st) != nil ||
+		st.Mode&unix.S_IFMT != unix.S_IFCHR || st.Rdev != null.Rdev {
 		return false
 	}
 	flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0)
@@ -102,7 +101,8 @@ func isShared(fd int) bool {
 		if other == fd {
 			continue
 		}
-		order, _, errno := unix.Syscall6(unix.SYS_KCMP, pid, pid, file, uintptr(fd), uintptr(other), 0)
+		order, _, errno := unix.Syscall6(unix.SYS_KCMP,
+			pid, pid, file, uintptr(fd), uintptr(other), 0)
 		if errno == 0 && order == 0 {
 			return true
 		}

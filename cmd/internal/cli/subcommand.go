@@ -12,9 +12,9 @@ import (
 // helpCommand is a subcommand of every program that has others.
 const helpCommand = "help"
 
-// pick finds the subcommand that args name, and returns it with what it is to be
-// run with. Options that all commands have may stand before its name. If none is
-// named, the program itself is returned, to answer to --help, or with an error.
+// pick finds the subcommand that args name, and returns it with what it is to be run with. Options
+// that all commands have may stand before its name. If none is named, the program itself is
+// returned, to answer to --help, or with an error.
 func (c *Command) pick(args []string) (*Command, []string, error) {
 	if len(c.Commands) == 0 {
 		return c, args, nil
@@ -45,7 +45,8 @@ func (c *Command) pick(args []string) (*Command, []string, error) {
 func (c *Command) unknown(name string) error {
 	for _, known := range append(c.names(), helpCommand) {
 		if alike(name, known) {
-			return Usagef("unknown subcommand %q: did you mean %s? Known are %s", name, known, strings.Join(c.names(), ", "))
+			return Usagef("unknown subcommand %q: did you mean %s? Known are %s", name, known,
+				strings.Join(c.names(), ", "))
 		}
 	}
 	return Usagef("unknown subcommand %q: known are %s", name, strings.Join(c.names(), ", "))
@@ -64,11 +65,12 @@ func (c *Command) names() []string {
 	return names
 }
 
-// alike tells whether two edits of a letter, or fewer, lead from one name to the
-// other, or whether it was cut short.
+// alike tells whether two edits of a letter, or fewer, lead from one name to the other, or whether
+// it was cut short.
 func alike(typed, known string) bool {
 	typed = strings.ToLower(typed)
-	return len(typed) > 1 && strings.HasPrefix(known, typed) || smetrics.WagnerFischer(typed, known, 1, 1, 1) <= 2
+	return len(typed) > 1 && strings.HasPrefix(known, typed) ||
+		smetrics.WagnerFischer(typed, known, 1, 1, 1) <= 2
 }
 
 // listed describes the subcommands to the library, for the help text.
@@ -80,5 +82,6 @@ func (c *Command) listed() []*cli.Command {
 	for _, sub := range c.Commands {
 		list = append(list, &cli.Command{Name: sub.Name, Usage: sub.Usage})
 	}
-	return append(list, &cli.Command{Name: helpCommand, Usage: fmt.Sprintf("print the help of %s, or of a subcommand", c.Name)})
+	return append(list, &cli.Command{Name: helpCommand,
+		Usage: fmt.Sprintf("print the help of %s, or of a subcommand", c.Name)})
 }

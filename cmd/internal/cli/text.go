@@ -16,8 +16,8 @@ import (
 // Bytes is a number of bytes for people to read, such as "1.2 GiB".
 func Bytes(n int64) string { return humanize.IBytes(uint64(max(n, 0))) }
 
-// Percent is part of whole, such as "1.2%". It never says that nothing or
-// everything is what isn't quite that.
+// Percent is part of whole, such as "1.2%". It never says that nothing or everything is what isn't
+// quite that.
 func Percent(part, whole int64) string {
 	if part <= 0 || whole <= 0 {
 		return "0%"
@@ -37,9 +37,9 @@ func Seconds(d time.Duration) string {
 	return d.Round(time.Second).String()
 }
 
-// ParseBytes reads a number of bytes as LVM's users write it: digits, then a unit or
-// none: k, M, G, T, P, each 1024 of the one before, in either case, with "iB" or "B"
-// behind it if somebody likes that.
+// ParseBytes reads a number of bytes as LVM's users write it: digits, then a unit or none: k, M, G,
+// T, P, each 1024 of the one before, in either case, with "iB" or "B" behind it if somebody likes
+// that.
 func ParseBytes(text string) (int64, error) {
 	digits := strings.TrimRightFunc(text, unicode.IsLetter)
 	n, err := strconv.ParseInt(digits, 10, 64)
@@ -58,8 +58,8 @@ func ParseBytes(text string) (int64, error) {
 	return n << shift, nil
 }
 
-// OneLine makes a text fit for a terminal. What comes from a patch or the system
-// may hold anything: control characters, or such as turn the text around.
+// OneLine makes a text fit for a terminal. What comes from a patch or the system may hold anything:
+// control characters, or such as turn the text around.
 func OneLine(text string) string {
 	text = strings.ReplaceAll(strings.TrimSpace(text), "\n", "; ")
 	return strings.Map(func(r rune) rune {
@@ -70,8 +70,8 @@ func OneLine(text string) string {
 	}, text)
 }
 
-// JSON is a value as one line of JSON. It is as fit for a terminal as OneLine's
-// text, and says the same as any other JSON of the value.
+// JSON is a value as one line of JSON. It is as fit for a terminal as OneLine's text, and says the
+// same as any other JSON of the value.
 func JSON(value any) ([]byte, error) {
 	plain, err := json.Marshal(value)
 	if err != nil {
@@ -83,7 +83,8 @@ func JSON(value any) ([]byte, error) {
 			b = append(b, string(r)...)
 			continue
 		}
-		for _, unit := range utf16.AppendRune(nil, r) { // within a string: there is nothing else of that kind
+		// within a string: there is nothing else of that kind
+		for _, unit := range utf16.AppendRune(nil, r) {
 			b = fmt.Appendf(b, `\u%04x`, unit)
 		}
 	}

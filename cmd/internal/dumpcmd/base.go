@@ -14,7 +14,8 @@ import (
 )
 
 // openWithBase opens a device or file and the one that it's compared with.
-func openWithBase(ctx context.Context, inv *cli.Invocation, name string, blockSize int64) (source, error) {
+func openWithBase(ctx context.Context, inv *cli.Invocation, name string,
+	blockSize int64) (source, error) {
 	path, err := devmapper.Resolve(ctx, name)
 	if err != nil {
 		return source{}, err
@@ -49,9 +50,10 @@ func openWithSignature(ctx context.Context, inv *cli.Invocation, name string) (s
 	return source{Source: s, name: name, paths: paths, exact: true, compares: true}, nil
 }
 
-// openSignature opens a signature, and checks one in a file or on a device to its end. It stays open
-// until the program ends.
-func openSignature(ctx context.Context, inv *cli.Invocation, name string) (in io.Reader, paths []string, err error) {
+// openSignature opens a signature, and checks one in a file or on a device to its end. It stays
+// open until the program ends.
+func openSignature(ctx context.Context, inv *cli.Invocation,
+	name string) (in io.Reader, paths []string, err error) {
 	f, err := patchfile.Open(ctx, inv, "signature", name)
 	if err != nil {
 		return nil, nil, err
@@ -80,8 +82,10 @@ func openSignature(ctx context.Context, inv *cli.Invocation, name string) (in io
 func warnSizes(inv *cli.Invocation, name string, size, base int64) {
 	switch {
 	case size < base:
-		inv.Warn(fmt.Sprintf("%s has %d bytes, %d fewer than what it is compared with: the destination keeps what lies beyond", name, size, base-size))
+		inv.Warn(fmt.Sprintf("%s has %d bytes, %d fewer than what it is compared with: the "+
+			"destination keeps what lies beyond", name, size, base-size))
 	case size > base:
-		inv.Note("%s has %d bytes, %d more than what it is compared with: all of those are sent", name, size, size-base)
+		inv.Note("%s has %d bytes, %d more than what it is compared with: all of those are sent",
+			name, size, size-base)
 	}
 }

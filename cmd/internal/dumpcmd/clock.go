@@ -9,15 +9,17 @@ import (
 	"lvmsync/format"
 )
 
-// warnBackwards tells that the patch seems to lead to something older than what it starts from: the arguments may have been
-// exchanged.
+// warnBackwards tells that the patch seems to lead to something older than what it starts from: the
+// arguments may have been exchanged.
 func warnBackwards(inv *cli.Invocation, s dump.Source) {
 	h := s.Header()
-	if h.Base == nil || h.State == nil || h.Base.SnapshotCreated.IsZero() || h.State.SnapshotCreated.IsZero() {
+	if h.Base == nil || h.State == nil || h.Base.SnapshotCreated.IsZero() ||
+		h.State.SnapshotCreated.IsZero() {
 		return
 	}
 	if h.State.SnapshotCreated.Before(h.Base.SnapshotCreated) {
-		inv.Warn(fmt.Sprintf("%s is older than %s, if the clock was right when they were made: the patch takes a volume back",
+		inv.Warn(fmt.Sprintf("%s is older than %s, if the clock was right when they were made: "+
+			"the patch takes a volume back",
 			inv.String("to"), inv.Args().First()))
 	}
 }
@@ -33,7 +35,8 @@ func warnClock(inv *cli.Invocation, h format.Header) {
 	}
 	if youngest.After(h.Created) {
 		inv.Warn(fmt.Sprintf("the clock was set back since the snapshot was made, to %v before: "+
-			"what this patch follows, and what follows it, is known only where they name one another's snapshots",
+			"what this patch follows, and what follows it, is known only where they name one "+
+			"another's snapshots",
 			youngest.Sub(h.Created).Round(time.Second)))
 	}
 }

@@ -17,9 +17,9 @@ import (
 	"lvmsync/format"
 )
 
-// ballastSize is how much memory is claimed and never touched, in bytes, so that it
-// takes none of the machine's: the collector counts it, and does not run for each of the
-// few MiB of buffers that a dump begins with.
+// ballastSize is how much memory is claimed and never touched, in bytes, so that it takes none of
+// the machine's: the collector counts it, and does not run for each of the few MiB of buffers that
+// a dump begins with.
 const ballastSize = 16 << 20
 
 // Main runs the program and returns its exit status.
@@ -33,7 +33,8 @@ lvmsync-dump [options] --base OLD DEVICE    what differs from another device or 
 lvmsync-dump [options] --signature SIG DEVICE  what differs from a volume elsewhere
 lvmsync-dump [options] --cow COW ORIGIN     what a COW store lists, without LVM`
 
-const description = `The patch goes to standard output unless -o is given. SNAPSHOT and DEVICE are named
+const description = "" +
+	`The patch goes to standard output unless -o is given. SNAPSHOT and DEVICE are named
 as for LVM: vg/lv, /dev/vg/lv, /dev/mapper/vg-lv, /dev/dm-7.
 
 Exit status: 0 the patch is whole; 1 failed: what was written has no trailer, and
@@ -47,18 +48,32 @@ func command() *cli.Command {
 		Description: description,
 		Flags: []ucli.Flag{
 			cli.Switch("full", "dump the whole of DEVICE"),
-			&ucli.StringFlag{Name: "to", Usage: "send what the snapshot `NEWER` holds instead of the origin, which may be in use"},
+			&ucli.StringFlag{Name: "to", Usage: "send what the snapshot `NEWER` holds instead of " +
+				"the origin, which may be in use"},
 			cli.Switch("reverse", "send what SNAPSHOT holds: a patch that takes its origin back"),
-			&ucli.StringFlag{Name: "cow", Usage: "read the changes from the COW store `COW`, a device or file"},
-			cli.Switch("exact-base", "leave out blocks that equal the snapshot: the destination is a bit-exact copy of it"),
-			&ucli.StringFlag{Name: "base", Usage: "compare DEVICE with the device or image file `OLD`"},
-			&ucli.StringFlag{Name: "signature", Usage: "compare DEVICE with the signature in the file `SIG` (-: standard input), see lvmsync-patch(8)"},
-			&ucli.StringFlag{Name: "block-size", Value: "4k", Usage: "with --base, compare in blocks of `SIZE` bytes: a power of two from 512 to 1M"},
-			&ucli.StringFlag{Name: "start", Value: "0", Usage: "leave out what lies before byte `OFFSET`, which the destination has already"},
-			&ucli.StringFlag{Name: "bwlimit", Usage: "write no more than `RATE` bytes a second, such as 10M"},
+			&ucli.StringFlag{Name: "cow",
+				Usage: "read the changes from the COW store `COW`, a device or file"},
+			cli.Switch("exact-base", "leave out blocks that equal the snapshot: the destination "+
+				"is a bit-exact copy of it"),
+			&ucli.StringFlag{Name: "base",
+				Usage: "compare DEVICE with the device or image file `OLD`"},
+			&ucli.StringFlag{Name: "signature",
+				Usage: "compare DEVICE with the signature in the file `SIG` (-: standard input), " +
+					"see lvmsync-patch(8)"},
+			&ucli.StringFlag{Name: "block-size", Value: "4k",
+				Usage: "with --base, compare in blocks of `SIZE` bytes: a power of two from 512 " +
+					"to 1M"},
+			&ucli.StringFlag{Name: "start", Value: "0",
+				Usage: "leave out what lies before byte `OFFSET`, which the destination has " +
+					"already"},
+			&ucli.StringFlag{Name: "bwlimit",
+				Usage: "write no more than `RATE` bytes a second, such as 10M"},
 			output.Flag("patch"),
-			&ucli.IntFlag{Name: "level", Value: 1, Usage: "compression `LEVEL`: 0 none, 1 fastest, to 19 as for zstd"},
-			&ucli.StringFlag{Name: "on-read-error", Value: "stop", Usage: "`WHAT` to do if a sector can't be read: stop, or zero: send zeros, marked as lost"},
+			&ucli.IntFlag{Name: "level", Value: 1,
+				Usage: "compression `LEVEL`: 0 none, 1 fastest, to 19 as for zstd"},
+			&ucli.StringFlag{Name: "on-read-error", Value: "stop",
+				Usage: "`WHAT` to do if a sector can't be read: stop, or zero: send zeros, " +
+					"marked as lost"},
 			cli.Switch("dry-run", "print how much would be sent, send nothing", "n"),
 		},
 		Run:    run,
@@ -74,7 +89,8 @@ func run(ctx context.Context, inv *cli.Invocation) error {
 		return err
 	}
 	ctx = devmapper.WithWaiting(ctx, func(command string) {
-		inv.Warn(fmt.Sprintf("waiting for %q to end; another signal ends %s without it", command, inv.App.Name))
+		inv.Warn(fmt.Sprintf("waiting for %q to end; another signal ends %s without it",
+			command, inv.App.Name))
 	})
 	ctx = thin.WithWaiting(ctx, func(what string) { inv.Warn("waiting for " + what) })
 	all, err := openSource(ctx, inv, o)
@@ -105,13 +121,15 @@ func run(ctx context.Context, inv *cli.Invocation) error {
 	return nil
 }
 
-func pipe(ctx context.Context, inv *cli.Invocation, src source, w io.Writer, o options) (dump.Report, error) {
+func pipe(ctx context.Context, inv *cli.Invocation, src source, w io.Writer,
+	o options) (dump.Report, error) {
 	if o.bwlimit > 0 {
 		w = cli.LimitWriter(ctx, w, o.bwlimit)
 	}
 	bar, total := inv.NewBar(), src.Header().Planned.Bytes
 	defer bar.Clear()
-	return dump.Run(ctx, src.Source, w, dump.Options{ // itself, with the methods that not all sources have
+	// itself, with the methods that not all sources have
+	return dump.Run(ctx, src.Source, w, dump.Options{
 		Level:          o.level,
 		ExactBase:      src.exact,
 		BlockSize:      o.blockSize,
@@ -145,8 +163,7 @@ func summarise(src source, h format.Header, t format.Totals) summary {
 	}
 }
 
-// dryRun says what would be dumped. That was asked for, so it goes to standard
-// output.
+// dryRun says what would be dumped. That was asked for, so it goes to standard output.
 func dryRun(ctx context.Context, inv *cli.Invocation, src source, o options) error {
 	r, err := count(ctx, inv, src, o)
 	if err != nil {
@@ -162,15 +179,18 @@ func dryRun(ctx context.Context, inv *cli.Invocation, src source, o options) err
 		if src.exact && !src.compares {
 			atMost = ", less what equals the snapshot"
 		}
-		_, err = fmt.Fprintf(inv.Out(), "%s: %d extents, %d bytes (%s) of %s would be sent (%s%s)\n", src.name,
-			t.Extents, t.Bytes(), cli.Bytes(t.Bytes()), cli.Bytes(s.VolumeSize), cli.Percent(t.Bytes(), s.VolumeSize), atMost)
+		_, err = fmt.Fprintf(inv.Out(), "%s: %d extents, %d bytes (%s) of %s would be sent "+
+			"(%s%s)\n", src.name,
+			t.Extents, t.Bytes(), cli.Bytes(t.Bytes()), cli.Bytes(s.VolumeSize),
+			cli.Percent(t.Bytes(), s.VolumeSize), atMost)
 	}
 	return err
 }
 
-// count counts what would be dumped. What two volumes differ in is known only when
-// both have been read.
-func count(ctx context.Context, inv *cli.Invocation, src source, o options) (r dump.Report, err error) {
+// count counts what would be dumped. What two volumes differ in is known only when both have been
+// read.
+func count(ctx context.Context, inv *cli.Invocation, src source,
+	o options) (r dump.Report, err error) {
 	if src.compares {
 		o.level, o.bwlimit = 0, 0
 		return pipe(ctx, inv, src, io.Discard, o)

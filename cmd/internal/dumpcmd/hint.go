@@ -26,25 +26,31 @@ func status(err error) int {
 // hint says what to do about an error.
 func hint(err error) string {
 	if errors.Is(err, devmapper.ErrNotFound) && errors.Is(err, devmapper.ErrNoTool) {
-		return "check the name; of a logical volume without a device only lvs could tell: install the package lvm2"
+		return "check the name; of a logical volume without a device only lvs could tell: " +
+			"install the package lvm2"
 	}
 	return cmp.Or(cli.PermissionHint(err), output.Hint(err), advice.For(err))
 }
 
-// advice is what to do about a source. A snapshot may be the only record of what it holds: that
-// it be removed is not for a program to say.
+// advice is what to do about a source. A snapshot may be the only record of what it holds: that it
+// be removed is not for a program to say.
 var advice = cli.Advice{
 	{unix.EPIPE, "the receiving program ended early: its message says why"},
-	{dump.ErrUnreadable, "with --on-read-error zero, sectors that can't be read are sent as zeros and marked as lost"},
-	{dump.ErrOverflow, "make a new snapshot with more room, and copy the whole volume from it with --full"},
-	{dump.ErrStoreFailed, "the kernel's log says what failed; make a new snapshot on a sound device, and copy the whole volume from it with --full"},
+	{dump.ErrUnreadable, "with --on-read-error zero, sectors that can't be read are sent as " +
+		"zeros and marked as lost"},
+	{dump.ErrOverflow, "make a new snapshot with more room, and copy the whole volume from it " +
+		"with --full"},
+	{dump.ErrStoreFailed, "the kernel's log says what failed; make a new snapshot on a sound " +
+		"device, and copy the whole volume from it with --full"},
 	{dump.ErrMiscount, "try again; --full of the snapshot does without the list"},
 	{dump.ErrGone, "dump again when it is active"},
 	{thick.ErrNotSnapshot, "name a snapshot, or dump everything with --full"},
 	{thin.ErrNoOrigin, "name a snapshot, or dump everything with --full"},
 	{thin.ErrFullRuns, "let it end, then dump again"},
 	{thin.ErrHeld, "wait for the other program, or free what it left behind as told"},
-	{thin.ErrNotThin, "with --to, both must be thin volumes of one pool, or thick snapshots of one origin"},
-	{devmapper.ErrNotFound, "check the name: a logical volume is vg/lv or /dev/vg/lv; \"lsblk\" and \"lvs\" list what there is"},
+	{thin.ErrNotThin, "with --to, both must be thin volumes of one pool, or thick snapshots of " +
+		"one origin"},
+	{devmapper.ErrNotFound, "check the name: a logical volume is vg/lv or /dev/vg/lv; \"lsblk\" " +
+		"and \"lvs\" list what there is"},
 	{devmapper.ErrNoTool, "install the package that has it: dmsetup, lvm2"},
 }

@@ -14,8 +14,7 @@ import (
 	"lvmsync/dump/thin"
 )
 
-// No hint proposes to remove or overwrite anything: a snapshot may be somebody's only
-// backup.
+// No hint proposes to remove or overwrite anything: a snapshot may be somebody's only backup.
 func TestHints(t *testing.T) {
 	for name, tt := range map[string]struct {
 		err  error
@@ -31,9 +30,10 @@ func TestHints(t *testing.T) {
 		"full dump runs":   {thin.ErrFullRuns, "let it end"},
 		"not thin":         {thin.ErrNotThin, "with --to, both must be thin"},
 		"no such device":   {devmapper.ErrNotFound, "check the name: a logical volume is"},
-		"no such volume":   {fmt.Errorf("%w (%w)", devmapper.ErrNotFound, devmapper.ErrNoTool), "check the name; of a logical volume"},
-		"no dmsetup":       {devmapper.ErrNoTool, "install the package"},
-		"anything else":    {errors.New("x"), ""},
+		"no such volume": {fmt.Errorf("%w (%w)", devmapper.ErrNotFound, devmapper.ErrNoTool),
+			"check the name; of a logical volume"},
+		"no dmsetup":    {devmapper.ErrNoTool, "install the package"},
+		"anything else": {errors.New("x"), ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := hint(fmt.Errorf("about something: %w", tt.err))
@@ -52,7 +52,8 @@ func TestHints(t *testing.T) {
 // Each reason why a list is incomplete has a hint of its own, and none says to remove a snapshot.
 func TestIncompleteHints(t *testing.T) {
 	seen := make(map[string]error)
-	for _, err := range []error{dump.ErrOverflow, dump.ErrStoreFailed, dump.ErrMiscount, dump.ErrGone} {
+	for _, err := range []error{dump.ErrOverflow, dump.ErrStoreFailed, dump.ErrMiscount,
+		dump.ErrGone} {
 		text := hint(fmt.Errorf("vg/snap: %w", err))
 		if text == "" || strings.Contains(text, "remove") {
 			t.Errorf("%v: the hint is %q", err, text)

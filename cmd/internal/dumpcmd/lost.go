@@ -27,7 +27,8 @@ func warnUnreadable(inv *cli.Invocation) func(format.Extent, error) {
 // warnLost tells how much could not be read in all.
 func warnLost(inv *cli.Invocation, n dump.Lost) {
 	if n.Bytes > 0 {
-		inv.Warn(fmt.Sprintf("%d bytes in %d places could not be read: the patch has zeros there, marked as lost, "+
-			"and lvmsync-apply needs --accept-lost-sectors", n.Bytes, n.Extents))
+		inv.Warn(fmt.Sprintf("%d bytes in %d places could not be read: the patch has zeros "+
+			"there, marked as lost, and lvmsync-apply needs --accept-lost-sectors",
+			n.Bytes, n.Extents))
 	}
 }

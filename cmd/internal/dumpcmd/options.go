@@ -28,7 +28,8 @@ func readOptions(inv *cli.Invocation) (o options, err error) {
 	if o.zeroUnreadable = onError == "zero"; !o.zeroUnreadable && onError != "stop" {
 		return o, cli.Usagef("--on-read-error %q is neither stop nor zero", onError)
 	}
-	for name, n := range map[string]*int64{"block-size": &o.blockSize, "start": &o.start, "bwlimit": &o.bwlimit} {
+	for name, n := range map[string]*int64{"block-size": &o.blockSize, "start": &o.start,
+		"bwlimit": &o.bwlimit} {
 		if !inv.IsSet(name) && inv.String(name) == "" {
 			continue
 		}
@@ -38,7 +39,8 @@ func readOptions(inv *cli.Invocation) (o options, err error) {
 	}
 	switch {
 	case !format.IsBlockSize(o.blockSize):
-		return o, cli.Usagef("--block-size %s is no power of two from 512 to 1M", inv.String("block-size"))
+		return o, cli.Usagef("--block-size %s is no power of two from 512 to 1M",
+			inv.String("block-size"))
 	case inv.IsSet("bwlimit") && o.bwlimit == 0:
 		return o, cli.Usagef("--bwlimit 0 would send nothing")
 	case !inv.IsSet("base"):

@@ -135,14 +135,17 @@ func openThin(ctx context.Context, inv *cli.Invocation, name string) (source, er
 func checkBase(inv *cli.Invocation, s *thin.Source, name string) error {
 	exact := inv.Bool("exact-base")
 	if f := s.Unsteady(); len(f) > 0 && exact {
-		return fmt.Errorf("--exact-base: %s does not stand still: its external origin %s can be written to", name, f[0].Name())
+		return fmt.Errorf("--exact-base: %s does not stand still: its external origin %s can be "+
+			"written to", name, f[0].Name())
 	}
 	if !s.BaseWritten() {
 		return nil
 	}
-	what := fmt.Sprintf("%s has been written to since it was made, and %s stems from it", name, inv.String("to"))
+	what := fmt.Sprintf("%s has been written to since it was made, and %s stems from it", name,
+		inv.String("to"))
 	if exact {
-		return fmt.Errorf("--exact-base: %s: of which of its contents the destination is a copy can't be told", what)
+		return fmt.Errorf("--exact-base: %s: of which of its contents the destination is a copy "+
+			"can't be told", what)
 	}
 	inv.Warn(what + ": all that may have been changed in it is sent, too")
 	return nil
@@ -175,7 +178,8 @@ func openFull(ctx context.Context, inv *cli.Invocation, name string, isThin bool
 		return source{}, err
 	}
 	if err := s.Unnamed(); err != nil {
-		inv.Warn(fmt.Sprintf("the patch has no names of the volume, and later patches will not know what they follow: %v", err))
+		inv.Warn(fmt.Sprintf("the patch has no names of the volume, and later patches will not "+
+			"know what they follow: %v", err))
 	}
 	return source{Source: s, name: name}, nil
 }
@@ -213,12 +217,15 @@ func readsAll(name string, why error) string {
 	return fmt.Sprintf("all of %s is read, mapped or not: %v", name, why)
 }
 
-// warnThin tells that parts of the volume may hold what others left in the pool, or write elsewhere.
+// warnThin tells that parts of the volume may hold what others left in the pool, or write
+// elsewhere.
 func warnThin(inv *cli.Invocation, s *thin.Source) {
 	for _, f := range s.Unsteady() {
-		inv.Warn(fmt.Sprintf("the external origin %s can be written to: what is not mapped is sent as it is now, and all of it", f.Name()))
+		inv.Warn(fmt.Sprintf("the external origin %s can be written to: what is not mapped is "+
+			"sent as it is now, and all of it", f.Name()))
 	}
 	if !s.ZeroesBlocks() {
-		inv.Warn("the pool does not zero its blocks: what was never written may hold data of other volumes, and is sent, too")
+		inv.Warn("the pool does not zero its blocks: what was never written may hold data of " +
+			"other volumes, and is sent, too")
 	}
 }

@@ -9,7 +9,8 @@ import (
 
 const mib = 1 << 20
 
-// A bench is an image file of 4 MiB of noise, and patches of that size that are about something else.
+// A bench is an image file of 4 MiB of noise, and patches of that size that are about something
+// else.
 type bench struct {
 	machine
 	dir, image  string
@@ -39,14 +40,17 @@ func (b *bench) dump(source string) (full, delta string) {
 	b.Helper()
 	full, delta = filepath.Join(b.T.TempDir(), "full"), filepath.Join(b.T.TempDir(), "delta")
 	zeros := filepath.Join(b.T.TempDir(), "zeros")
-	b.sh("sh", "-c", `head -c "$(blockdev --getsize64 "$1" 2>/dev/null || stat -c %s "$1")" /dev/zero >"$2"`, "sh", source, zeros)
-	for _, args := range [][]string{{"--full", source, "-o", full}, {"--base", zeros, source, "-o", delta}} {
+	b.sh("sh", "-c", `size=$(blockdev --getsize64 "$1" 2>/dev/null || stat -c %s "$1")
+head -c "$size" /dev/zero >"$2"`, "sh", source, zeros)
+	for _, args := range [][]string{{"--full", source, "-o", full},
+		{"--base", zeros, source, "-o", delta}} {
 		b.sh("lvmsync-dump", args...)
 	}
 	return full, delta
 }
 
-// apply applies a patch and wants that status and message; a destination that is refused must be as it was.
+// apply applies a patch and wants that status and message; a destination that is refused must be as
+// it was.
 func (b *bench) apply(status int, message string, args ...string) {
 	b.Helper()
 	dest := args[len(args)-1]

@@ -8,7 +8,8 @@ import (
 	"testing"
 )
 
-// writeAbove writes to a file through a loop device that stays open, and leaves it in memory above that.
+// writeAbove writes to a file through a loop device that stays open, and leaves it in memory above
+// that.
 func writeAbove(t *testing.T, file string, off int64, b []byte) {
 	t.Helper()
 	dev, _ := asRoot(t).loop(file)
@@ -22,7 +23,8 @@ func writeAbove(t *testing.T, file string, off int64, b []byte) {
 	}
 }
 
-// Of image files, too, is dumped what programs have written above them, by loop devices, and keep in memory.
+// Of image files, too, is dumped what programs have written above them, by loop devices, and keep
+// in memory.
 func TestBufferedWritersOfFiles(t *testing.T) {
 	const size = 4 << 20
 	written := bytes.Repeat([]byte("written "), 64)
@@ -58,7 +60,8 @@ func TestBufferedWritersOfFiles(t *testing.T) {
 			}
 			said := ""
 			if name == "signature" {
-				status, errs := run(t, nil, "lvmsync-patch", "signature", "-o", "old.sig", "old.img")
+				status, errs := run(t, nil, "lvmsync-patch", "signature", "-o", "old.sig",
+					"old.img")
 				if status != 0 {
 					t.Fatal(errs)
 				}

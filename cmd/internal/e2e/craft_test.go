@@ -10,8 +10,8 @@ import (
 	"lvmsync/format"
 )
 
-// craft PATCH HEADER makes a patch with the header in the file HEADER, and one block
-// of data at the beginning of the volume, the rest of which is zeros in a full one.
+// craft PATCH HEADER makes a patch with the header in the file HEADER, and one block of data at the
+// beginning of the volume, the rest of which is zeros in a full one.
 func craft(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 2 {
 		ts.Fatalf("usage: craft patch header")
@@ -25,7 +25,8 @@ func craft(ts *testscript.TestScript, neg bool, args []string) {
 	s.Records = append(s.Records, format.Record{Extent: format.Extent{Len: 4096}})
 	s.Data = append(s.Data, bytes.Repeat([]byte("x"), 4096)...)
 	if h.Kind == format.Full && h.VolumeSize > 4096 {
-		s.Records = append(s.Records, format.Record{Extent: format.Extent{Off: 4096, Len: h.VolumeSize - 4096, Kind: format.Zero}})
+		s.Records = append(s.Records, format.Record{Extent: format.Extent{Off: 4096,
+			Len: h.VolumeSize - 4096, Kind: format.Zero}})
 	}
 	ts.Check(w.Write(s))
 	ts.Check(w.Close())

@@ -31,13 +31,14 @@ func (b *bench) onto(patch []byte, size int) (dev string) {
 	return dev
 }
 
-// all wants the same of whatever reads a patch: that it's right, or that it isn't, before
-// anything is written.
+// all wants the same of whatever reads a patch: that it's right, or that it isn't, before anything
+// is written.
 func (b *bench) all(name, patch string, status int, message string) {
 	b.Helper()
 	b.Log(name)
 	before := mustRead(b.T, b.image)
-	for _, args := range [][]string{{"lvmsync-patch", "info", patch}, {"lvmsync-patch", "verify", patch},
+	for _, args := range [][]string{{"lvmsync-patch", "info", patch},
+		{"lvmsync-patch", "verify", patch},
 		{"lvmsync-apply", "-n", patch, b.image}, {"lvmsync-apply", patch, b.image}} {
 		wantRun(b.T, status, message, args[0], args[1:]...)
 		if status != 0 && !bytes.Equal(mustRead(b.T, b.image), before) {
@@ -46,8 +47,8 @@ func (b *bench) all(name, patch string, status int, message string) {
 	}
 }
 
-// A patch on a block device ends at its trailer, whatever the device held before; it's
-// verified before anything is written.
+// A patch on a block device ends at its trailer, whatever the device held before; it's verified
+// before anything is written.
 func TestPatchOnDevice(t *testing.T) {
 	b := newBench(t)
 	full, want := mustRead(t, b.full), mustRead(t, filepath.Join(b.dir, "elsewhere"))
@@ -71,7 +72,8 @@ func TestPatchOnDevice(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	if status, messages := run(t, f, "lvmsync-apply", b.image); status != 0 || !bytes.Equal(mustRead(t, b.image), want) {
+	if status, messages := run(t, f, "lvmsync-apply", b.image); status != 0 ||
+		!bytes.Equal(mustRead(t, b.image), want) {
 		t.Errorf("standard input: status %d: %s", status, messages)
 	}
 	b.image = b.noise("image", 1, 4*mib)
@@ -90,7 +92,8 @@ func TestChainOnDevices(t *testing.T) {
 	b.sh("lvmsync-dump", "--base", filepath.Join(b.dir, "elsewhere"), next, "-o", delta)
 	undo := filepath.Join(b.dir, "undo")
 	one, two := b.onto(mustRead(t, b.full), 12*mib), b.onto(mustRead(t, delta), 16*mib)
-	for _, args := range [][]string{{"lvmsync-patch", "verify", one, two}, {"lvmsync-apply", "--undo", undo, one, two, b.image}} {
+	for _, args := range [][]string{{"lvmsync-patch", "verify", one, two},
+		{"lvmsync-apply", "--undo", undo, one, two, b.image}} {
 		b.sh(args[0], args[1:]...)
 	}
 	after := mustRead(t, next)
@@ -120,8 +123,10 @@ func TestPaddedPatch(t *testing.T) {
 		t.Error("from a file: the destination holds something else")
 	}
 	b.image = b.noise("image", 1, 4*mib)
-	for _, args := range [][]string{{"lvmsync-patch", "info"}, {"lvmsync-patch", "verify"}, {"lvmsync-apply", b.image}} {
-		if status, messages := run(t, bytes.NewReader(mustRead(t, padded)), args[0], args[1:]...); status != 0 {
+	for _, args := range [][]string{{"lvmsync-patch", "info"}, {"lvmsync-patch", "verify"},
+		{"lvmsync-apply", b.image}} {
+		if status, messages := run(t, bytes.NewReader(mustRead(t, padded)), args[0],
+			args[1:]...); status != 0 {
 			t.Errorf("%s: status %d: %s", args, status, messages)
 		}
 	}
@@ -145,7 +150,8 @@ func TestSignatureOnDevice(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer f.Close()
-		if status, messages := run(t, f, "lvmsync-dump", "--signature", signature, elsewhere, "-o", patch); status != 0 {
+		if status, messages := run(t, f, "lvmsync-dump", "--signature", signature, elsewhere, "-o",
+			patch); status != 0 {
 			t.Fatalf("%s: status %d: %s", signature, status, messages)
 		}
 		b.all(signature, patch, 0, "")
@@ -155,7 +161,8 @@ func TestSignatureOnDevice(t *testing.T) {
 		b.image = b.noise("image", 1, 4*mib)
 	}
 	cut := mustRead(t, sig)
-	status, messages := run(t, nil, "lvmsync-dump", "--signature", b.onto(cut[:len(cut)-10], mib), elsewhere)
+	status, messages := run(t, nil, "lvmsync-dump", "--signature", b.onto(cut[:len(cut)-10], mib),
+		elsewhere)
 	if status == 0 || !strings.Contains(messages, "signature is ") {
 		t.Errorf("cut: status %d: %s", status, messages)
 	}
@@ -167,7 +174,8 @@ func TestPatchOnDestination(t *testing.T) {
 	disk, _ := b.loop(b.noise("disk", 9, 12*mib))
 	b.partition(disk, 1, mib, 10*mib)
 	b.sh("dd", "status=none", "conv=fsync", "if="+b.full, "of="+disk+"p1")
-	for dest, patch := range map[string]string{disk: disk + "p1", filepath.Join(b.dir, "disk"): disk + "p1"} {
+	for dest, patch := range map[string]string{disk: disk + "p1",
+		filepath.Join(b.dir, "disk"): disk + "p1"} {
 		b.apply(2, "lies on ", "--force", patch, dest)
 	}
 }

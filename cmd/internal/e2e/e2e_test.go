@@ -28,8 +28,8 @@ import (
 // testdata of the whole project.
 const testdata = "../../../testdata"
 
-// TestMain makes the programs available under their names: the test binary runs
-// itself again, so that the race detector sees them, too.
+// TestMain makes the programs available under their names: the test binary runs itself again, so
+// that the race detector sees them, too.
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
 		"lvmsync-dump":  func() { os.Exit(dumpcmd.Main(os.Args, cli.StdStreams())) },
@@ -38,10 +38,10 @@ func TestMain(m *testing.M) {
 	})
 }
 
-// TestScripts runs the scripts. Each starts with the captured data of a real
-// snapshot: cow.img, the origin as it was (base.img) and as it is (origin.img), and
-// what the snapshot holds (snapshot.img), to which a chunk was written. lost.patch
-// is a delta of a volume of 64 KiB with lost sectors.
+// TestScripts runs the scripts. Each starts with the captured data of a real snapshot: cow.img, the
+// origin as it was (base.img) and as it is (origin.img), and what the snapshot holds
+// (snapshot.img), to which a chunk was written. lost.patch is a delta of a volume of 64 KiB with
+// lost sectors.
 func TestScripts(t *testing.T) {
 	testscript.RunT(oneByOne{t}, testscript.Params{
 		Dir: "testdata/script",
@@ -50,7 +50,8 @@ func TestScripts(t *testing.T) {
 			if err := unpackSnapshot("c64k-partial", env.WorkDir); err != nil {
 				return err
 			}
-			if err := copyFile(filepath.Join(testdata, "golden", "delta-lost.lvmpatch"), filepath.Join(env.WorkDir, "lost.patch")); err != nil {
+			if err := copyFile(filepath.Join(testdata, "golden", "delta-lost.lvmpatch"),
+				filepath.Join(env.WorkDir, "lost.patch")); err != nil {
 				return err
 			}
 			return makeSnapshot(env.WorkDir)
@@ -66,9 +67,9 @@ func TestScripts(t *testing.T) {
 	})
 }
 
-// oneByOne runs scripts one after another: one that writes a file of its own while
-// another one starts a program would, for a moment, share the open file with that
-// program's process, and be told that the file is in use.
+// oneByOne runs scripts one after another: one that writes a file of its own while another one
+// starts a program would, for a moment, share the open file with that program's process, and be
+// told that the file is in use.
 type oneByOne struct{ *testing.T }
 
 func (oneByOne) Parallel() {}
@@ -97,8 +98,7 @@ func status(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// cut FROM TO N makes TO of the first N bytes of FROM; of all but the last -N if
-// N is negative.
+// cut FROM TO N makes TO of the first N bytes of FROM; of all but the last -N if N is negative.
 func cut(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 3 {
 		ts.Fatalf("usage: cut from to n")
@@ -158,7 +158,8 @@ func copyFile(from, to string) error {
 
 // makeSnapshot makes what the snapshot holds, out of its store and the origin.
 func makeSnapshot(dir string) error {
-	src, err := thick.OpenStore(context.Background(), filepath.Join(dir, "cow.img"), filepath.Join(dir, "origin.img"), true, false)
+	src, err := thick.OpenStore(context.Background(), filepath.Join(dir, "cow.img"),
+		filepath.Join(dir, "origin.img"), true, false)
 	if err != nil {
 		return err
 	}
@@ -247,14 +248,16 @@ func wantRun(t *testing.T, status int, message, name string, args ...string) {
 	t.Helper()
 	got, messages := run(t, nil, name, args...)
 	if got != status || !strings.Contains(messages, message) {
-		t.Errorf("%s %s: status %d, want %d with %q:\n%s", name, strings.Join(args, " "), got, status, message, messages)
+		t.Errorf("%s %s: status %d, want %d with %q:\n%s", name, strings.Join(args, " "), got,
+			status, message, messages)
 	}
 }
 
 // wantOneError checks that messages hold one error line and no sign of a panic.
 func wantOneError(t *testing.T, program, messages string) {
 	t.Helper()
-	if n := strings.Count(messages, fmt.Sprintf("%s: error: ", program)); n != 1 || strings.Contains(messages, "goroutine ") {
+	if n := strings.Count(messages, fmt.Sprintf("%s: error: ", program)); n != 1 ||
+		strings.Contains(messages, "goroutine ") {
 		t.Errorf("want one error line, got:\n%s", messages)
 	}
 }
@@ -268,8 +271,8 @@ func mustRead(t *testing.T, path string) []byte {
 	return b
 }
 
-// mustWrite writes a file. No program is started meanwhile, for its process would
-// have the file open, too, until it has become the program.
+// mustWrite writes a file. No program is started meanwhile, for its process would have the file
+// open, too, until it has become the program.
 func mustWrite(t testing.TB, path string, b []byte) {
 	t.Helper()
 	syscall.ForkLock.RLock()

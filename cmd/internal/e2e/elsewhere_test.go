@@ -31,8 +31,10 @@ func TestMountedElsewhere(t *testing.T) {
 			dev, _ := b.loop(b.image)
 			b.sh("mkfs.ext4", "-q", "-F", dev)
 			test.mount(b, dev)
-			wantRun(t, 0, dev+" "+test.message, "lvmsync-dump", "--full", dev, "-o", filepath.Join(b.dir, "patch"))
-			for _, dest := range []string{dev, b.image} { // which the file system writes to meanwhile
+			wantRun(t, 0, dev+" "+test.message, "lvmsync-dump", "--full", dev, "-o",
+				filepath.Join(b.dir, "patch"))
+			// which the file system writes to meanwhile
+			for _, dest := range []string{dev, b.image} {
 				wantRun(t, 1, dest+" "+test.message, "lvmsync-apply", b.full, dest)
 			}
 		})

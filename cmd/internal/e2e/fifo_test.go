@@ -13,8 +13,8 @@ import (
 	"time"
 )
 
-// waitForPartner waits until a program waits in the kernel for somebody to open the other
-// side of a pipe that has a name.
+// waitForPartner waits until a program waits in the kernel for somebody to open the other side of a
+// pipe that has a name.
 func waitForPartner(t *testing.T, cmd *exec.Cmd, messages *bytes.Buffer) {
 	t.Helper()
 	for {
@@ -23,28 +23,32 @@ func waitForPartner(t *testing.T, cmd *exec.Cmd, messages *bytes.Buffer) {
 			t.Fatal(err)
 		}
 		for _, task := range tasks {
-			if b, err := os.ReadFile(task); err == nil && strings.Contains(string(b), "wait_for_partner") {
+			if b, err := os.ReadFile(task); err == nil &&
+				strings.Contains(string(b), "wait_for_partner") {
 				return
 			}
 		}
-		if b, err := os.ReadFile("/proc/" + fmt.Sprint(cmd.Process.Pid) + "/stat"); err != nil || strings.Contains(string(b), ") Z ") {
+		if b, err := os.ReadFile("/proc/" + fmt.Sprint(cmd.Process.Pid) + "/stat"); err != nil ||
+			strings.Contains(string(b), ") Z ") {
 			cmd.Wait()
 			t.Fatalf("%v has ended: %s", cmd.Args, messages)
 		}
 	}
 }
 
-// Whatever reads a file that the user names can be interrupted while that is a pipe which
-// nobody has begun to write to.
+// Whatever reads a file that the user names can be interrupted while that is a pipe which nobody
+// has begun to write to.
 func TestPipeWithoutWriter(t *testing.T) {
 	dir := t.TempDir()
-	fifo, disk, patch := filepath.Join(dir, "fifo"), filepath.Join(dir, "disk.img"), filepath.Join(dir, "disk.lvmpatch")
+	fifo, disk, patch := filepath.Join(dir, "fifo"), filepath.Join(dir, "disk.img"),
+		filepath.Join(dir, "disk.lvmpatch")
 	if err := syscall.Mkfifo(fifo, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	before := bytes.Repeat([]byte("x"), 1<<20)
 	mustWrite(t, disk, before)
-	if status, messages := run(t, nil, "lvmsync-dump", "-q", "--full", disk, "-o", patch); status != 0 {
+	if status, messages := run(t, nil, "lvmsync-dump", "-q", "--full", disk, "-o",
+		patch); status != 0 {
 		t.Fatal(messages)
 	}
 	for _, args := range [][]string{
@@ -58,7 +62,8 @@ func TestPipeWithoutWriter(t *testing.T) {
 	} {
 		t.Run(strings.Join(args[:2], " "), func(t *testing.T) {
 			for _, signal := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM} {
-				ctx, cancel := context.WithTimeout(t.Context(), time.Minute) // it would wait for ever
+				// it would wait for ever
+				ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 				defer cancel()
 				cmd := exec.CommandContext(ctx, args[0], args[1:]...)
 				messages := start(t, cmd)
@@ -67,7 +72,8 @@ func TestPipeWithoutWriter(t *testing.T) {
 					t.Fatal(err)
 				}
 				cmd.Wait()
-				if got := cmd.ProcessState.ExitCode(); got != 1 || !strings.Contains(messages.String(), "fifo: interrupted\n") {
+				if got := cmd.ProcessState.ExitCode(); got != 1 ||
+					!strings.Contains(messages.String(), "fifo: interrupted\n") {
 					t.Errorf("status %d: %s", got, messages)
 				}
 				wantOneError(t, args[0], messages.String())

@@ -77,7 +77,8 @@ func (m machine) overlay(on string) (merged string) {
 	merged = m.TempDir()
 	m.sh("mkdir", "-p", on+"/lower", on+"/upper", on+"/work")
 	layers := fmt.Sprintf("lowerdir=%s/lower,upperdir=%s/upper,workdir=%s/work", on, on, on)
-	if out, err := exec.Command("mount", "-t", "overlay", "overlay", "-o", layers, merged).CombinedOutput(); err != nil {
+	if out, err := exec.Command("mount", "-t", "overlay", "overlay", "-o", layers,
+		merged).CombinedOutput(); err != nil {
 		m.Skipf("no overlay file system here: %s", out)
 	}
 	m.once("umount", "--lazy", merged)
@@ -103,10 +104,12 @@ func (m machine) held(script, path string) {
 	m.until(exec.Command("bash", "-c", script+`; echo ready; read end`, "bash", path), path)
 }
 
-// unshared does something with a file or device in a mount namespace that lives until the test ends.
+// unshared does something with a file or device in a mount namespace that lives until the test
+// ends.
 func (m machine) unshared(script, path string) {
 	m.Helper()
-	m.until(exec.Command("unshare", "--mount", "bash", "-c", script+` && echo ready && read end`, "bash", path), path)
+	m.until(exec.Command("unshare", "--mount", "bash", "-c", script+` && echo ready && read end`,
+		"bash", path), path)
 }
 
 // until has a process, which says when it's ready, run until the test ends.

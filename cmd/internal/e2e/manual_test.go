@@ -23,8 +23,7 @@ func TestManuals(t *testing.T) {
 	}
 }
 
-// Those of a program with subcommands have a section for each, and one for what
-// all of them have.
+// Those of a program with subcommands have a section for each, and one for what all of them have.
 func TestSubcommandManuals(t *testing.T) {
 	const program = "lvmsync-patch"
 	page := manual(t, program)
@@ -119,7 +118,8 @@ func TestSafetyNamesTests(t *testing.T) {
 		case strings.HasSuffix(path, ".txtar"):
 			tests[d.Name()] = true
 		case strings.HasSuffix(path, "_test.go"):
-			for _, m := range regexp.MustCompile(`(?m)^func ((?:Test|Fuzz)\w+)\(`).FindAllStringSubmatch(string(mustRead(t, path)), -1) {
+			declared := regexp.MustCompile(`(?m)^func ((?:Test|Fuzz)\w+)\(`)
+			for _, m := range declared.FindAllStringSubmatch(string(mustRead(t, path)), -1) {
 				tests[m[1]] = true
 			}
 		}
@@ -128,7 +128,8 @@ func TestSafetyNamesTests(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	named := regexp.MustCompile("`((?:Test|Fuzz)\\w+|\\w+\\.txtar)`").FindAllStringSubmatch(string(mustRead(t, root+"/docs/safety.md")), -1)
+	quoted := regexp.MustCompile("`((?:Test|Fuzz)\\w+|\\w+\\.txtar)`")
+	named := quoted.FindAllStringSubmatch(string(mustRead(t, root+"/docs/safety.md")), -1)
 	if len(named) == 0 {
 		t.Fatal("no test is named")
 	}

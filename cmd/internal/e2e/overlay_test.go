@@ -37,10 +37,26 @@ func TestUsersOfOverlay(t *testing.T) {
 		use     func(o overlaid) (dest string)
 		message string
 	}{
-		{"upper open for writing", func(o overlaid) string { o.held(`exec 3<>"$1"`, o.upper); return o.merged }, writing},
-		{"merged open for writing", func(o overlaid) string { o.held(`exec 3<>"$1"`, o.merged); return o.upper }, writing},
-		{"upper locked", func(o overlaid) string { o.flock(o.upper, unix.LOCK_EX); return o.merged }, locked},
-		{"merged locked", func(o overlaid) string { o.flock(o.merged, unix.LOCK_EX); return o.upper }, "locked by e2e.test"},
+		{"upper open for writing", func(o overlaid) string {
+			o.held(`exec 3<>"$1"`,
+				o.upper)
+			return o.merged
+		}, writing},
+		{"merged open for writing", func(o overlaid) string {
+			o.held(`exec 3<>"$1"`,
+				o.merged)
+			return o.upper
+		}, writing},
+		{"upper locked", func(o overlaid) string {
+			o.flock(o.upper,
+				unix.LOCK_EX)
+			return o.merged
+		}, locked},
+		{"merged locked", func(o overlaid) string {
+			o.flock(o.merged,
+				unix.LOCK_EX)
+			return o.upper
+		}, "locked by e2e.test"},
 		{"loop device of upper", func(o overlaid) string {
 			dev, _ := o.loop(o.upper)
 			o.mount(dev)
@@ -84,7 +100,8 @@ func TestLockOfOverlayForUs(t *testing.T) {
 			o := newOverlaid(t)
 			o.copyUp()
 			locked, dest := names(o)
-			if status, messages := run(o.T, nil, "flock", locked, "lvmsync-apply", o.full, dest); status != 0 {
+			if status, messages := run(o.T, nil, "flock", locked, "lvmsync-apply", o.full,
+				dest); status != 0 {
 				t.Errorf("status %d: %s", status, messages)
 			}
 		})
@@ -105,8 +122,16 @@ func TestNoUsersOfOverlay(t *testing.T) {
 
 func TestSourceOfOverlay(t *testing.T) {
 	for name, paths := range map[string]func(o overlaid) (source, dest string){
-		"upper to merged": func(o overlaid) (string, string) { o.copyUp(); return o.upper, o.merged },
-		"merged to upper": func(o overlaid) (string, string) { o.copyUp(); return o.merged, o.upper },
+		"upper to merged": func(o overlaid) (string, string) {
+			o.copyUp()
+			return o.upper,
+				o.merged
+		},
+		"merged to upper": func(o overlaid) (string, string) {
+			o.copyUp()
+			return o.merged,
+				o.upper
+		},
 		"lower to merged": func(o overlaid) (string, string) { return o.lower, o.merged },
 		"merged to lower": func(o overlaid) (string, string) { return o.merged, o.lower },
 		"loop device of merged to upper": func(o overlaid) (string, string) {

@@ -11,8 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// What a run needs, and its way back, must not lie on what it overwrites: no --force lets
-// that be lost.
+// What a run needs, and its way back, must not lie on what it overwrites: no --force lets that be
+// lost.
 func TestNeededLiesOnDestination(t *testing.T) {
 	for name, stack := range map[string]func(b *bench) (dest, folder string){
 		"mounted device": func(b *bench) (dest, folder string) {
@@ -63,15 +63,19 @@ func TestNeededLiesOnDestination(t *testing.T) {
 				"patch " + patch:                 {patch},
 				"spool folder " + folder:         {"--spool", folder, b.full},
 			} {
-				want := "error: the " + what + ": it lies on the destination, and would be overwritten: " + dest
+				want := "error: the " + what +
+					": it lies on the destination, and would be overwritten: " + dest
 				for _, option := range []string{"--force", "--dry-run"} {
-					wantRun(t, 1, want, "lvmsync-apply", slices.Concat([]string{"--force", option}, args, []string{dest})...)
+					wantRun(t, 1, want, "lvmsync-apply",
+						slices.Concat([]string{"--force", option}, args, []string{dest})...)
 				}
 			}
-			if bytes.HasPrefix(mustRead(t, dest), mustRead(t, b.image)[:mib]) { // the file system may have written to it
+			// the file system may have written to it
+			if bytes.HasPrefix(mustRead(t, dest), mustRead(t, b.image)[:mib]) {
 				t.Error("the destination was overwritten")
 			}
-			if left, err := os.ReadDir(folder); err != nil || strings.Contains(listed(left), "undo") {
+			if left, err := os.ReadDir(folder); err != nil ||
+				strings.Contains(listed(left), "undo") {
 				t.Errorf("left: %s (%v)", listed(left), err)
 			}
 		})
@@ -104,7 +108,8 @@ func TestOutputPlaces(t *testing.T) {
 	b := newBench(t)
 	dev, _ := b.loop(b.noise("disk", 3, 48*mib))
 	folder, tmpfs := b.mount(dev), b.mounted("-t", "tmpfs", "none")
-	onDevice, inMemory := "lies on the device "+dev+", which changes while it is read", "is kept in memory (a tmpfs): it is gone after"
+	onDevice, inMemory := "lies on the device "+dev+", which changes while it is read",
+		"is kept in memory (a tmpfs): it is gone after"
 	for _, test := range []struct {
 		script, source, want string
 	}{
@@ -115,11 +120,14 @@ func TestOutputPlaces(t *testing.T) {
 		{`"$@" >` + tmpfs + "/patch", b.image, "warning: standard output " + inMemory},
 		{`"$@" | cat >` + tmpfs + "/patch", b.image, ""},
 	} {
-		for _, args := range [][]string{{"lvmsync-dump", "--full"}, {"lvmsync-patch", "signature"}} {
+		for _, args := range [][]string{{"lvmsync-dump", "--full"},
+			{"lvmsync-patch", "signature"}} {
 			status, messages := runIn(t, b.dir, test.script, append(args, test.source)...)
-			told := strings.Contains(messages, "lies on") || strings.Contains(messages, "is kept in")
+			told := strings.Contains(messages, "lies on") ||
+				strings.Contains(messages, "is kept in")
 			if status != 0 || !strings.Contains(messages, test.want) || told != (test.want != "") {
-				t.Errorf("%s %s %s: status %d, want %q\n%s", test.script, args, test.source, status, test.want, messages)
+				t.Errorf("%s %s %s: status %d, want %q\n%s", test.script, args, test.source, status,
+					test.want, messages)
 			}
 		}
 	}
@@ -133,27 +141,33 @@ func TestOutputInUse(t *testing.T) {
 		use     func(b *bench, path string)
 		message string
 	}{
-		"flocked": {func(b *bench, path string) { b.held(`exec 3<"$1"; flock -n 3`, path) }, "it is locked by another program"},
+		"flocked": {func(b *bench, path string) { b.held(`exec 3<"$1"; flock -n 3`, path) },
+			"it is locked by another program"},
 		"range locked": {func(b *bench, path string) {
 			f, err := os.OpenFile(path, os.O_RDWR, 0)
 			if err != nil {
 				b.Fatal(err)
 			}
 			b.Cleanup(func() { f.Close() })
-			if err := unix.FcntlFlock(f.Fd(), unix.F_OFD_SETLK, &unix.Flock_t{Type: unix.F_WRLCK, Start: 100, Len: 1}); err != nil {
+			if err := unix.FcntlFlock(f.Fd(), unix.F_OFD_SETLK,
+				&unix.Flock_t{Type: unix.F_WRLCK, Start: 100, Len: 1}); err != nil {
 				b.Fatal(err)
 			}
 		}, "it is locked by another program"},
-		"open for writing":     {func(b *bench, path string) { b.held(`exec 3>>"$1"`, path) }, "it is open for writing by bash"},
-		"behind a loop device": {func(b *bench, path string) { b.loop(path) }, "it is behind loop device /dev/loop"},
+		"open for writing": {func(b *bench, path string) { b.held(`exec 3>>"$1"`, path) },
+			"it is open for writing by bash"},
+		"behind a loop device": {func(b *bench, path string) { b.loop(path) },
+			"it is behind loop device /dev/loop"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := newBench(t)
 			path := b.noise("old", 3, mib)
 			before := mustRead(t, path)
 			test.use(b, path)
-			for _, args := range [][]string{{"lvmsync-dump", "--full"}, {"lvmsync-patch", "signature"}} {
-				wantRun(t, 1, "error: create the patch file "+path+": the file to replace is in use: "+test.message,
+			for _, args := range [][]string{{"lvmsync-dump", "--full"},
+				{"lvmsync-patch", "signature"}} {
+				wantRun(t, 1, "error: create the patch file "+
+					path+": the file to replace is in use: "+test.message,
 					args[0], args[1], b.image, "-o", path)
 			}
 			if !bytes.Equal(mustRead(t, path), before) {
@@ -171,8 +185,10 @@ func TestOutputNotInUse(t *testing.T) {
 	b := newBench(t)
 	path := b.noise("old", 3, mib)
 	b.held(`exec 3<"$1"`, path)
-	for _, script := range []string{`exec "$@"`, `exec flock old "$@"`, `exec 9<old; flock 9; exec "$@"`} {
-		if status, messages := runIn(t, b.dir, script, "lvmsync-dump", "--full", b.image, "-o", path); status != 0 {
+	for _, script := range []string{`exec "$@"`, `exec flock old "$@"`,
+		`exec 9<old; flock 9; exec "$@"`} {
+		if status, messages := runIn(t, b.dir, script, "lvmsync-dump", "--full", b.image, "-o",
+			path); status != 0 {
 			t.Errorf("%s: status %d\n%s", script, status, messages)
 		}
 	}

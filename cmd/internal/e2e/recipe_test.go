@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// The recipe stop-machine ends when the machine is off, not before, and says so if
-// it never is. libvirt and the time are played by scripts.
+// The recipe stop-machine ends when the machine is off, not before, and says so if it never is.
+// libvirt and the time are played by scripts.
 func TestRecipeStopMachine(t *testing.T) {
 	tests := []struct {
 		name   string
@@ -26,7 +26,8 @@ func TestRecipeStopMachine(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			dir := t.TempDir()
 			script := func(name, text string) {
-				if err := os.WriteFile(filepath.Join(dir, name), []byte("#!/bin/bash\ncd "+dir+"\n"+text), 0o700); err != nil {
+				if err := os.WriteFile(filepath.Join(dir, name),
+					[]byte("#!/bin/bash\ncd "+dir+"\n"+text), 0o700); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -37,7 +38,8 @@ IFS=, read -ra states <states || exit 1
 echo "${states[0]}"
 [ ${#states[@]} = 1 ] || (IFS=,; echo "${states[*]:1}" >states)
 `)
-			if err := os.WriteFile(filepath.Join(dir, "states"), []byte(strings.TrimLeft(tt.states+"\n", "\n")), 0o600); err != nil {
+			if err := os.WriteFile(filepath.Join(dir, "states"),
+				[]byte(strings.TrimLeft(tt.states+"\n", "\n")), 0o600); err != nil {
 				t.Fatal(err)
 			}
 			cmd := exec.Command("../../../docs/recipes/stop-machine", "my machine", "5")

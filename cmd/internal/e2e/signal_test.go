@@ -49,7 +49,8 @@ func TestDumpStopped(t *testing.T) {
 func TestDumpFileStopped(t *testing.T) {
 	dir := t.TempDir()
 	source, patch := filepath.Join(dir, "disk.img"), filepath.Join(dir, "disk.lvmpatch")
-	mustWrite(t, source, bytes.Repeat([]byte("what takes long to compress at the highest level; "), 4<<20))
+	mustWrite(t, source, bytes.Repeat([]byte("what takes long to compress at the highest level; "),
+		4<<20))
 	mustWrite(t, patch, []byte("old"))
 	cmd := exec.Command("lvmsync-dump", "--level", "19", "--full", source, "-o", patch)
 	messages := start(t, cmd)
@@ -71,8 +72,8 @@ func TestDumpFileStopped(t *testing.T) {
 	}
 }
 
-// An apply that waits for its sender ends when it is told to, and tells what
-// the destination is like.
+// An apply that waits for its sender ends when it is told to, and tells what the destination is
+// like.
 func TestApplyStopped(t *testing.T) {
 	dir := t.TempDir()
 	cow, origin := makeStore(t, dir, 4096)
@@ -89,7 +90,8 @@ func TestApplyStopped(t *testing.T) {
 		texts  []string
 	}{
 		{"before a whole segment", 1 << 20, 1, []string{"interrupted"}},
-		{"half-way", len(patch) / 2, 3, []string{"interrupted", "is part-way: the changes before byte ", "hint: "}},
+		{"half-way", len(patch) / 2, 3, []string{"interrupted",
+			"is part-way: the changes before byte ", "hint: "}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			mustWrite(t, dest, before)
@@ -102,8 +104,8 @@ func TestApplyStopped(t *testing.T) {
 			if _, err := in.Write(patch[:test.sent]); err != nil {
 				t.Fatal(err)
 			}
-			// The program runs, for a pipe holds less before it widens it; wait for
-			// the first write where there is one.
+			// The program runs, for a pipe holds less before it widens it; wait for the first write
+			// where there is one.
 			for test.status == 3 && bytes.Equal(mustRead(t, dest), before) {
 			}
 			signalled(t, cmd, messages, test.status, test.texts...)
@@ -129,8 +131,10 @@ func TestSystemErrors(t *testing.T) {
 
 	t.Run("full disk", func(t *testing.T) {
 		small := machine{t}.mounted("-t", "tmpfs", "-o", "size=1m", "tmpfs")
-		status, messages := run(t, nil, "lvmsync-dump", "--full", source, "-o", filepath.Join(small, "x.lvmpatch"))
-		if status != 1 || !strings.Contains(messages, "no space left on device") || !strings.Contains(messages, "hint: free some space") {
+		status, messages := run(t, nil, "lvmsync-dump", "--full", source, "-o",
+			filepath.Join(small, "x.lvmpatch"))
+		if status != 1 || !strings.Contains(messages, "no space left on device") ||
+			!strings.Contains(messages, "hint: free some space") {
 			t.Errorf("status %d: %s", status, messages)
 		}
 		wantOneError(t, "lvmsync-dump", messages)
@@ -148,9 +152,12 @@ func TestSystemErrors(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			cmd := exec.Command("setpriv", append([]string{"--reuid=65534", "--regid=65534", "--clear-groups", copyProgram(t, path)}, args[1:]...)...)
+			cmd := exec.Command("setpriv",
+				append([]string{"--reuid=65534", "--regid=65534", "--clear-groups",
+					copyProgram(t, path)}, args[1:]...)...)
 			status, messages := runCommand(t, cmd)
-			if status != 1 || !strings.Contains(messages, "permission denied") || !strings.Contains(messages, "hint: run as root") {
+			if status != 1 || !strings.Contains(messages, "permission denied") ||
+				!strings.Contains(messages, "hint: run as root") {
 				t.Errorf("%v: status %d: %s", args, status, messages)
 			}
 			wantOneError(t, args[0], messages)
@@ -158,8 +165,7 @@ func TestSystemErrors(t *testing.T) {
 	})
 }
 
-// copyProgram copies a program, which is in a folder of root's, to where all
-// may run it.
+// copyProgram copies a program, which is in a folder of root's, to where all may run it.
 func copyProgram(t *testing.T, path string) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("/tmp", "lvmsync-e2e")
@@ -168,7 +174,8 @@ func copyProgram(t *testing.T, path string) string {
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	to := filepath.Join(dir, filepath.Base(path))
-	if err := errors.Join(os.Chmod(dir, 0o755), os.WriteFile(to, mustRead(t, path), 0o755)); err != nil {
+	if err := errors.Join(os.Chmod(dir, 0o755),
+		os.WriteFile(to, mustRead(t, path), 0o755)); err != nil {
 		t.Fatal(err)
 	}
 	return to

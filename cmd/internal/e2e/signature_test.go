@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// A signature made on the other side, a dump here, and applied there, all three at
-// work at the same time: two devices, no LVM, ssh between them.
+// A signature made on the other side, a dump here, and applied there, all three at work at the same
+// time: two devices, no LVM, ssh between them.
 func TestSignatureOverSSH(t *testing.T) {
 	m, ssh := asRoot(t), startSSHD(t)
 	dir := t.TempDir()
@@ -46,7 +46,8 @@ func TestSignatureOverSSH(t *testing.T) {
 	for _, word := range ssh {
 		quoted += "'" + word + "' "
 	}
-	for _, messages := range []string{" of 24 MiB changed", " 0 B of 24 MiB changed"} { // the second time nothing is left
+	// the second time nothing is left
+	for _, messages := range []string{" of 24 MiB changed", " 0 B of 24 MiB changed"} {
 		out, err := exec.Command("bash", "-c", quoted+")\n. "+script).CombinedOutput()
 		if err != nil || !strings.Contains(string(out), messages) {
 			t.Fatalf("%v, want %q in:\n%s", err, messages, out)

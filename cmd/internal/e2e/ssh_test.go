@@ -17,8 +17,8 @@ import (
 	"lvmsync/testdata/cowstore"
 )
 
-// startSSHD starts a real sshd on loopback with keys of its own, and returns
-// the ssh command line to reach it.
+// startSSHD starts a real sshd on loopback with keys of its own, and returns the ssh command line
+// to reach it.
 func startSSHD(t *testing.T) []string {
 	t.Helper()
 	sshd, err := exec.LookPath("sshd")
@@ -27,7 +27,8 @@ func startSSHD(t *testing.T) []string {
 	}
 	dir := t.TempDir()
 	for _, key := range []string{"host", "user"} {
-		out, err := exec.Command("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", filepath.Join(dir, key)).CombinedOutput()
+		out, err := exec.Command("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f",
+			filepath.Join(dir, key)).CombinedOutput()
 		if err != nil {
 			t.Fatalf("ssh-keygen: %v\n%s", err, out)
 		}
@@ -39,8 +40,9 @@ func startSSHD(t *testing.T) []string {
 	}
 	port := freePort(t)
 	config := filepath.Join(dir, "sshd_config")
-	mustWrite(t, config, fmt.Appendf(nil, "Port %d\nListenAddress 127.0.0.1\nHostKey %s/host\nAuthorizedKeysFile %s/user.pub\n"+
-		"PidFile none\nStrictModes no\nUsePAM no\nPermitRootLogin yes\n", port, dir, dir))
+	mustWrite(t, config, fmt.Appendf(nil,
+		"Port %d\nListenAddress 127.0.0.1\nHostKey %s/host\nAuthorizedKeysFile %s/user.pub\n"+
+			"PidFile none\nStrictModes no\nUsePAM no\nPermitRootLogin yes\n", port, dir, dir))
 	cmd := exec.Command(sshd, "-D", "-e", "-f", config)
 	log := start(t, cmd)
 	t.Cleanup(func() {
@@ -54,8 +56,10 @@ func startSSHD(t *testing.T) []string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return []string{"ssh", "-F", "none", "-i", filepath.Join(dir, "user"), "-p", fmt.Sprint(port), "-l", me.Username,
-		"-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR",
+	return []string{"ssh", "-F", "none", "-i", filepath.Join(dir, "user"), "-p", fmt.Sprint(port),
+		"-l", me.Username,
+		"-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o",
+		"LogLevel=ERROR",
 		"-o", "BatchMode=yes", "-o", "ConnectionAttempts=30", "127.0.0.1"}
 }
 
@@ -82,8 +86,7 @@ func remoteApply(t *testing.T, ssh []string, dest string) (cmd *exec.Cmd, messag
 	return cmd, messages
 }
 
-// The main job over the network, then the same with the sender killed half-way,
-// then again.
+// The main job over the network, then the same with the sender killed half-way, then again.
 func TestSSH(t *testing.T) {
 	ssh := startSSHD(t)
 	dir := t.TempDir()
@@ -160,8 +163,8 @@ func killHalfWay(t *testing.T, ssh []string, cow, origin, dest string) {
 	}
 }
 
-// makeStore makes a COW store that lists every chunk of an origin of random
-// bytes, large enough for a patch of several segments.
+// makeStore makes a COW store that lists every chunk of an origin of random bytes, large enough for
+// a patch of several segments.
 func makeStore(t *testing.T, dir string, chunks int) (cow, origin string) {
 	t.Helper()
 	cow, origin = filepath.Join(dir, "cow.img"), filepath.Join(dir, "origin.img")

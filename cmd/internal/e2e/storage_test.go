@@ -180,7 +180,8 @@ func TestSourceOfStorage(t *testing.T) {
 			b.apply(1, own, full, dest)
 			b.apply(1, own, delta, dest)
 			b.apply(1, own, "--force", "--allow-smaller", "--no-check-base", delta, dest)
-			b.apply(0, "forced: "+dest+" is where the patch came from", "--force", "--allow-smaller", full, dest)
+			b.apply(0, "forced: "+dest+" is where the patch came from", "--force",
+				"--allow-smaller", full, dest)
 		})
 	}
 }

@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// Without sysfs nobody can tell whether a loop device of an image is in use: who writes to it has to know, who reads it is
-// told.
+// Without sysfs nobody can tell whether a loop device of an image is in use: who writes to it has
+// to know, who reads it is told.
 func TestWithoutSysfs(t *testing.T) {
 	for name, hide := range map[string]string{
 		"not mounted": "umount --lazy --recursive /sys",
@@ -19,7 +19,8 @@ func TestWithoutSysfs(t *testing.T) {
 			b := newBench(t)
 			without := func(program string, args ...string) (int, string) {
 				script := hide + ` && exec "$@"`
-				return run(b.T, nil, "unshare", append([]string{"--mount", "sh", "-c", script, "sh", program}, args...)...)
+				return run(b.T, nil, "unshare",
+					append([]string{"--mount", "sh", "-c", script, "sh", program}, args...)...)
 			}
 			dev, _ := b.loop(b.image)
 			b.mount(dev)
@@ -34,7 +35,8 @@ func TestWithoutSysfs(t *testing.T) {
 			}
 			patch := filepath.Join(b.dir, "patch")
 			status, messages = without("lvmsync-dump", "--full", b.image, "-o", patch)
-			if status != 0 || !strings.Contains(messages, "can't tell who uses "+b.image) || !strings.Contains(messages, "sysfs is not mounted on /sys") {
+			if status != 0 || !strings.Contains(messages, "can't tell who uses "+b.image) ||
+				!strings.Contains(messages, "sysfs is not mounted on /sys") {
 				t.Errorf("status %d: %s", status, messages)
 			}
 			status, messages = without("lvmsync-dump", "--full", dev, "-o", patch+"2")

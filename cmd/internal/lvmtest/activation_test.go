@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// Two dumps of one snapshot at once: the last one to end deactivates it. What the user has activated stays active, and so does what
-// somebody has open; the next run then deactivates it.
+// Two dumps of one snapshot at once: the last one to end deactivates it. What the user has
+// activated stays active, and so does what somebody has open; the next run then deactivates it.
 func TestActivation(t *testing.T) {
 	_, dest := newSignalled(t, "active")
 	first := newGate(t, "dmsetup", "release_metadata_snap", `"$real" "$@"; stop; exit 0`)
@@ -20,7 +20,8 @@ func TestActivation(t *testing.T) {
 			if !cmd.ProcessState.Success() {
 				t.Errorf("dump %d: %v\n%s", i, cmd.ProcessState, stderr)
 			}
-			if strings.Contains(stderr.String(), "stays active") { // neither is a stranger to the other
+			// neither is a stranger to the other
+			if strings.Contains(stderr.String(), "stays active") {
 				t.Errorf("dump %d:\n%s", i, stderr)
 			}
 		}()
@@ -79,7 +80,8 @@ func TestKilledBeforeActivation(t *testing.T) {
 	cmd, _ := g.start(t, "lvmsync-dump", "before/snap")
 	g.struck(t, cmd, kill)
 	uuid := strings.TrimSpace(sh(t, "lvs", "--noheadings", "-o", "lv_uuid", "before/snap"))
-	sh(t, "flock", "/run/lvmsync/volume-"+uuid+".lock", "true") // the witness has it until it has noted that
+	// the witness has it until it has noted that
+	sh(t, "flock", "/run/lvmsync/volume-"+uuid+".lock", "true")
 	sh(t, "lvchange", "-ay", "-K", "before/snap")
 	transfer(t, dest, "before/snap")
 	if !isActive(t, "before/snap") {

@@ -20,7 +20,9 @@ func TestManyDumpsOfOne(t *testing.T) {
 		dumps := make([]dump, 5)
 		for i := range dumps {
 			d := &dumps[i]
-			d.cmd = exec.Command("lvmsync-dump", [][]string{{"many/snap"}, {"--full", "many/snap"}, {"--reverse", "many/snap"}}[i%3]...)
+			d.cmd = exec.Command("lvmsync-dump",
+				[][]string{{"many/snap"}, {"--full", "many/snap"},
+					{"--reverse", "many/snap"}}[i%3]...)
 			d.cmd.Stdout, d.cmd.Stderr = &d.stdout, &d.stderr
 			if err := d.cmd.Start(); err != nil {
 				t.Fatal(err)
@@ -46,7 +48,8 @@ func TestManyDumpsOfOne(t *testing.T) {
 			t.Error("the snapshot was left active")
 		}
 		for _, i := range []int{1, 0} {
-			run(t, strings.NewReader(dumps[i].stdout.String()), "lvmsync-apply", dest).want(t, 0, "")
+			run(t, strings.NewReader(dumps[i].stdout.String()), "lvmsync-apply", dest).want(t, 0,
+				"")
 		}
 		wantSame(t, origin, dest)
 	}

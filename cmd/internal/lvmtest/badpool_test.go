@@ -9,7 +9,8 @@ import (
 	"testing"
 )
 
-// A pool that takes no messages is told as such, with what to do about it; nothing is left reserved in it.
+// A pool that takes no messages is told as such, with what to do about it; nothing is left reserved
+// in it.
 func TestThinBadPool(t *testing.T) {
 	for _, test := range []struct {
 		name    string
@@ -17,10 +18,12 @@ func TestThinBadPool(t *testing.T) {
 		message string
 	}{
 		{"read-only", func(t *testing.T, vg, _ string) {
-			reloadDevice(t, vg+"-pool-tpool", func(table string) string { return withFeature(table, "read_only") })
+			reloadDevice(t, vg+"-pool-tpool",
+				func(table string) string { return withFeature(table, "read_only") })
 		}, "is read-only and takes no messages"},
 		{"needs check", func(t *testing.T, vg, origin string) {
-			// What the kernel reads is right, what it writes gets lost: it gives up the transaction.
+			// What the kernel reads is right, what it writes gets lost: it gives up the
+			// transaction.
 			reloadDevice(t, vg+"-pool_tmeta", func(table string) string {
 				return strings.Replace(table, "linear", "flakey", 1) + " 0 86400 1 error_writes"
 			})
@@ -40,17 +43,20 @@ func TestThinBadPool(t *testing.T) {
 			change(t, origin, 1, 10, 0)
 			sh(t, "lvcreate", "-qq", "-y", "-s", "-kn", "-n", "snap", "badpool/origin")
 			test.spoil(t, "badpool", origin)
-			for _, args := range [][]string{{"badpool/snap"}, {"--to", "badpool/origin", "badpool/snap"}, {"--reverse", "badpool/snap"}} {
+			for _, args := range [][]string{{"badpool/snap"},
+				{"--to", "badpool/origin", "badpool/snap"}, {"--reverse", "badpool/snap"}} {
 				run(t, nil, "lvmsync-dump", args...).want(t, 1, test.message)
 			}
-			if status := sh(t, "dmsetup", "status", "badpool-pool-tpool"); !strings.Contains(status, " - ") && !strings.Contains(status, " Fail") {
+			if status := sh(t, "dmsetup", "status", "badpool-pool-tpool"); !strings.Contains(status,
+				" - ") && !strings.Contains(status, " Fail") {
 				t.Errorf("the metadata snapshot is still reserved: %s", status)
 			}
 		})
 	}
 }
 
-// reloadDevice changes the table, of one line, of a device in use. It's as before when the test ends.
+// reloadDevice changes the table, of one line, of a device in use. It's as before when the test
+// ends.
 func reloadDevice(t *testing.T, name string, changed func(table string) string) {
 	t.Helper()
 	before := strings.TrimSpace(sh(t, "dmsetup", "table", name))
@@ -64,8 +70,8 @@ func reloadDevice(t *testing.T, name string, changed func(table string) string) 
 	t.Cleanup(func() { load(before) })
 }
 
-// withFeature adds a feature to the table of a thin pool: start, length, type, metadata, data, block size, low water mark, and
-// how many features follow.
+// withFeature adds a feature to the table of a thin pool: start, length, type, metadata, data,
+// block size, low water mark, and how many features follow.
 func withFeature(table, feature string) string {
 	fields := strings.Fields(table)
 	var n int

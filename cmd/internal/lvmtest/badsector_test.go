@@ -35,8 +35,8 @@ func without(content []byte, bad []int64) []byte {
 	return b
 }
 
-// A sector that can't be read ends a dump by default. If it shall go on, that sector
-// and no other is lost, and nobody gets zeros for it unasked.
+// A sector that can't be read ends a dump by default. If it shall go on, that sector and no other
+// is lost, and nobody gets zeros for it unasked.
 func TestBadSectors(t *testing.T) {
 	const size = 8 * mib
 	vg := newVG(t, "badsec", 1)
@@ -56,9 +56,11 @@ func TestBadSectors(t *testing.T) {
 	run(t, nil, "lvmsync-dump", "--full", "--on-read-error=zero", "-o", patch, m.path()).want(t, 0,
 		"4608 bytes in 7 places could not be read")
 	before := whole(t, dest)
-	run(t, nil, "lvmsync-apply", patch, dest).want(t, 4, "4608 bytes in 7 extents, at bytes [0, 512), [3584, 4608), [1048576, 1049088), ...")
+	run(t, nil, "lvmsync-apply", patch, dest).want(t, 4,
+		"4608 bytes in 7 extents, at bytes [0, 512), [3584, 4608), [1048576, 1049088), ...")
 	wantContent(t, dest, "what it did", before)
-	run(t, nil, "lvmsync-apply", "--verify", "--accept-lost-sectors", patch, dest).want(t, 0, "4608 bytes in 7 extents")
+	run(t, nil, "lvmsync-apply", "--verify", "--accept-lost-sectors", patch, dest).want(t, 0,
+		"4608 bytes in 7 extents")
 	wantContent(t, dest, "zeros in bad sectors, all else of the device", without(content, bad))
 
 	// Read again when the disk is well.
@@ -73,19 +75,21 @@ func TestBadSectors(t *testing.T) {
 	wantNoPatch(t, d.stdout)
 }
 
-// A delta of an origin with bad sectors, where only those that have changed matter; an
-// exact one, too.
+// A delta of an origin with bad sectors, where only those that have changed matter; an exact one,
+// too.
 func TestBadSectorsOfOrigin(t *testing.T) {
 	const size = 8 * mib
 	vg := newVG(t, "badorg", 2)
-	under, cow, dest := plain(t, vg, "under", size), plain(t, vg, "cow", 2*mib), plain(t, vg, "dest", size)
+	under, cow, dest := plain(t, vg, "under", size), plain(t, vg, "cow", 2*mib),
+		plain(t, vg, "dest", size)
 	fill(t, under, 1)
 	old := whole(t, under)
 	sh(t, "dd", "if=/dev/zero", "of="+cow, "bs=4096", "count=1", "conv=fsync", "status=none")
 	org := newMapped(t, "bad-real", linear(0, size, under, 0))
 	// What LVM does for a snapshot, with a device beneath that can turn bad.
 	newMapped(t, "bad-snap", fmt.Sprintf("0 %d snapshot %s %s P 8", size/512, org.path(), cow))
-	origin := newMapped(t, "bad-origin", fmt.Sprintf("0 %d snapshot-origin %s", size/512, org.path()))
+	origin := newMapped(t, "bad-origin", fmt.Sprintf("0 %d snapshot-origin %s", size/512,
+		org.path()))
 	poke(t, origin.path(), 3, 64*kib, 128*kib, 1*mib, 1*mib+512, 5*mib)
 	content := whole(t, under)
 	// The first and the last have not changed, the third is in a chunk that has.
@@ -112,13 +116,14 @@ func TestBadSectorsOfOrigin(t *testing.T) {
 // A snapshot that overflows gives the same errors as bad sectors. It's none.
 func TestFullOfOverflowing(t *testing.T) {
 	origin, snap := newOverflowing(t, "badfull", 128*mib)
-	wantDumpFails(t, mib, func() { overflow(t, origin) }, "the snapshot has overflowed and is invalid",
+	wantDumpFails(t, mib, func() { overflow(t, origin) },
+		"the snapshot has overflowed and is invalid",
 		"--full", "--on-read-error", "zero", snap)
 	run(t, nil, "lvmsync-dump", "--full", "--on-read-error", "zero", snap).want(t, 1, "")
 }
 
-// What lies between the extents of a patch isn't needed, and may be bad. That is read
-// along, for speed, where extents are near each other.
+// What lies between the extents of a patch isn't needed, and may be bad. That is read along, for
+// speed, where extents are near each other.
 func TestBadSectorsBetween(t *testing.T) {
 	const size = 8 * mib
 	vg := newVG(t, "badbtw", 2)
@@ -133,7 +138,8 @@ func TestBadSectorsBetween(t *testing.T) {
 	put(t, changed, after)
 	patch, undo := filepath.Join(t.TempDir(), "x.lvmpatch"), filepath.Join(t.TempDir(), "undo")
 	run(t, nil, "lvmsync-dump", "-o", patch, "--base", under, changed).want(t, 0, "")
-	dest := newMapped(t, "bad-between", withBad(size, under, 9, (1*mib+4*kib)/512, (1*mib+20*kib)/512+3)...)
+	dest := newMapped(t, "bad-between", withBad(size, under, 9, (1*mib+4*kib)/512,
+		(1*mib+20*kib)/512+3)...)
 
 	run(t, nil, "lvmsync-apply", "--undo", undo, patch, dest.path()).want(t, 0, "")
 	wantContent(t, under, "the new state", after)

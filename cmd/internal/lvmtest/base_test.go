@@ -11,9 +11,10 @@ import (
 	"lvmsync/format"
 )
 
-// A destination that was copied from the origin while that was in use holds a block as it was in between: not what the snapshot
-// holds, nor the origin now, and these two are the same. A delta that left out what is equal would leave it there. The fingerprint
-// takes such a copy for what it is: right.
+// A destination that was copied from the origin while that was in use holds a block as it was in
+// between: not what the snapshot holds, nor the origin now, and these two are the same. A delta
+// that left out what is equal would leave it there. The fingerprint takes such a copy for what it
+// is: right.
 func TestFuzzyCopy(t *testing.T) {
 	vg := newVG(t, "fuzzy", 1)
 	origin, dest := plain(t, vg, "origin", 4*mib), plain(t, vg, "dest", 4*mib)
@@ -28,17 +29,22 @@ func TestFuzzyCopy(t *testing.T) {
 	wantSame(t, origin, dest)
 }
 
-// A delta is refused by a destination that is another volume, or has missed a delta, and taken by one that is right however it is
-// filled.
+// A delta is refused by a destination that is another volume, or has missed a delta, and taken by
+// one that is right however it is filled.
 func TestFingerprint(t *testing.T) {
 	const size = 16 * mib
 	for name, prepare := range map[string]func(t *testing.T, origin string){
 		"full of data": func(t *testing.T, origin string) { fill(t, origin, 1) },
-		"mostly zeros": func(t *testing.T, origin string) { zero(t, origin); poke(t, origin, 1, 3*mib, 9*mib+12*kib) },
+		"mostly zeros": func(t *testing.T,
+			origin string) {
+			zero(t, origin)
+			poke(t, origin, 1, 3*mib, 9*mib+12*kib)
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			vg := newVG(t, "finger", 1)
-			origin, dest, other := plain(t, vg, "origin", size), plain(t, vg, "dest", size), plain(t, vg, "other", size)
+			origin, dest, other := plain(t, vg, "origin", size), plain(t, vg, "dest", size),
+				plain(t, vg, "other", size)
 			prepare(t, origin)
 			fill(t, other, 7)
 			thickSnapshot(t, vg, "s0", "4k")
@@ -55,7 +61,8 @@ func TestFingerprint(t *testing.T) {
 
 			for _, wrong := range []string{dest, other} { // one has missed the first
 				before := sum(t, wrong, 0)
-				applyPatch(t, second, wrong).want(t, 5, "samples of what the patch leaves unchanged differ")
+				applyPatch(t, second, wrong).want(t, 5,
+					"samples of what the patch leaves unchanged differ")
 				run(t, nil, "lvmsync-apply", file(t, "second", second), wrong).want(t, 5, "samples")
 				if sum(t, wrong, 0) != before {
 					t.Errorf("%s has changed", wrong)
@@ -66,7 +73,8 @@ func TestFingerprint(t *testing.T) {
 			applyPatch(t, second, dest).want(t, 0, "")
 			wantSame(t, origin, dest)
 			small := plain(t, vg, "small", 10*mib)
-			sh(t, "dd", "if="+origin, "of="+small, "bs=1M", "count=10", "status=none", "oflag=direct")
+			sh(t, "dd", "if="+origin, "of="+small, "bs=1M", "count=10", "status=none",
+				"oflag=direct")
 			applyPatch(t, second, "--allow-smaller", small).want(t, 0, "")
 
 			// Nothing is left unchanged: nothing to sample.
@@ -77,7 +85,8 @@ func TestFingerprint(t *testing.T) {
 	}
 }
 
-// An exact delta holds what differs and no more, whatever the chunks, and takes no destination but a copy of the snapshot.
+// An exact delta holds what differs and no more, whatever the chunks, and takes no destination but
+// a copy of the snapshot.
 func TestExactBase(t *testing.T) {
 	vg := newVG(t, "exact", 1)
 	const size = 6*mib + 4*kib
@@ -88,7 +97,8 @@ func TestExactBase(t *testing.T) {
 	transfer(t, dest, "--full", "exact/snap")
 	poke(t, origin, 3, 0, 1*mib+512, size-512)
 	patch := []byte(run(t, nil, "lvmsync-dump", "--exact-base", "exact/snap").stdout)
-	if _, totals, err := format.Verify(bytes.NewReader(patch)); err != nil || totals.Bytes() != 12*kib {
+	if _, totals, err := format.Verify(bytes.NewReader(patch)); err != nil ||
+		totals.Bytes() != 12*kib {
 		t.Errorf("%d bytes in the patch, want three blocks (%v)", totals.Bytes(), err)
 	}
 
@@ -96,7 +106,8 @@ func TestExactBase(t *testing.T) {
 	wrong := content(t, dest, size-4*kib, 4*kib)
 	write(t, dest, size-4*kib, append([]byte{wrong[0] ^ 1}, wrong[1:]...))
 	before := sum(t, dest, 0)
-	run(t, nil, "lvmsync-apply", file(t, "patch", patch), dest).want(t, 5, "an extent holds something else")
+	run(t, nil, "lvmsync-apply", file(t, "patch", patch), dest).want(t, 5,
+		"an extent holds something else")
 	if sum(t, dest, 0) != before {
 		t.Error("the destination has changed")
 	}
@@ -115,11 +126,13 @@ func TestExactBase(t *testing.T) {
 	wantSame(t, origin, dest)
 }
 
-// A full patch and the deltas that follow it are applied as one, and only if they do follow one another.
+// A full patch and the deltas that follow it are applied as one, and only if they do follow one
+// another.
 func TestChain(t *testing.T) {
 	vg := newVG(t, "chain", 1)
 	const size = 8 * mib
-	origin, dest, other := plain(t, vg, "origin", size), plain(t, vg, "dest", size), plain(t, vg, "second", size)
+	origin, dest, other := plain(t, vg, "origin", size), plain(t, vg, "dest", size),
+		plain(t, vg, "second", size)
 	fill(t, origin, 1)
 	fill(t, other, 2)
 	rnd := rand.New(rand.NewPCG(1, 1))
@@ -163,7 +176,8 @@ func TestChain(t *testing.T) {
 		message string
 	}{
 		{[]string{full, tue}, "a patch between them is missing"},
-		{[]string{full, tue, mon}, "hint: they would fit in this order: lvmsync-apply " + strings.Join([]string{full, mon, tue, dest}, " ")},
+		{[]string{full, tue, mon}, "hint: they would fit in this order: lvmsync-apply " +
+			strings.Join([]string{full, mon, tue, dest}, " ")},
 		{[]string{full, exact}, "where the one before does not lead"},
 		{[]string{mon, exact}, "exactly, and the one before leads past it"},
 		{[]string{full, dump("other", "--full", "chain/second")}, "it is a full patch"},
@@ -181,7 +195,8 @@ func TestChain(t *testing.T) {
 		t.Error("the deltas do not give what the origin held")
 	}
 
-	// Undo patches of runs of their own, the newest first: by the names of the snapshots, and by what they replace.
+	// Undo patches of runs of their own, the newest first: by the names of the snapshots, and by
+	// what they replace.
 	toFirst := dump("first", "--to", "chain/s1", "chain/s0")
 	const doubt = "no name links these two undo patches"
 	for _, test := range []struct {
@@ -193,7 +208,8 @@ func TestChain(t *testing.T) {
 		start := sum(t, dest, 0)
 		run(t, nil, "lvmsync-apply", "--undo", older, test.older, dest).want(t, 0, "")
 		run(t, nil, "lvmsync-apply", "--undo", newer, test.newer, dest).want(t, 0, "")
-		run(t, nil, "lvmsync-apply", older, newer, dest).want(t, 5, "fit in this order: lvmsync-apply "+newer+" "+older+" "+dest)
+		run(t, nil, "lvmsync-apply", older, newer, dest).want(t, 5,
+			"fit in this order: lvmsync-apply "+newer+" "+older+" "+dest)
 		r := run(t, nil, "lvmsync-apply", newer, older, dest)
 		r.want(t, 0, "")
 		if strings.Contains(r.stderr, doubt) == test.named {

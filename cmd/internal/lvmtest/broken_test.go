@@ -22,7 +22,8 @@ type piped struct {
 
 func startPiped(t *testing.T, snap, dest string) *piped {
 	t.Helper()
-	p := &piped{dump: exec.Command("lvmsync-dump", "--level", "0", snap), apply: exec.Command("lvmsync-apply", dest)}
+	p := &piped{dump: exec.Command("lvmsync-dump", "--level", "0", snap),
+		apply: exec.Command("lvmsync-apply", dest)}
 	p.dump.Stderr, p.apply.Stderr = &p.dumped, &p.applied
 	out, err := p.dump.StdoutPipe()
 	if err != nil {
@@ -64,10 +65,10 @@ func (p *piped) end(t *testing.T) (dump, apply result) {
 		result{status: p.apply.ProcessState.ExitCode(), stderr: p.applied.String()}
 }
 
-// A dump that breaks off while its patch is applied, for it is killed or its
-// snapshot overflows, leaves the destination part-way if anything had been written,
-// and the next good patch completes it. There is more to dump than a dump holds in
-// memory, so that it can't have finished when a part of it has been taken.
+// A dump that breaks off while its patch is applied, for it is killed or its snapshot overflows,
+// leaves the destination part-way if anything had been written, and the next good patch completes
+// it. There is more to dump than a dump holds in memory, so that it can't have finished when a part
+// of it has been taken.
 func TestBrokenDump(t *testing.T) {
 	const size, changed, part = 24 * mib, 20 * mib, 3 * mib
 	vg := newVG(t, "broken", 1)
@@ -93,15 +94,15 @@ func TestBrokenDump(t *testing.T) {
 		t.Error("nothing was written")
 	}
 
-	// Nothing is written of what is not whole in a file or a spool, or ends in its
-	// first segment.
+	// Nothing is written of what is not whole in a file or a spool, or ends in its first segment.
 	torn := p.patch.Bytes()
 	before := sha256.Sum256(whole(t, dest))
 	run(t, nil, "lvmsync-apply", file(t, "torn", torn), dest).want(t, 4, "patch is truncated")
 	applyPatch(t, torn, "--spool", t.TempDir(), dest).want(t, 4, "patch is truncated")
 	run(t, bytes.NewReader(torn[:64*kib]), "lvmsync-apply", dest).want(t, 4, "patch is truncated")
 	run(t, bytes.NewReader(torn[:100]), "lvmsync-apply", dest).want(t, 4, "patch is truncated")
-	run(t, nil, "lvmsync-apply", dest).want(t, 4, "not an lvmsync patch") // killed before it wrote anything
+	// killed before it wrote anything
+	run(t, nil, "lvmsync-apply", dest).want(t, 4, "not an lvmsync patch")
 	if sha256.Sum256(whole(t, dest)) != before {
 		t.Error("a torn patch has changed the destination")
 	}

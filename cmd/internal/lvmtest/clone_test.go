@@ -27,13 +27,15 @@ func header(t *testing.T, patch string) format.Header {
 	return h
 }
 
-// wantNames checks which volume and snapshot a patch says that it is about, and whether it leads to that snapshot.
+// wantNames checks which volume and snapshot a patch says that it is about, and whether it leads to
+// that snapshot.
 func wantNames(t *testing.T, patch, lv, snapshot string, state bool) {
 	t.Helper()
 	h := header(t, patch)
 	if h.Source.LV != lv || h.Source.Snapshot != snapshot || (h.State != nil) != state ||
 		state && h.State.Snapshot != h.Source.SnapshotUUID {
-		t.Errorf("%s: volume %q, snapshot %q, leads to %+v; want %q, %q, %v", filepath.Base(patch), h.Source.LV, h.Source.Snapshot,
+		t.Errorf("%s: volume %q, snapshot %q, leads to %+v; want %q, %q, %v", filepath.Base(patch),
+			h.Source.LV, h.Source.Snapshot,
 			h.State, lv, snapshot, state)
 	}
 }
@@ -45,7 +47,8 @@ func wantChain(t *testing.T, sumOf, warning string, patches ...string) {
 	image := filepath.Join(t.TempDir(), "image")
 	r := run(t, nil, "lvmsync-apply", append(append([]string{"--create"}, patches...), image)...)
 	r.want(t, 0, warning)
-	if told := strings.ReplaceAll(r.stderr, "warning: "+image+" is kept in memory", ""); strings.Contains(told, "warning: ") != (warning != "") {
+	if told := strings.ReplaceAll(r.stderr, "warning: "+image+" is kept in memory",
+		""); strings.Contains(told, "warning: ") != (warning != "") {
 		t.Errorf("want the warning %q only, got:\n%s", warning, r.stderr)
 	}
 	if r.status == 0 && sum(t, image, 0) != sumOf {
@@ -57,7 +60,8 @@ func wantChain(t *testing.T, sumOf, warning string, patches ...string) {
 func wantRefused(t *testing.T, reason string, patches ...string) {
 	t.Helper()
 	run(t, nil, "lvmsync-patch", append([]string{"verify"}, patches...)...).want(t, 5, reason)
-	run(t, nil, "lvmsync-apply", append(append([]string{"--create"}, patches...), filepath.Join(t.TempDir(), "image"))...).want(t, 5, reason)
+	run(t, nil, "lvmsync-apply", append(append([]string{"--create"}, patches...),
+		filepath.Join(t.TempDir(), "image"))...).want(t, 5, reason)
 }
 
 // nextSecond waits until LVM gives what it makes a later date than what is there.
@@ -66,7 +70,8 @@ func nextSecond() {
 	time.Sleep(now.Truncate(time.Second).Add(time.Second).Sub(now))
 }
 
-// Which volume a patch is about, and so which patches follow one another, for all that a thin volume with an origin can be.
+// Which volume a patch is about, and so which patches follow one another, for all that a thin
+// volume with an origin can be.
 func TestVolumeOfClone(t *testing.T) {
 	const (
 		size    = 2*mib + 20*kib
@@ -102,7 +107,8 @@ func TestVolumeOfClone(t *testing.T) {
 			later := dump("later", "--full", "clones/"+name)
 			poke(t, volume, seed+2, 512, 1*mib)
 			now := sum(t, volume, 0)
-			delta, exact := dump("delta", "clones/"+snap), dump("exact", "--exact-base", "clones/"+snap)
+			delta, exact := dump("delta", "clones/"+snap),
+				dump("exact", "--exact-base", "clones/"+snap)
 			wantNames(t, delta, name, snap, false)
 			wantChain(t, now, between, live, delta)
 			wantChain(t, now, "", ofSnap, delta)
@@ -115,7 +121,8 @@ func TestVolumeOfClone(t *testing.T) {
 			// A thick snapshot of it.
 			nextSecond()
 			thick := "thick" + name
-			sh(t, "lvcreate", "-qq", "-y", "-s", "-c", "4k", "-l", "110%ORIGIN", "-n", thick, "clones/"+name)
+			sh(t, "lvcreate", "-qq", "-y", "-s", "-c", "4k", "-l", "110%ORIGIN", "-n", thick,
+				"clones/"+name)
 			holder := hold(t, "/dev/clones/"+thick, 0)
 			wantNames(t, dump("busy", "--full", "clones/"+thick), thick, "", false)
 			holder.Close()
@@ -143,17 +150,19 @@ func TestVolumeOfClone(t *testing.T) {
 			sinceSecond := dump("since-second", "clones/"+second)
 			wantNames(t, sinceSecond, snap, second, false)
 			wantChain(t, now, "", dump("second", "--full", "clones/"+second), sinceSecond)
-			wantChain(t, now, between, ofSnap, sinceSecond) // at rest then, and the volume of this one
+			// at rest then, and the volume of this one
+			wantChain(t, now, between, ofSnap, sinceSecond)
 			wantChain(t, now, "", ofVolume, sinceSecond)
 			wantRefused(t, "of different volumes", live, sinceSecond)
 			// As what it was made as, it can have been written to in between.
-			wantChain(t, sum(t, volume, 0), "as that was later", ofVolume, dump("back", "clones/"+snap))
+			wantChain(t, sum(t, volume, 0), "as that was later", ofVolume,
+				dump("back", "clones/"+snap))
 		})
 	}
 }
 
-// What --to leads from and to. A volume in use is no state, whatever it was made as; two that aren't snapshots of one origin follow
-// nothing but themselves.
+// What --to leads from and to. A volume in use is no state, whatever it was made as; two that
+// aren't snapshots of one origin follow nothing but themselves.
 func TestVolumeOfTo(t *testing.T) {
 	const size = 2 * mib
 	newPool(t, "to", "64k", "64m")
@@ -204,10 +213,12 @@ func wantWay(t *testing.T, patch, lv, snapshot, state string) {
 	}
 	want := ""
 	if state != "" {
-		want = strings.TrimSpace(sh(t, "lvs", "--noheadings", "-o", "lv_uuid", h.Source.VG+"/"+state))
+		want = strings.TrimSpace(sh(t, "lvs", "--noheadings", "-o", "lv_uuid", h.Source.VG+"/"+
+			state))
 	}
 	if h.Source.LV != lv || h.Source.Snapshot != snapshot || got != want {
-		t.Errorf("%s: volume %q, snapshot %q, leads to %q; want %q, %q, %q", filepath.Base(patch), h.Source.LV, h.Source.Snapshot,
+		t.Errorf("%s: volume %q, snapshot %q, leads to %q; want %q, %q, %q", filepath.Base(patch),
+			h.Source.LV, h.Source.Snapshot,
 			got, lv, snapshot, want)
 	}
 }

@@ -27,9 +27,9 @@ func device(t *testing.T, path string) *blockdev.File {
 	return f
 }
 
-// sum is a SHA-256 of the first size bytes of a device, all of it if size is 0,
-// read past the page cache. Blocks of zeros are left out, as hashing is slow
-// under emulation; all others go in with their offset.
+// sum is a SHA-256 of the first size bytes of a device, all of it if size is 0, read past the page
+// cache. Blocks of zeros are left out, as hashing is slow under emulation; all others go in with
+// their offset.
 func sum(t *testing.T, path string, size int64) string {
 	t.Helper()
 	const block = 4096
@@ -110,8 +110,8 @@ func poke(t *testing.T, path string, seed byte, offsets ...int64) {
 	}
 }
 
-// overflow writes all of the origin, for which the COW store has no room. The
-// origin takes it: it is the snapshot that becomes invalid.
+// overflow writes all of the origin, for which the COW store has no room. The origin takes it: it
+// is the snapshot that becomes invalid.
 func overflow(t *testing.T, origin string) {
 	t.Helper()
 	fill(t, origin, 99)
@@ -157,8 +157,8 @@ func zero(t *testing.T, path string) {
 	put(t, path, make([]byte, size(t, path)))
 }
 
-// whole reads all of a device or file past the page cache. Unlike after sum
-// nobody has it open then.
+// whole reads all of a device or file past the page cache. Unlike after sum nobody has it open
+// then.
 func whole(t *testing.T, path string) []byte {
 	t.Helper()
 	f, err := blockdev.Open(path)

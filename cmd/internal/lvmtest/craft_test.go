@@ -18,9 +18,9 @@ import (
 	"lvmsync/format"
 )
 
-// A pair is a volume before and after something was written to it. From it the
-// tests that break a run off make their patches: in many small segments, so that
-// there are many steps of which any can be the last.
+// A pair is a volume before and after something was written to it. From it the tests that break a
+// run off make their patches: in many small segments, so that there are many steps of which any can
+// be the last.
 type pair struct {
 	old, new       []byte
 	oldSum, newSum digest
@@ -31,9 +31,9 @@ type digest = [sha256.Size]byte
 
 const block = format.RefineSize
 
-// newPair makes a volume of random bytes with zeros here and there, of which more
-// than half changes: single blocks and runs of them, to zeros and from zeros, and
-// so many zeros in a row that a device is asked to make them.
+// newPair makes a volume of random bytes with zeros here and there, of which more than half
+// changes: single blocks and runs of them, to zeros and from zeros, and so many zeros in a row that
+// a device is asked to make them.
 func newPair(seed uint64, size int64) pair {
 	noise := rand.NewChaCha8([32]byte{byte(seed), 3})
 	rnd := rand.New(noise)
@@ -68,12 +68,13 @@ type crafting struct {
 	perSegment int   // extents in a segment
 }
 
-// delta makes the patch that leads from old to new, and tells where in it the
-// header and each segment end.
+// delta makes the patch that leads from old to new, and tells where in it the header and each
+// segment end.
 func (p pair) delta(t *testing.T, c crafting) (patch []byte, ends []int) {
 	t.Helper()
-	h := format.Header{ID: uuid.New(), Kind: format.Delta, Created: time.Now().UTC(), Granularity: c.unit,
-		VolumeSize: int64(len(p.old)), Base: &format.Base{Exact: c.exact}}
+	h := format.Header{ID: uuid.New(), Kind: format.Delta, Created: time.Now().UTC(),
+		Granularity: c.unit,
+		VolumeSize:  int64(len(p.old)), Base: &format.Base{Exact: c.exact}}
 	if !c.unsampled {
 		h.Base.Fingerprint = p.fingerprint()
 	}
@@ -109,8 +110,8 @@ func (p pair) delta(t *testing.T, c crafting) (patch []byte, ends []int) {
 	return out.Bytes(), ends
 }
 
-// changes lists what differs, in extents of up to four blocks, or any number of them
-// if they are zeros; if that is exact, in extents of one block.
+// changes lists what differs, in extents of up to four blocks, or any number of them if they are
+// zeros; if that is exact, in extents of one block.
 func (p pair) changes(unit int64, exact bool) []format.Extent {
 	var list []format.Extent
 	for off := int64(0); off < int64(len(p.new)); off += unit {

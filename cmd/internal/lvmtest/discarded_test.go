@@ -8,8 +8,9 @@ import (
 	"testing"
 )
 
-// What is written and sent, and then discarded, neither volume of a pool maps when the next patch is made. A rehearsal, a run that
-// was broken off, patches in files: none leaves it in the copy, or it is refused.
+// What is written and sent, and then discarded, neither volume of a pool maps when the next patch
+// is made. A rehearsal, a run that was broken off, patches in files: none leaves it in the copy, or
+// it is refused.
 func TestThinDiscardedAfterwards(t *testing.T) {
 	const volume = 8*mib + 20*kib
 	newPool(t, "discarded", "64k", "96m")

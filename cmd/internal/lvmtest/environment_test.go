@@ -12,7 +12,8 @@ import (
 	"testing"
 )
 
-// newKinds makes a volume of each sort: thick with a snapshot, thin with one, which is inactive, and a plain one that is, too.
+// newKinds makes a volume of each sort: thick with a snapshot, thin with one, which is inactive,
+// and a plain one that is, too.
 func newKinds(t *testing.T, vg string) {
 	t.Helper()
 	newPool(t, vg, "64k", "16m")
@@ -28,7 +29,8 @@ func newKinds(t *testing.T, vg string) {
 	sh(t, "lvchange", "-qq", "-an", vg+"/idle")
 }
 
-// env is a command with other variables than the test has: "NAME=value", or "NAME" for one that is not set.
+// env is a command with other variables than the test has: "NAME=value", or "NAME" for one that is
+// not set.
 func env(changes []string, name string, args ...string) *exec.Cmd {
 	cmd := exec.Command(name, args...)
 	for _, e := range os.Environ() {
@@ -59,10 +61,12 @@ func TestCronPath(t *testing.T) {
 	}
 	dest := newThin(t, "cron", "dest", 2*mib)
 	fill(t, dest, 9)
-	for _, args := range [][]string{{"--full", "cron/thicksnap"}, {"cron/thicksnap"}, {"--full", "cron/thinsnap"}, {"cron/thinsnap"}} {
+	for _, args := range [][]string{{"--full", "cron/thicksnap"}, {"cron/thicksnap"},
+		{"--full", "cron/thinsnap"}, {"cron/thinsnap"}} {
 		d := runCommand(t, nil, env(cron, "lvmsync-dump", args...))
 		d.want(t, 0, "")
-		if strings.Contains(d.stderr, "warning: the patch has no names") || !strings.Contains(d.stdout, `"snapshot_uuid":`) {
+		if strings.Contains(d.stderr, "warning: the patch has no names") ||
+			!strings.Contains(d.stdout, `"snapshot_uuid":`) {
 			t.Errorf("%v: no names in the patch:\n%s", args, d.stderr)
 		}
 		runCommand(t, strings.NewReader(d.stdout), env(cron, "lvmsync-apply", dest)).want(t, 0, "")
@@ -70,13 +74,15 @@ func TestCronPath(t *testing.T) {
 	}
 	wantSame(t, "/dev/cron/thin", dest)
 	used := func(lv string) (percent float64) {
-		if _, err := fmt.Sscan(sh(t, "lvs", "--noheadings", "-o", "data_percent", lv), &percent); err != nil {
+		if _, err := fmt.Sscan(sh(t, "lvs", "--noheadings", "-o", "data_percent", lv),
+			&percent); err != nil {
 			t.Fatal(err)
 		}
 		return percent
 	}
 	if o, d := used("cron/thin"), used("cron/dest"); d > o {
-		t.Errorf("the destination has %.1f%% mapped, the origin %.1f%%: apply has not seen that it is thin", d, o)
+		t.Errorf("the destination has %.1f%% mapped, the origin %.1f%%: apply has not seen that "+
+			"it is thin", d, o)
 	}
 	if isActive(t, "cron/thinsnap") {
 		t.Error("the snapshot was left active")
@@ -87,7 +93,8 @@ func TestCronPath(t *testing.T) {
 func TestFullWithoutNames(t *testing.T) {
 	newKinds(t, "names")
 	bin := t.TempDir()
-	if err := os.WriteFile(filepath.Join(bin, "lvs"), []byte("#!/bin/sh\necho '  no mood' >&2; exit 5\n"), 0o700); err != nil {
+	if err := os.WriteFile(filepath.Join(bin, "lvs"),
+		[]byte("#!/bin/sh\necho '  no mood' >&2; exit 5\n"), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	d := runCommand(t, nil, withPath(bin, "lvmsync-dump", "--full", "/dev/names/thicksnap"))
@@ -97,13 +104,18 @@ func TestFullWithoutNames(t *testing.T) {
 
 // hostileConf is what lvm.conf can do to what LVM prints.
 var hostileConf = map[string]string{
-	"report": `report { output_format="json" columns_as_rows=1 prefixes=1 headings=0 quoted=0 aligned=0 buffered=0 separator="|"
- list_item_separator=";" compact_output=1 compact_output_cols="origin,lv_merging" binary_values_as_numeric=0 time_format="%Y"
- mark_hidden_devices=0 two_word_unknown_device=1 lvs_sort="lv_size" segs_sort="seg_start" lvs_cols="lv_size" }`,
-	"log": `log { prefix="lvm: " command_names=1 verbose=3 silent=1 indent=0 report_command_log=1 command_log_cols="log_seq_num"
- command_log_sort="log_type" command_log_selection="log_type=none" level=7 file="/tmp/lvm.log" activation=1 syslog=1 }`,
-	"loud":   `log { prefix="{\"report\":" verbose=3 silent=0 command_names=0 report_command_log=0 }`,
-	"global": `global { units="k" suffix=1 si_unit_consistency=0 lvdisplay_shows_full_device_path=1 }`,
+	"report": `report { output_format="json" columns_as_rows=1 prefixes=1 headings=0 quoted=0
+ aligned=0 buffered=0 separator="|" list_item_separator=";" compact_output=1
+ compact_output_cols="origin,lv_merging" binary_values_as_numeric=0
+ time_format="%Y" mark_hidden_devices=0 two_word_unknown_device=1 lvs_sort="lv_size"
+ segs_sort="seg_start" lvs_cols="lv_size" }`,
+	"log": `log { prefix="lvm: " command_names=1 verbose=3 silent=1 indent=0 report_command_log=1
+ command_log_cols="log_seq_num" command_log_sort="log_type" command_log_selection="log_type=none"
+ level=7 file="/tmp/lvm.log" activation=1 syslog=1 }`,
+	"loud": `log { prefix="{\"report\":" verbose=3 silent=0
+ command_names=0 report_command_log=0 }`,
+	"global": `global { units="k" suffix=1
+ si_unit_consistency=0 lvdisplay_shows_full_device_path=1 }`,
 }
 
 // Whatever lvm.conf and the environment say of reports, the same is found.
@@ -114,14 +126,17 @@ func TestHostileConfig(t *testing.T) {
 		t.Fatal(err)
 	}
 	questions := [][]string{
-		{"--dry-run", "conf/thicksnap"}, {"--dry-run", "conf/thinsnap"}, {"--dry-run", "--full", "conf/thicksnap"},
-		{"--dry-run", "conf/missing"}, {"--dry-run", "/dev/conf/missing"}, {"--dry-run", "conf/idle"}, {"--dry-run", "conf/pool_tmeta"},
+		{"--dry-run", "conf/thicksnap"}, {"--dry-run", "conf/thinsnap"},
+		{"--dry-run", "--full", "conf/thicksnap"},
+		{"--dry-run", "conf/missing"}, {"--dry-run", "/dev/conf/missing"},
+		{"--dry-run", "conf/idle"}, {"--dry-run", "conf/pool_tmeta"},
 	}
 	var want []result
 	for _, q := range questions {
 		want = append(want, run(t, nil, "lvmsync-dump", q...))
 	}
-	for i, message := range map[int]string{3: "no such logical volume, device or file: conf/missing\n", 5: "lvchange -ay conf/idle",
+	for i, message := range map[int]string{3: "no such logical volume, device or file: " +
+		"conf/missing\n", 5: "lvchange -ay conf/idle",
 		6: "conf/pool_tmeta is metadata of a pool"} {
 		want[i].want(t, 1, message)
 	}
@@ -141,7 +156,8 @@ func TestHostileConfig(t *testing.T) {
 		all += conf + "\n"
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
-			if err := os.WriteFile(filepath.Join(dir, "lvm.conf"), append(good, conf...), 0o600); err != nil {
+			if err := os.WriteFile(filepath.Join(dir, "lvm.conf"), append(good, conf...),
+				0o600); err != nil {
 				t.Fatal(err)
 			}
 			check(t, "LVM_SYSTEM_DIR="+dir)
@@ -149,20 +165,26 @@ func TestHostileConfig(t *testing.T) {
 	}
 	t.Run("all, and the environment", func(t *testing.T) {
 		dir := t.TempDir()
-		if err := os.WriteFile(filepath.Join(dir, "lvm.conf"), append(good, all...), 0o600); err != nil {
+		if err := os.WriteFile(filepath.Join(dir, "lvm.conf"), append(good, all...),
+			0o600); err != nil {
 			t.Fatal(err)
 		}
-		check(t, "LVM_SYSTEM_DIR="+dir, "LVM_OUT_FD=7", "LVM_ERR_FD=8", "LVM_REPORT_FD=9", "LVM_COMMAND_PROFILE=nosuch", "LVM_VG_NAME=other",
-			"LVM_EXPECTED_EXIT_STATUS=7", "LVM_RUN_BY_DMEVENTD=1", "DM_DEV_DIR=/nowhere", "DM_DEFAULT_NAME_MANGLING_MODE=hex", "LC_ALL=de_DE.UTF-8")
+		check(t, "LVM_SYSTEM_DIR="+dir, "LVM_OUT_FD=7", "LVM_ERR_FD=8", "LVM_REPORT_FD=9",
+			"LVM_COMMAND_PROFILE=nosuch", "LVM_VG_NAME=other",
+			"LVM_EXPECTED_EXIT_STATUS=7", "LVM_RUN_BY_DMEVENTD=1", "DM_DEV_DIR=/nowhere",
+			"DM_DEFAULT_NAME_MANGLING_MODE=hex", "LC_ALL=de_DE.UTF-8")
 	})
 	t.Run("devices file", func(t *testing.T) {
 		dir := t.TempDir()
 		disk := disks(t, 1)[0]
-		pvid := strings.ReplaceAll(strings.TrimSpace(sh(t, "pvs", "--noheadings", "-o", "pv_uuid", disk)), "-", "")
-		devices := "VERSION=1.1.2\nIDTYPE=devname IDNAME=/dev/nosuch DEVNAME=/dev/nosuch PVID=" + strings.Repeat("q", 32) +
+		pvid := strings.ReplaceAll(strings.TrimSpace(sh(t, "pvs", "--noheadings", "-o", "pv_uuid",
+			disk)), "-", "")
+		devices := "VERSION=1.1.2\nIDTYPE=devname IDNAME=/dev/nosuch DEVNAME=/dev/nosuch PVID=" +
+			strings.Repeat("q", 32) +
 			"\nIDTYPE=devname IDNAME=" + disk + " DEVNAME=" + disk + " PVID=" + pvid + "\n"
 		for name, text := range map[string]string{
-			"lvm.conf": strings.Replace(string(good), "use_devicesfile = 0", "use_devicesfile = 1", 1), "devices/system.devices": devices,
+			"lvm.conf": strings.Replace(string(good), "use_devicesfile = 0", "use_devicesfile = 1",
+				1), "devices/system.devices": devices,
 		} {
 			if err := os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o700); err != nil {
 				t.Fatal(err)
@@ -186,12 +208,15 @@ func TestNotRoot(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, args := range [][]string{{"noroot/thicksnap"}, {"noroot/thinsnap"}, {"/dev/noroot/thin"}, {"--full", "noroot/thinsnap"},
-		{"--full", "noroot/thicksnap"}, {"--to", "noroot/thinsnap", "noroot/thin"}, {"noroot/missing"}, {"--cow", "/dev/mapper/noroot-thicksnap-cow", "noroot/thick"}} {
+	for _, args := range [][]string{{"noroot/thicksnap"}, {"noroot/thinsnap"}, {"/dev/noroot/thin"},
+		{"--full", "noroot/thinsnap"},
+		{"--full", "noroot/thicksnap"}, {"--to", "noroot/thinsnap", "noroot/thin"},
+		{"noroot/missing"}, {"--cow", "/dev/mapper/noroot-thicksnap-cow", "noroot/thick"}} {
 		cmd := exec.Command(exe, args...)
 		cmd.Args[0] = "lvmsync-dump"
 		cmd.Dir = "/"
-		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534,
+			Gid: 65534}}
 		r := runCommand(t, nil, cmd)
 		r.want(t, 1, "\nlvmsync-dump: hint: run as root\n")
 		if strings.Contains(r.stderr, "control: open failed") {

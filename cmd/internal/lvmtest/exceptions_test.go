@@ -10,10 +10,9 @@ import (
 	"lvmsync/format"
 )
 
-// The exception store is filled to just below, at and just above the end of its
-// areas, with each chunk size. The origin is no multiple of the chunk size and
-// its last, partial chunk is among the changed ones. The destination begins as
-// a copy of the snapshot that was made through a pipe.
+// The exception store is filled to just below, at and just above the end of its areas, with each
+// chunk size. The origin is no multiple of the chunk size and its last, partial chunk is among the
+// changed ones. The destination begins as a copy of the snapshot that was made through a pipe.
 func TestExceptionCounts(t *testing.T) {
 	for _, test := range []struct {
 		chunk  int64
@@ -59,8 +58,10 @@ func checkCounts(t *testing.T, chunk int64, counts []int64) {
 		}
 		patch := transfer(t, dest, snap)
 		wantSame(t, origin, dest)
-		if _, totals, err := format.Verify(bytes.NewReader(patch)); err != nil || totals.Bytes() != want {
-			t.Errorf("%d exceptions: %d bytes in the patch, want %d (%v)", n, totals.Bytes(), want, err)
+		if _, totals, err := format.Verify(bytes.NewReader(patch)); err != nil ||
+			totals.Bytes() != want {
+			t.Errorf("%d exceptions: %d bytes in the patch, want %d (%v)", n, totals.Bytes(), want,
+				err)
 		}
 	}
 }
@@ -71,8 +72,7 @@ func storeSize(chunk, n int64) int64 {
 	return (2 + n + n/perArea + 1) * chunk
 }
 
-// Two snapshots of one origin, of different age and chunk size, each give their
-// own delta.
+// Two snapshots of one origin, of different age and chunk size, each give their own delta.
 func TestTwoSnapshots(t *testing.T) {
 	vg := newVG(t, "two", 1)
 	origin := "/dev/two/origin"
@@ -91,8 +91,7 @@ func TestTwoSnapshots(t *testing.T) {
 	}
 }
 
-// A dump after more writes holds them, though nobody has dropped a cache since
-// the first one.
+// A dump after more writes holds them, though nobody has dropped a cache since the first one.
 func TestDumpAgain(t *testing.T) {
 	origin, dest := newCopied(t, "again", 8*mib, "4k")
 	var last []byte

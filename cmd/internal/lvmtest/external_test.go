@@ -27,13 +27,17 @@ func onExternal(t *testing.T, vg, name, origin string) string {
 	return "/dev/" + vg + "/" + name
 }
 
-// What neither of two volumes maps is the same for both only if it is read from the same place. The external origins of zeros
-// differ where no sample is taken; one of them ends within a block, and before the volumes do.
+// What neither of two volumes maps is the same for both only if it is read from the same place. The
+// external origins of zeros differ where no sample is taken; one of them ends within a block, and
+// before the volumes do.
 func TestThinExternalOrigins(t *testing.T) {
 	const size = 3*mib + 20*kib
 	newPool(t, "externals", "64k", "64m")
 	external(t, "externals", "e1", size, func(string) {})
-	external(t, "externals", "e2", size, func(path string) { poke(t, path, 1, 1*mib+20*kib+512, size-512) })
+	external(t, "externals", "e2", size, func(path string) {
+		poke(t, path, 1, 1*mib+20*kib+512,
+			size-512)
+	})
 	external(t, "externals", "e3", 2*mib+28*kib, func(path string) { poke(t, path, 2, 0, 2*mib) })
 	external(t, "externals", "e4", size, func(path string) { fill(t, path, 3) })
 	volumes := map[string]string{} // to their external origins
@@ -48,7 +52,8 @@ func TestThinExternalOrigins(t *testing.T) {
 	poke(t, "/dev/externals/on2e2", 4, 3*mib/2, size+100*kib)
 	dest := plain(t, "externals", "dest", size+200*kib)
 	for _, pair := range []string{
-		"on0e1 on1e1", "on2e2 on0e1", "none on2e2", "on2e2 none", "on3e3 none", "on2e2 on3e3", "on1e1 on4e4",
+		"on0e1 on1e1", "on2e2 on0e1", "none on2e2", "on2e2 none", "on3e3 none", "on2e2 on3e3",
+		"on1e1 on4e4",
 	} {
 		from, to, _ := strings.Cut(pair, " ")
 		t.Run(pair, func(t *testing.T) {
@@ -61,7 +66,8 @@ func TestThinExternalOrigins(t *testing.T) {
 			transfer(t, dest, "--exact-base", "--to", "externals/"+to, "externals/"+from)
 			wantSame(t, "/dev/externals/"+to, dest)
 			if volumes[from] == volumes[to] {
-				if extents, _ := changed(t, "--to", "externals/"+to, "externals/"+from); extents != 0 {
+				if extents, _ := changed(t, "--to", "externals/"+to, "externals/"+
+					from); extents != 0 {
 					t.Errorf("%d extents differ between volumes that are the same", extents)
 				}
 			}
@@ -77,7 +83,8 @@ func beneathOf(t *testing.T, name, device string) {
 		t.Fatal(err)
 	}
 	reloadDevice(t, name, func(table string) string {
-		return strings.Join(append(strings.Fields(table)[:5], fmt.Sprintf("%d:%d", id.Major, id.Minor)), " ")
+		return strings.Join(append(strings.Fields(table)[:5],
+			fmt.Sprintf("%d:%d", id.Major, id.Minor)), " ")
 	})
 }
 
@@ -102,7 +109,8 @@ func TestThinSnapshotWithOtherExternal(t *testing.T) {
 	wantSame(t, "/dev/other/snap", dest)
 }
 
-// What is read from a device that can be written to may have changed at any time: it is sent, and is nothing to compare with.
+// What is read from a device that can be written to may have changed at any time: it is sent, and
+// is nothing to compare with.
 func TestThinExternalWritten(t *testing.T) {
 	const size = 3 * mib
 	newPool(t, "written", "64k", "64m")
@@ -124,5 +132,6 @@ func TestThinExternalWritten(t *testing.T) {
 	poke(t, below, 5, 1*mib+24*kib)
 	transfer(t, dest, "--reverse", "written/snap")
 	wantSame(t, "/dev/written/snap", dest)
-	run(t, nil, "lvmsync-dump", "--dry-run", "--full", "written/origin").want(t, 0, "can be written to")
+	run(t, nil, "lvmsync-dump", "--dry-run", "--full", "written/origin").want(t, 0,
+		"can be written to")
 }

@@ -25,16 +25,18 @@ func flakey(size int64, dev, how string) string {
 	return fmt.Sprintf("0 %d flakey %s 0 0 86400 %s", size/512, dev, how)
 }
 
-// A destination that fails in the middle is told to be part-way, unless it fails
-// before the first write; what a device does wrong without an error is found by
-// reading back. When it works again, the patch completes it.
+// A destination that fails in the middle is told to be part-way, unless it fails before the first
+// write; what a device does wrong without an error is found by reading back. When it works again,
+// the patch completes it.
 func TestFailingWrites(t *testing.T) {
 	vg := newVG(t, "writes", 1)
 	under := plain(t, vg, "under", failSize)
 	bad := func(how string) []string { return []string{flakey(failSize, under, how)} }
 	good := linear(0, failSize, under, 0)
-	half := []string{linear(0, failSize/2, under, 0), fmt.Sprintf("%d %d error", failSize/2/512, failSize/2/512)}
-	dest, broken := newMapped(t, "bad-dest", good), newMapped(t, "bad-error", fmt.Sprintf("0 %d error", failSize/512))
+	half := []string{linear(0, failSize/2, under, 0),
+		fmt.Sprintf("%d %d error", failSize/2/512, failSize/2/512)}
+	dest, broken := newMapped(t, "bad-dest", good),
+		newMapped(t, "bad-error", fmt.Sprintf("0 %d error", failSize/512))
 	p := newPair(5, failSize)
 	blocks, _ := p.delta(t, crafting{unit: block, perSegment: 8})
 	exact, _ := p.delta(t, crafting{exact: true, unit: block, perSegment: 8})
@@ -55,11 +57,15 @@ func TestFailingWrites(t *testing.T) {
 		{"write", half, sectors, false, 3, "input/output error", 0},
 		{"compare", half, blocks, false, 1, "read /dev/mapper/bad-dest", 0},
 		// One device is read, the other written.
-		{"read back", []string{fmt.Sprintf("0 %d delay %s 0 0 %s 0 0", failSize/512, broken.path(), under)}, noZeros, true, 3, "read back", 0},
-		{"lost writes", bad("1 drop_writes"), noZeros, true, 3, "does not hold what was written", 0},
-		{"changed writes", bad("5 corrupt_bio_byte 32 w 255 0"), blocks, true, 3, "does not hold what was written", 0},
+		{"read back", []string{fmt.Sprintf("0 %d delay %s 0 0 %s 0 0", failSize/512, broken.path(),
+			under)}, noZeros, true, 3, "read back", 0},
+		{"lost writes", bad("1 drop_writes"), noZeros, true, 3, "does not hold what was written",
+			0},
+		{"changed writes", bad("5 corrupt_bio_byte 32 w 255 0"), blocks, true, 3,
+			"does not hold what was written", 0},
 		// Neither old nor new: not what the patch is for.
-		{"changed writes, exact", bad("5 corrupt_bio_byte 32 w 255 0"), exact, true, 3, "does not hold what was written", 5},
+		{"changed writes, exact", bad("5 corrupt_bio_byte 32 w 255 0"), exact, true, 3,
+			"does not hold what was written", 5},
 		// Nobody can know without reading back.
 		{"lost writes, not read", bad("1 drop_writes"), blocks, false, 0, "", 0},
 		{"changed writes, not read", bad("5 corrupt_bio_byte 32 w 255 0"), blocks, false, 0, "", 0},
@@ -133,7 +139,8 @@ func (s scratch) fill(t *testing.T, room int64) {
 	if err := syscall.Statfs(s.mnt, &st); err != nil {
 		t.Fatal(err)
 	}
-	sh(t, "fallocate", "-l", fmt.Sprint(int64(st.Bavail)*st.Bsize-room), filepath.Join(s.mnt, "fill"))
+	sh(t, "fallocate", "-l", fmt.Sprint(int64(st.Bavail)*st.Bsize-room),
+		filepath.Join(s.mnt, "fill"))
 }
 
 func (s scratch) fail(t *testing.T, how string) {
@@ -143,15 +150,15 @@ func (s scratch) fail(t *testing.T, how string) {
 
 func (s scratch) mend(t *testing.T) { t.Helper(); s.reload(t, linear(0, scratchSize, s.dev, 0)) }
 
-// No part of the destination is written before what it held is safe: if there is no
-// room for the undo patch, or its disk fails, the destination is as it was, or the
-// undo patch takes it back.
+// No part of the destination is written before what it held is safe: if there is no room for the
+// undo patch, or its disk fails, the destination is as it was, or the undo patch takes it back.
 func TestFailingUndo(t *testing.T) {
 	vg := newVG(t, "badundo", 1)
 	dest, disk := plain(t, vg, "dest", failSize), plain(t, vg, "disk", scratchSize)
 	p := newPair(6, failSize)
 	whole, _ := p.delta(t, crafting{unit: block, perSegment: 8000}) // saved at once
-	const held = 8                                                  // segments that are saved before they are written
+	// segments that are saved before they are written
+	const held = 8
 	steps, ends := p.delta(t, crafting{unit: block, perSegment: 2})
 	lastHeld := p.changes(block, false)[2*held-1]
 	for _, test := range []struct {
@@ -183,7 +190,8 @@ func TestFailingUndo(t *testing.T) {
 			if test.between == "" {
 				r = runCommand(t, bytes.NewReader(test.patch), cmd)
 			} else {
-				r = runFed(t, cmd, test.patch, ends[held+1], func() { // one more: what a segment overwrites is read ahead
+				// one more: what a segment overwrites is read ahead
+				r = runFed(t, cmd, test.patch, ends[held+1], func() {
 					waitFor(t, dest, lastHeld, p.new)
 					s.fail(t, test.between)
 				})
@@ -202,8 +210,8 @@ func TestFailingUndo(t *testing.T) {
 	}
 }
 
-// takeBack applies an undo patch once its file system has been mounted again, as
-// after a crash. Without one nothing has to be taken back.
+// takeBack applies an undo patch once its file system has been mounted again, as after a crash.
+// Without one nothing has to be taken back.
 func takeBack(t *testing.T, s scratch, patch, dest string) {
 	t.Helper()
 	sh(t, "umount", s.mnt)
@@ -212,8 +220,8 @@ func takeBack(t *testing.T, s scratch, patch, dest string) {
 	sh(t, "umount", s.mnt)
 }
 
-// runFed runs a program that reads a patch from a pipe, and does something when it
-// has been given the first n bytes.
+// runFed runs a program that reads a patch from a pipe, and does something when it has been given
+// the first n bytes.
 func runFed(t *testing.T, cmd *exec.Cmd, patch []byte, n int, then func()) result {
 	t.Helper()
 	in, out := io.Pipe()
@@ -226,8 +234,7 @@ func runFed(t *testing.T, cmd *exec.Cmd, patch []byte, n int, then func()) resul
 	return runCommand(t, in, cmd)
 }
 
-// waitFor waits until a part of a device or file is what it shall be, on the device
-// or in memory.
+// waitFor waits until a part of a device or file is what it shall be, on the device or in memory.
 func waitFor(t *testing.T, path string, e format.Extent, shall []byte) {
 	t.Helper()
 	f, err := os.Open(path)
@@ -243,8 +250,8 @@ func waitFor(t *testing.T, path string, e format.Extent, shall []byte) {
 	}
 }
 
-// A patch that can't be spooled is not applied, though it could be read from memory when the
-// disk has failed.
+// A patch that can't be spooled is not applied, though it could be read from memory when the disk
+// has failed.
 func TestFailingSpool(t *testing.T) {
 	vg := newVG(t, "badspool", 1)
 	dest, disk := plain(t, vg, "dest", failSize), plain(t, vg, "disk", scratchSize)

@@ -27,8 +27,8 @@ type gate struct {
 	stopped int // a descriptor of the process that has stopped at it, which may outlive the program
 }
 
-// newGate makes one for the commands of a tool that have a word. Script says what is done there, with the true one in $real: it
-// stops where it says "stop".
+// newGate makes one for the commands of a tool that have a word. Script says what is done there,
+// with the true one in $real: it stops where it says "stop".
 func newGate(t *testing.T, tool, word, script string) *gate {
 	t.Helper()
 	real, err := exec.LookPath(tool)
@@ -50,7 +50,8 @@ exec "$real" "$@"
 	if err := os.WriteFile(filepath.Join(g.bin, tool), []byte(text), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	f, err := os.OpenFile(filepath.Join(g.bin, "begun"), os.O_RDWR, 0) // for writing, too: so it never ends
+	// for writing, too: so it never ends
+	f, err := os.OpenFile(filepath.Join(g.bin, "begun"), os.O_RDWR, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -59,8 +60,10 @@ exec "$real" "$@"
 	return g
 }
 
-// start starts a program in a process group of its own, as a shell does, and waits until the gate's command has come.
-func (g *gate) start(t *testing.T, name string, args ...string) (cmd *exec.Cmd, stderr *bytes.Buffer) {
+// start starts a program in a process group of its own, as a shell does, and waits until the gate's
+// command has come.
+func (g *gate) start(t *testing.T, name string,
+	args ...string) (cmd *exec.Cmd, stderr *bytes.Buffer) {
 	t.Helper()
 	cmd, stderr = withPath(g.bin, name, args...), new(bytes.Buffer)
 	cmd.Stderr = stderr
@@ -89,7 +92,8 @@ func (g *gate) watch(t *testing.T, cmd *exec.Cmd) {
 // awaitEnd waits for the end of the process of a descriptor, and closes that.
 func awaitEnd(fd int) {
 	for {
-		if _, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, -1); !errors.Is(err, unix.EINTR) {
+		if _, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}},
+			-1); !errors.Is(err, unix.EINTR) {
 			unix.Close(fd)
 			return
 		}
@@ -173,7 +177,8 @@ func (g *gate) struck(t *testing.T, cmd *exec.Cmd, b blow) {
 // children are the numbers of a process's children.
 func children(t *testing.T, pid int) []int {
 	t.Helper()
-	lists, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid)) // of each thread its own
+	// of each thread its own
+	lists, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
 	if err != nil {
 		t.Fatal(err)
 	}

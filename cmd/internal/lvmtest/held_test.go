@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// A metadata snapshot that somebody else holds is theirs: a delta is refused, a full patch reads everything. One that a killed run
-// of ours left behind is released.
+// A metadata snapshot that somebody else holds is theirs: a delta is refused, a full patch reads
+// everything. One that a killed run of ours left behind is released.
 func TestThinHeld(t *testing.T) {
 	newPool(t, "held", "64k", "32m")
 	origin := newThin(t, "held", "origin", 4*mib)
@@ -38,7 +38,8 @@ func TestThinHeld(t *testing.T) {
 	wantSame(t, origin, dest)
 }
 
-// All of a snapshot that is not active can be read though somebody else holds the pool's metadata snapshot.
+// All of a snapshot that is not active can be read though somebody else holds the pool's metadata
+// snapshot.
 func TestThinHeldInactive(t *testing.T) {
 	newPool(t, "inactive", "64k", "32m")
 	origin := newThin(t, "inactive", "origin", 4*mib)
@@ -47,12 +48,16 @@ func TestThinHeldInactive(t *testing.T) {
 	dest := plain(t, "inactive", "dest", 4*mib)
 	fill(t, dest, 9)
 	sh(t, "dmsetup", "message", "inactive-pool-tpool", "0", "reserve_metadata_snap")
-	t.Cleanup(func() { sh(t, "dmsetup", "message", "inactive-pool-tpool", "0", "release_metadata_snap") })
+	t.Cleanup(func() {
+		sh(t, "dmsetup", "message", "inactive-pool-tpool", "0",
+			"release_metadata_snap")
+	})
 	d := run(t, nil, "lvmsync-dump", "--full", "inactive/snap")
 	d.want(t, 0, "all of inactive/snap is read")
 	applyPatch(t, []byte(d.stdout), dest).want(t, 0, "")
 	wantSame(t, origin, dest)
-	if attr := strings.TrimSpace(sh(t, "lvs", "--noheadings", "-o", "lv_attr", "inactive/snap")); attr[4] == 'a' {
+	if attr := strings.TrimSpace(sh(t, "lvs", "--noheadings", "-o", "lv_attr",
+		"inactive/snap")); attr[4] == 'a' {
 		t.Errorf("it was left active: %s", attr)
 	}
 	if extents, bytes := changed(t, "--full", "inactive/snap"); extents != 1 || bytes != 4*mib {
@@ -60,10 +65,13 @@ func TestThinHeldInactive(t *testing.T) {
 	}
 }
 
-// killWhileHeld runs a dump whose dmsetup kills it as soon as the metadata snapshot is reserved and noted.
+// killWhileHeld runs a dump whose dmsetup kills it as soon as the metadata snapshot is reserved and
+// noted.
 func killWhileHeld(t *testing.T, vg, snap string) {
 	t.Helper()
-	bin := wrapDmsetup(t, `case " $* " in *" release_metadata_snap "*) kill -KILL $PPID; exit 1 ;; esac; exec "$real" "$@"`)
+	bin := wrapDmsetup(t, `
+case " $* " in *" release_metadata_snap "*) kill -KILL $PPID; exit 1 ;; esac
+exec "$real" "$@"`)
 	cmd := withPath(bin, "lvmsync-dump", snap)
 	if r := runCommand(t, nil, cmd); r.status != -1 {
 		t.Fatalf("status %d, want killed", r.status)

@@ -17,10 +17,10 @@ import (
 	"testing"
 )
 
-// Killed at any point, a run leaves a destination that the patch completes, and
-// that the undo patch takes back, if there was to be one. The points are bytes
-// that the program has written to whatever file, told by the kernel: they spread
-// over undo patch and destination, the middle of a write included.
+// Killed at any point, a run leaves a destination that the patch completes, and that the undo patch
+// takes back, if there was to be one. The points are bytes that the program has written to whatever
+// file, told by the kernel: they spread over undo patch and destination, the middle of a write
+// included.
 func TestKilled(t *testing.T) {
 	newVG(t, "killed", 1)
 	k := &killing{rnd: seeded(t), dest: plain(t, "killed", "dest", 1*mib), pair: newPair(1, 1*mib)}
@@ -29,8 +29,10 @@ func TestKilled(t *testing.T) {
 		k.file = file(t, "patch", k.patch)
 		for _, pipe := range []bool{false, true} {
 			k.pipe = pipe
-			t.Run(fmt.Sprintf("exact %v, pipe %v", exact, pipe), func(t *testing.T) { k.repeat(t, times(t, 9)) })
-			t.Run(fmt.Sprintf("exact %v, pipe %v, undo", exact, pipe), func(t *testing.T) { k.goBack(t, times(t, 4)) })
+			t.Run(fmt.Sprintf("exact %v, pipe %v", exact, pipe),
+				func(t *testing.T) { k.repeat(t, times(t, 9)) })
+			t.Run(fmt.Sprintf("exact %v, pipe %v, undo", exact, pipe),
+				func(t *testing.T) { k.goBack(t, times(t, 4)) })
 		}
 	}
 	t.Logf("killed %d times, %d of them with the destination part-way", k.kills, k.partial)
@@ -66,8 +68,7 @@ func (k *killing) complete(t *testing.T, options ...string) {
 	wantSum(t, k.dest, "the new state", k.newSum)
 }
 
-// kill starts from the old state and kills the run once it has written so many
-// bytes.
+// kill starts from the old state and kills the run once it has written so many bytes.
 func (k *killing) kill(t *testing.T, limit int64, options ...string) (written int64, killed bool) {
 	t.Helper()
 	put(t, k.dest, k.old)
@@ -97,9 +98,8 @@ func (k *killing) repeat(t *testing.T, n int) {
 	}
 }
 
-// goBack kills runs that have an undo patch. Each is then repeated, with another
-// undo patch. That leads back to where the first run was killed, and its own to
-// the old state.
+// goBack kills runs that have an undo patch. Each is then repeated, with another undo patch. That
+// leads back to where the first run was killed, and its own to the old state.
 func (k *killing) goBack(t *testing.T, n int) {
 	all, _ := k.kill(t, 1<<62, "--undo", filepath.Join(t.TempDir(), "undo"))
 	wantSum(t, k.dest, "the new state", k.newSum)
@@ -113,7 +113,8 @@ func (k *killing) goBack(t *testing.T, n int) {
 		t.Logf("killed after %d bytes", limit)
 		half := sha256.Sum256(whole(t, k.dest))
 		k.complete(t, "--undo", second)
-		if _, err := os.Stat(second); err == nil { // else all was done, and nothing is left to take back
+		// else all was done, and nothing is left to take back
+		if _, err := os.Stat(second); err == nil {
 			run(t, nil, "lvmsync-apply", second, k.dest).want(t, 0, "")
 		}
 		wantSum(t, k.dest, "what the run that was killed had left", half)
@@ -122,8 +123,8 @@ func (k *killing) goBack(t *testing.T, n int) {
 	}
 }
 
-// undo applies an undo patch that a run which was broken off has left. If it was
-// broken off early there is none, or not all of its header.
+// undo applies an undo patch that a run which was broken off has left. If it was broken off early
+// there is none, or not all of its header.
 func undo(t *testing.T, patch, dest string) {
 	t.Helper()
 	if _, err := os.Stat(patch); os.IsNotExist(err) {
@@ -136,8 +137,8 @@ func undo(t *testing.T, patch, dest string) {
 
 var wchar = regexp.MustCompile(`(?m)^wchar: (\d+)$`)
 
-// killAfter runs a command and kills it once it has written at least limit bytes.
-// It tells how many they were at the last look, and whether it was not too late.
+// killAfter runs a command and kills it once it has written at least limit bytes. It tells how many
+// they were at the last look, and whether it was not too late.
 func killAfter(t *testing.T, cmd *exec.Cmd, limit int64) (written int64, killed bool) {
 	t.Helper()
 	if err := cmd.Start(); err != nil {

@@ -21,8 +21,7 @@ import (
 	"lvmsync/cmd/internal/patchcmd"
 )
 
-// TestMain makes the programs available under their names: the test binary runs
-// itself again.
+// TestMain makes the programs available under their names: the test binary runs itself again.
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
 		"lvmsync-dump":  func() { os.Exit(dumpcmd.Main(os.Args, cli.StdStreams())) },
@@ -79,7 +78,8 @@ func runCommand(t *testing.T, stdin io.Reader, cmd *exec.Cmd) result {
 	if err != nil && !errors.As(err, &exit) {
 		t.Fatalf("%v: %v", cmd.Args, err)
 	}
-	t.Logf("%s: status %d\n%s", strings.Join(cmd.Args, " "), cmd.ProcessState.ExitCode(), errs.String())
+	t.Logf("%s: status %d\n%s", strings.Join(cmd.Args, " "), cmd.ProcessState.ExitCode(),
+		errs.String())
 	return result{cmd.ProcessState.ExitCode(), out.String(), errs.String()}
 }
 
@@ -87,15 +87,16 @@ func runCommand(t *testing.T, stdin io.Reader, cmd *exec.Cmd) result {
 func (r result) want(t *testing.T, status int, message string) {
 	t.Helper()
 	if r.status != status || !strings.Contains(r.stderr, message) {
-		t.Errorf("status %d, want %d with a message with %q; got:\n%s", r.status, status, message, r.stderr)
+		t.Errorf("status %d, want %d with a message with %q; got:\n%s", r.status, status, message,
+			r.stderr)
 	}
 	if n := strings.Count(r.stderr, ": error: "); status != 0 && n != 1 {
 		t.Errorf("%d error lines, want one:\n%s", n, r.stderr)
 	}
 }
 
-// transfer dumps with the given arguments and applies to dest, both of which must
-// succeed. It returns the patch.
+// transfer dumps with the given arguments and applies to dest, both of which must succeed. It
+// returns the patch.
 func transfer(t *testing.T, dest string, dumpArgs ...string) []byte {
 	t.Helper()
 	d := run(t, nil, "lvmsync-dump", dumpArgs...)
@@ -132,7 +133,8 @@ func file(t *testing.T, name string, content []byte) string {
 	return path
 }
 
-// wrapDmsetup makes a folder with a dmsetup that is the given script. The true one is in $real, the folder is ${0%/*}.
+// wrapDmsetup makes a folder with a dmsetup that is the given script. The true one is in $real, the
+// folder is ${0%/*}.
 func wrapDmsetup(t *testing.T, script string) string {
 	t.Helper()
 	real, err := exec.LookPath("dmsetup")

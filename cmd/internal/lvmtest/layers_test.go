@@ -8,7 +8,8 @@ import (
 	"testing"
 )
 
-// The origin of a thin snapshot may be that of a thick one, too: its device then lies on the thin one. So may the snapshot.
+// The origin of a thin snapshot may be that of a thick one, too: its device then lies on the thin
+// one. So may the snapshot.
 func TestThinBelowThick(t *testing.T) {
 	const size = 4*mib + 12*kib
 	newPool(t, "below", "64k", "64m")
@@ -100,12 +101,14 @@ func TestThinIsExternal(t *testing.T) {
 	transfer(t, dest, "--full", "both/snap")
 	transfer(t, dest, "both/snap")
 	wantSame(t, "/dev/both/clone", dest)
-	if attr := strings.TrimSpace(sh(t, "lvs", "--noheadings", "-o", "lv_attr", "both/origin")); attr[4] == 'a' {
+	if attr := strings.TrimSpace(sh(t, "lvs", "--noheadings", "-o", "lv_attr",
+		"both/origin")); attr[4] == 'a' {
 		t.Errorf("the origin was left active: %s", attr)
 	}
 	sh(t, "lvchange", "-qq", "-ay", "both/origin")
 	transfer(t, dest, "both/snap")
 	wantSame(t, origin, dest)
 	run(t, nil, "lvmsync-dump", "both/clone").want(t, 1, "its origin lies outside the pool")
-	run(t, nil, "lvmsync-dump", "--to", "both/clone", "both/origin").want(t, 1, "in different pools")
+	run(t, nil, "lvmsync-dump", "--to", "both/clone", "both/origin").want(t, 1,
+		"in different pools")
 }

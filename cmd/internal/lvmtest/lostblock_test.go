@@ -15,9 +15,8 @@ import (
 	"lvmsync/format"
 )
 
-// A disk that loses one block of the undo patch, and takes all that comes after it: the
-// kernel tells once. The undo patch doesn't look whole, and takes back all that was
-// overwritten.
+// A disk that loses one block of the undo patch, and takes all that comes after it: the kernel
+// tells once. The undo patch doesn't look whole, and takes back all that was overwritten.
 func TestUndoLosesBlock(t *testing.T) {
 	vg := newVG(t, "lostblock", 1)
 	dest, disk := plain(t, vg, "dest", failSize), plain(t, vg, "disk", scratchSize)
@@ -29,7 +28,8 @@ func TestUndoLosesBlock(t *testing.T) {
 	undo := filepath.Join(s.mnt, "undo")
 	run(t, nil, "lvmsync-apply", "--undo", undo, patch, dest).want(t, 0, "")
 	size := int64(len(read(t, undo)))
-	places := []int64{blockOf(t, undo, size/3), blockOf(t, undo, size*5/6)} // the same ones are used again
+	// the same ones are used again
+	places := []int64{blockOf(t, undo, size/3), blockOf(t, undo, size*5/6)}
 	for _, lost := range places {
 		t.Logf("byte %d of the file system is bad", lost)
 		sh(t, "umount", s.mnt)
@@ -74,7 +74,8 @@ func blockOf(t *testing.T, path string, at int64) int64 {
 	}
 	const fibmap = 1 // linux/fs.h
 	n := int32(at / kib)
-	if _, _, errno := unix.Syscall(unix.SYS_IOCTL, f.Fd(), fibmap, uintptr(unsafe.Pointer(&n))); errno != 0 || n == 0 {
+	if _, _, errno := unix.Syscall(unix.SYS_IOCTL, f.Fd(), fibmap,
+		uintptr(unsafe.Pointer(&n))); errno != 0 || n == 0 {
 		t.Fatalf("find block %d of %s: %v", at/kib, path, errno)
 	}
 	return int64(n) * kib

@@ -48,8 +48,8 @@ func (m mapped) remove(t *testing.T) {
 	}
 }
 
-// linear is a target of size bytes, from the byte at of the new device on, that is
-// a part of another device.
+// linear is a target of size bytes, from the byte at of the new device on, that is a part of
+// another device.
 func linear(at, size int64, dev string, from int64) string {
 	return fmt.Sprintf("%d %d linear %s %d", at/512, size/512, dev, from/512)
 }

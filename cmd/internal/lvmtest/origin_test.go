@@ -17,13 +17,15 @@ func TestNames(t *testing.T) {
 	sh(t, "lvcreate", "-qq", "-y", "-Wn", "-L", "2m", "-n", "or-i+g.in", vg)
 	origin := "/dev/" + vg + "/or-i+g.in"
 	fill(t, origin, 1)
-	sh(t, "lvcreate", "-qq", "-y", "-s", "-c", "4k", "-L", "1m", "-n", "s--n.a+p-1", vg+"/or-i+g.in")
+	sh(t, "lvcreate", "-qq", "-y", "-s", "-c", "4k", "-L", "1m", "-n", "s--n.a+p-1",
+		vg+"/or-i+g.in")
 	plain(t, vg, "de-st", 2*mib)
 	dest := "/dev/" + vg + "/de-st"
 	transfer(t, dest, "--full", vg+"/s--n.a+p-1")
 	poke(t, origin, 2, 0, 100*kib)
 	mapped := "my--vg.x+y-s----n.a+p--1"
-	for _, name := range []string{vg + "/s--n.a+p-1", "/dev/" + vg + "/s--n.a+p-1", "/dev/mapper/" + mapped, dmDevice(t, mapped)} {
+	for _, name := range []string{vg + "/s--n.a+p-1", "/dev/" + vg + "/s--n.a+p-1", "/dev/mapper/" +
+		mapped, dmDevice(t, mapped)} {
 		t.Run(name, func(t *testing.T) {
 			transfer(t, dest, name)
 			wantSame(t, origin, dest)
@@ -31,8 +33,7 @@ func TestNames(t *testing.T) {
 	}
 }
 
-// A striped origin looks to device-mapper like any other device beneath a
-// snapshot-origin.
+// A striped origin looks to device-mapper like any other device beneath a snapshot-origin.
 func TestStripedOrigin(t *testing.T) {
 	vg := newVG(t, "stripes", 2)
 	origin, dest := "/dev/stripes/origin", "/dev/stripes/dest"
@@ -46,9 +47,8 @@ func TestStripedOrigin(t *testing.T) {
 	wantSame(t, origin, dest)
 }
 
-// A file system that is mounted and written during it all arrives whole: what
-// was written before the dump is there although nobody called sync, and the
-// file system is sound.
+// A file system that is mounted and written during it all arrives whole: what was written before
+// the dump is there although nobody called sync, and the file system is sound.
 func TestMountedFileSystem(t *testing.T) {
 	vg := newVG(t, "fs", 1)
 	origin, dest := "/dev/fs/origin", "/dev/fs/dest"
@@ -56,7 +56,8 @@ func TestMountedFileSystem(t *testing.T) {
 	sh(t, "mkfs.ext4", "-q", origin)
 	mnt := mount(t, origin)
 	write := func(name string, n int) {
-		if err := os.WriteFile(filepath.Join(mnt, name), []byte(strings.Repeat(name, n)), 0o600); err != nil {
+		if err := os.WriteFile(filepath.Join(mnt, name), []byte(strings.Repeat(name, n)),
+			0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -71,7 +72,8 @@ func TestMountedFileSystem(t *testing.T) {
 	applyPatch(t, []byte(d.stdout), dest).want(t, 0, "")
 	copied := sh(t, "debugfs", "-R", "cat /after", dest)
 	if copied != strings.Repeat("after", 200_000) {
-		t.Errorf("the file written before the dump has %d bytes on the destination, want %d", len(copied), 5*200_000)
+		t.Errorf("the file written before the dump has %d bytes on the destination, want %d",
+			len(copied), 5*200_000)
 	}
 
 	sh(t, "umount", mnt)
@@ -93,8 +95,8 @@ func mount(t *testing.T, dev string, options ...string) string {
 	return mnt
 }
 
-// What a program wrote to the origin's device and keeps in memory has neither
-// exception nor place on the disk before it is flushed: the dump does that.
+// What a program wrote to the origin's device and keeps in memory has neither exception nor place
+// on the disk before it is flushed: the dump does that.
 func TestBufferedWriter(t *testing.T) {
 	origin, dest := newCopied(t, "buffered", 2*mib, "4k")
 	f, err := os.OpenFile(origin, os.O_RDWR, 0)
@@ -111,8 +113,7 @@ func TestBufferedWriter(t *testing.T) {
 	wantSame(t, origin, dest)
 }
 
-// Writes to the snapshot itself make exceptions, too. The delta is the origin's
-// all the same.
+// Writes to the snapshot itself make exceptions, too. The delta is the origin's all the same.
 func TestWrittenSnapshot(t *testing.T) {
 	origin, dest := newCopied(t, "written", 2*mib, "4k")
 	poke(t, "/dev/written/snap", 2, 0, 64*kib)
@@ -124,8 +125,8 @@ func TestWrittenSnapshot(t *testing.T) {
 	wantSame(t, origin, dest)
 }
 
-// An origin that was extended after the snapshot: what lies past the old end
-// has no exceptions and is sent whole.
+// An origin that was extended after the snapshot: what lies past the old end has no exceptions and
+// is sent whole.
 func TestExtendedOrigin(t *testing.T) {
 	vg := newVG(t, "extended", 1)
 	origin, dest := plain(t, vg, "origin", 2052*kib), plain(t, vg, "dest", 4*mib)

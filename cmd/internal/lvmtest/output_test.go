@@ -14,18 +14,22 @@ import (
 
 const outputDisk = 8 * mib // file system for the patch
 
-// The power fails at any moment while a patch replaces another one: there is the old one
-// or the new one, whole; and once the dump has said that it's done, the new one. The file
-// system does nothing for that by itself.
+// The power fails at any moment while a patch replaces another one: there is the old one or the new
+// one, whole; and once the dump has said that it's done, the new one. The file system does nothing
+// for that by itself.
 func TestOutputPowerLoss(t *testing.T) {
 	rnd := seeded(t)
 	vg := newVG(t, "output", 1)
-	under, log, disk := plain(t, vg, "under", outputDisk), plain(t, vg, "log", 48*mib), plain(t, vg, "disk", outputDisk)
+	under, log, disk := plain(t, vg, "under", outputDisk), plain(t, vg, "log", 48*mib),
+		plain(t, vg, "disk", outputDisk)
 	image := file(t, "image", newPair(3, mib).old)
 	sh(t, "mkfs.ext4", "-q", "-b", "1024", "-J", "size=1", under)
 	mnt := mount(t, under)
 	old := []byte("the patch of yesterday")
-	put := func(path string) { run(t, nil, "lvmsync-dump", "--full", image, "-o", path).want(t, 0, "") }
+	put := func(path string) {
+		run(t, nil, "lvmsync-dump", "--full", image, "-o", path).want(t, 0,
+			"")
+	}
 	if err := os.WriteFile(filepath.Join(mnt, "patch"), old, 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -33,7 +37,8 @@ func TestOutputPowerLoss(t *testing.T) {
 	before := whole(t, under)
 
 	sh(t, "blkdiscard", "-z", log)
-	m := newMapped(t, "logged-output", fmt.Sprintf("0 %d log-writes %s %s", outputDisk/512, under, log))
+	m := newMapped(t, "logged-output", fmt.Sprintf("0 %d log-writes %s %s", outputDisk/512, under,
+		log))
 	mnt = mount(t, m.path(), "-o", "noauto_da_alloc")
 	put(filepath.Join(mnt, "patch"))
 	sh(t, "dmsetup", "message", m.name, "0", "mark", "done")
@@ -64,9 +69,11 @@ func TestOutputPowerLoss(t *testing.T) {
 		case bytes.Equal(got, now):
 			seen["new"]++
 		case !bytes.Equal(got, old):
-			t.Errorf("after %d of %d writes there are %d bytes, neither the old patch nor the new one", n, len(list), len(got))
+			t.Errorf("after %d of %d writes there are %d bytes, neither the old patch nor the "+
+				"new one", n, len(list), len(got))
 		case n >= done:
-			t.Errorf("after %d writes, %d of them when the dump had said that it's done, there is the old patch", n, done)
+			t.Errorf("after %d writes, %d of them when the dump had said that it's done, there "+
+				"is the old patch", n, done)
 		default:
 			seen["old"]++
 		}
@@ -77,8 +84,8 @@ func TestOutputPowerLoss(t *testing.T) {
 	}
 }
 
-// survivors is what a disk with a cache may hold after writes: all that was flushed, and
-// any part of the rest.
+// survivors is what a disk with a cache may hold after writes: all that was flushed, and any part
+// of the rest.
 func survivors(before []byte, list []logged, rnd *rand.Rand) []byte {
 	flushed := 0
 	for i, e := range list {

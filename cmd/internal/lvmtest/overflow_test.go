@@ -21,7 +21,8 @@ func newOverflowing(t *testing.T, vg string, originSize int64) (origin, snap str
 	newVG(t, vg, 1)
 	plain(t, vg, "origin", originSize)
 	fill(t, "/dev/"+vg+"/origin", 1)
-	sh(t, "lvcreate", "-qq", "-y", "-s", "-c", "64k", "-L", fmt.Sprintf("%db", originSize/2), "-n", "snap", vg+"/origin")
+	sh(t, "lvcreate", "-qq", "-y", "-s", "-c", "64k", "-L", fmt.Sprintf("%db", originSize/2), "-n",
+		"snap", vg+"/origin")
 	return "/dev/" + vg + "/origin", vg + "/snap"
 }
 
@@ -59,18 +60,19 @@ func dmDevice(t *testing.T, name string) string {
 	return "/dev/dm-" + minor
 }
 
-// The snapshot overflows between the first look at its status and the second.
-// The programs' dmsetup is replaced by one that lets it happen behind its n-th
-// answer to "status".
+// The snapshot overflows between the first look at its status and the second. The programs' dmsetup
+// is replaced by one that lets it happen behind its n-th answer to "status".
 func TestOverflowDuringList(t *testing.T) {
 	for n := 1; n <= 2; n++ {
 		t.Run(fmt.Sprintf("after status %d", n), func(t *testing.T) {
 			origin, snap := newOverflowing(t, "list", 4*mib)
 			poke(t, origin, 2, 0, 1*mib)
-			bin := wrapDmsetup(t, fmt.Sprintf(`case " $* " in *" status "*) ;; *) exec "$real" "$@" ;; esac
+			bin := wrapDmsetup(t, fmt.Sprintf(`
+case " $* " in *" status "*) ;; *) exec "$real" "$@" ;; esac
 "$real" "$@"; status=$?
 echo >>"${0%%/*}/count"
-[ "$(wc -l <"${0%%/*}/count")" != %d ] || dd if=/dev/urandom of=%s bs=1M count=4 conv=fsync status=none
+[ "$(wc -l <"${0%%/*}/count")" != %d ] ||
+dd if=/dev/urandom of=%s bs=1M count=4 conv=fsync status=none
 exit $status`, n, origin))
 			cmd := withPath(bin, "lvmsync-dump", snap)
 			d := runCommand(t, nil, cmd)
@@ -80,9 +82,8 @@ exit $status`, n, origin))
 	}
 }
 
-// The snapshot overflows while data are read: nobody takes the patch, and there
-// is more to read than the dump holds in memory, so it can't go on until that
-// has happened.
+// The snapshot overflows while data are read: nobody takes the patch, and there is more to read
+// than the dump holds in memory, so it can't go on until that has happened.
 func TestOverflowDuringData(t *testing.T) {
 	origin, snap := newOverflowing(t, "data", 128*mib)
 	var offsets []int64
@@ -93,8 +94,8 @@ func TestOverflowDuringData(t *testing.T) {
 	wantDumpFails(t, mib, func() { overflow(t, origin) }, "overflowed", snap)
 }
 
-// A snapshot that is being merged, or will be as soon as its origin is closed,
-// has no list that lasts.
+// A snapshot that is being merged, or will be as soon as its origin is closed, has no list that
+// lasts.
 func TestMerging(t *testing.T) {
 	vg := newVG(t, "merge", 1)
 	origin := "/dev/merge/origin"
@@ -107,7 +108,8 @@ func TestMerging(t *testing.T) {
 	for _, name := range []string{"merge/snap", node} {
 		run(t, nil, "lvmsync-dump", name).want(t, 1, "being merged")
 	}
-	run(t, nil, "lvmsync-dump", "--cow", dmDevice(t, "merge-snap-cow"), origin).want(t, 1, "being merged")
+	run(t, nil, "lvmsync-dump", "--cow", dmDevice(t, "merge-snap-cow"), origin).want(t, 1,
+		"being merged")
 	sh(t, "umount", mnt)
 }
 

@@ -16,7 +16,8 @@ type slowStore struct {
 	quick, slow         string // tables of the store
 }
 
-// newSlowStore makes what LVM makes for a snapshot with chunks of 4 KiB, with a device beneath the store that is the test's.
+// newSlowStore makes what LVM makes for a snapshot with chunks of 4 KiB, with a device beneath the
+// store that is the test's.
 func newSlowStore(t *testing.T) slowStore {
 	t.Helper()
 	const size, storeSize = 8 * mib, 4 * mib
@@ -30,20 +31,23 @@ func newSlowStore(t *testing.T) slowStore {
 	}
 	org := newMapped(t, "slow-real", linear(0, size, under, 0))
 	s.store = newMapped(t, "slow-cow", s.quick)
-	s.snap = newMapped(t, "slow-snap", fmt.Sprintf("0 %d snapshot %s %s P 8", size/512, org.path(), s.store.path()))
-	s.origin = newMapped(t, "slow-origin", fmt.Sprintf("0 %d snapshot-origin %s", size/512, org.path()))
+	s.snap = newMapped(t, "slow-snap", fmt.Sprintf("0 %d snapshot %s %s P 8", size/512, org.path(),
+		s.store.path()))
+	s.origin = newMapped(t, "slow-origin",
+		fmt.Sprintf("0 %d snapshot-origin %s", size/512, org.path()))
 	return s
 }
 
 func (s slowStore) status(t *testing.T) string { return sh(t, "dmsetup", "status", s.snap.name) }
 
-// startWrite writes a chunk, which does not end before the store is quick again. The kernel counts its exception already
-// when startWrite returns. The file done is there once it has ended.
+// startWrite writes a chunk, which does not end before the store is quick again. The kernel counts
+// its exception already when startWrite returns. The file done is there once it has ended.
 func (s slowStore) startWrite(t *testing.T, chunk int64, done string) (wait func()) {
 	t.Helper()
 	s.store.reload(t, s.slow)
 	before := s.status(t)
-	dd := fmt.Sprintf("dd if=/dev/urandom of=%s bs=4096 count=1 seek=%d oflag=direct status=none && touch %s", s.origin.path(), chunk, done)
+	dd := fmt.Sprintf("dd if=/dev/urandom of=%s bs=4096 count=1 seek=%d oflag=direct status=none "+
+		"&& touch %s", s.origin.path(), chunk, done)
 	cmd := exec.Command("sh", "-c", dd)
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -58,8 +62,9 @@ func (s slowStore) startWrite(t *testing.T, chunk int64, done string) (wait func
 	}
 }
 
-// The kernel counts an exception that it has not written yet, and one too many while that is the last of an area. It is on no list:
-// what it is for has not reached the origin. All that was written before is, and nobody waits.
+// The kernel counts an exception that it has not written yet, and one too many while that is the
+// last of an area. It is on no list: what it is for has not reached the origin. All that was
+// written before is, and nobody waits.
 func TestPendingException(t *testing.T) {
 	const perArea = 256
 	for _, n := range []int64{0, 10, perArea - 2, perArea - 1, perArea, 2*perArea - 1} {
@@ -73,7 +78,8 @@ func TestPendingException(t *testing.T) {
 			end := s.startWrite(t, 1601, filepath.Join(t.TempDir(), "done"))
 			pending := s.status(t)
 			if extents, bytes := changed(t, s.snap.path()); extents != n || bytes != n*4*kib {
-				t.Errorf("%d extents, %d bytes while one is pending, want %d extents", extents, bytes, n)
+				t.Errorf("%d extents, %d bytes while one is pending, want %d extents", extents,
+					bytes, n)
 			}
 			if s.status(t) != pending {
 				t.Error("the exception is not pending any more: the test proves nothing")
@@ -86,8 +92,8 @@ func TestPendingException(t *testing.T) {
 	}
 }
 
-// The last exception of an area is being made when the kernel is first asked, and is on the device before the list is
-// read. After it comes none.
+// The last exception of an area is being made when the kernel is first asked, and is on the device
+// before the list is read. After it comes none.
 func TestPendingBeforeList(t *testing.T) {
 	s := newSlowStore(t)
 	const n = 255

@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// An undo patch on the destination, or on a volume of the disk that is overwritten, would be
-// lost; on another volume of the same group, or of the same thin pool, it is not.
+// An undo patch on the destination, or on a volume of the disk that is overwritten, would be lost;
+// on another volume of the same group, or of the same thin pool, it is not.
 func TestUndoOnVolumes(t *testing.T) {
 	vg := newVG(t, "undo", 1)
 	sh(t, "lvcreate", "-qq", "-y", "-L", "32m", "-T", vg+"/pool")
@@ -27,9 +27,11 @@ func TestUndoOnVolumes(t *testing.T) {
 		used, other := "/dev/undo/"+names[0], "/dev/undo/"+names[1]
 		sh(t, "mkfs.ext4", "-q", "-F", used)
 		undo := filepath.Join(mount(t, used), "undo")
-		run(t, nil, "lvmsync-apply", "--force", "--undo", undo, patch, used).want(t, 1, "would be overwritten: "+used)
+		run(t, nil, "lvmsync-apply", "--force", "--undo", undo, patch, used).want(t, 1,
+			"would be overwritten: "+used)
 		run(t, nil, "lvmsync-apply", "--undo", undo, patch, other).want(t, 0, "takes it back")
 		pv := strings.TrimSpace(sh(t, "vgs", "--noheadings", "-o", "pv_name", vg))
-		run(t, nil, "lvmsync-apply", "--force", "--undo", undo+"2", patch, pv).want(t, 1, "would be overwritten: "+pv)
+		run(t, nil, "lvmsync-apply", "--force", "--undo", undo+"2", patch, pv).want(t, 1,
+			"would be overwritten: "+pv)
 	}
 }

@@ -17,15 +17,16 @@ const (
 	destDisk = 1 * mib
 )
 
-// The power fails at any moment of a run with an undo patch. The disks' writes are
-// recorded in one order, and from the record the disks are made as they were found
-// after some of them: the undo patch, read from its file system, takes the
-// destination back to the old state, and the patch completes it.
+// The power fails at any moment of a run with an undo patch. The disks' writes are recorded in one
+// order, and from the record the disks are made as they were found after some of them: the undo
+// patch, read from its file system, takes the destination back to the old state, and the patch
+// completes it.
 func TestPowerLoss(t *testing.T) {
 	rnd := seeded(t)
 	vg := newVG(t, "power", 1)
 	p := newPair(2, destDisk)
-	c := &cut{pair: p, rnd: rnd, undoDisk: plain(t, vg, "undo", undoDisk), destDisk: plain(t, vg, "dest", destDisk)}
+	c := &cut{pair: p, rnd: rnd, undoDisk: plain(t, vg, "undo", undoDisk),
+		destDisk: plain(t, vg, "dest", destDisk)}
 	under, log := plain(t, vg, "under", undoDisk+destDisk), plain(t, vg, "log", 32*mib)
 	sh(t, "mkfs.ext4", "-q", "-b", "1024", "-J", "size=1", c.undoDisk)
 	put(t, c.destDisk, p.old)
@@ -53,13 +54,14 @@ func TestPowerLoss(t *testing.T) {
 	}
 }
 
-// record applies a patch with an undo patch, on disks that are parts of one whose
-// writes go into a log. The destination's disk has no cache: what is written to it
-// is there at once, so that all flushes are those of the undo patch's disk.
+// record applies a patch with an undo patch, on disks that are parts of one whose writes go into a
+// log. The destination's disk has no cache: what is written to it is there at once, so that all
+// flushes are those of the undo patch's disk.
 func record(t *testing.T, patch, under, log string, cache bool) []logged {
 	t.Helper()
 	sh(t, "blkdiscard", "-z", log)
-	whole := newMapped(t, "logged-whole", fmt.Sprintf("0 %d log-writes %s %s", (undoDisk+destDisk)/512, under, log))
+	whole := newMapped(t, "logged-whole",
+		fmt.Sprintf("0 %d log-writes %s %s", (undoDisk+destDisk)/512, under, log))
 	undo := newMapped(t, "logged-undo", linear(0, undoDisk, whole.path(), 0))
 	dest := newMapped(t, "logged-dest", linear(0, destDisk, whole.path(), undoDisk))
 	writeThrough(t, dest)
@@ -68,7 +70,8 @@ func record(t *testing.T, patch, under, log string, cache bool) []logged {
 	}
 	mnt := mount(t, undo.path())
 	stop := keepFlushing(t, dest.path())
-	run(t, nil, "lvmsync-apply", "--undo", filepath.Join(mnt, "undo"), patch, dest.path()).want(t, 0, "")
+	run(t, nil, "lvmsync-apply", "--undo", filepath.Join(mnt, "undo"), patch, dest.path()).want(t,
+		0, "")
 	stop()
 	sh(t, "umount", mnt)
 	for _, m := range []mapped{undo, dest, whole} { // the log is whole when the last is gone
@@ -78,8 +81,7 @@ func record(t *testing.T, patch, under, log string, cache bool) []logged {
 	return list
 }
 
-// writeThrough makes the kernel believe that a device has no cache, so that it
-// never sends a flush.
+// writeThrough makes the kernel believe that a device has no cache, so that it never sends a flush.
 func writeThrough(t *testing.T, m mapped) {
 	t.Helper()
 	path := "/sys/block/" + filepath.Base(dmDevice(t, m.name)) + "/queue/write_cache"
@@ -88,8 +90,8 @@ func writeThrough(t *testing.T, m mapped) {
 	}
 }
 
-// keepFlushing brings to a device at once what others write to it, until it is
-// stopped: the kernel is free to do that.
+// keepFlushing brings to a device at once what others write to it, until it is stopped: the kernel
+// is free to do that.
 func keepFlushing(t *testing.T, path string) (stop func()) {
 	t.Helper()
 	f, err := os.Open(path)
@@ -128,8 +130,7 @@ type cut struct {
 // isDest tells whether something was written to the destination.
 func (e logged) isDest() bool { return e.off >= undoDisk && len(e.data) > 0 }
 
-// points chooses some places in the log, most of them where the destination is
-// part-way.
+// points chooses some places in the log, most of them where the destination is part-way.
 func (c *cut) points(t *testing.T, count int) []int {
 	t.Helper()
 	first := slices.IndexFunc(c.log, logged.isDest)
@@ -142,7 +143,8 @@ func (c *cut) points(t *testing.T, count int) []int {
 			toDest++
 		}
 	}
-	t.Logf("%d writes, %d of them to the destination, the first after %d; %d flushes", len(c.log), toDest, first, flushes)
+	t.Logf("%d writes, %d of them to the destination, the first after %d; %d flushes", len(c.log),
+		toDest, first, flushes)
 	if first < 0 {
 		t.Fatal("nothing was written to the destination")
 	}
@@ -163,9 +165,8 @@ func (c *cut) first(n int) []byte {
 	return disks
 }
 
-// some is what they may hold then if there is a cache: of what was not flushed,
-// any part. What is written to the destination is never told to be durable before
-// the end of the run.
+// some is what they may hold then if there is a cache: of what was not flushed, any part. What is
+// written to the destination is never told to be durable before the end of the run.
 func (c *cut) some(n int) []byte {
 	flushed := 0
 	for i, e := range c.log[:n] {

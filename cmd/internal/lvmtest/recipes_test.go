@@ -94,8 +94,8 @@ func TestRecipeBackup(t *testing.T) {
 	})
 }
 
-// A night that fails leaves the folder and the snapshot of the night before, so
-// that the next one can go on.
+// A night that fails leaves the folder and the snapshot of the night before, so that the next one
+// can go on.
 func TestRecipeBackupFails(t *testing.T) {
 	onThickAndThin(t, "rfails", func(t *testing.T, origin string) {
 		folder := t.TempDir()
@@ -113,7 +113,8 @@ func TestRecipeBackupFails(t *testing.T) {
 		failedRecipe(t, "no space left", "backup", "rfails/origin", folder)
 		wantVolumes(t, "rfails", "backup.", "origin-backup.0")
 
-		failedRecipe(t, "is "+filepath.Dir(folder)+" mounted", "backup", "rfails/origin", filepath.Dir(folder))
+		failedRecipe(t, "is "+filepath.Dir(folder)+" mounted", "backup", "rfails/origin",
+			filepath.Dir(folder))
 		wantVolumes(t, "rfails", "backup.", "origin-backup.0")
 
 		sh(t, "rm", filler)
@@ -125,8 +126,8 @@ func TestRecipeBackupFails(t *testing.T) {
 	})
 }
 
-// A snapshot that has lost its list ends a chain. The way on is the one that
-// docs/recipes tells: remove it, and begin in another folder.
+// A snapshot that has lost its list ends a chain. The way on is the one that docs/recipes tells:
+// remove it, and begin in another folder.
 func TestRecipeBackupOverflows(t *testing.T) {
 	newVG(t, "rover", 1)
 	origin := plain(t, "rover", "origin", 8*mib)
@@ -152,21 +153,23 @@ func TestRecipeMigrate(t *testing.T) {
 		dest := plain(t, "rmigrate", "dest", 8*mib+20*kib)
 		fill(t, dest, 3)
 		t.Setenv("ROUNDS", "2")
-		recipe(t, "migrate", "rmigrate/origin", dest, "dd", "if=/dev/urandom", "of="+origin, "bs=4k", "count=9", "seek=77", "oflag=direct", "status=none")
+		recipe(t, "migrate", "rmigrate/origin", dest, "dd", "if=/dev/urandom", "of="+origin,
+			"bs=4k", "count=9", "seek=77", "oflag=direct", "status=none")
 		wantSame(t, origin, dest)
 		wantVolumes(t, "rmigrate", "migrate.")
 	})
 }
 
-// A migration that fails while the volume is in use leaves nothing behind; one that
-// fails afterwards says how to do the rest.
+// A migration that fails while the volume is in use leaves nothing behind; one that fails
+// afterwards says how to do the rest.
 func TestRecipeMigrateFails(t *testing.T) {
 	onThickAndThin(t, "rmfails", func(t *testing.T, origin string) {
 		change(t, origin, 1, 60, 0)
 		dest := plain(t, "rmfails", "dest", 8*mib+20*kib)
 		t.Setenv("ROUNDS", "1")
 		failedRecipe(t, "STOP is missing", "migrate", "rmfails/origin", dest)
-		second := file(t, "second", []byte(`[ ! -e "$0.once" ] || exit 1; touch "$0.once"; exec lvmsync-apply "$1"`))
+		second := file(t, "second",
+			[]byte(`[ ! -e "$0.once" ] || exit 1; touch "$0.once"; exec lvmsync-apply "$1"`))
 		for _, apply := range []string{"false", "bash " + second} {
 			t.Setenv("APPLY", apply)
 			failedRecipe(t, "", "migrate", "rmfails/origin", dest, "true")
@@ -177,7 +180,8 @@ func TestRecipeMigrateFails(t *testing.T) {
 		wantVolumes(t, "rmfails", "migrate.", "origin-migrate.1")
 		change(t, origin, 2, 30, 0)
 		_, commands, _ := strings.Cut(r.stderr, "used again:\n")
-		runCommand(t, strings.NewReader("y\n"), exec.Command("bash", "-euo", "pipefail", "-c", commands)).want(t, 0, "")
+		runCommand(t, strings.NewReader("y\n"),
+			exec.Command("bash", "-euo", "pipefail", "-c", commands)).want(t, 0, "")
 		wantSame(t, origin, dest)
 		wantVolumes(t, "rmfails", "migrate.")
 	})

@@ -23,15 +23,18 @@ func TestNoSnapshot(t *testing.T) {
 	sh(t, "lvcreate", "-qq", "-y", "-c", "64k", "-L", "4m", "-T", "refuse/idlepool")
 	sh(t, "lvchange", "-qq", "-an", "refuse/idlepool")
 	for name, message := range map[string]string{
-		"refuse/plain":                   "refuse/plain: not a thick snapshot: it is a volume of type linear",
-		"refuse/origin":                  "refuse/origin: not a thick snapshot: it is the origin of one",
-		"refuse/thin":                    "refuse/thin: not a snapshot of a thin volume",
-		"refuse/missing":                 "no such logical volume, device or file: refuse/missing",
-		"refuse/inactive":                "lvchange -ay refuse/inactive",
-		disks(t, 1)[0]:                   "it is no device-mapper device",
-		file(t, "x", []byte("text")):     "it is a regular file",
-		"/dev/null":                      "/dev/null",
-		dmDevice(t, "refuse-snap-cow"):   "it is a volume of type linear, the COW store of refuse/snap",
+		"refuse/plain": "refuse/plain: not a thick snapshot: it is a volume of " +
+			"type linear",
+		"refuse/origin": "refuse/origin: not a thick snapshot: it is the origin " +
+			"of one",
+		"refuse/thin":                "refuse/thin: not a snapshot of a thin volume",
+		"refuse/missing":             "no such logical volume, device or file: refuse/missing",
+		"refuse/inactive":            "lvchange -ay refuse/inactive",
+		disks(t, 1)[0]:               "it is no device-mapper device",
+		file(t, "x", []byte("text")): "it is a regular file",
+		"/dev/null":                  "/dev/null",
+		dmDevice(t, "refuse-snap-cow"): "it is a volume of type linear, the COW store of " +
+			"refuse/snap",
 		"/dev/mapper/refuse-origin-real": "it is a volume of type linear, a part of refuse/origin",
 		"refuse/pool":                    "refuse/pool is a thin pool: name a thin snapshot",
 		"/dev/refuse/pool":               "refuse/pool is a thin pool: name a thin snapshot",
@@ -41,9 +44,10 @@ func TestNoSnapshot(t *testing.T) {
 		"refuse/pool_tmeta":              "refuse/pool_tmeta is metadata of a pool",
 		"/dev/mapper/refuse-pool_tmeta":  "refuse/pool_tmeta is metadata of a pool",
 		"refuse/pool_tdata":              "refuse/pool_tdata is the data of a thin pool",
-		"refuse/lvol0_pmspare":           "refuse/lvol0_pmspare is metadata of a pool or RAID volume, or the spare for them",
-		"refuse":                         "refuse is a volume group: name a volume in it",
-		"/dev/refuse":                    "/dev/refuse is a volume group: name a volume in it",
+		"refuse/lvol0_pmspare": "refuse/lvol0_pmspare is metadata of a pool or RAID " +
+			"volume, or the spare for them",
+		"refuse":      "refuse is a volume group: name a volume in it",
+		"/dev/refuse": "/dev/refuse is a volume group: name a volume in it",
 	} {
 		r := run(t, nil, "lvmsync-dump", name)
 		r.want(t, 1, message)
@@ -53,7 +57,8 @@ func TestNoSnapshot(t *testing.T) {
 	}
 
 	// Without dmsetup nothing can be said of a snapshot.
-	cmd := exec.Command("unshare", "-m", "sh", "-c", `mount -t tmpfs none /usr/sbin && exec lvmsync-dump /dev/refuse/snap`)
+	cmd := exec.Command("unshare", "-m", "sh", "-c",
+		`mount -t tmpfs none /usr/sbin && exec lvmsync-dump /dev/refuse/snap`)
 	r := runCommand(t, nil, cmd)
 	r.want(t, 1, "dmsetup")
 	if !strings.Contains(r.stderr, "hint: install") {
@@ -69,7 +74,8 @@ func TestRefusedDestinations(t *testing.T) {
 	sh(t, "mkfs.ext4", "-q", origin)
 	sh(t, "lvcreate", "-qq", "-y", "-s", "-c", "4k", "-L", "2m", "-n", "snap", vg+"/origin")
 	poke(t, origin, 2, 3*mib)
-	full := file(t, "full.lvmpatch", []byte(run(t, nil, "lvmsync-dump", "--full", "dests/snap").stdout))
+	full := file(t, "full.lvmpatch", []byte(run(t, nil, "lvmsync-dump", "--full",
+		"dests/snap").stdout))
 	delta := file(t, "delta.lvmpatch", []byte(run(t, nil, "lvmsync-dump", "dests/snap").stdout))
 
 	volume := func(name, size string) string {
@@ -79,7 +85,8 @@ func TestRefusedDestinations(t *testing.T) {
 		transferred.want(t, 0, "")
 		return dev
 	}
-	mounted, small, large, readOnly := volume("mounted", "4m"), volume("small", "2m"), volume("large", "6m"), volume("readonly", "4m")
+	mounted, small, large, readOnly := volume("mounted", "4m"), volume("small", "2m"),
+		volume("large", "6m"), volume("readonly", "4m")
 	held := volume("held", "4m")
 	mnt := mount(t, mounted, "-o", "ro,noload") // it shall stay as it is
 	sh(t, "blockdev", "--setro", readOnly)
@@ -121,7 +128,8 @@ func TestRefusedDestinations(t *testing.T) {
 
 	run(t, nil, "lvmsync-apply", delta, large).want(t, 0, "what lies beyond is left alone")
 	wantSame(t, origin, large)
-	run(t, nil, "lvmsync-apply", "--force", delta, held).want(t, 0, "forced: "+held+" is open for writing by lvmtest.test")
+	run(t, nil, "lvmsync-apply", "--force", delta, held).want(t, 0, "forced: "+
+		held+" is open for writing by lvmtest.test")
 	wantSame(t, origin, held)
 	sh(t, "umount", mnt)
 	run(t, nil, "lvmsync-apply", delta, mounted).want(t, 0, "")

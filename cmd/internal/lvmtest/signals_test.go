@@ -35,12 +35,13 @@ func isActive(t *testing.T, lv string) bool {
 	return strings.TrimSpace(sh(t, "lvs", "--noheadings", "-o", "lv_active", lv)) == "active"
 }
 
-// A signal at the very moment at which a command changes something leaves nothing of that behind, or, after kill -9, nothing that
-// the next run doesn't mend.
+// A signal at the very moment at which a command changes something leaves nothing of that behind,
+// or, after kill -9, nothing that the next run doesn't mend.
 func TestSignalDuringChange(t *testing.T) {
 	origin, dest := newSignalled(t, "during")
 	script := map[string]string{"before": `stop`, "after": `"$real" "$@"; r=$?; stop; exit $r`}
-	all := []blow{terminal, {syscall.SIGINT, false}, {syscall.SIGTERM, false}, {syscall.SIGHUP, false}, {syscall.SIGKILL, false}, kill}
+	all := []blow{terminal, {syscall.SIGINT, false}, {syscall.SIGTERM, false},
+		{syscall.SIGHUP, false}, {syscall.SIGKILL, false}, kill}
 	some := []blow{terminal, kill}
 	for _, c := range []struct {
 		tool, word, when string
@@ -80,15 +81,22 @@ func TestSignalDuringChange(t *testing.T) {
 // lockOf is the file of the lock of a pool.
 func lockOf(t *testing.T, vg string) string {
 	t.Helper()
-	return "/run/lvmsync/" + strings.TrimSpace(sh(t, "dmsetup", "info", "-c", "--noheadings", "-o", "uuid", vg+"-pool-tpool")) + ".lock"
+	return "/run/lvmsync/" + strings.TrimSpace(sh(t, "dmsetup", "info", "-c", "--noheadings", "-o",
+		"uuid", vg+"-pool-tpool")) + ".lock"
 }
 
-// A run that was killed before it could reserve anything gives the next one no right to what somebody else has reserved since, nor
-// does one that was killed with all who could tell.
+// A run that was killed before it could reserve anything gives the next one no right to what
+// somebody else has reserved since, nor does one that was killed with all who could tell.
 func TestKilledBeforeOthersReserve(t *testing.T) {
 	_, dest := newSignalled(t, "before")
-	reserve := func() { sh(t, "dmsetup", "message", "before-pool-tpool", "0", "reserve_metadata_snap") }
-	release := func() { sh(t, "dmsetup", "message", "before-pool-tpool", "0", "release_metadata_snap") }
+	reserve := func() {
+		sh(t, "dmsetup", "message", "before-pool-tpool", "0",
+			"reserve_metadata_snap")
+	}
+	release := func() {
+		sh(t, "dmsetup", "message", "before-pool-tpool", "0",
+			"release_metadata_snap")
+	}
 	refused := func(message string) {
 		t.Helper()
 		held := heldRoot(t, "before")
@@ -122,7 +130,8 @@ func TestKilledBeforeOthersReserve(t *testing.T) {
 	g = newGate(t, "dmsetup", "reserve_metadata_snap", `"$real" "$@"; stop; exit 0`)
 	cmd, _ = g.start(t, "lvmsync-dump", "before/snap")
 	for _, child := range children(t, cmd.Process.Pid) {
-		if text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", child)); bytes.HasPrefix(text, []byte("lvmsync-witness\x00")) {
+		if text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", child)); bytes.HasPrefix(text,
+			[]byte("lvmsync-witness\x00")) {
 			syscall.Kill(child, syscall.SIGKILL)
 		}
 	}
@@ -162,11 +171,12 @@ func TestSignalDuringSlowMetadata(t *testing.T) {
 	}
 }
 
-// A command that doesn't end is named when the user wants to, and not waited for when the user insists. What it then does after
-// all, the next run undoes.
+// A command that doesn't end is named when the user wants to, and not waited for when the user
+// insists. What it then does after all, the next run undoes.
 func TestSecondSignalDuringChange(t *testing.T) {
 	origin, dest := newSignalled(t, "second")
-	for _, c := range []struct{ tool, word string }{{"lvchange", "-ay"}, {"lvchange", "-an"}, {"dmsetup", "reserve_metadata_snap"}} {
+	for _, c := range []struct{ tool, word string }{{"lvchange", "-ay"}, {"lvchange", "-an"},
+		{"dmsetup", "reserve_metadata_snap"}} {
 		t.Run(c.word, func(t *testing.T) {
 			g := newGate(t, c.tool, c.word, `stop; exec "$real" "$@"`)
 			r, w, err := os.Pipe()
@@ -191,7 +201,8 @@ func TestSecondSignalDuringChange(t *testing.T) {
 			}
 			blow{syscall.SIGINT, false}.strike(t, cmd)
 			cmd.Wait()
-			if s := cmd.ProcessState.Sys().(syscall.WaitStatus); !s.Signaled() || s.Signal() != syscall.SIGINT {
+			if s := cmd.ProcessState.Sys().(syscall.WaitStatus); !s.Signaled() ||
+				s.Signal() != syscall.SIGINT {
 				t.Errorf("ended with %v, want death by SIGINT", cmd.ProcessState)
 			}
 			g.open(t)

@@ -21,7 +21,8 @@ type lab struct {
 
 func (l *lab) path(name string) string { return "/dev/" + l.vg + "/" + name }
 
-// A route is a way to dump: what the destination holds before it and after, and which volumes are read.
+// A route is a way to dump: what the destination holds before it and after, and which volumes are
+// read.
 type route struct {
 	name     string
 	args     []string // of lvmsync-dump
@@ -29,8 +30,8 @@ type route struct {
 	reads    []string // volumes
 }
 
-// writeLater has a program write to each volume, in a part of it where nothing was written before, and keep it in
-// memory. It returns what each volume holds, that included.
+// writeLater has a program write to each volume, in a part of it where nothing was written before,
+// and keep it in memory. It returns what each volume holds, that included.
 func (l *lab) writeLater(t *testing.T, volumes []string) map[string][]byte {
 	t.Helper()
 	contents := make(map[string][]byte)
@@ -71,7 +72,8 @@ func (l *lab) check(t *testing.T, r route, volumes []string) {
 	d.want(t, 0, "")
 	for _, v := range r.reads {
 		if !strings.Contains(d.stderr, l.path(v)+" is open for writing by lvmtest.test") &&
-			!strings.Contains(d.stderr, "/dev/mapper/"+l.vg+"-"+v+" is open for writing by lvmtest.test") {
+			!strings.Contains(d.stderr, "/dev/mapper/"+l.vg+"-"+
+				v+" is open for writing by lvmtest.test") {
 			t.Errorf("nobody says that %s is open for writing:\n%s", v, d.stderr)
 		}
 	}
@@ -102,8 +104,8 @@ func snapshotRoutes(vg string) (routes []route) {
 		route{"base", []string{"--base", s1, s2}, "s1", "s2", []string{"s1", "s2"}})
 }
 
-// Whatever is dumped, and by whatever option, has what programs have written to any of the devices that are read and still
-// keep in memory, and each of them is named.
+// Whatever is dumped, and by whatever option, has what programs have written to any of the devices
+// that are read and still keep in memory, and each of them is named.
 func TestBufferedWriters(t *testing.T) {
 	const volume = 8 * mib
 	volumes := []string{"origin", "s1", "s2"}
@@ -163,8 +165,8 @@ func (l *lab) checkSignature(t *testing.T) {
 	}
 }
 
-// A store that is read directly, that of a live snapshot and a copy, and its origin: with programs that have written to
-// the origin, the snapshot that stands on the store, and the copy.
+// A store that is read directly, that of a live snapshot and a copy, and its origin: with programs
+// that have written to the origin, the snapshot that stands on the store, and the copy.
 func TestBufferedWritersOfStore(t *testing.T) {
 	const volume = 8 * mib
 	vg := newVG(t, "stores", 1)
@@ -175,7 +177,8 @@ func TestBufferedWritersOfStore(t *testing.T) {
 	plain(t, vg, "dest", volume)
 	live := dmDevice(t, "stores-s1-cow")
 	l := &lab{vg: vg, writers: make(map[string]*os.File)}
-	l.check(t, route{"live", []string{"--cow", live, origin}, "s1", "origin", []string{"origin"}}, []string{"origin", "s1"})
+	l.check(t, route{"live", []string{"--cow", live, origin}, "s1", "origin", []string{"origin"}},
+		[]string{"origin", "s1"})
 	if t.Failed() {
 		return
 	}
@@ -202,12 +205,15 @@ func TestBufferedWritersOfStore(t *testing.T) {
 		t.Error("the destination does not hold what the origin does")
 	}
 	// The old content is in a store only as long as nobody writes to it.
-	for _, args := range [][]string{{"--exact-base", origin}, {"--reverse", origin}, {"--reverse"}} {
-		run(t, nil, "lvmsync-dump", append([]string{"--cow", copied}, args...)...).want(t, 1, "is open for writing by lvmtest.test")
+	for _, args := range [][]string{{"--exact-base", origin}, {"--reverse", origin},
+		{"--reverse"}} {
+		run(t, nil, "lvmsync-dump", append([]string{"--cow", copied}, args...)...).want(t, 1,
+			"is open for writing by lvmtest.test")
 	}
 }
 
-// A snapshot that is mounted and written to is dumped with all of its files, and it is told that it is mounted.
+// A snapshot that is mounted and written to is dumped with all of its files, and it is told that it
+// is mounted.
 func TestMountedSnapshot(t *testing.T) {
 	for kind, prepare := range map[string]func(t *testing.T) (vg string){
 		"thick": func(t *testing.T) string {
@@ -239,7 +245,8 @@ func TestMountedSnapshot(t *testing.T) {
 					put(t, dest, whole(t, "/dev/"+vg+"/"+r.from))
 					mnt := mount(t, "/dev/"+vg+"/s2")
 					text := strings.Repeat("new "+r.name, 50_000)
-					if err := os.WriteFile(filepath.Join(mnt, r.name), []byte(text), 0o600); err != nil {
+					if err := os.WriteFile(filepath.Join(mnt, r.name), []byte(text),
+						0o600); err != nil {
 						t.Fatal(err)
 					}
 					d := run(t, nil, "lvmsync-dump", r.args...)

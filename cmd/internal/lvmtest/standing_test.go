@@ -17,7 +17,8 @@ type failingStore struct {
 	under               string
 }
 
-// newFailingStore makes what LVM makes for a snapshot with chunks of 4 KiB, whose store lies on the device cow, behind its first MiB.
+// newFailingStore makes what LVM makes for a snapshot with chunks of 4 KiB, whose store lies on the
+// device cow, behind its first MiB.
 func newFailingStore(t *testing.T, name, vg, cow string) failingStore {
 	t.Helper()
 	const volume = 16 * mib
@@ -25,13 +26,16 @@ func newFailingStore(t *testing.T, name, vg, cow string) failingStore {
 	real := newMapped(t, name+"-real", linear(0, volume, plain(t, vg, name+"under", volume), 0))
 	zero(t, cow)
 	s.store = newMapped(t, name+"-cow", linear(0, s.size, cow, mib))
-	s.snap = newMapped(t, name+"-snap", fmt.Sprintf("0 %d snapshot %s %s P 8", volume/512, real.path(), s.store.path()))
-	s.origin = newMapped(t, name+"-origin", fmt.Sprintf("0 %d snapshot-origin %s", volume/512, real.path()))
+	s.snap = newMapped(t, name+"-snap", fmt.Sprintf("0 %d snapshot %s %s P 8", volume/512,
+		real.path(), s.store.path()))
+	s.origin = newMapped(t, name+"-origin",
+		fmt.Sprintf("0 %d snapshot-origin %s", volume/512, real.path()))
 	fill(t, real.path(), 3) // what was there when the snapshot was made
 	return s
 }
 
-// fail makes the snapshot invalid by a write to the origin that the store can't take, and mends the store: it says that it is valid.
+// fail makes the snapshot invalid by a write to the origin that the store can't take, and mends the
+// store: it says that it is valid.
 func (s failingStore) fail(t *testing.T) {
 	t.Helper()
 	s.store.reload(t, fmt.Sprintf("0 %d error", s.size/512))
@@ -45,8 +49,8 @@ func (s failingStore) fail(t *testing.T) {
 	}
 }
 
-// A store on which the kernel has an invalid snapshot is refused, though it says that it is valid, by whatever name it goes and
-// however it lies. What only lies beside it is taken.
+// A store on which the kernel has an invalid snapshot is refused, though it says that it is valid,
+// by whatever name it goes and however it lies. What only lies beside it is taken.
 func TestStoreOfInvalidSnapshot(t *testing.T) {
 	vg := newVG(t, "standing", 1)
 	image := file(t, "image", make([]byte, 9*mib))
@@ -64,7 +68,8 @@ func TestStoreOfInvalidSnapshot(t *testing.T) {
 		"a second loop device":   part,
 		"one on the other":       newMapped(t, "onother", linear(0, s.size, other, mib)).path(),
 		"the file behind a loop": loop(t, part),
-		"in two pieces":          newMapped(t, "pieces", linear(0, mib, other, mib), linear(mib, s.size-mib, disk, 2*mib)).path(),
+		"in two pieces": newMapped(t, "pieces", linear(0, mib, other, mib),
+			linear(mib, s.size-mib, disk, 2*mib)).path(),
 	}
 	// Each is taken while the snapshot is sound, and tells of all that has been written until then.
 	want := int64(3)
@@ -79,9 +84,11 @@ func TestStoreOfInvalidSnapshot(t *testing.T) {
 	}
 	s.fail(t)
 	for what, name := range names {
-		for _, args := range [][]string{{s.origin.path()}, {"--exact-base", s.origin.path()}, {"--reverse"}} {
+		for _, args := range [][]string{{s.origin.path()}, {"--exact-base", s.origin.path()},
+			{"--reverse"}} {
 			d := run(t, nil, "lvmsync-dump", append([]string{"--cow", name}, args...)...)
-			d.want(t, 1, "/dev/mapper/onloop-snap: the list of changes is incomplete: the snapshot's COW store has failed")
+			d.want(t, 1, "/dev/mapper/onloop-snap: the list of changes is incomplete: the "+
+				"snapshot's COW store has failed")
 			if t.Failed() {
 				t.Fatalf("%s, %q", what, args)
 			}
@@ -96,7 +103,8 @@ func TestStoreOfInvalidSnapshot(t *testing.T) {
 		}
 	}
 	// A copy on the volume group's disk, beside the origin, has nothing to do with the snapshot.
-	for _, args := range [][]string{{s.origin.path()}, {"--exact-base", s.origin.path()}, {"--reverse"}} {
+	for _, args := range [][]string{{s.origin.path()}, {"--exact-base", s.origin.path()},
+		{"--reverse"}} {
 		if n, _ := changed(t, append([]string{"--cow", sibling}, args...)...); n != 3 {
 			t.Errorf("%q: %d extents, want 3", args, n)
 		}
@@ -112,8 +120,10 @@ func TestStoreFileOfInvalidSnapshot(t *testing.T) {
 	real := newMapped(t, "infile-real", linear(0, volume, plain(t, vg, "under", volume), 0))
 	s := failingStore{size: 9 * mib, under: dev}
 	s.store = newMapped(t, "infile-cow", linear(0, s.size, dev, 0))
-	s.snap = newMapped(t, "infile-snap", fmt.Sprintf("0 %d snapshot %s %s P 8", volume/512, real.path(), s.store.path()))
-	s.origin = newMapped(t, "infile-origin", fmt.Sprintf("0 %d snapshot-origin %s", volume/512, real.path()))
+	s.snap = newMapped(t, "infile-snap", fmt.Sprintf("0 %d snapshot %s %s P 8", volume/512,
+		real.path(), s.store.path()))
+	s.origin = newMapped(t, "infile-origin",
+		fmt.Sprintf("0 %d snapshot-origin %s", volume/512, real.path()))
 	poke(t, s.origin.path(), 1, 0, mib, 2*mib)
 	sh(t, "sync")
 	run(t, nil, "lvmsync-dump", "--dry-run", "--cow", image, s.origin.path()).want(t, 0, "")
@@ -144,7 +154,8 @@ if [ ! -e "${0%%/*}/done" ]; then
   "$real" reload %[1]s --table %[4]q && "$real" resume --nolockfs --noflush %[1]s
 fi
 exit $status`, s.store.name, s.size/512, s.origin.path(), linear(0, s.size, cow, mib))
-	d := runCommand(t, nil, withPath(wrapDmsetup(t, script), "lvmsync-dump", "--cow", s.store.path(), s.origin.path()))
+	d := runCommand(t, nil, withPath(wrapDmsetup(t, script), "lvmsync-dump", "--cow",
+		s.store.path(), s.origin.path()))
 	d.want(t, 1, "has failed")
 	wantNoPatch(t, d.stdout)
 }
@@ -154,14 +165,17 @@ func TestStoreFailsDuringData(t *testing.T) {
 	vg := newVG(t, "standing", 1)
 	cow := plain(t, vg, "cow", 17*mib)
 	s := newFailingStore(t, "during", vg, cow)
-	fillHalf := exec.Command("dd", "if=/dev/urandom", "of="+s.origin.path(), "bs=1M", "count=8", "oflag=direct", "status=none")
+	fillHalf := exec.Command("dd", "if=/dev/urandom", "of="+s.origin.path(), "bs=1M", "count=8",
+		"oflag=direct", "status=none")
 	if out, err := fillHalf.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	wantDumpFails(t, 128*kib, func() { s.fail(t) }, "has failed", "--bwlimit", "4M", "--cow", s.store.path(), s.origin.path())
+	wantDumpFails(t, 128*kib, func() { s.fail(t) }, "has failed", "--bwlimit", "4M", "--cow",
+		s.store.path(), s.origin.path())
 }
 
-// Where device-mapper can't be asked, a store that has to do with one of its devices is refused, and one that has not is read.
+// Where device-mapper can't be asked, a store that has to do with one of its devices is refused,
+// and one that has not is read.
 func TestStoreWithoutDmsetup(t *testing.T) {
 	vg := newVG(t, "standing", 1)
 	disk := disks(t, 2)[1]

@@ -36,7 +36,8 @@ func bothPatches(t *testing.T, source string) (full, delta string) {
 	return full, delta
 }
 
-// Who uses another volume of the group, or the pool, doesn't use the destination; who uses its bytes by another way does.
+// Who uses another volume of the group, or the pool, doesn't use the destination; who uses its
+// bytes by another way does.
 func TestUsersOfStack(t *testing.T) {
 	vg, dev, image := loopGroup(t, "stack")
 	linear := func(name string) string {
@@ -107,17 +108,20 @@ func TestUsersOfPool(t *testing.T) {
 	}
 	defer holder.Close()
 	run(t, nil, "lvmsync-apply", full, "/dev/poolusers/dest").want(t, 0, "")
-	run(t, nil, "lvmsync-apply", full, "/dev/poolusers/snap").want(t, 1, "open for writing by lvmtest.test")
+	run(t, nil, "lvmsync-apply", full, "/dev/poolusers/snap").want(t, 1,
+		"open for writing by lvmtest.test")
 
 	pool, err := os.OpenFile(dmDevice(t, "poolusers-pool_tdata"), os.O_RDWR, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer pool.Close()
-	run(t, nil, "lvmsync-apply", full, "/dev/poolusers/dest").want(t, 1, "open for writing by lvmtest.test")
+	run(t, nil, "lvmsync-apply", full, "/dev/poolusers/dest").want(t, 1,
+		"open for writing by lvmtest.test")
 }
 
-// Writing to a thick snapshot or to its origin is nothing that those who use the other one have not expected.
+// Writing to a thick snapshot or to its origin is nothing that those who use the other one have not
+// expected.
 func TestUsersOfSnapshot(t *testing.T) {
 	vg := newVG(t, "snapusers", 1)
 	for _, name := range []string{"source", "origin"} {
@@ -139,7 +143,8 @@ func TestUsersOfSnapshot(t *testing.T) {
 	run(t, nil, "lvmsync-apply", full, snap).want(t, 0, "")
 }
 
-// A volume is its own source through everything that it lies on, and what was made in its place is not.
+// A volume is its own source through everything that it lies on, and what was made in its place is
+// not.
 func TestSourceOfStack(t *testing.T) {
 	const own = "is the source of the patch"
 	vg, dev, image := loopGroup(t, "own")
@@ -159,10 +164,12 @@ func TestSourceOfStack(t *testing.T) {
 			t.Errorf("%s: the source has changed", dest)
 		}
 	}
-	run(t, nil, "lvmsync-apply", full, "/dev/own/sibling").want(t, 1, "on the same storage as loop device "+ofFile)
+	run(t, nil, "lvmsync-apply", full, "/dev/own/sibling").want(t, 1,
+		"on the same storage as loop device "+ofFile)
 	sh(t, "losetup", "--detach", ofFile, ofVolume)
 	run(t, nil, "lvmsync-apply", full, "/dev/own/sibling").want(t, 0, "")
-	run(t, nil, "lvmsync-apply", "--force", full, alias).want(t, 0, "forced: "+alias+" is where the patch came from")
+	run(t, nil, "lvmsync-apply", "--force", full, alias).want(t, 0, "forced: "+
+		alias+" is where the patch came from")
 	sh(t, "dmsetup", "remove", "--retry", "alias")
 
 	sh(t, "lvremove", "-qq", "-y", vg+"/source")
@@ -194,16 +201,19 @@ func TestSourceOfClosedStack(t *testing.T) {
 			full, delta := bothPatches(t, closed)
 			sh(t, "dmsetup", "remove", "--retry", "closed")
 			again := newMapped(t, "again", "0 8192 linear "+dev+" 8192").path()
-			elsewhere := newMapped(t, "elsewhere", "0 2048 linear "+dev+" 0\n2048 6144 linear "+dev+" 10240").path()
+			elsewhere := newMapped(t, "elsewhere", "0 2048 linear "+dev+" 0\n2048 6144 linear "+
+				dev+" 10240").path()
 			for _, dest := range []string{image, again} {
 				run(t, nil, "lvmsync-apply", full, dest).want(t, 1, "is the source of the patch")
-				run(t, nil, "lvmsync-apply", "--force", "--no-check-base", delta, dest).want(t, 1, "is the source of the patch")
+				run(t, nil, "lvmsync-apply", "--force", "--no-check-base", delta, dest).want(t, 1,
+					"is the source of the patch")
 			}
 			run(t, nil, "lvmsync-apply", full, elsewhere).want(t, 0, "")
 			sh(t, "dmsetup", "remove", "--retry", "again")
 			sh(t, "dmsetup", "remove", "--retry", "elsewhere")
 			run(t, nil, "lvmsync-apply", full, dev).want(t, 1, "is the source of the patch")
-			run(t, nil, "lvmsync-apply", "--force", full, dev).want(t, 0, "forced: "+dev+" is where the patch came from")
+			run(t, nil, "lvmsync-apply", "--force", full, dev).want(t, 0, "forced: "+
+				dev+" is where the patch came from")
 		})
 	}
 }

@@ -9,8 +9,9 @@ import (
 	"testing"
 )
 
-// A thin snapshot, inactive as LVM makes them, tells what has changed on its origin: writes, new blocks and discards, with block
-// sizes that are no power of two, too, and a last block that is partial. Each way of dumping gives the right bytes.
+// A thin snapshot, inactive as LVM makes them, tells what has changed on its origin: writes, new
+// blocks and discards, with block sizes that are no power of two, too, and a last block that is
+// partial. Each way of dumping gives the right bytes.
 func TestThin(t *testing.T) {
 	for _, chunk := range []string{"64k", "192k"} {
 		t.Run(chunk, func(t *testing.T) {
@@ -45,7 +46,8 @@ func TestThin(t *testing.T) {
 			transfer(t, dest, "--to", "thin/mon", "thin/tue") // the older one as the newer
 			wantSnapshot(t, "thin/mon", dest)
 			for _, lv := range []string{"mon", "tue"} {
-				if attr := sh(t, "lvs", "--noheadings", "-o", "lv_attr", "thin/"+lv); strings.TrimSpace(attr)[4] == 'a' {
+				if attr := sh(t, "lvs", "--noheadings", "-o", "lv_attr", "thin/"+
+					lv); strings.TrimSpace(attr)[4] == 'a' {
 					t.Errorf("%s was left active: %s", lv, attr)
 				}
 			}
@@ -53,7 +55,8 @@ func TestThin(t *testing.T) {
 	}
 }
 
-// A copy of a thin volume onto a thin volume takes no more of the pool than the volume does, though there was data before.
+// A copy of a thin volume onto a thin volume takes no more of the pool than the volume does, though
+// there was data before.
 func TestThinStaysThin(t *testing.T) {
 	newPool(t, "stays", "64k", "96m")
 	origin := newThin(t, "stays", "origin", 24*mib)
@@ -68,7 +71,8 @@ func TestThinStaysThin(t *testing.T) {
 	transfer(t, dest, "stays/snap")
 	wantSame(t, origin, dest)
 	used := func(lv string) (percent float64) {
-		if _, err := fmt.Sscan(sh(t, "lvs", "--noheadings", "-o", "data_percent", lv), &percent); err != nil {
+		if _, err := fmt.Sscan(sh(t, "lvs", "--noheadings", "-o", "data_percent", lv),
+			&percent); err != nil {
 			t.Fatal(err)
 		}
 		return percent
@@ -99,14 +103,16 @@ func TestThinResized(t *testing.T) {
 	wantSame(t, origin, dest)
 }
 
-// What isn't mapped is read from an external origin; the snapshot of a volume with one works like any other.
+// What isn't mapped is read from an external origin; the snapshot of a volume with one works like
+// any other.
 func TestThinExternalOrigin(t *testing.T) {
 	newPool(t, "external", "64k", "64m")
 	base := plain(t, "external", "base", 4*mib)
 	fill(t, base, 1)
 	sh(t, "lvchange", "-qq", "-an", "external/base")
 	sh(t, "lvchange", "-qq", "-pr", "external/base")
-	sh(t, "lvcreate", "-qq", "-y", "-s", "--thinpool", "external/pool", "-n", "origin", "external/base")
+	sh(t, "lvcreate", "-qq", "-y", "-s", "--thinpool", "external/pool", "-n", "origin",
+		"external/base")
 	origin := "/dev/external/origin"
 	change(t, origin, 2, 10, 0)
 	dest := plain(t, "external", "dest", 4*mib)
@@ -133,14 +139,16 @@ func TestToBusyFileSystem(t *testing.T) {
 				origin = plain(t, "busy", "origin", 64*mib)
 				chunks := []string{"4k", "16k"}
 				snapshot = func(name string) {
-					sh(t, "lvcreate", "-qq", "-y", "-s", "-c", chunks[0], "-L", "70m", "-n", name, "busy/origin")
+					sh(t, "lvcreate", "-qq", "-y", "-s", "-c", chunks[0], "-L", "70m", "-n", name,
+						"busy/origin")
 					chunks = chunks[1:]
 				}
 			}
 			sh(t, "mkfs.ext4", "-q", origin)
 			mnt := mount(t, origin)
 			write := func(name string, n int) {
-				if err := os.WriteFile(mnt+"/"+name, []byte(strings.Repeat(name, n)), 0o600); err != nil {
+				if err := os.WriteFile(mnt+"/"+name, []byte(strings.Repeat(name, n)),
+					0o600); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -195,7 +203,8 @@ func TestThickReverse(t *testing.T) {
 		t.Error("the copy is not what the origin holds")
 	}
 	// The store alone, copied away.
-	store := file(t, "store", []byte(sh(t, "dd", "if="+dmDevice(t, "back-snap-cow"), "iflag=direct", "bs=64k", "status=none")))
+	store := file(t, "store", []byte(sh(t, "dd", "if="+dmDevice(t, "back-snap-cow"), "iflag=direct",
+		"bs=64k", "status=none")))
 	d := run(t, nil, "lvmsync-dump", "--reverse", "--cow", store)
 	d.want(t, 0, "")
 	applyPatch(t, []byte(d.stdout), "--allow-smaller", copied).want(t, 0, "")

@@ -10,9 +10,9 @@ import (
 	"lvmsync/format"
 )
 
-// A disk promises no more than whole sectors: when the power fails, a block of 4096
-// bytes can be half old and half new. What is told in blocks that were hashed does
-// not take it for either, and has to be told to go on; it then does what it shall.
+// A disk promises no more than whole sectors: when the power fails, a block of 4096 bytes can be
+// half old and half new. What is told in blocks that were hashed does not take it for either, and
+// has to be told to go on; it then does what it shall.
 func TestTornBlock(t *testing.T) {
 	vg := newVG(t, "torn", 1)
 	dest := plain(t, vg, "dest", 1*mib)

@@ -9,8 +9,7 @@ import (
 	"testing"
 )
 
-// Of two runs with one destination the second is refused, and leaves the first
-// alone.
+// Of two runs with one destination the second is refused, and leaves the first alone.
 func TestTwoApplies(t *testing.T) {
 	vg := newVG(t, "twice", 1)
 	p := newPair(8, 1*mib)
@@ -24,8 +23,10 @@ func TestTwoApplies(t *testing.T) {
 			put(t, dest, p.old)
 			r := runFed(t, exec.Command("lvmsync-apply", dest), patch, ends[3], func() {
 				waitFor(t, dest, p.changes(block, false)[3*8-1], p.new)
-				for _, args := range [][]string{{other, dest}, {"--undo", undo, other, dest}, {"--dry-run", other, dest}} {
-					run(t, nil, "lvmsync-apply", args...).want(t, 1, "the destination is in use: "+dest)
+				for _, args := range [][]string{{other, dest}, {"--undo", undo, other, dest},
+					{"--dry-run", other, dest}} {
+					run(t, nil, "lvmsync-apply", args...).want(t, 1, "the destination is in use: "+
+						dest)
 				}
 				if _, err := os.Stat(undo); err == nil {
 					t.Error("an undo patch was left behind")

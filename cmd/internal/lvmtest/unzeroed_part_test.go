@@ -10,14 +10,15 @@ import (
 	"testing"
 )
 
-// A device of which only a part lies in a pool that does not zero its blocks, those larger
-// than what is read at a time: where it begins off the page, zeros beside it, and a word in
-// it, uncover nothing.
+// A device of which only a part lies in a pool that does not zero its blocks, those larger than
+// what is read at a time: where it begins off the page, zeros beside it, and a word in it, uncover
+// nothing.
 func TestUnzeroedPart(t *testing.T) {
 	newUnzeroed(t, "parted", "4m")
 	const beside, size = 2*mib - 3*512, 6 * mib
 	thin, other := newThin(t, "parted", "thin", size), plain(t, "parted", "other", 2*mib)
-	dest := newMapped(t, "parted", linear(0, beside, other, 0), linear(beside, size-beside, thin, 8*kib)).path()
+	dest := newMapped(t, "parted", linear(0, beside, other, 0),
+		linear(beside, size-beside, thin, 8*kib)).path()
 	old := make([]byte, size)
 	for i := range beside {
 		old[i] = byte(1 + i%255)
@@ -46,14 +47,18 @@ func TestUnzeroedStacks(t *testing.T) {
 			}{
 				{"linear", func(t *testing.T, thin string) string {
 					const half = unzeroedSize / 2 / 4096 * 4096
-					return newMapped(t, "shifted", linear(0, half, thin, 7*512), linear(half, unzeroedSize-half, thin, half+9*mib+19*512)).path()
+					return newMapped(t, "shifted", linear(0, half, thin, 7*512),
+						linear(half, unzeroedSize-half, thin, half+9*mib+19*512)).path()
 				}, -1},
 				{"crypt", func(t *testing.T, thin string) string {
 					key := strings.Repeat("0123456789abcdef", 4)
-					return newMapped(t, "secret", fmt.Sprintf("0 %d crypt aes-xts-plain64 %s 0 %s 64", unzeroedSize/512, key, thin)).path()
+					return newMapped(t, "secret",
+						fmt.Sprintf("0 %d crypt aes-xts-plain64 %s 0 %s 64", unzeroedSize/512, key,
+							thin)).path()
 				}, -1},
 				{"loop", func(t *testing.T, thin string) string {
-					return loop(t, thin, "--offset", fmt.Sprint(3*kib), "--sizelimit", fmt.Sprint(unzeroedSize))
+					return loop(t, thin, "--offset", fmt.Sprint(3*kib), "--sizelimit",
+						fmt.Sprint(unzeroedSize))
 				}, 3 * kib},
 				{"partition", func(t *testing.T, thin string) string {
 					dev := loop(t, thin, "--partscan")
@@ -63,7 +68,8 @@ func TestUnzeroedStacks(t *testing.T) {
 				t.Run(s.name, func(t *testing.T) {
 					thin := newThin(t, "stacked", "thin", 2*unzeroedSize+4*mib)
 					t.Cleanup(func() { sh(t, "lvremove", "-qq", "-y", "stacked/thin") })
-					u := &unzeroed{pair: newSparse(uint64(i), unzeroedSize), dest: s.make(t, thin), under: thin, at: s.at}
+					u := &unzeroed{pair: newSparse(uint64(i), unzeroedSize), dest: s.make(t, thin),
+						under: thin, at: s.at}
 					was := whole(t, u.dest) // beneath encryption not zeros
 					copy(u.old, was)
 					for n := range 10 {

@@ -13,12 +13,11 @@ import (
 	"testing"
 )
 
-// unzeroedSize is the size of a destination in a pool without zeroing: its last block
-// is a part of one.
+// unzeroedSize is the size of a destination in a pool without zeroing: its last block is a part of
+// one.
 const unzeroedSize = 8*mib + 36*kib
 
-// newUnzeroed makes a thin pool that does not zero its blocks, on disks that held
-// something else.
+// newUnzeroed makes a thin pool that does not zero its blocks, on disks that held something else.
 func newUnzeroed(t *testing.T, vg, chunk string) {
 	t.Helper()
 	newVG(t, vg, 1)
@@ -26,14 +25,14 @@ func newUnzeroed(t *testing.T, vg, chunk string) {
 	sh(t, "lvremove", "-qq", "-y", vg+"/before")
 	sh(t, "lvcreate", "-qq", "-y", "-Zn", "-c", chunk, "-L", "48m", "-T", vg+"/pool")
 	newThin(t, vg, "first", 1*mib) // activates it
-	if table := sh(t, "dmsetup", "table", vg+"-pool-tpool"); !strings.Contains(table, "skip_block_zeroing") {
+	if table := sh(t, "dmsetup", "table", vg+"-pool-tpool"); !strings.Contains(table,
+		"skip_block_zeroing") {
 		t.Fatalf("the pool zeroes its blocks: %s", table)
 	}
 }
 
-// newSparse makes a volume of zeros with few words in it, and some others later:
-// where there were zeros, over one another, and zeros in place of some, in small
-// pieces and in large ones.
+// newSparse makes a volume of zeros with few words in it, and some others later: where there were
+// zeros, over one another, and zeros in place of some, in small pieces and in large ones.
 func newSparse(seed uint64, size int64) pair {
 	rnd := rand.New(rand.NewChaCha8([32]byte{byte(seed), 5}))
 	p := pair{old: make([]byte, size)}
@@ -54,8 +53,8 @@ func newSparse(seed uint64, size int64) pair {
 	return p.summed()
 }
 
-// A thin volume in a pool that does not zero its blocks: what is written uncovers
-// nothing of what the disk held before, there and back.
+// A thin volume in a pool that does not zero its blocks: what is written uncovers nothing of what
+// the disk held before, there and back.
 func TestUnzeroedPool(t *testing.T) {
 	for i, chunk := range []string{"64k", "192k", "512k", "1m", "4m"} {
 		t.Run(chunk, func(t *testing.T) {
@@ -199,9 +198,11 @@ func (u *unzeroed) smaller(t *testing.T) {
 	v := unzeroed{pair: newSparse(9, 8*mib-200*kib), dest: u.dest}
 	_, patch := v.image(t, v.old)
 	v.apply(t, v.old, patch)
-	v.apply(t, v.new, "--undo", filepath.Join(t.TempDir(), "undo"), v.patch(t, crafting{unit: block}))
+	v.apply(t, v.new, "--undo", filepath.Join(t.TempDir(), "undo"),
+		v.patch(t, crafting{unit: block}))
 	u.renew(t)
-	v.apply(t, v.new, "--undo", filepath.Join(t.TempDir(), "undo2"), patch, v.patch(t, crafting{unit: block}))
+	v.apply(t, v.new, "--undo", filepath.Join(t.TempDir(), "undo2"), patch,
+		v.patch(t, crafting{unit: block}))
 }
 
 // killed breaks runs off, and goes on and back from there.
@@ -235,7 +236,8 @@ func TestUnzeroedThinToThin(t *testing.T) {
 		t.Run(chunk, func(t *testing.T) {
 			newUnzeroed(t, "tothin", chunk)
 			sh(t, "lvcreate", "-qq", "-y", "-c", "64k", "-L", "48m", "-T", "tothin/other")
-			sh(t, "lvcreate", "-qq", "-y", "-V", fmt.Sprintf("%db", unzeroedSize), "-T", "tothin/other", "-n", "origin")
+			sh(t, "lvcreate", "-qq", "-y", "-V", fmt.Sprintf("%db", unzeroedSize), "-T",
+				"tothin/other", "-n", "origin")
 			origin, dest := "/dev/tothin/origin", newThin(t, "tothin", "dest", unzeroedSize)
 			change(t, origin, 1, 10, 0)
 			thinSnapshot(t, "tothin", "origin", "snap")

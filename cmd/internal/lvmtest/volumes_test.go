@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// newVG makes a volume group on the first n scratch disks, with extents of 4 KiB
-// so that volumes can have odd sizes. It's gone when the test ends.
+// newVG makes a volume group on the first n scratch disks, with extents of 4 KiB so that volumes
+// can have odd sizes. It's gone when the test ends.
 func newVG(t *testing.T, name string, n int) string {
 	t.Helper()
 	d := disks(t, n)
@@ -47,7 +47,8 @@ func newCopied(t *testing.T, vg string, size int64, chunk string) (origin, dest 
 	return origin, dest
 }
 
-// newPool makes a thin pool with the given block size, and checks at the end that nobody left a metadata snapshot behind.
+// newPool makes a thin pool with the given block size, and checks at the end that nobody left a
+// metadata snapshot behind.
 func newPool(t *testing.T, vg, chunk, size string) string {
 	t.Helper()
 	newVG(t, vg, 1)

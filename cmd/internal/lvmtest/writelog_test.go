@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// A logged is what a device was asked to write, as the device-mapper target
-// log-writes records it: when it was done, not when it was asked for.
+// A logged is what a device was asked to write, as the device-mapper target log-writes records it:
+// when it was done, not when it was asked for.
 type logged struct {
 	off   int64  // in bytes
 	data  []byte // none: a flush
@@ -17,8 +17,8 @@ type logged struct {
 	fua   bool   // it is durable itself
 }
 
-// Of the kernel's drivers/md/dm-log-writes.c: a superblock of one sector, then for
-// each entry a sector and the data.
+// Of the kernel's drivers/md/dm-log-writes.c: a superblock of one sector, then for each entry a
+// sector and the data.
 const (
 	logMagic   = 0x6a736677736872
 	logVersion = 1
@@ -28,8 +28,7 @@ const (
 	flagMeta   = 16 // a file system says that it is not content
 )
 
-// readLog reads the log that a device holds, and tells before which of its entries there
-// are marks.
+// readLog reads the log that a device holds, and tells before which of its entries there are marks.
 func readLog(t *testing.T, path string) (list []logged, marks []int) {
 	t.Helper()
 	const sector = 512
@@ -40,7 +39,8 @@ func readLog(t *testing.T, path string) (list []logged, marks []int) {
 	entries := le.Uint64(b[16:])
 	for b = b[sector:]; entries > 0; entries-- {
 		flags := le.Uint64(b[16:])
-		e := logged{off: int64(le.Uint64(b)) * sector, flush: flags&flagFlush != 0, fua: flags&flagFUA != 0}
+		e := logged{off: int64(le.Uint64(b)) * sector, flush: flags&flagFlush != 0,
+			fua: flags&flagFUA != 0}
 		n := le.Uint64(b[8:]) * sector
 		if flags&^(flagFlush|flagFUA|flagMark|flagMeta) != 0 || e.flush && n > 0 {
 			t.Fatalf("entry with flags %d and %d bytes", flags, n)

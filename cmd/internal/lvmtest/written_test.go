@@ -19,8 +19,8 @@ func carry(t *testing.T, dest, warning string, dumpArgs ...string) {
 	applyPatch(t, []byte(d.stdout), dest).want(t, 0, "")
 }
 
-// A snapshot that is written to, of which there are copies from before, in between and after. Whatever is sent from it to another
-// volume, one that stems from it too, is right for all of them.
+// A snapshot that is written to, of which there are copies from before, in between and after.
+// Whatever is sent from it to another volume, one that stems from it too, is right for all of them.
 func TestThinSnapshotWritten(t *testing.T) {
 	const volume = 9*mib + 36*kib
 	newPool(t, "written", "64k", "96m")
@@ -50,7 +50,8 @@ func TestThinSnapshotWritten(t *testing.T) {
 
 	const warning = "written/s1 has been written to since it was made, and written/%s stems from it"
 	child := fmt.Sprintf(warning, "child")
-	run(t, nil, "lvmsync-dump", "--exact-base", "--to", "written/child", "written/s1").want(t, 1, "--exact-base: "+child)
+	run(t, nil, "lvmsync-dump", "--exact-base", "--to", "written/child", "written/s1").want(t, 1,
+		"--exact-base: "+child)
 	for _, dest := range copies {
 		carry(t, dest, child, "--to", "written/child", "written/s1")
 		wantSnapshot(t, "written/child", dest)
@@ -59,11 +60,13 @@ func TestThinSnapshotWritten(t *testing.T) {
 	wantSame(t, s1, copies[0])
 	carry(t, copies[0], "", "--to", "written/sibling", "written/s1")
 	wantSnapshot(t, "written/sibling", copies[0])
-	delta := file(t, "delta", []byte(run(t, nil, "lvmsync-dump", "--to", "written/child", "written/s1").stdout))
+	delta := file(t, "delta", []byte(run(t, nil, "lvmsync-dump", "--to", "written/child",
+		"written/s1").stdout))
 	sh(t, "lvchange", "-qq", "-ay", "-K", "written/child")
 	wantChain(t, sum(t, "/dev/written/child", 0), "", full, delta)
 	sh(t, "lvremove", "-qq", "-y", "written/child") // with it, that the next one stems from s1
-	carry(t, copies[1], fmt.Sprintf(warning, "grandchild"), "--to", "written/grandchild", "written/s1")
+	carry(t, copies[1], fmt.Sprintf(warning, "grandchild"), "--to", "written/grandchild",
+		"written/s1")
 	wantSnapshot(t, "written/grandchild", copies[1])
 
 	// To the origin, and from there.
@@ -71,7 +74,8 @@ func TestThinSnapshotWritten(t *testing.T) {
 	wantSame(t, origin, copies[2])
 	carry(t, copies[2], "", "--reverse", "written/s1")
 	wantSame(t, s1, copies[2])
-	wantChain(t, sum(t, origin, 0), "", full, file(t, "forth", []byte(run(t, nil, "lvmsync-dump", "written/s1").stdout)))
+	wantChain(t, sum(t, origin, 0), "", full,
+		file(t, "forth", []byte(run(t, nil, "lvmsync-dump", "written/s1").stdout)))
 }
 
 // A snapshot that was never written to is one content: what stems from it is sent as ever.
@@ -91,8 +95,8 @@ func TestThinSnapshotOfSnapshot(t *testing.T) {
 	wantSame(t, "/dev/stems/child", dest)
 }
 
-// A snapshot into which one of its own is merged is no snapshot any more: what it held before is no base, and nobody takes it for one
-// without a word.
+// A snapshot into which one of its own is merged is no snapshot any more: what it held before is no
+// base, and nobody takes it for one without a word.
 func TestThinSnapshotMergedInto(t *testing.T) {
 	newPool(t, "merged", "64k", "64m")
 	origin := newThin(t, "merged", "origin", 4*mib)
@@ -106,16 +110,19 @@ func TestThinSnapshotMergedInto(t *testing.T) {
 	sh(t, "lvchange", "-qq", "-an", "merged/s1", "merged/child")
 	sh(t, "lvconvert", "-qq", "-y", "--merge", "merged/child")
 	thinSnapshot(t, "merged", "s1", "s2")
-	delta := file(t, "delta", []byte(run(t, nil, "lvmsync-dump", "--to", "merged/s2", "merged/s1").stdout))
+	delta := file(t, "delta", []byte(run(t, nil, "lvmsync-dump", "--to", "merged/s2",
+		"merged/s1").stdout))
 	if h := header(t, delta); h.Base.Snapshot != "" {
 		t.Errorf("it starts from %s, which is what s1 was as well", h.Base.Snapshot)
 	}
-	if r := run(t, nil, "lvmsync-patch", "verify", full, delta); r.status == 0 && !strings.Contains(r.stderr, "warning: ") {
+	if r := run(t, nil, "lvmsync-patch", "verify", full, delta); r.status == 0 &&
+		!strings.Contains(r.stderr, "warning: ") {
 		t.Error("the patch is taken for one that follows what s1 was")
 	}
 }
 
-// The same of thick snapshots, which list what is written to them as what is written to their origin.
+// The same of thick snapshots, which list what is written to them as what is written to their
+// origin.
 func TestThickSnapshotWritten(t *testing.T) {
 	newVG(t, "thicks", 1)
 	origin := plain(t, "thicks", "origin", 4*mib)

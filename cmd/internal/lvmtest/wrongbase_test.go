@@ -11,12 +11,14 @@ import (
 	"lvmsync/format"
 )
 
-// bothWays applies a patch from a file and from a pipe, each time to a device that
-// holds before, and checks the status and that it then holds after.
-func bothWays(t *testing.T, patch []byte, dest string, before, after []byte, status int, message string, options ...string) {
+// bothWays applies a patch from a file and from a pipe, each time to a device that holds before,
+// and checks the status and that it then holds after.
+func bothWays(t *testing.T, patch []byte, dest string, before, after []byte, status int,
+	message string, options ...string) {
 	t.Helper()
 	put(t, dest, before)
-	run(t, nil, "lvmsync-apply", append(options, file(t, "patch", patch), dest)...).want(t, status, message)
+	run(t, nil, "lvmsync-apply", append(options, file(t, "patch", patch), dest)...).want(t, status,
+		message)
 	wantContent(t, dest, "what it should after a patch in a file", after)
 	put(t, dest, before)
 	applyPatch(t, patch, append(options, dest)...).want(t, status, message)
@@ -26,7 +28,8 @@ func bothWays(t *testing.T, patch []byte, dest string, before, after []byte, sta
 // The few blocks of a volume of zeros that are none tell it from others.
 func TestFingerprintOfZeros(t *testing.T) {
 	vg := newVG(t, "sparse", 1)
-	origin, dest, half := plain(t, vg, "origin", 2*mib), plain(t, vg, "dest", 2*mib), plain(t, vg, "half", 1*mib)
+	origin, dest, half := plain(t, vg, "origin", 2*mib), plain(t, vg, "dest", 2*mib),
+		plain(t, vg, "half", 1*mib)
 	zero(t, origin)
 	poke(t, origin, 1, 100*kib, 700*kib, 2*mib-4*kib)
 	base := whole(t, origin)
@@ -59,7 +62,8 @@ func TestFingerprintOfZeros(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			if test.after == nil {
-				bothWays(t, patch, test.dest, test.before, test.before, 5, "samples of what the patch leaves unchanged differ", test.options...)
+				bothWays(t, patch, test.dest, test.before, test.before, 5,
+					"samples of what the patch leaves unchanged differ", test.options...)
 			} else {
 				bothWays(t, patch, test.dest, test.before, test.after, 0, "", test.options...)
 			}
@@ -88,9 +92,8 @@ func onto(t *testing.T, patch, volume []byte) []byte {
 	return after
 }
 
-// Two snapshots of one origin, each with a copy of its own, that of the older one
-// brought up to date in between: that is right, too, unless what was written then
-// has changed again.
+// Two snapshots of one origin, each with a copy of its own, that of the older one brought up to
+// date in between: that is right, too, unless what was written then has changed again.
 func TestExactTwoSnapshots(t *testing.T) {
 	vg := newVG(t, "exact2", 1)
 	origin, dest := plain(t, vg, "origin", 2*mib), plain(t, vg, "dest", 2*mib)
@@ -119,8 +122,10 @@ func TestExactTwoSnapshots(t *testing.T) {
 			d := run(t, nil, "lvmsync-dump", "--exact-base", "exact2/"+test.snap)
 			d.want(t, 0, "")
 			patch := []byte(d.stdout)
-			if _, totals, err := format.Verify(bytes.NewReader(patch)); err != nil || totals.Bytes() != test.blocks*block {
-				t.Errorf("%d bytes in the patch, want %d blocks (%v)", totals.Bytes(), test.blocks, err)
+			if _, totals, err := format.Verify(bytes.NewReader(patch)); err != nil ||
+				totals.Bytes() != test.blocks*block {
+				t.Errorf("%d bytes in the patch, want %d blocks (%v)", totals.Bytes(), test.blocks,
+					err)
 			}
 			for _, before := range test.right {
 				bothWays(t, patch, dest, before, now, 0, "")
@@ -130,8 +135,8 @@ func TestExactTwoSnapshots(t *testing.T) {
 	}
 }
 
-// Deltas without the full patch before them, onto what holds their base and what
-// does not, and back; patches of another volume are none of theirs.
+// Deltas without the full patch before them, onto what holds their base and what does not, and
+// back; patches of another volume are none of theirs.
 func TestChainOfDeltas(t *testing.T) {
 	vg := newVG(t, "deltas", 1)
 	origin, dest := plain(t, vg, "origin", 2*mib), plain(t, vg, "dest", 2*mib)
@@ -164,11 +169,15 @@ func TestChainOfDeltas(t *testing.T) {
 	}{
 		{"onto their base", []string{"--undo", undo, mon, tue}, base, nil},
 		{"again", []string{mon, tue}, now, nil},
-		{"onto something else", []string{mon, tue}, noise, []string{"the destination does not hold the base of the patch: "}},
-		{"twice the same", []string{mon, mon}, base, []string{mon + " does not follow " + mon, "they are the same patch"}},
+		{"onto something else", []string{mon, tue}, noise,
+			[]string{"the destination does not hold the base of the patch: "}},
+		{"twice the same", []string{mon, mon}, base,
+			[]string{mon + " does not follow " + mon, "they are the same patch"}},
 		{"another volume", []string{mon, other}, base,
-			[]string{other + " does not follow " + mon, "of different volumes, deltas/origin and deltas/dest"}},
-		{"another volume first", []string{other, tue}, base, []string{tue + " does not follow " + other, "of different volumes"}},
+			[]string{other + " does not follow " + mon,
+				"of different volumes, deltas/origin and deltas/dest"}},
+		{"another volume first", []string{other, tue}, base,
+			[]string{tue + " does not follow " + other, "of different volumes"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			put(t, dest, test.before)

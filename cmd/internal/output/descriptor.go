@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// descriptor tells whether a name stands for an open file of this program, as /dev/stdout
-// and /dev/fd/1 do, and for which one.
+// descriptor tells whether a name stands for an open file of this program, as /dev/stdout and
+// /dev/fd/1 do, and for which one.
 func descriptor(path string) (fd int, ok bool) {
 	own := fmt.Sprintf("/proc/%d/", os.Getpid())
 	for range 40 { // links that lead to one another, as the kernel has it

@@ -1,5 +1,5 @@
-// Package output writes what a program makes to standard output, or to the file that
-// the option -o names.
+// Package output writes what a program makes to standard output, or to the file that the option -o
+// names.
 package output
 
 import (
@@ -16,7 +16,8 @@ import (
 
 // Flag is the option for it. What is "patch" or the like.
 func Flag(what string) ucli.Flag {
-	return &ucli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "write the " + what + " to `FILE`, which appears whole or not at all"}
+	return &ucli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "write the " + what +
+		" to `FILE`, which appears whole or not at all"}
 }
 
 // Check checks how the program was called: what is made is not for a terminal.
@@ -25,7 +26,8 @@ func Check(inv *cli.Invocation, what string) error {
 	case inv.IsSet("output") && inv.String("output") == "":
 		return cli.Usagef("--output needs the name of a file")
 	case isDescriptor(inv) && !toStdout(inv):
-		return cli.Usagef("--output %s is an open file of this program, which can't appear whole: use standard output", inv.String("output"))
+		return cli.Usagef("--output %s is an open file of this program, which can't appear "+
+			"whole: use standard output", inv.String("output"))
 	case toStdout(inv) && inv.OutIsTerminal():
 		return cli.Usagef("a %s is not written to a terminal: use -o FILE or a pipe", what)
 	}
@@ -45,15 +47,17 @@ func toStdout(inv *cli.Invocation) bool {
 	return ok && fd == int(inv.Std().Out.Fd())
 }
 
-// Write has do write. A file is durable then, and is there only if do succeeds; what is
-// written to must share storage with none of the sources, which are the inputs and what else
-// is read. Whether standard output has arrived is checked in the end.
-func Write(inv *cli.Invocation, inputs dump.Inputs, sources []string, do func(io.Writer) error) error {
+// Write has do write. A file is durable then, and is there only if do succeeds; what is written to
+// must share storage with none of the sources, which are the inputs and what else is read. Whether
+// standard output has arrived is checked in the end.
+func Write(inv *cli.Invocation, inputs dump.Inputs, sources []string,
+	do func(io.Writer) error) error {
 	if toStdout(inv) {
 		if id, err := storage.IdentifyFile(inv.Std().Out); err == nil && isSource(id, sources) {
 			return cli.Usagef("standard output is source and output at once")
 		} else if err == nil && !id.Device {
-			warnPlace(inv, inputs, fmt.Sprintf("/proc/self/fd/%d", inv.Std().Out.Fd()), "standard output")
+			warnPlace(inv, inputs, fmt.Sprintf("/proc/self/fd/%d", inv.Std().Out.Fd()),
+				"standard output")
 		}
 		return do(inv.Out())
 	}

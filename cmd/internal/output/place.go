@@ -11,11 +11,13 @@ import (
 	"lvmsync/format/storage"
 )
 
-// warnPlace tells what the user should know of where a file at path, called name, is kept:
-// in memory, or on what is read while it's written.
+// warnPlace tells what the user should know of where a file at path, called name, is kept: in
+// memory, or on what is read while it's written.
 func warnPlace(inv *cli.Invocation, inputs dump.Inputs, path, name string) {
-	if memory := durable.Memory(path); memory != "" && !strings.HasPrefix(name, "/dev/shm/") { // which says so itself
-		inv.Warn(fmt.Sprintf("%s is kept in %s: it is gone after a power cut or a restart", name, memory))
+	// which says so itself
+	if memory := durable.Memory(path); memory != "" && !strings.HasPrefix(name, "/dev/shm/") {
+		inv.Warn(fmt.Sprintf("%s is kept in %s: it is gone after a power cut or a restart",
+			name, memory))
 	}
 	for _, in := range inputs {
 		if in.Still {

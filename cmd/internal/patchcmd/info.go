@@ -16,7 +16,8 @@ import (
 // defaultWidth is that of a map where there is no terminal.
 const defaultWidth = 80
 
-const infoDescription = `PATCH is read to its end and checked on the way. Without it, or with -, it is read
+const infoDescription = "" +
+	`PATCH is read to its end and checked on the way. Without it, or with -, it is read
 from standard input. The map shows the volume from its beginning to its end, darker where
 more of it changes; of a full patch, where more of it is not zeros. With --json all
 of it is one JSON object on standard output.
@@ -30,7 +31,8 @@ func infoCommand() *cli.Command {
 		UsageText:   "lvmsync-patch info [options] [PATCH]",
 		Description: infoDescription,
 		Flags: []ucli.Flag{
-			&ucli.IntFlag{Name: "width", Usage: "make the map `COLUMNS` wide", DefaultText: fmt.Sprintf("as the terminal, or %d", defaultWidth)},
+			&ucli.IntFlag{Name: "width", Usage: "make the map `COLUMNS` wide",
+				DefaultText: fmt.Sprintf("as the terminal, or %d", defaultWidth)},
 		},
 		Run:    info,
 		Status: status,
@@ -77,7 +79,8 @@ func info(ctx context.Context, inv *cli.Invocation) error {
 }
 
 // readInfo reads the whole patch: nothing is told of one that is damaged anywhere.
-func readInfo(ctx context.Context, inv *cli.Invocation, patch apply.Patch) (p patchInfo, err error) {
+func readInfo(ctx context.Context, inv *cli.Invocation,
+	patch apply.Patch) (p patchInfo, err error) {
 	width := cmp.Or(inv.Int("width"), min(inv.OutWidth(), maxCells), defaultWidth)
 	bar, total := inv.NewBar(), int64(-1)
 	defer bar.Clear()
@@ -91,7 +94,8 @@ func readInfo(ctx context.Context, inv *cli.Invocation, patch apply.Patch) (p pa
 		Progress: func(stage apply.Stage, done int64) { bar.Set(string(stage), done, total) },
 	}, func(s *format.Segment) {
 		for _, r := range s.Records {
-			if h.Kind != format.Full || r.Kind == format.Data { // a full patch has everything in extents
+			// a full patch has everything in extents
+			if h.Kind != format.Full || r.Kind == format.Data {
 				p.volume.add(r.Extent)
 			}
 		}
@@ -121,7 +125,8 @@ func (p patchInfo) object() infoObject {
 	return infoObject{
 		Patch: p.Name, PatchBytes: p.Size, Whole: !p.NoEnd, Torn: p.Torn, Header: p.Header,
 		Segments: p.Totals.Segments, Extents: p.Totals.Extents,
-		DataBytes: p.Totals.DataBytes, ZeroBytes: p.Totals.ZeroBytes, Lost: p.Lost.Bytes, LostIn: p.Lost.Count,
+		DataBytes: p.Totals.DataBytes, ZeroBytes: p.Totals.ZeroBytes,
+		Lost: p.Lost.Bytes, LostIn: p.Lost.Count,
 		Ratio: p.ratio(), MapShows: p.shows(), Map: p.volume.cells(),
 	}
 }

@@ -5,16 +5,16 @@ import "lvmsync/format"
 // maxCells bounds the memory that a map takes.
 const maxCells = 1 << 16
 
-// A volumeMap counts, for each of the cells that a volume is cut into, how many of
-// its bytes are in extents.
+// A volumeMap counts, for each of the cells that a volume is cut into, how many of its bytes are in
+// extents.
 type volumeMap struct {
 	size  int64   // of the volume
 	bytes []int64 // of each cell
 	at    int     // the cell where the last extent ended
 }
 
-// newVolumeMap cuts a volume into cells, as equal as can be: fewer than asked for if
-// it has no more sectors.
+// newVolumeMap cuts a volume into cells, as equal as can be: fewer than asked for if it has no more
+// sectors.
 func newVolumeMap(size int64, cells int) *volumeMap {
 	sectors := (size-1)/format.SectorSize + 1
 	return &volumeMap{size: size, bytes: make([]int64, min(int64(cells), sectors))}
@@ -50,8 +50,7 @@ func (m *volumeMap) String() string {
 	return string(line)
 }
 
-// shade is darker the more of a cell is meant. Nothing and all of it look like
-// nothing else.
+// shade is darker the more of a cell is meant. Nothing and all of it look like nothing else.
 func shade(part, whole int64) rune {
 	switch {
 	case part <= 0:

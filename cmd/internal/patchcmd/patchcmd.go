@@ -57,7 +57,8 @@ func hint(err error) string {
 	var damaged *apply.DamagedUndoError
 	switch {
 	case errors.As(err, &damaged):
-		return "use a good copy of it; lvmsync-apply --force takes back what is whole of it, with it alone, and says how much is missing"
+		return "use a good copy of it; lvmsync-apply --force takes back what is whole of it, " +
+			"with it alone, and says how much is missing"
 	case patchfile.OrderHint(err) != "":
 		return patchfile.OrderHint(err)
 	case errors.Is(err, apply.ErrWrongBase):
@@ -66,8 +67,8 @@ func hint(err error) string {
 	return cmp.Or(output.Hint(err), patchfile.Hint(err))
 }
 
-// planned is how many bytes of extents the patches hold, for a progress bar; -1 if
-// that isn't known beforehand.
+// planned is how many bytes of extents the patches hold, for a progress bar; -1 if that isn't known
+// beforehand.
 func planned(headers []format.Header) int64 {
 	total := int64(0)
 	for _, h := range headers {

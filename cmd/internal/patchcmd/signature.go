@@ -17,7 +17,8 @@ import (
 	"lvmsync/format"
 )
 
-const signatureDescription = `DEVICE, or an image file, is read; the signature goes to standard output unless -o is
+const signatureDescription = "" +
+	`DEVICE, or an image file, is read; the signature goes to standard output unless -o is
 given. Where a newer version of the volume is, lvmsync-dump --signature makes the patch
 that leads to it.
 
@@ -30,7 +31,8 @@ func signatureCommand() *cli.Command {
 		UsageText:   "lvmsync-patch signature [options] DEVICE",
 		Description: signatureDescription,
 		Flags: []ucli.Flag{
-			&ucli.StringFlag{Name: "block-size", Value: "4k", Usage: "hash blocks of `SIZE` bytes: a power of two from 512 to 1M"},
+			&ucli.StringFlag{Name: "block-size", Value: "4k",
+				Usage: "hash blocks of `SIZE` bytes: a power of two from 512 to 1M"},
 			output.Flag("signature"),
 		},
 		Run:    makeSignature,
@@ -55,7 +57,8 @@ func signatureOptions(inv *cli.Invocation) (blockSize int64, err error) {
 	case err != nil:
 		return 0, cli.Usagef("--block-size: %v", err)
 	case !format.IsBlockSize(blockSize):
-		return 0, cli.Usagef("--block-size %s is no power of two from 512 to 1M", inv.String("block-size"))
+		return 0, cli.Usagef("--block-size %s is no power of two from 512 to 1M",
+			inv.String("block-size"))
 	case inv.NArg() == 0:
 		return 0, cli.Usagef("no device given")
 	case inv.NArg() > 1:
@@ -89,10 +92,11 @@ func makeSignature(ctx context.Context, inv *cli.Invocation) error {
 	var report signature.Report
 	err = output.Write(inv, inputs, inputs.Paths(), func(w io.Writer) error {
 		report, err = signature.Make(ctx, f, w, signature.Options{
-			BlockSize:     blockSize,
-			Tool:          "lvmsync-patch",
-			ToolVersion:   cli.Version,
-			BeforeTrailer: inv.SyncOut, // of a file that -o names nothing is there before it's durable
+			BlockSize:   blockSize,
+			Tool:        "lvmsync-patch",
+			ToolVersion: cli.Version,
+			// of a file that -o names nothing is there before it's durable
+			BeforeTrailer: inv.SyncOut,
 			Progress:      func(done int64) { bar.Set("hashing", done, f.Size()) },
 		})
 		return err
@@ -100,9 +104,11 @@ func makeSignature(ctx context.Context, inv *cli.Invocation) error {
 	if err != nil {
 		return err
 	}
-	inv.Close(fmt.Sprintf("%s: %s in blocks of %s; signature of %s in %s", name, cli.Bytes(f.Size()), cli.Bytes(blockSize),
+	inv.Close(fmt.Sprintf("%s: %s in blocks of %s; signature of %s in %s", name,
+		cli.Bytes(f.Size()), cli.Bytes(blockSize),
 		cli.Bytes(report.Bytes), cli.Seconds(inv.Elapsed())), signatureSummary{
-		Source: name, SignatureID: report.Header.ID.String(), VolumeSize: f.Size(), BlockSize: blockSize, SignatureBytes: report.Bytes,
+		Source: name, SignatureID: report.Header.ID.String(), VolumeSize: f.Size(),
+		BlockSize: blockSize, SignatureBytes: report.Bytes,
 	})
 	return nil
 }

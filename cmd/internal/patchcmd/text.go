@@ -15,8 +15,7 @@ import (
 	"lvmsync/format"
 )
 
-// text tells people what the patch is. Names in a header may hold anything: --json has
-// all of them.
+// text tells people what the patch is. Names in a header may hold anything: --json has all of them.
 func (p patchInfo) text() string {
 	var b strings.Builder
 	row := func(name string, parts ...string) {
@@ -35,10 +34,12 @@ func (p patchInfo) text() string {
 	}
 	row("kind", string(h.Kind))
 	row("id", h.ID.String())
-	row("volume", named(h.Source.VG, h.Source.LV), prefixed("UUID ", h.Source.LVUUID), prefixed("group's UUID ", h.Source.VGUUID))
+	row("volume", named(h.Source.VG, h.Source.LV), prefixed("UUID ", h.Source.LVUUID),
+		prefixed("group's UUID ", h.Source.VGUUID))
 	row("snapshot", named(h.Source.VG, h.Source.Snapshot), prefixed("UUID ", h.Source.SnapshotUUID))
 	row("read from", h.Source.Path, h.Source.Type)
-	row("made", joined(" ", when(h.Created), prefixed("on ", h.Host), prefixed("by ", joined(" ", h.Tool, h.ToolVersion))))
+	row("made", joined(" ", when(h.Created), prefixed("on ", h.Host),
+		prefixed("by ", joined(" ", h.Tool, h.ToolVersion))))
 	row("size", bytesOf(h.VolumeSize))
 	row("granularity", bytesOf(h.Granularity))
 	if h.Start > 0 {
@@ -56,7 +57,8 @@ func (p patchInfo) text() string {
 		row("changed", cli.Percent(t.Bytes(), h.VolumeSize)+" of the volume")
 	}
 	row("compression", fmt.Sprintf("%.2f bytes of data for each byte of the patch", p.ratio()))
-	row("requires", cmp.Or(format.Shown(strings.Join(h.RequiredFeatures, ", ")), fmt.Sprintf("format version %d, no features", format.Version)))
+	row("requires", cmp.Or(format.Shown(strings.Join(h.RequiredFeatures, ", ")),
+		fmt.Sprintf("format version %d, no features", format.Version)))
 	row("map", fmt.Sprintf("%s, cells of %s", p.shows(), cli.Bytes(p.volume.length(0))))
 	return b.String() + p.scale() + "\n" + p.volume.String() + "\n"
 }
@@ -86,7 +88,8 @@ func base(h format.Header) []string {
 		patch = "takes back patch "
 	}
 	samples := "fingerprint of " + count(int64(len(h.Base.Fingerprint)), "sample")
-	return []string{exact, snapshot(h.Base.Snapshot, h.Base.SnapshotCreated), known(patch, h.Base.Patch), samples}
+	return []string{exact, snapshot(h.Base.Snapshot, h.Base.SnapshotCreated),
+		known(patch, h.Base.Patch), samples}
 }
 
 // state is what the volume is afterwards, if other patches know it by name.
@@ -94,7 +97,8 @@ func state(h format.Header) string {
 	if h.State == nil {
 		return ""
 	}
-	return joined(", ", snapshot(h.State.Snapshot, h.State.SnapshotCreated), known("where patch ", h.State.Patch))
+	return joined(", ", snapshot(h.State.Snapshot, h.State.SnapshotCreated),
+		known("where patch ", h.State.Patch))
 }
 
 // snapshot names one, if there is one.

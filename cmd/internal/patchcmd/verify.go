@@ -12,7 +12,8 @@ import (
 	"lvmsync/format"
 )
 
-const verifyDescription = `Each PATCH is read to its end, and everything in it is checked. Several must follow
+const verifyDescription = "" +
+	`Each PATCH is read to its end, and everything in it is checked. Several must follow
 one another, the oldest first. If the first one is full, it is also checked that
 each of the others is made for what those before it leave: that lvmsync-apply
 --create would take them, with --accept-lost-sectors where it is warned of such.
@@ -27,7 +28,8 @@ func verifyCommand() *cli.Command {
 		UsageText:   "lvmsync-patch verify [options] [PATCH...]",
 		Description: verifyDescription,
 		Flags: []ucli.Flag{
-			cli.Switch("trust-order", "take patches in the order given where only clocks speak against it"),
+			cli.Switch("trust-order", "take patches in the order given where only clocks speak "+
+				"against it"),
 		},
 		Run:    verify,
 		Status: status,
@@ -99,7 +101,8 @@ func summarise(verified []apply.Verified) summary {
 	s := summary{BasesChecked: len(verified) > 1 && verified[0].Header.Kind == format.Full}
 	for _, v := range verified {
 		s.Patches = append(s.Patches, patchSummary{
-			Patch: v.Name, PatchID: v.Header.ID.String(), Kind: v.Header.Kind, Whole: !v.NoEnd, Torn: v.Torn,
+			Patch: v.Name, PatchID: v.Header.ID.String(), Kind: v.Header.Kind,
+			Whole: !v.NoEnd, Torn: v.Torn,
 			VolumeSize: v.Header.VolumeSize, Extents: v.Totals.Extents,
 			DataBytes: v.Totals.DataBytes, ZeroBytes: v.Totals.ZeroBytes,
 			Lost: v.Lost.Bytes, LostIn: v.Lost.Count, PatchBytes: v.Size,
@@ -119,12 +122,15 @@ func closingLine(inv *cli.Invocation, verified []apply.Verified, s summary) stri
 	took := fmt.Sprintf("; %s verified in %s", cli.Bytes(size), cli.Seconds(inv.Elapsed()))
 	switch v := verified[0]; {
 	case len(verified) == 1 && v.NoEnd:
-		return fmt.Sprintf("%s: right as far as it goes, but its end is missing; %d of %d bytes verified in %s",
+		return fmt.Sprintf("%s: right as far as it goes, but its end is missing; %d of %d bytes "+
+			"verified in %s",
 			patchfile.Shown(v.Name), size, v.Size, cli.Seconds(inv.Elapsed()))
 	case len(verified) == 1:
 		return fmt.Sprintf("%s: a whole %s patch%s", patchfile.Shown(v.Name), v.Header.Kind, took)
 	case s.BasesChecked:
-		return fmt.Sprintf("%d patches: whole, and each is made for what those before it leave%s", len(verified), took)
+		return fmt.Sprintf("%d patches: whole, and each is made for what those before it leave%s",
+			len(verified), took)
 	}
-	return fmt.Sprintf("%d patches: whole and %s%s; what they replace can only be checked behind a full patch", len(verified), order, took)
+	return fmt.Sprintf("%d patches: whole and %s%s; what they replace can only be checked behind "+
+		"a full patch", len(verified), order, took)
 }

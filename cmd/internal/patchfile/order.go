@@ -8,8 +8,8 @@ import (
 	"lvmsync/cmd/internal/cli"
 )
 
-// WithLine lets [OrderHint] propose whole command lines for an error about the order of
-// patches; destination is what stands behind those, if anything does.
+// WithLine lets [OrderHint] propose whole command lines for an error about the order of patches;
+// destination is what stands behind those, if anything does.
 func WithLine(inv *cli.Invocation, destination []string, err error) error {
 	if err == nil {
 		return nil
@@ -39,8 +39,8 @@ func lineOf(err error, patches []string, less ...string) string {
 	return strings.Join(names, " ")
 }
 
-// OrderHint says what to do about patches that do not follow one another, if that is what
-// err is about. An order is proposed only if nothing speaks against it.
+// OrderHint says what to do about patches that do not follow one another, if that is what err is
+// about. An order is proposed only if nothing speaks against it.
 func OrderHint(err error) string {
 	var alone *apply.AloneError
 	var order *apply.OrderError
@@ -48,7 +48,8 @@ func OrderHint(err error) string {
 	case errors.As(err, &alone):
 		var lines []string
 		for _, name := range alone.OneByOne {
-			lines = append(lines, lineOf(err, []string{name}, "undo")) // each would need a file of its own
+			// each would need a file of its own
+			lines = append(lines, lineOf(err, []string{name}, "undo"))
 		}
 		return "one by one they can be used, in this order: " + strings.Join(lines, " && ")
 	case !errors.As(err, &order):
@@ -57,7 +58,8 @@ func OrderHint(err error) string {
 		return "they would fit in this order: " + lineOf(err, order.Fits)
 	case order.Clock:
 		return "add the patches that are missing, the oldest first; " +
-			"if you know better than the clock that none is, --trust-order takes them as they are and checks all else"
+			"if you know better than the clock that none is, --trust-order takes them as they " +
+			"are and checks all else"
 	}
 	return "add the patches that are missing, the oldest first; of undo patches the newest first"
 }

@@ -1,5 +1,5 @@
-// Package patchfile opens patches for the programs that read them, and says what may be
-// wrong with one.
+// Package patchfile opens patches for the programs that read them, and says what may be wrong with
+// one.
 package patchfile
 
 import (
@@ -51,8 +51,8 @@ func About(name string, err error) error {
 
 // Open opens a patch, or what else is read like one; - is standard input.
 //
-// To open a pipe with a name takes until somebody opens it for writing, which may be for
-// ever; the end of ctx ends that.
+// To open a pipe with a name takes until somebody opens it for writing, which may be for ever; the
+// end of ctx ends that.
 func Open(ctx context.Context, inv *cli.Invocation, what, name string) (*os.File, error) {
 	f := inv.Std().In
 	if name != Stdin {
@@ -82,8 +82,8 @@ func Patch(ctx context.Context, inv *cli.Invocation, name string) (apply.Patch, 
 	return apply.Patch{Name: Shown(name), Reader: Reader(ctx, f)}, nil
 }
 
-// Reader reads an open patch. Only a regular file and a block device can be read twice;
-// everything else may be a pipe whose other side is silent.
+// Reader reads an open patch. Only a regular file and a block device can be read twice; everything
+// else may be a pipe whose other side is silent.
 func Reader(ctx context.Context, f *os.File) io.Reader {
 	if cli.IsStored(f) {
 		return f
@@ -91,8 +91,8 @@ func Reader(ctx context.Context, f *os.File) io.Reader {
 	return cli.InterruptibleReader(ctx, f)
 }
 
-// IsDevice tells whether f is a block device. A patch that was written there ends before
-// the device does.
+// IsDevice tells whether f is a block device. A patch that was written there ends before the device
+// does.
 func IsDevice(f *os.File) bool {
 	st, err := f.Stat()
 	return err == nil && st.Mode().Type() == fs.ModeDevice
@@ -122,17 +122,20 @@ func Describe(h format.Header) string {
 	return b.String()
 }
 
-// IsBad tells whether err is about a patch or signature that is not one, or not whole, or
-// that can't be understood here.
+// IsBad tells whether err is about a patch or signature that is not one, or not whole, or that
+// can't be understood here.
 func IsBad(err error) bool {
 	return errors.Is(err, format.ErrNotPatch) || errors.Is(err, format.ErrNotSignature) ||
-		errors.Is(err, format.ErrVersion) || errors.Is(err, format.ErrFeature) || errors.Is(err, format.ErrCorrupt)
+		errors.Is(err, format.ErrVersion) || errors.Is(err, format.ErrFeature) ||
+		errors.Is(err, format.ErrCorrupt)
 }
 
 // advice is what to do about a patch that can't be used.
 var advice = cli.Advice{
-	{format.ErrNotPatch, "patches are made by lvmsync-dump; if it failed on the other side, its message says why"},
-	{format.ErrTruncated, "the sender stopped early or the copy is not complete: send the patch again"},
+	{format.ErrNotPatch, "patches are made by lvmsync-dump; if it failed on the other side, its " +
+		"message says why"},
+	{format.ErrTruncated, "the sender stopped early or the copy is not complete: send the patch " +
+		"again"},
 	{format.ErrVersion, "install a newer lvmsync here"},
 	{format.ErrFeature, "install a newer lvmsync here"},
 	{format.ErrCorrupt, "copy or send the patch again"},

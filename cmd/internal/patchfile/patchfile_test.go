@@ -16,15 +16,17 @@ func TestDescribe(t *testing.T) {
 	made := time.Date(2026, 1, 2, 3, 4, 5, 0, time.Local)
 	long := strings.Repeat("/dev/\x1b[2J", 10_000)
 	cut := strings.Repeat("/dev/?[2J", 23)[:200] + "..."
+	const size = "; volume of 64 KiB (65536 bytes)"
 	for want, h := range map[string]format.Header{
-		"delta patch 0b54d3c2-5a8e-4f5e-9d3c-1f2e3d4c5b6a; volume of 64 KiB (65536 bytes)": {Kind: format.Delta},
-		"full patch 0b54d3c2-5a8e-4f5e-9d3c-1f2e3d4c5b6a of /dev/vg/lv on host, made 2026-01-02 03:04:05 by lvmsync-dump 1; " +
-			"volume of 64 KiB (65536 bytes)": {Kind: format.Full, Created: made, Host: "host", Tool: "lvmsync-dump", ToolVersion: "1",
-			Source: format.Source{Path: "/dev/vg/lv"}},
-		"undo patch 0b54d3c2-5a8e-4f5e-9d3c-1f2e3d4c5b6a of vg/snap by x; volume of 64 KiB (65536 bytes)": {Kind: format.Undo, Tool: "x",
+		"delta patch " + id.String() + size: {Kind: format.Delta},
+		"full patch " + id.String() + " of /dev/vg/lv on host, made 2026-01-02 03:04:05" +
+			" by lvmsync-dump 1" + size: {Kind: format.Full, Created: made, Host: "host",
+			Tool: "lvmsync-dump", ToolVersion: "1", Source: format.Source{Path: "/dev/vg/lv"}},
+		"undo patch " + id.String() + " of vg/snap by x" + size: {Kind: format.Undo, Tool: "x",
 			Source: format.Source{VG: "vg", LV: "lv", Snapshot: "snap", Path: "/dev/vg/lv"}},
-		"delta patch 0b54d3c2-5a8e-4f5e-9d3c-1f2e3d4c5b6a of " + cut + " on " + cut + " by " + cut + " " + cut +
-			"; volume of 64 KiB (65536 bytes)": {Kind: format.Delta, Host: long, Tool: long, ToolVersion: long, Source: format.Source{Path: long}},
+		"delta patch " + id.String() + " of " + cut + " on " + cut + " by " + cut + " " + cut +
+			size: {Kind: format.Delta, Host: long, Tool: long, ToolVersion: long,
+			Source: format.Source{Path: long}},
 	} {
 		h.ID, h.VolumeSize = id, 65536
 		if got := Describe(h); got != want {

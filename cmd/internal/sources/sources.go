@@ -9,8 +9,8 @@ import (
 	"lvmsync/format/storage"
 )
 
-// Warn tells who may change what the inputs hold while they are read, and which of them are
-// files in a form of their own.
+// Warn tells who may change what the inputs hold while they are read, and which of them are files
+// in a form of their own.
 func Warn(inv *cli.Invocation, inputs dump.Inputs) {
 	warnUsers(inv, inputs)
 	warnKinds(inv, inputs)
@@ -29,7 +29,8 @@ func warnUsers(inv *cli.Invocation, inputs dump.Inputs) {
 		}
 		for _, u := range usage.Users {
 			if !u.ReadOnly {
-				inv.Warn(fmt.Sprintf("%s %s is %s: %swhat is written meanwhile may be caught half-way", in.What, in.Name(), u, still))
+				inv.Warn(fmt.Sprintf("%s %s is %s: %swhat is written meanwhile may be caught "+
+					"half-way", in.What, in.Name(), u, still))
 			}
 		}
 	}
