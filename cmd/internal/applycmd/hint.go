@@ -33,7 +33,7 @@ const acceptLost = "make the patch again where its source can be read, or apply 
 
 // goBack is the command that takes the destination back.
 func goBack(e *apply.PartialError) string {
-	return "go back: " + cli.ShellLine("lvmsync-apply", e.Undo, e.Destination)
+	return "go back: lvmsync-apply " + cli.ShellNames(e.Undo, e.Destination)
 }
 
 // hint says what to do about an error. It proposes nothing that destroys what may be somebody's

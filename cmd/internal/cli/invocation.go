@@ -59,10 +59,7 @@ func (inv *Invocation) Line(arguments []string, less ...string) string {
 		}
 		words = append(words, name)
 	}
-	for _, name := range arguments {
-		words = append(words, ShellName(name))
-	}
-	return strings.Join(words, " ")
+	return strings.Join(append(words, ShellNames(arguments...)), " ")
 }
 
 // Std returns the process's standard files.

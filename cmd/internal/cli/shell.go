@@ -7,18 +7,18 @@ import (
 	"unicode/utf8"
 )
 
-// ShellLine is a command line that a shell takes apart into just these words: what is printed to be
-// pasted. A word that begins with a dash gets a "./" before it, for it is the name of a file, not
-// an option; so do not call it with options.
-func ShellLine(program string, names ...string) string {
-	words := []string{ShellWord(program)}
+// ShellNames are the names of files as arguments, to be pasted: a shell takes them apart into just
+// these.
+func ShellNames(names ...string) string {
+	var words []string
 	for _, name := range names {
 		words = append(words, ShellName(name))
 	}
 	return strings.Join(words, " ")
 }
 
-// ShellName is the name of a file as an argument, quoted for the shell.
+// ShellName is the name of a file as an argument, quoted for the shell. One that begins with a dash
+// gets a "./" before it, for it is no option.
 func ShellName(name string) string {
 	if strings.HasPrefix(name, "-") {
 		name = "./" + name

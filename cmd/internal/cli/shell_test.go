@@ -17,7 +17,7 @@ var shellNames = []string{
 
 // What is printed to be pasted reaches the program as it is, and is fit for a terminal.
 func TestShellLine(t *testing.T) {
-	line := ShellLine("printf", append([]string{"%s\\0"}, shellNames...)...)
+	line := "printf " + ShellNames(append([]string{"%s\\0"}, shellNames...)...)
 	if OneLine(line) != line {
 		t.Errorf("%q is no line for a terminal", line)
 	}

@@ -2,6 +2,7 @@ package patchfile
 
 import (
 	"errors"
+	"slices"
 	"strings"
 
 	"lvmsync/apply"
@@ -15,7 +16,7 @@ func WithLine(inv *cli.Invocation, destination []string, err error) error {
 		return nil
 	}
 	return &lineError{err, func(patches []string, less ...string) string {
-		return inv.Line(append(append([]string(nil), patches...), destination...), less...)
+		return inv.Line(slices.Concat(patches, destination), less...)
 	}}
 }
 
@@ -32,11 +33,7 @@ func lineOf(err error, patches []string, less ...string) string {
 	if errors.As(err, &line) {
 		return line.line(patches, less...)
 	}
-	var names []string
-	for _, name := range patches {
-		names = append(names, cli.ShellName(name))
-	}
-	return strings.Join(names, " ")
+	return cli.ShellNames(patches...)
 }
 
 // OrderHint says what to do about patches that do not follow one another, if that is what err is
