@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -43,19 +44,12 @@ func Seconds(d time.Duration) string {
 func ParseBytes(text string) (int64, error) {
 	digits := strings.TrimRightFunc(text, unicode.IsLetter)
 	n, err := strconv.ParseInt(digits, 10, 64)
-	if err != nil || n < 0 {
+	unit := strings.TrimSuffix(strings.ToLower(text[len(digits):]), "b")
+	power := slices.Index([]string{"", "k", "m", "g", "t", "p"}, strings.TrimSuffix(unit, "i"))
+	if err != nil || n < 0 || power < 0 || n > math.MaxInt64>>(10*power) {
 		return 0, fmt.Errorf("%q is not a number of bytes", text)
 	}
-	unit := strings.ToLower(text[len(digits):])
-	unit = strings.TrimSuffix(strings.TrimSuffix(unit, "b"), "i")
-	shift := 10 * (strings.Index("kmgtp", unit) + 1)
-	if unit == "" {
-		shift = 0
-	}
-	if len(unit) > 1 || unit != "" && shift == 0 || n > math.MaxInt64>>shift {
-		return 0, fmt.Errorf("%q is not a number of bytes", text)
-	}
-	return n << shift, nil
+	return n << (10 * power), nil
 }
 
 // OneLine makes a text fit for a terminal. What comes from a patch or the system may hold anything:
