@@ -103,6 +103,20 @@ func readInfo(ctx context.Context, inv *cli.Invocation,
 	return p, err
 }
 
+// contents are what --json tells of a patch's extents.
+type contents struct {
+	Extents   int64 `json:"extents"`
+	DataBytes int64 `json:"data_bytes"`
+	ZeroBytes int64 `json:"zero_bytes"`
+	Lost      int64 `json:"lost_bytes"`
+	LostIn    int64 `json:"lost_extents"`
+}
+
+func contentsOf(v apply.Verified) contents {
+	t := v.Totals
+	return contents{t.Extents, t.DataBytes, t.ZeroBytes, v.Lost.Bytes, v.Lost.Count}
+}
+
 // infoObject is what --json prints.
 type infoObject struct {
 	Patch      string        `json:"patch"`
@@ -111,22 +125,16 @@ type infoObject struct {
 	Torn       int64         `json:"torn_bytes,omitempty"`
 	Header     format.Header `json:"header"`
 	Segments   int64         `json:"segments"`
-	Extents    int64         `json:"extents"`
-	DataBytes  int64         `json:"data_bytes"`
-	ZeroBytes  int64         `json:"zero_bytes"`
-	Lost       int64         `json:"lost_bytes"`
-	LostIn     int64         `json:"lost_extents"`
-	Ratio      float64       `json:"compression_ratio"`
-	MapShows   string        `json:"map_shows"`
-	Map        []cell        `json:"map"`
+	contents
+	Ratio    float64 `json:"compression_ratio"`
+	MapShows string  `json:"map_shows"`
+	Map      []cell  `json:"map"`
 }
 
 func (p patchInfo) object() infoObject {
 	return infoObject{
 		Patch: p.Name, PatchBytes: p.Size, Whole: !p.NoEnd, Torn: p.Torn, Header: p.Header,
-		Segments: p.Totals.Segments, Extents: p.Totals.Extents,
-		DataBytes: p.Totals.DataBytes, ZeroBytes: p.Totals.ZeroBytes,
-		Lost: p.Lost.Bytes, LostIn: p.Lost.Count,
+		Segments: p.Totals.Segments, contents: contentsOf(p.Verified),
 		Ratio: p.ratio(), MapShows: p.shows(), Map: p.volume.cells(),
 	}
 }

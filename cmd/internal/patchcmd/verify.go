@@ -89,12 +89,8 @@ type patchSummary struct {
 	Whole      bool        `json:"whole"`
 	Torn       int64       `json:"torn_bytes,omitempty"`
 	VolumeSize int64       `json:"volume_size"`
-	Extents    int64       `json:"extents"`
-	DataBytes  int64       `json:"data_bytes"`
-	ZeroBytes  int64       `json:"zero_bytes"`
-	Lost       int64       `json:"lost_bytes"`
-	LostIn     int64       `json:"lost_extents"`
-	PatchBytes int64       `json:"patch_bytes"`
+	contents
+	PatchBytes int64 `json:"patch_bytes"`
 }
 
 func summarise(verified []apply.Verified) summary {
@@ -103,9 +99,7 @@ func summarise(verified []apply.Verified) summary {
 		s.Patches = append(s.Patches, patchSummary{
 			Patch: v.Name, PatchID: v.Header.ID.String(), Kind: v.Header.Kind,
 			Whole: !v.NoEnd, Torn: v.Torn,
-			VolumeSize: v.Header.VolumeSize, Extents: v.Totals.Extents,
-			DataBytes: v.Totals.DataBytes, ZeroBytes: v.Totals.ZeroBytes,
-			Lost: v.Lost.Bytes, LostIn: v.Lost.Count, PatchBytes: v.Size,
+			VolumeSize: v.Header.VolumeSize, contents: contentsOf(v), PatchBytes: v.Size,
 		})
 	}
 	return s
