@@ -6,6 +6,7 @@ import (
 
 	"lvmsync/cmd/internal/cli"
 	"lvmsync/dump"
+	"lvmsync/format/container"
 	"lvmsync/format/storage"
 )
 
@@ -32,6 +33,20 @@ func warnUsers(inv *cli.Invocation, inputs dump.Inputs) {
 				inv.Warn(fmt.Sprintf("%s %s is %s: %swhat is written meanwhile may be caught "+
 					"half-way", in.What, in.Name(), u, still))
 			}
+		}
+	}
+}
+
+// warnKinds tells of files that are no raw images: their bytes are taken for those of a volume all
+// the same.
+func warnKinds(inv *cli.Invocation, inputs dump.Inputs) {
+	for _, in := range inputs {
+		if in.IsDevice() {
+			continue
+		}
+		if kind := container.Identify(in, in.Size()); kind.Is() {
+			inv.Warn(fmt.Sprintf("%s is %s, not a raw image: it is read as it is, not the volume "+
+				"that may be in it", in.Name(), kind.Name))
 		}
 	}
 }
