@@ -154,8 +154,22 @@ func put(t *testing.T, path string, content []byte) {
 // zero fills a device with zeros.
 func zero(t *testing.T, path string) {
 	t.Helper()
-	put(t, path, make([]byte, size(t, path)))
+	f, err := os.OpenFile(path, os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if _, err := io.CopyN(f, zeroReader{}, size(t, path)); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Sync(); err != nil {
+		t.Fatal(err)
+	}
 }
+
+type zeroReader struct{}
+
+func (zeroReader) Read(b []byte) (int, error) { clear(b); return len(b), nil }
 
 // whole reads all of a device or file past the page cache. Unlike after sum nobody has it open
 // then.
