@@ -150,7 +150,7 @@ func (c *chain) readFiles(ctx context.Context, o Options) error {
 // readFile reads a patch to its end, then opens it to be read at random: an index takes
 // memory, and only then is it known to be that of so many segments.
 func (in *input) readFile(ctx context.Context, o Options) (*format.File, error) {
-	if !in.device && !format.HasTrailer(in.at, in.size) {
+	if !in.device && !in.hasTrailer() {
 		f, err := format.OpenFile(in.at, in.size) // says so before all of it has been read
 		if err != nil && in.header.Kind == format.Undo {
 			err = &AloneError{Err: fmt.Errorf("%w; an undo patch without its end can be used alone only", err)}

@@ -106,10 +106,11 @@ func checkFailedUndo(t *testing.T, r *run, f *fault, base, want []byte) string {
 	t.Helper()
 	var partial *PartialError
 	undo, err := os.ReadFile(r.Undo)
+	_, ended := format.End(bytes.NewReader(undo), int64(len(undo)))
 	outcome := "part-way"
 	switch {
 	case f.at == 0:
-		if r.err != nil || err != nil || !format.HasTrailer(bytes.NewReader(undo), int64(len(undo))) {
+		if r.err != nil || err != nil || !ended {
 			t.Fatalf("without a fault: %v, %v", r.err, err)
 		}
 		outcome = "whole"
@@ -128,7 +129,7 @@ func checkFailedUndo(t *testing.T, r *run, f *fault, base, want []byte) string {
 	case partial.Undo != r.Undo:
 		t.Errorf("%+v", partial)
 	}
-	if f.at > 0 && format.HasTrailer(bytes.NewReader(undo), int64(len(undo))) {
+	if f.at > 0 && ended {
 		t.Error("the undo patch has a trailer")
 	}
 	apply(t, r.Destination, bytes.NewReader(undo))

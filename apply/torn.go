@@ -61,7 +61,13 @@ func (e *DamagedUndoError) Unwrap() error { return e.Err }
 
 // mayLackEnd tells whether it's an undo patch that has no trailer.
 func (in *input) mayLackEnd() bool {
-	return in.header.Kind == format.Undo && in.at != nil && !in.device && !format.HasTrailer(in.at, in.size)
+	return in.header.Kind == format.Undo && in.at != nil && !in.device && !in.hasTrailer()
+}
+
+// hasTrailer tells whether the patch, which can be read at random, has its end.
+func (in *input) hasTrailer() bool {
+	_, ok := format.End(in.at, in.size)
+	return ok
 }
 
 // torn deals with an error of reading the patch. If it's only the end that an undo patch
@@ -115,7 +121,7 @@ func (in *input) tellTorn() {
 // have anything there, but no trailer: that is written when all else is durable.
 func (in *input) isDamaged() error {
 	left := in.size - in.from
-	if format.HasTrailer(in.at, in.size) {
+	if in.hasTrailer() {
 		return in.damaged("") // it isn't unfinished
 	}
 	if left > maxUndoTail {

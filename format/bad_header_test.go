@@ -107,7 +107,7 @@ var headerVectors = []vector{
 	{name: "header-json-too-long", expect: "corrupt header", why: "64 KiB + 1 bytes of JSON",
 		edit: func(p *rawPatch) {
 			jsonText("}", "}")(p)
-			p.json += strings.Repeat(" ", MaxHeaderJSON+1-len(p.json))
+			p.json += strings.Repeat(" ", maxHeaderJSON+1-len(p.json))
 		}},
 	{name: "header-json-syntax", expect: "corrupt header", why: "JSON text lacks its last brace", edit: jsonText("}", "")},
 	{name: "header-json-utf-8", expect: "corrupt header", why: "JSON text is not UTF-8",

@@ -119,7 +119,7 @@ func BenchmarkReader(b *testing.B) {
 		}
 		b.StopTimer()
 		alone += allCores(benchSegments, func(i int) {
-			out := make([]byte, 0, MaxSegmentContent)
+			out := make([]byte, 0, maxSegmentContent)
 			if _, err := dec.DecodeAll(patch.Bytes()[places[i].Offset:places[i+1].Offset], out); err != nil {
 				b.Error(err)
 			}

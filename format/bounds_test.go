@@ -37,7 +37,7 @@ func TestHostileSizes(t *testing.T) {
 		"header frame 4 GiB":   {at(atStart, put32(4, 1<<32-1)), 600 * kib},
 		"header JSON 4 GiB":    {at(atStart, put32(20, 1<<32-1)), 600 * kib},
 		"segment 4 GiB":        {func(p *rawPatch) { p.segments[0].frame = rawFrame(3<<6|1<<5|1<<2, 0, 0, 0, 0, 1, 0, 0, 0) }, 1 * mib},
-		"segment 4.3 MiB":      {frameEdit(put32(5, MaxSegmentContent)), 6 * mib},
+		"segment 4.3 MiB":      {frameEdit(put32(5, maxSegmentContent)), 6 * mib},
 		"zstd block 2 MiB":     {frameEdit(func(b []byte) []byte { b[9], b[10], b[11] = 0xf9, 0xff, 0xff; return b }), 1 * mib},
 		"window 8 MiB":         {func(p *rawPatch) { p.segments[0].frame = rawFrame(2<<6|1<<2, 13<<3, 0x80, 4, 0, 0) }, 1 * mib},
 		"table of 2^32-1":      {contentEdit(put32(0, 1<<32-1)), 1 * mib},
@@ -73,7 +73,7 @@ func TestFrameTooLarge(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "more than") {
 		t.Errorf("got %v", err)
 	}
-	if len(f.bytes) > MaxSegmentFrame || cap(f.bytes) > MaxSegmentFrame {
+	if len(f.bytes) > maxSegmentFrame || cap(f.bytes) > maxSegmentFrame {
 		t.Errorf("read %d bytes into a buffer of %d", len(f.bytes), cap(f.bytes))
 	}
 }

@@ -98,12 +98,6 @@ func lastByte(r io.ReaderAt, size int64) int64 {
 	return size
 }
 
-// HasTrailer tells whether the size bytes in r end with a trailer, see [End].
-func HasTrailer(r io.ReaderAt, size int64) bool {
-	_, ok := End(r, size)
-	return ok
-}
-
 // endsInTrailer tells whether the last of the size bytes in r are what begins like a
 // trailer.
 func endsInTrailer(r io.ReaderAt, size int64) bool {

@@ -155,7 +155,7 @@ func (f *fetcher) decompress() {
 func (b *body) decode(dec *zstd.Decoder) error {
 	if cap(b.buf) < b.content {
 		const step = 256 << 10 // the next one may be a little larger
-		b.buf = make([]byte, min((b.content+step-1)/step*step, MaxSegmentContent))
+		b.buf = make([]byte, min((b.content+step-1)/step*step, maxSegmentContent))
 	}
 	content, err := dec.DecodeAll(b.frame, b.buf[:0:b.content])
 	if err != nil {

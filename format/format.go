@@ -12,21 +12,21 @@ const (
 	// SectorSize is the alignment, in bytes, of every extent's start, and of
 	// its end unless that is the end of the volume.
 	SectorSize = 512
-	// MaxHeaderJSON is the largest size of the header's JSON text, in bytes.
-	MaxHeaderJSON = 64 << 10
+	// maxHeaderJSON is the largest size of the header's JSON text, in bytes.
+	maxHeaderJSON = 64 << 10
 	// MaxSegmentData is the largest number of bytes of data in one segment.
 	MaxSegmentData = 4 << 20
 	// MaxSegmentExtents is the largest number of extents in one segment.
 	MaxSegmentExtents = 8192
-	// MaxSegmentContent is the largest size of a segment before compression:
+	// maxSegmentContent is the largest size of a segment before compression:
 	// table and data, in bytes.
-	MaxSegmentContent = tableHeaderSize + MaxSegmentExtents*extentSize + MaxSegmentData
-	// MaxSegmentFrame is the largest size of a segment's zstd frame, in bytes.
-	// It exceeds MaxSegmentContent because what can't be compressed grows.
-	MaxSegmentFrame = MaxSegmentContent + 64<<10
-	// MaxSegmentWindow is the largest zstd window that a segment may ask for,
+	maxSegmentContent = tableHeaderSize + MaxSegmentExtents*extentSize + MaxSegmentData
+	// maxSegmentFrame is the largest size of a segment's zstd frame, in bytes.
+	// It exceeds maxSegmentContent because what can't be compressed grows.
+	maxSegmentFrame = maxSegmentContent + 64<<10
+	// maxSegmentWindow is the largest zstd window that a segment may ask for,
 	// in bytes.
-	MaxSegmentWindow = 8 << 20
+	maxSegmentWindow = 8 << 20
 )
 
 // Sizes of the fixed parts, in bytes; every integer is little-endian.

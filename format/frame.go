@@ -69,10 +69,10 @@ func checkFrameHeader(h *zstd.Header) error {
 		return errors.New("zstd frame has no checksum")
 	case !h.HasFCS:
 		return errors.New("zstd frame does not state its content size")
-	case h.FrameContentSize > MaxSegmentContent:
-		return fmt.Errorf("segment of %d bytes, limit %d", h.FrameContentSize, MaxSegmentContent)
-	case !h.SingleSegment && h.WindowSize > MaxSegmentWindow:
-		return fmt.Errorf("zstd window of %d bytes, limit %d", h.WindowSize, MaxSegmentWindow)
+	case h.FrameContentSize > maxSegmentContent:
+		return fmt.Errorf("segment of %d bytes, limit %d", h.FrameContentSize, maxSegmentContent)
+	case !h.SingleSegment && h.WindowSize > maxSegmentWindow:
+		return fmt.Errorf("zstd window of %d bytes, limit %d", h.WindowSize, maxSegmentWindow)
 	}
 	return nil
 }
@@ -105,11 +105,11 @@ const usualFrame = 1 << 20
 // read appends n bytes of the input to the frame.
 func (f *frame) read(in io.Reader, n int) error {
 	at := len(f.bytes)
-	if at+n > MaxSegmentFrame {
-		return fmt.Errorf("zstd frame of more than %d bytes", MaxSegmentFrame)
+	if at+n > maxSegmentFrame {
+		return fmt.Errorf("zstd frame of more than %d bytes", maxSegmentFrame)
 	}
 	if cap(f.bytes) < at+n {
-		size := min(2*cap(f.bytes), MaxSegmentFrame)
+		size := min(2*cap(f.bytes), maxSegmentFrame)
 		if at > maxBlockSize/2 { // it's not only a header that claims much
 			size = max(size, usualFrame)
 		}

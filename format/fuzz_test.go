@@ -80,7 +80,7 @@ func checkTyped(t *testing.T, err error) {
 func checkRewrite(t *testing.T, c *content) {
 	t.Helper()
 	text, err := json.Marshal(&c.Header)
-	if err != nil || len(text) > MaxHeaderJSON {
+	if err != nil || len(text) > maxHeaderJSON {
 		t.Skip("the header's JSON text grows when it is written again")
 	}
 	var out bytes.Buffer
@@ -200,7 +200,7 @@ func FuzzFrame(f *testing.F) {
 		}
 		s := body{frame: fr.bytes, content: fr.content}
 		decodeErr := s.decode(dec)
-		if fr.content > MaxSegmentContent || cap(s.buf) > MaxSegmentContent {
+		if fr.content > maxSegmentContent || cap(s.buf) > maxSegmentContent {
 			t.Fatalf("content of %d bytes, buffer of %d", fr.content, cap(s.buf))
 		}
 		if decodeErr != nil {

@@ -192,8 +192,8 @@ func marshalHeader(h *Header) ([]byte, error) {
 		return nil, fmt.Errorf("patch header: %w", err)
 	}
 	text, err := json.Marshal(h)
-	if err == nil && len(text) > MaxHeaderJSON {
-		err = fmt.Errorf("%d bytes of JSON, limit %d", len(text), MaxHeaderJSON)
+	if err == nil && len(text) > maxHeaderJSON {
+		err = fmt.Errorf("%d bytes of JSON, limit %d", len(text), maxHeaderJSON)
 	}
 	if err == nil {
 		_, err = decodeHeader(text) // what can't be read must not go out
@@ -221,8 +221,8 @@ func readHeader(r io.Reader) (*Header, []byte, error) {
 		return nil, nil, err
 	}
 	size, text := le.Uint32(fixed[4:]), le.Uint32(fixed[20:])
-	if text > MaxHeaderJSON {
-		return nil, nil, corrupt("header", 0, "%d bytes of JSON, limit %d", text, MaxHeaderJSON)
+	if text > maxHeaderJSON {
+		return nil, nil, corrupt("header", 0, "%d bytes of JSON, limit %d", text, maxHeaderJSON)
 	}
 	if size != headerFixedSize+text+checksumSize {
 		return nil, nil, corrupt("header", 0, "frame of %d bytes does not fit %d bytes of JSON", size, text)

@@ -16,9 +16,9 @@ import (
 	"github.com/google/uuid"
 )
 
-// MaxNesting is how deep objects and arrays of a JSON text may stand in one another, the
+// maxNesting is how deep objects and arrays of a JSON text may stand in one another, the
 // outermost counted.
-const MaxNesting = 64
+const maxNesting = 64
 
 // decodeJSON reads the JSON text of a header into v, a pointer to a struct, and takes
 // nothing but what docs/format.md, "JSON text", says: names are exact and none is there
@@ -44,8 +44,8 @@ func checkNesting(text []byte) error {
 		switch dec.StackDepth() {
 		case 0:
 			return nil
-		case MaxNesting + 1:
-			return fmt.Errorf("more than %d objects and arrays in one another at byte %d", MaxNesting, dec.InputOffset())
+		case maxNesting + 1:
+			return fmt.Errorf("more than %d objects and arrays in one another at byte %d", maxNesting, dec.InputOffset())
 		}
 	}
 }

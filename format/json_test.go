@@ -29,7 +29,7 @@ func (p *plainReader) value() error {
 	if !ok {
 		return nil
 	}
-	if p.depth++; p.depth > MaxNesting {
+	if p.depth++; p.depth > maxNesting {
 		return errors.New("too deep")
 	}
 	names := make(map[string]bool)
@@ -187,7 +187,7 @@ func FuzzUnknownJSON(f *testing.F) {
 	f.Fuzz(func(t *testing.T, value []byte) {
 		text := append([]byte(`{"unknown":`), value...)
 		text = append(text, '}')
-		if !utf8.Valid(text) || loneSurrogate(value) || len(text) > MaxHeaderJSON {
+		if !utf8.Valid(text) || loneSurrogate(value) || len(text) > maxHeaderJSON {
 			return
 		}
 		var nothing struct{}

@@ -91,7 +91,7 @@ func NewReader(r io.Reader, o ReaderOptions) (*Reader, error) {
 // checked beforehand, and the library limits the window to the memory.
 func newDecoder(workers int) (*zstd.Decoder, error) {
 	dec, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(workers), zstd.WithDecodeAllCapLimit(true),
-		zstd.WithDecoderMaxWindow(MaxSegmentWindow), zstd.WithDecoderMaxMemory(MaxSegmentWindow))
+		zstd.WithDecoderMaxWindow(maxSegmentWindow), zstd.WithDecoderMaxMemory(maxSegmentWindow))
 	if err != nil {
 		return nil, fmt.Errorf("start zstd: %w", err)
 	}

@@ -84,8 +84,8 @@ func (h *SignatureHeader) marshal() ([]byte, error) {
 		return nil, fmt.Errorf("signature header: %w", err)
 	}
 	text, err := json.Marshal(h)
-	if err == nil && len(text) > MaxHeaderJSON {
-		err = fmt.Errorf("%d bytes of JSON, limit %d", len(text), MaxHeaderJSON)
+	if err == nil && len(text) > maxHeaderJSON {
+		err = fmt.Errorf("%d bytes of JSON, limit %d", len(text), maxHeaderJSON)
 	}
 	if err == nil {
 		_, _, err = decodeSignatureHeader(text) // what can't be read must not go out

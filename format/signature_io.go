@@ -122,7 +122,7 @@ type SignatureReader struct {
 // input's own.
 func NewSignatureReader(r io.Reader) (*SignatureReader, error) {
 	dec, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecodeAllCapLimit(true),
-		zstd.WithDecoderMaxWindow(MaxSegmentWindow), zstd.WithDecoderMaxMemory(MaxSegmentWindow))
+		zstd.WithDecoderMaxWindow(maxSegmentWindow), zstd.WithDecoderMaxMemory(maxSegmentWindow))
 	if err != nil {
 		return nil, fmt.Errorf("start zstd: %w", err)
 	}
@@ -150,7 +150,7 @@ func (r *SignatureReader) readHeader() error {
 		return r.partError("header", n, err)
 	}
 	size, text := le.Uint32(b[4:]), le.Uint32(b[20:])
-	if text > MaxHeaderJSON || size != headerFixedSize+text+checksumSize {
+	if text > maxHeaderJSON || size != headerFixedSize+text+checksumSize {
 		return r.partError("header", 0, fmt.Errorf("frame of %d bytes with %d bytes of JSON", size, text))
 	}
 	b = append(b, make([]byte, text+checksumSize)...)

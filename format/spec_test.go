@@ -132,8 +132,8 @@ func TestSpecRules(t *testing.T) {
 // TestSpecNames checks that the document has every limit and every JSON name.
 func TestSpecNames(t *testing.T) {
 	doc := spec(t)
-	for _, n := range []int{SectorSize, MaxHeaderJSON, MaxSegmentData, MaxSegmentExtents,
-		MaxSegmentContent, MaxSegmentFrame, MaxSegmentWindow, MaxSamples, MaxPlaces, MaxSnapshots, trailerSize, MaxNesting, minSegmentFrame} {
+	for _, n := range []int{SectorSize, maxHeaderJSON, MaxSegmentData, MaxSegmentExtents,
+		maxSegmentContent, maxSegmentFrame, maxSegmentWindow, MaxSamples, MaxPlaces, MaxSnapshots, trailerSize, maxNesting, minSegmentFrame} {
 		if !strings.Contains(doc, fmt.Sprintf("| %d |", n)) {
 			t.Errorf("the limit %d is missing", n)
 		}

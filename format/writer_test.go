@@ -129,7 +129,7 @@ func TestWriterRefusesHeader(t *testing.T) {
 		"no size":         func(h *Header, _ *WriterOptions) { h.VolumeSize = 0 },
 		"granularity":     func(h *Header, _ *WriterOptions) { h.Granularity = 513 },
 		"unknown feature": func(h *Header, _ *WriterOptions) { h.RequiredFeatures = []string{"unheard-of"} },
-		"long JSON":       func(h *Header, _ *WriterOptions) { h.Host = strings.Repeat("h", MaxHeaderJSON) },
+		"long JSON":       func(h *Header, _ *WriterOptions) { h.Host = strings.Repeat("h", maxHeaderJSON) },
 		"level -1":        func(_ *Header, o *WriterOptions) { o.Level = -1 },
 		"level 20":        func(_ *Header, o *WriterOptions) { o.Level = MaxLevel + 1 },
 	}

@@ -43,7 +43,7 @@ func TestUndoLosesBlock(t *testing.T) {
 		r.want(t, 3, "flush the undo patch "+undo)
 		s.mend(t)
 		b := read(t, undo)
-		if len(b) == 0 || format.HasTrailer(bytes.NewReader(b), int64(len(b))) {
+		if _, ended := format.End(bytes.NewReader(b), int64(len(b))); len(b) == 0 || ended {
 			t.Errorf("the undo patch has %d bytes, or a trailer", len(b))
 		}
 		run(t, nil, "lvmsync-apply", undo, dest).want(t, 0, "")
