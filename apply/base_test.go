@@ -14,6 +14,7 @@ import (
 	"github.com/google/uuid"
 
 	"lvmsync/format"
+	"lvmsync/format/refine"
 )
 
 // random is size bytes without a zero.
@@ -27,14 +28,14 @@ func random(seed byte, size int) []byte {
 }
 
 // blocks is the size of n blocks in bytes.
-func blocks(n int) int { return n * format.RefineSize }
+func blocks(n int) int { return n * refine.BlockSize }
 
 // exactPatch makes a patch as a dump with an exact base does: block by block, what differs.
 func exactPatch(t testing.TB, base, now []byte) []byte {
 	t.Helper()
 	var out bytes.Buffer
 	w, err := format.NewWriter(&out, format.Header{ID: uuid.New(), Kind: format.Delta, Created: time.Now().UTC(),
-		VolumeSize: int64(len(now)), Granularity: format.RefineSize, Base: &format.Base{Exact: true}}, format.WriterOptions{})
+		VolumeSize: int64(len(now)), Granularity: refine.BlockSize, Base: &format.Base{Exact: true}}, format.WriterOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -42,7 +43,7 @@ func exactPatch(t testing.TB, base, now []byte) []byte {
 	for off := 0; off < len(now); off += step {
 		end := min(off+step, len(now))
 		s := w.NewSegment()
-		for e, d := range format.RefineBlocks(int64(off), now[off:end], base[off:end], format.RefineSize) {
+		for e, d := range refine.Blocks(int64(off), now[off:end], base[off:end], refine.BlockSize) {
 			s.Records = append(s.Records, format.Record{Extent: e, HasBase: true, BaseHash: xxhash.Sum64(base[e.Off:e.End()])})
 			s.Data = append(s.Data, d...)
 		}
@@ -84,7 +85,7 @@ func TestExactResumed(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(1, 2))
 	for range 20 {
 		mixed := slices.Clone(base)
-		for i := range len(base) / format.RefineSize {
+		for i := range len(base) / refine.BlockSize {
 			if rnd.IntN(2) == 0 {
 				copy(mixed[blocks(i):blocks(i+1)], now[blocks(i):])
 			}

@@ -6,6 +6,7 @@ import (
 	"os"
 
 	"lvmsync/format"
+	"lvmsync/format/refine"
 	"lvmsync/format/storage"
 )
 
@@ -171,7 +172,7 @@ func (d *destination) zeroInBlock(e format.Extent) error {
 		if _, err := d.ReadAt(was[:n], off); err != nil {
 			return writeZeros(d.write, off, n)
 		}
-		for x := range format.Refine(off, zeros[:n], was[:n]) {
+		for x := range refine.Runs(off, zeros[:n], was[:n]) {
 			if err := d.write(zeros[:x.Len], x.Off); err != nil {
 				return err
 			}

@@ -8,10 +8,11 @@ import (
 	"github.com/cespare/xxhash/v2"
 
 	"lvmsync/format"
+	"lvmsync/format/refine"
 )
 
 // block is the unit in which exact patches leave out what is equal.
-const block = format.RefineSize
+const block = refine.BlockSize
 
 // A modelPatch is a patch and what it's made of.
 type modelPatch struct {

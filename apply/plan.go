@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"lvmsync/format"
+	"lvmsync/format/refine"
 )
 
 // plan finds out what a segment changes, and checks its base. Old is what the
@@ -46,7 +47,7 @@ func (p *replay) planData(ctx context.Context, off int64, data, old []byte) erro
 		}
 	}
 	p.report.Right += int64(len(data))
-	for e, d := range format.Refine(off, data, old) {
+	for e, d := range refine.Runs(off, data, old) {
 		p.report.Right -= e.Len
 		p.planned.changes = append(p.planned.changes, change{e, d})
 	}
@@ -69,7 +70,7 @@ func (p *replay) planZero(ctx context.Context, e format.Extent) error {
 			if err := readFull(ctx, &p.zeros, old, off); err != nil {
 				return err
 			}
-			for range format.Refine(off, zeros[:n], old) {
+			for range refine.Runs(off, zeros[:n], old) {
 				differs = true
 				break
 			}

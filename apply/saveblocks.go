@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"lvmsync/format"
+	"lvmsync/format/refine"
 )
 
 // save adds to the undo patch what of old, which is what the destination holds from off
@@ -16,7 +17,7 @@ func (p *replay) save(ctx context.Context, off int64, old, shall []byte) error {
 	if len(blocks.parts) == 0 {
 		return p.undo.add(off, old, shall)
 	}
-	for e := range format.Refine(off, shall, old) {
+	for e := range refine.Runs(off, shall, old) {
 		add := func(to int64) error {
 			from := e.Off
 			if to = min(to, e.End()); to <= from {

@@ -12,6 +12,7 @@ import (
 
 	"lvmsync/format"
 	"lvmsync/format/durable"
+	"lvmsync/format/refine"
 )
 
 // undoBatch is how much is saved before it is made durable and then overwritten,
@@ -81,7 +82,7 @@ func undoHeader(patches []format.Header, d *destination, o Options) format.Heade
 		Tool:        o.Tool,
 		ToolVersion: o.ToolVersion,
 		VolumeSize:  min(d.size, volumeSize(patches)),
-		Granularity: format.RefineSize,
+		Granularity: refine.BlockSize,
 		Base:        &format.Base{Exact: true, Patch: last.ID},
 	}
 	h.Host, _ = os.Hostname() // only told to people: unknown is fine
@@ -109,7 +110,7 @@ func (u *undo) add(off int64, old, shall []byte) error {
 		whole -= end % format.SectorSize
 	}
 	if whole > 0 {
-		for e, data := range format.RefineBlocks(off, old[:whole], shall[:whole], format.RefineSize) {
+		for e, data := range refine.Blocks(off, old[:whole], shall[:whole], refine.BlockSize) {
 			r := format.Record{Extent: e, HasBase: true, BaseHash: xxhash.Sum64(shall[e.Off-off : e.End()-off])}
 			if err := u.append(r, data); err != nil {
 				return err
@@ -139,11 +140,11 @@ func (u *undo) addWhole(off int64, old []byte) error {
 	skip := min(max(u.saved-off, 0), int64(len(old)))
 	off, old = off+skip, old[skip:]
 	old = old[:max(0, min(int64(len(old)), u.size-off))]
-	for run, data := range format.Refine(off, old, nil) {
+	for run, data := range refine.Runs(off, old, nil) {
 		for run.Len > 0 {
 			e := run
 			if e.Kind == format.Data {
-				e.Len = min(e.Len, format.RefineSize)
+				e.Len = min(e.Len, refine.BlockSize)
 			}
 			n := min(e.Len, int64(len(data))) // none of zeros
 			if err := u.append(format.Record{Extent: e}, data[:n]); err != nil {
@@ -170,7 +171,7 @@ func (u *undo) append(r format.Record, data []byte) error {
 
 // room returns a segment with room for a block.
 func (u *undo) room() (*format.Segment, error) {
-	if s := u.segment; s != nil && (len(s.Records) == format.MaxSegmentExtents || len(s.Data) > undoSegment-format.RefineSize) {
+	if s := u.segment; s != nil && (len(s.Records) == format.MaxSegmentExtents || len(s.Data) > undoSegment-refine.BlockSize) {
 		if err := u.write(); err != nil {
 			return nil, err
 		}

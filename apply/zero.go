@@ -6,6 +6,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"lvmsync/format"
+	"lvmsync/format/refine"
 )
 
 const (
@@ -140,7 +141,7 @@ func (d *destination) unmap(off, size int64) error {
 // clear writes zeros where was, which is what was read at off, holds anything
 // else: what is unmapped shall stay so.
 func (d *destination) clear(was []byte, off int64) error {
-	for e := range format.Refine(off, zeros[:len(was)], was) {
+	for e := range refine.Runs(off, zeros[:len(was)], was) {
 		if err := writeZeros(d.writeAt, e.Off, e.Len); err != nil {
 			return err
 		}

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"lvmsync/format"
+	"lvmsync/format/refine"
 )
 
 // A repeated volume holds the same bytes again and again. So does its base.
@@ -61,7 +62,7 @@ func (r *repeated) Extents() iter.Seq2[format.Extent, error] {
 type summed struct{ *repeated }
 
 func (s summed) Sums() Sums                      { return s }
-func (s summed) BlockSize() int64                { return format.RefineSize }
+func (s summed) BlockSize() int64                { return refine.BlockSize }
 func (s summed) Size() int64                     { return s.size }
 func (s summed) Seed() uint64                    { return 0 }
 func (s summed) Sum(off int64) (BlockSum, error) { return BlockSum{Hash: uint64(off)}, nil }
@@ -71,8 +72,8 @@ func (s summed) Sum(off int64) (BlockSum, error) { return BlockSum{Hash: uint64(
 func TestNoAllocationPerSegment(t *testing.T) {
 	now := noise(batchData)
 	old := noise(batchData)
-	for i := 0; i < len(now); i += 2 * format.RefineSize {
-		clear(now[i : i+format.RefineSize/2])
+	for i := 0; i < len(now); i += 2 * refine.BlockSize {
+		clear(now[i : i+refine.BlockSize/2])
 		old[i]++
 	}
 	for name, test := range map[string]struct {

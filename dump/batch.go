@@ -13,9 +13,9 @@ const (
 	// segments, which the index lists.
 	batchData = 1 << 20
 	// batchExtents bounds the extents of a batch, so that its segment keeps to
-	// format.MaxSegmentExtents however format.Refine splits them: an extent of n
-	// bytes touches n/format.RefineSize + 2 blocks at most, so there are no more
-	// than 2*batchExtents + batchData/format.RefineSize afterwards.
+	// format.MaxSegmentExtents however refine.Runs splits them: an extent of n
+	// bytes touches n/refine.BlockSize + 2 blocks at most, so there are no more
+	// than 2*batchExtents + batchData/refine.BlockSize afterwards.
 	batchExtents = 2048
 	// readSize is how much is read at a time, in bytes, in one or more extents.
 	readSize = 256 << 10

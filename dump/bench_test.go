@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"lvmsync/format"
+	"lvmsync/format/refine"
 )
 
 func BenchmarkRun(b *testing.B) {
@@ -31,7 +32,7 @@ func BenchmarkRun(b *testing.B) {
 // many.
 func benchBase(size, every int) (base, now []byte) {
 	base, now = noise(size), noise(size)
-	for i := 0; i < size; i += every * format.RefineSize {
+	for i := 0; i < size; i += every * refine.BlockSize {
 		now[i]++
 	}
 	return base, now
@@ -44,11 +45,11 @@ type known struct {
 }
 
 func (k known) Sums() Sums       { return k }
-func (k known) BlockSize() int64 { return format.RefineSize }
+func (k known) BlockSize() int64 { return refine.BlockSize }
 func (k known) Size() int64      { return int64(len(k.volume)) }
 func (k known) Seed() uint64     { return 7 }
 func (k known) Sum(off int64) (BlockSum, error) {
-	return k.sums[off/format.RefineSize], nil
+	return k.sums[off/refine.BlockSize], nil
 }
 
 // BenchmarkCompare finds one block in twenty that differs, as stored bytes.
@@ -57,8 +58,8 @@ func BenchmarkCompare(b *testing.B) {
 	base, now := benchBase(size, 20)
 	src := &fakeSource{volume: now, base: base, extents: data(0, size)}
 	bySums := known{fakeSource: src}
-	for i := 0; i < size; i += format.RefineSize {
-		bySums.sums = append(bySums.sums, BlockSum{Hash: format.SeededSum(7, base[i:i+format.RefineSize])})
+	for i := 0; i < size; i += refine.BlockSize {
+		bySums.sums = append(bySums.sums, BlockSum{Hash: format.SeededSum(7, base[i:i+refine.BlockSize])})
 	}
 	run := func(src Source, o Options) func(*testing.B) {
 		return func(b *testing.B) {
@@ -79,8 +80,8 @@ func BenchmarkCompare(b *testing.B) {
 func BenchmarkZeros(b *testing.B) {
 	const size = batchData
 	begun := noise(size)
-	for i := 0; i < size; i += format.RefineSize {
-		clear(begun[i : i+format.RefineSize-1])
+	for i := 0; i < size; i += refine.BlockSize {
+		clear(begun[i : i+refine.BlockSize-1])
 	}
 	for name, volume := range map[string][]byte{
 		"none": noise(size), "all": make([]byte, size), "all but a byte": begun,

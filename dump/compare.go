@@ -1,7 +1,6 @@
 package dump
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -13,6 +12,7 @@ import (
 
 	"lvmsync/dump/blockdev"
 	"lvmsync/format"
+	"lvmsync/format/refine"
 )
 
 // A comparison finds which blocks of the volume differ from the base: from what that
@@ -42,7 +42,7 @@ func newComparison(src Source, o Options) (*comparison, error) {
 	if base == nil {
 		return nil, ErrNoBase
 	}
-	return &comparison{base: base, blockSize: cmp.Or(o.BlockSize, format.RefineSize), known: min(size, base.Size())}, nil
+	return &comparison{base: base, blockSize: cmp.Or(o.BlockSize, refine.BlockSize), known: min(size, base.Size())}, nil
 }
 
 // piece is how much is compared at a time, in bytes: whole blocks, and little enough
@@ -162,7 +162,7 @@ func (p *pipeline) compareRecords(r read) error {
 			case n > 0 && part.Len == x.Len:
 				d.addBySums(p.compare, x.Off, now, sums[:n])
 			default: // no base, or that of a part of a block, of which no sum tells
-				d.add(format.Refine(part.Off, now[from:to], nil))
+				d.add(refine.Runs(part.Off, now[from:to], nil))
 			}
 		}
 		sums = sums[n:]
@@ -190,7 +190,7 @@ func (d *differences) add(found iter.Seq2[format.Extent, []byte]) {
 // addByBase adds the blocks of now, which the volume holds from off on, that differ
 // from old, each with its base hash.
 func (d *differences) addByBase(off int64, now, old []byte, blockSize int64) {
-	for e, data := range format.RefineBlocks(off, now, old, blockSize) {
+	for e, data := range refine.Blocks(off, now, old, blockSize) {
 		d.records = append(d.records, format.Record{Extent: e, HasBase: true,
 			BaseHash: xxhash.Sum64(old[e.Off-off : e.End()-off])})
 		d.data = append(d.data, data...)
@@ -203,7 +203,7 @@ func (d *differences) addBySums(c *comparison, off int64, now []byte, sums []Blo
 		block := now[:min(c.blockSize, int64(len(now)))]
 		x := format.Record{Extent: format.Extent{Off: off, Len: int64(len(block))}, HasBase: true, BaseHash: sum.Hash}
 		off, now = x.End(), now[len(block):]
-		if isZero(block) {
+		if refine.IsZero(block) {
 			x.Kind = format.Zero
 		}
 		if c.holds(sum, block, x.Kind == format.Zero) {
@@ -237,8 +237,4 @@ func (c *comparison) zeroHash(n int) uint64 {
 		n -= part
 	}
 	return d.Sum64()
-}
-
-func isZero(block []byte) bool {
-	return block[0] == 0 && bytes.Equal(block[1:], block[:len(block)-1])
 }

@@ -93,7 +93,7 @@ type Options struct {
 	// ExactBase is the user's word that the destination holds the base bit by
 	// bit. Only then may blocks that equal the base be left out.
 	ExactBase   bool
-	BlockSize   int64  // unit in bytes in which is compared, a power of two; 0: format.RefineSize
+	BlockSize   int64  // unit in bytes in which is compared, a power of two; 0: refine.BlockSize
 	Level       int    // compression, see format.WriterOptions
 	Tool        string // name of the program, for the header
 	ToolVersion string // its version

@@ -12,6 +12,7 @@ import (
 	"testing/synctest"
 
 	"lvmsync/format"
+	"lvmsync/format/refine"
 )
 
 // onProcs runs a test on one and on four processors, often: each time the
@@ -166,7 +167,7 @@ func endless() (*fakeSource, *atomic.Int64) {
 	src := &fakeSource{extents: data(0, endlessSize)}
 	src.readAt = func(p []byte, _ int64) (int, error) {
 		n.Add(int64(len(p)))
-		for i := 0; i < len(p); i += format.RefineSize {
+		for i := 0; i < len(p); i += refine.BlockSize {
 			p[i] = 1
 		}
 		return len(p), nil

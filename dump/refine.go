@@ -1,6 +1,9 @@
 package dump
 
-import "lvmsync/format"
+import (
+	"lvmsync/format"
+	"lvmsync/format/refine"
+)
 
 // splitZeros turns the blocks of zeros in the segment's data extents into zero
 // extents and closes the gaps that they leave in the data.
@@ -19,7 +22,7 @@ func splitZeros(s *format.Segment) {
 			s.Records = appendExtent(s.Records, r.Extent)
 			continue
 		}
-		for e, d := range format.Refine(r.Off, data, nil) {
+		for e, d := range refine.Runs(r.Off, data, nil) {
 			kept += copy(s.Data[kept:], d)
 			s.Records = appendExtent(s.Records, e)
 		}
@@ -32,7 +35,7 @@ func splitZeros(s *format.Segment) {
 func hasZeroBlock(s *format.Segment) bool {
 	for r, data := range s.All() {
 		if r.Kind == format.Data {
-			for e := range format.Refine(r.Off, data, nil) {
+			for e := range refine.Runs(r.Off, data, nil) {
 				if e.Kind == format.Zero {
 					return true
 				}

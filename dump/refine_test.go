@@ -11,6 +11,7 @@ import (
 	"github.com/google/uuid"
 
 	"lvmsync/format"
+	"lvmsync/format/refine"
 )
 
 const sector = 512
@@ -110,7 +111,7 @@ func FuzzSplitZeros(f *testing.F) {
 // The largest batch that plan makes keeps to the format's limits after the worst
 // that zeros can do.
 func TestSplitLimits(t *testing.T) {
-	if most := 2*batchExtents + batchData/format.RefineSize; most > format.MaxSegmentExtents || batchData > format.MaxSegmentData {
+	if most := 2*batchExtents + batchData/refine.BlockSize; most > format.MaxSegmentExtents || batchData > format.MaxSegmentData {
 		t.Fatalf("a batch may become %d extents", most)
 	}
 	for name, extents := range map[string][]format.Extent{
@@ -131,7 +132,7 @@ func TestMemoryIsFlat(t *testing.T) {
 	src := &fakeSource{extents: data(0, size)}
 	src.readAt = func(p []byte, off int64) (int, error) {
 		clear(p)
-		for i := 0; i < len(p) && off/batchData%4 == 0; i += 2 * format.RefineSize {
+		for i := 0; i < len(p) && off/batchData%4 == 0; i += 2 * refine.BlockSize {
 			p[i] = 1
 		}
 		return len(p), nil

@@ -11,6 +11,7 @@ import (
 	"github.com/google/uuid"
 
 	"lvmsync/format"
+	"lvmsync/format/refine"
 )
 
 const (
@@ -147,7 +148,7 @@ func checkSplit(t testing.TB, volume []byte, extents []format.Extent) {
 			t.Fatalf("%v and %v are not joined", extents[i-1], e)
 		}
 		for off := e.Off; e.Kind == format.Data && off < e.End(); {
-			n := min(e.End()-off, format.RefineSize-off%format.RefineSize)
+			n := min(e.End()-off, refine.BlockSize-off%refine.BlockSize)
 			if bytes.Count(volume[off:off+n], []byte{0}) == int(n) {
 				t.Fatalf("%v holds zeros at %d", e, off)
 			}

@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"lvmsync/format"
+	"lvmsync/format/refine"
 )
 
 // StartAt leaves out of a source what lies before off, which the destination has got
@@ -19,7 +20,7 @@ func StartAt(ctx context.Context, src Source, off int64) (Source, error) {
 	if off < 0 || off >= h.VolumeSize {
 		return nil, fmt.Errorf("start at byte %d: the volume has %d bytes", off, h.VolumeSize)
 	}
-	if off -= off % max(h.Granularity, format.RefineSize); off == 0 {
+	if off -= off % max(h.Granularity, refine.BlockSize); off == 0 {
 		return src, nil
 	}
 	h.Start = off

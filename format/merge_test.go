@@ -147,7 +147,8 @@ func checkMerged(t *testing.T, m *Merge, size int64) *layer {
 
 // What a Merge holds is what its patches are, laid over one another.
 func TestMerge(t *testing.T) {
-	forSeeds(t, 100, func(t *testing.T, rnd *rand.Rand) {
+	for seed := range uint64(100) {
+		rnd := rand.New(rand.NewPCG(seed, 0))
 		files, layers := randomFiles(t, rnd, rnd.IntN(5))
 		want := newLayer(0)
 		for _, l := range layers {
@@ -156,12 +157,12 @@ func TestMerge(t *testing.T) {
 		m := NewMerge(files...)
 		got := checkMerged(t, m, int64(len(want.data)))
 		if !slices.Equal(got.known, want.known) || !bytes.Equal(got.data, want.data) {
-			t.Errorf("%d patches, merged, differ from the same laid over one another", len(files))
+			t.Fatalf("seed %d: %d patches, merged, differ from the same laid over one another", seed, len(files))
 		}
 		if _, err := m.Next(); err != io.EOF {
 			t.Errorf("after the end: %v", err)
 		}
-	})
+	}
 }
 
 // Extents that a newer patch covers in part, in order of appearance.

@@ -4,7 +4,6 @@
 package signature
 
 import (
-	"bytes"
 	"context"
 	"crypto/rand"
 	"encoding/binary"
@@ -21,6 +20,7 @@ import (
 	"lvmsync/dump"
 	"lvmsync/dump/blockdev"
 	"lvmsync/format"
+	"lvmsync/format/refine"
 	"lvmsync/format/storage"
 )
 
@@ -177,8 +177,7 @@ func (m *maker) hash(ctx context.Context, t *format.SignatureTable, off, n int64
 	size := m.header.BlockSize
 	for at := int64(0); at < n; at += size {
 		block := buf[at:min(at+size, n)]
-		zero := block[0] == 0 && bytes.Equal(block[1:], block[:len(block)-1])
-		t.Set(int((off+at)/size-t.First), uint64(m.header.Seed), block, zero)
+		t.Set(int((off+at)/size-t.First), uint64(m.header.Seed), block, refine.IsZero(block))
 	}
 	return nil
 }

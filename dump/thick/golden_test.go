@@ -18,6 +18,7 @@ import (
 
 	"lvmsync/dump"
 	"lvmsync/format"
+	"lvmsync/format/refine"
 )
 
 // A captured is a snapshot of a real kernel (testdata/cow/README.md).
@@ -153,7 +154,7 @@ func TestCapturedExact(t *testing.T) {
 				t.Fatal(err)
 			}
 			differ := int64(0)
-			for e := range format.Refine(0, origin, base) {
+			for e := range refine.Runs(0, origin, base) {
 				differ += e.Len
 			}
 			if got := report.Totals.Bytes(); got != differ {

@@ -4,6 +4,7 @@ import (
 	"lvmsync/cmd/internal/cli"
 	"lvmsync/cmd/internal/output"
 	"lvmsync/format"
+	"lvmsync/format/refine"
 )
 
 // options are those that are numbers.
@@ -44,7 +45,7 @@ func readOptions(inv *cli.Invocation) (o options, err error) {
 	case inv.IsSet("bwlimit") && o.bwlimit == 0:
 		return o, cli.Usagef("--bwlimit 0 would send nothing")
 	case !inv.IsSet("base"):
-		o.blockSize = format.RefineSize
+		o.blockSize = refine.BlockSize
 	}
 	return o, nil
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/google/uuid"
 
 	"lvmsync/format"
+	"lvmsync/format/refine"
 )
 
 // A pair is a volume before and after something was written to it. From it the tests that break a
@@ -29,7 +30,7 @@ type pair struct {
 // A digest is a SHA-256.
 type digest = [sha256.Size]byte
 
-const block = format.RefineSize
+const block = refine.BlockSize
 
 // newPair makes a volume of random bytes with zeros here and there, of which more than half
 // changes: single blocks and runs of them, to zeros and from zeros, and so many zeros in a row that

@@ -15,6 +15,7 @@ import (
 
 	"lvmsync/dump"
 	"lvmsync/format"
+	"lvmsync/format/refine"
 )
 
 // Run checks what compares: open opens the difference of a pair, whose old image has at
@@ -158,7 +159,7 @@ func (p *Pair) check(t *testing.T, src dump.Source, blockSize, start int64) {
 	got := make([]byte, len(p.New))
 	copy(got, p.Old)
 	copy(got[:h.Start], p.New)
-	if h.Start > start || h.Start+max(blockSize, format.RefineSize) <= start {
+	if h.Start > start || h.Start+max(blockSize, refine.BlockSize) <= start {
 		t.Errorf("starts at %d instead of %d", h.Start, start)
 	}
 	for {

@@ -1,4 +1,4 @@
-package format
+package refine
 
 import (
 	"bytes"
@@ -8,21 +8,23 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"lvmsync/format"
 )
 
-// refined is what Refine yields.
+// refined is what Runs yields.
 type refined struct {
-	Extent Extent
+	Extent format.Extent
 	Data   []byte
 }
 
-// refineModel does what Refine does, a byte at a time: a byte belongs to the block
+// runsModel does what Runs does, a byte at a time: a byte belongs to the block
 // of the volume that it lies in, and what a block is, each of its bytes is.
-func refineModel(off int64, data, base []byte) (want []refined) {
+func runsModel(off int64, data, base []byte) (want []refined) {
 	type verdict struct{ differs, nonzero bool }
 	blocks := make(map[int64]verdict)
 	for i, b := range data {
-		block := (off + int64(i)) / RefineSize
+		block := (off + int64(i)) / BlockSize
 		v := blocks[block]
 		v.differs = v.differs || base == nil || b != base[i]
 		v.nonzero = v.nonzero || b != 0
@@ -30,21 +32,21 @@ func refineModel(off int64, data, base []byte) (want []refined) {
 	}
 	for i, b := range data {
 		at := off + int64(i)
-		v := blocks[at/RefineSize]
+		v := blocks[at/BlockSize]
 		if !v.differs {
 			continue
 		}
-		kind := Zero
+		kind := format.Zero
 		if v.nonzero {
-			kind = Data
+			kind = format.Data
 		}
 		last := len(want) - 1
 		if last < 0 || want[last].Extent.End() != at || want[last].Extent.Kind != kind {
-			want = append(want, refined{Extent: Extent{Off: at, Kind: kind}})
+			want = append(want, refined{Extent: format.Extent{Off: at, Kind: kind}})
 			last++
 		}
 		want[last].Extent.Len++
-		if kind == Data {
+		if kind == format.Data {
 			want[last].Data = append(want[last].Data, b)
 		}
 	}
@@ -62,8 +64,8 @@ func wantRefined(t *testing.T, want, got []refined) {
 	}
 }
 
-func refineAll(off int64, data, base []byte) (got []refined) {
-	for e, d := range Refine(off, data, base) {
+func allRuns(off int64, data, base []byte) (got []refined) {
+	for e, d := range Runs(off, data, base) {
 		got = append(got, refined{e, d})
 	}
 	return got
@@ -74,7 +76,7 @@ func refineAll(off int64, data, base []byte) (got []refined) {
 func randomBlocks(rnd *rand.Rand, off int64, n int) (data, base []byte) {
 	data, base = make([]byte, n), make([]byte, n)
 	for at := 0; at < n; {
-		end := min(n, at+RefineSize-int(off+int64(at))%RefineSize)
+		end := min(n, at+BlockSize-int(off+int64(at))%BlockSize)
 		d, b := data[at:end], base[at:end]
 		if rnd.IntN(3) > 0 {
 			copy(d, bytes.Repeat([]byte{byte(1 + rnd.IntN(3))}, len(d)))
@@ -103,15 +105,15 @@ func forSeeds(t *testing.T, n uint64, test func(*testing.T, *rand.Rand)) {
 	}
 }
 
-func TestRefine(t *testing.T) {
+func TestRuns(t *testing.T) {
 	forSeeds(t, 300, func(t *testing.T, rnd *rand.Rand) {
-		off := rnd.Int64N(3 * RefineSize)
+		off := rnd.Int64N(3 * BlockSize)
 		if rnd.IntN(2) == 0 {
-			off = 1<<40 + off/SectorSize*SectorSize
+			off = 1<<40 + off/format.SectorSize*format.SectorSize
 		}
-		data, base := randomBlocks(rnd, off, rnd.IntN(8*RefineSize))
+		data, base := randomBlocks(rnd, off, rnd.IntN(8*BlockSize))
 		for name, base := range map[string][]byte{"with a base": base, "without a base": nil} {
-			wantRefined(t, refineModel(off, data, base), refineAll(off, data, base))
+			wantRefined(t, runsModel(off, data, base), allRuns(off, data, base))
 			if t.Failed() {
 				t.Fatalf("%d bytes from %d on, %s", len(data), off, name)
 			}
@@ -119,37 +121,37 @@ func TestRefine(t *testing.T) {
 	})
 }
 
-func TestRefineNothing(t *testing.T) {
-	if got := refineAll(512, nil, nil); got != nil {
+func TestRunsNothing(t *testing.T) {
+	if got := allRuns(512, nil, nil); got != nil {
 		t.Errorf("nothing gives %v", got)
 	}
-	if got := refineAll(512, []byte{}, []byte{}); got != nil {
+	if got := allRuns(512, []byte{}, []byte{}); got != nil {
 		t.Errorf("nothing with a base gives %v", got)
 	}
-	data := bytes.Repeat([]byte{1}, 2*RefineSize)
-	if got := refineAll(512, data, bytes.Clone(data)); got != nil {
+	data := bytes.Repeat([]byte{1}, 2*BlockSize)
+	if got := allRuns(512, data, bytes.Clone(data)); got != nil {
 		t.Errorf("equal data give %v", got)
 	}
 }
 
 // Data come as a part of what was handed in, not as a copy.
-func TestRefineAliases(t *testing.T) {
-	data := bytes.Repeat([]byte{1}, 2*RefineSize)
-	for e, d := range Refine(RefineSize-512, data, append(bytes.Repeat([]byte{1}, 512), make([]byte, 2*RefineSize-512)...)) {
-		if e.Off != RefineSize || &d[0] != &data[512] {
+func TestRunsAliases(t *testing.T) {
+	data := bytes.Repeat([]byte{1}, 2*BlockSize)
+	for e, d := range Runs(BlockSize-512, data, append(bytes.Repeat([]byte{1}, 512), make([]byte, 2*BlockSize-512)...)) {
+		if e.Off != BlockSize || &d[0] != &data[512] {
 			t.Errorf("%v is a copy, or begins elsewhere", e)
 		}
 	}
 }
 
 // Whoever has seen enough may break off, wherever that is.
-func TestRefineBreaks(t *testing.T) {
+func TestRunsBreak(t *testing.T) {
 	forSeeds(t, 50, func(t *testing.T, rnd *rand.Rand) {
-		data, base := randomBlocks(rnd, 0, 12*RefineSize)
-		all := refineAll(0, data, base)
+		data, base := randomBlocks(rnd, 0, 12*BlockSize)
+		all := allRuns(0, data, base)
 		for n := range all {
 			var got []refined
-			for e, d := range Refine(0, data, base) { // panics if it went on after the break
+			for e, d := range Runs(0, data, base) { // panics if it went on after the break
 				got = append(got, refined{e, d})
 				if len(got) == n+1 {
 					break
