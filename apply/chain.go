@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"lvmsync/format"
+	"lvmsync/format/walk"
 )
 
 // A chain is the patches to apply, mostly one.
@@ -124,7 +125,7 @@ func (c *chain) verifiedMerge(ctx context.Context, d *destination, o Options) (s
 	if err := c.checkBases(ctx, d, o); err != nil {
 		return nil, err
 	}
-	return format.NewMerge(c.files...), nil
+	return walk.NewMerge(c.files...), nil
 }
 
 // readFiles checks each of several patches by itself, and opens it to be read at

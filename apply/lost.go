@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"lvmsync/format"
+	"lvmsync/format/walk"
 )
 
 // ErrLost means that the patch has zeros for sectors that could not be read when it
@@ -125,7 +126,7 @@ func (c *chain) lost(ctx context.Context, size int64) (*lostCount, error) {
 	if !slices.ContainsFunc(c.patches, func(in *input) bool { return in.lost.Count > 0 }) {
 		return lost, nil
 	}
-	merge := format.NewMerge(c.files...)
+	merge := walk.NewMerge(c.files...)
 	for {
 		s, err := merge.Next()
 		if err == io.EOF {

@@ -12,6 +12,7 @@ import (
 	"github.com/cespare/xxhash/v2"
 
 	"lvmsync/format"
+	"lvmsync/format/walk"
 )
 
 // A sweep compares the base of each of several patches with what the ones before it
@@ -35,7 +36,7 @@ type sweep struct {
 type link struct {
 	name   string
 	check  *baseCheck
-	cursor *format.Cursor
+	cursor *walk.Cursor
 
 	record  format.Record // that the cursor is within, if its base is compared; else empty
 	sum     *xxhash.Digest
@@ -63,7 +64,7 @@ func newSweep(d *destination, c *chain) *sweep {
 		l := &link{
 			name:      c.patches[i].name,
 			check:     newBaseCheck(d, f.Header(), false),
-			cursor:    f.Walk(),
+			cursor:    walk.NewCursor(f),
 			reached:   make([]bool, len(c.files)),
 			sampleSum: xxhash.New(),
 		}

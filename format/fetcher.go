@@ -22,7 +22,7 @@ type fetcher struct {
 	queue  chan<- fetched // in order, to Next
 	work   chan *body     // to the workers
 	frames chan []byte    // to be used again
-	pool   *segmentPool
+	pool   *Pool
 	quit   <-chan struct{}
 }
 

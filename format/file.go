@@ -19,9 +19,7 @@ type File struct {
 	trailer trailer
 	index   []IndexEntry
 	dec     *zstd.Decoder
-
-	mu    sync.Mutex
-	spare []*body // for the next Cursor: a second walk needs no more memory
+	pool    Pool
 }
 
 // frames are *[]byte that frames are read into.
@@ -111,13 +109,18 @@ func (f *File) Totals() Totals { return f.trailer.Totals }
 // must not change it.
 func (f *File) Index() []IndexEntry { return f.index }
 
-// ReadSegment reads and checks segment i of the index.
+// ReadSegment reads and checks segment i of the index. Who reads many releases each when
+// done with it.
 func (f *File) ReadSegment(i int) (*Segment, error) {
-	b := new(body)
+	b := f.pool.take()
+	if b == nil {
+		b = new(body)
+	}
 	if err := f.readSegment(i, b); err != nil {
+		f.pool.put(b)
 		return nil, err
 	}
-	return &Segment{Records: b.records, Data: b.data, Offset: b.offset}, nil
+	return f.pool.lend(b), nil
 }
 
 // readSegment reads it into b, whose memory is used again.
@@ -150,30 +153,6 @@ func (f *File) readSegment(i int, b *body) error {
 		return corrupt("segment", e.Offset, "%w", err)
 	}
 	return nil
-}
-
-// keep keeps bodies that a Cursor has no use for any more; they may be nil.
-func (f *File) keep(bodies ...*body) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	for _, b := range bodies {
-		if b != nil {
-			f.spare = append(f.spare, b)
-		}
-	}
-}
-
-// kept returns such a body, or a new one.
-func (f *File) kept() *body {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	n := len(f.spare)
-	if n == 0 {
-		return new(body)
-	}
-	b := f.spare[n-1]
-	f.spare = f.spare[:n-1]
-	return b
 }
 
 // checkSegment checks the segment's extents, and that the index tells the truth

@@ -2,28 +2,39 @@ package format
 
 import "sync"
 
-// A segmentPool lends the memory of segments, no more than a certain number of them at
-// a time. What came back last goes first, so that bodies which are never needed at the
-// same time are never made.
-type segmentPool struct {
+// A Pool lends the memory of segments that come neither from a [Writer] nor from a
+// [Reader]. The zero value is ready. It is safe for concurrent use, and needs no end.
+type Pool struct {
 	free chan struct{} // holds as many as may still be taken; nil: any number
 
 	mu       sync.Mutex
-	idle     []*body
+	idle     []*body   // what came back last goes first: what isn't needed at the same time is never made
 	segments []Segment // to be handed out, each of them once
 }
 
-func newSegmentPool(size int) *segmentPool {
-	p := &segmentPool{free: make(chan struct{}, size)}
+// newPool returns a pool that lends no more than size segments at a time.
+func newPool(size int) *Pool {
+	p := &Pool{free: make(chan struct{}, size)}
 	for range size {
 		p.free <- struct{}{}
 	}
 	return p
 }
 
+// Segment returns a segment without extents, whose [Segment.Release] gives it back to the
+// pool. Records and Data have the room that they had in one that was released before.
+func (p *Pool) Segment() *Segment {
+	b := p.take()
+	if b == nil {
+		b = new(body)
+	}
+	b.records, b.data, b.offset = b.records[:0], b.data[:0], 0
+	return p.lend(b)
+}
+
 // take returns a body, or nil if one has to be made, once something has been
 // received from free.
-func (p *segmentPool) take() *body {
+func (p *Pool) take() *body {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	n := len(p.idle)
@@ -38,7 +49,7 @@ func (p *segmentPool) take() *body {
 // lend hands out a body, behind a Segment that nobody has had before: who kept one that
 // has been released has no hold on what is lent afterwards. Segments are made some at a
 // time.
-func (p *segmentPool) lend(b *body) *Segment {
+func (p *Pool) lend(b *body) *Segment {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if len(p.segments) == 0 {
@@ -51,7 +62,7 @@ func (p *segmentPool) lend(b *body) *Segment {
 }
 
 // put takes a body back.
-func (p *segmentPool) put(b *body) {
+func (p *Pool) put(b *body) {
 	p.mu.Lock()
 	p.idle = append(p.idle, b)
 	p.mu.Unlock()
@@ -59,7 +70,7 @@ func (p *segmentPool) put(b *body) {
 }
 
 // forget does without a body that was lent: another one may be made in its place.
-func (p *segmentPool) forget() {
+func (p *Pool) forget() {
 	if p.free != nil {
 		p.free <- struct{}{}
 	}

@@ -25,7 +25,7 @@ type ReaderOptions struct {
 type Reader struct {
 	header Header
 	queue  chan fetched // in order, the last one has err set
-	pool   *segmentPool
+	pool   *Pool
 	quit   chan struct{}
 	close  sync.Once
 
@@ -80,7 +80,7 @@ func NewReader(r io.Reader, o ReaderOptions) (*Reader, error) {
 	if err != nil {
 		return nil, err
 	}
-	pr.pool = newSegmentPool(max(o.Held, 0) + 1 + workers + 1) // those of the caller, one in each worker, and the next
+	pr.pool = newPool(max(o.Held, 0) + 1 + workers + 1) // those of the caller, one in each worker, and the next
 	f := &fetcher{in: in, onDevice: isOnDevice(r), offset: int64(len(b)), sum: xxhash.New(), queue: pr.queue, quit: pr.quit, dec: dec, pool: pr.pool}
 	f.sum.Write(b)
 	f.start(workers)

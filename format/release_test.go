@@ -23,9 +23,19 @@ func TestReleaseTwice(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer r.Close()
+	var pool Pool
+	segment := 0
 	for name, next := range map[string]func() (*Segment, error){
 		"Reader": r.Next,
-		"Merge":  NewMerge(file).Next,
+		"File": func() (*Segment, error) {
+			segment++
+			return file.ReadSegment(segment - 1)
+		},
+		"Pool": func() (*Segment, error) {
+			s := pool.Segment()
+			s.Records, s.Data = append(s.Records, Record{}), append(s.Data, 0)
+			return s, nil
+		},
 		"Writer": func() (*Segment, error) {
 			s := w.NewSegment()
 			s.Records, s.Data = append(s.Records, Record{}), append(s.Data, 0)
@@ -62,11 +72,11 @@ func TestReleaseTwice(t *testing.T) {
 	}
 }
 
-// manySegments makes a patch of n segments too large for a Merge to join two.
+// manySegments makes a patch of n segments.
 func manySegments(t *testing.T, n int) []byte {
 	var all [][]Extent
 	for i := range n {
-		all = append(all, []Extent{{int64(i) << 20, mergeData, Data}})
+		all = append(all, []Extent{{int64(i) << 20, 4096, Data}})
 	}
 	return write(t, testHeader(Delta, int64(n)<<20), WriterOptions{}, all...)
 }

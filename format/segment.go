@@ -13,10 +13,10 @@ import (
 // A Segment is a batch of extents and their data, compressed on its own
 // (docs/format.md, "Segment").
 //
-// The memory of segments is large and comes from a pool: that of one from
+// The memory of segments is large and is used again: that of one from
 // [Writer.NewSegment] goes back with [Writer.Write] or [Segment.Release], that of one
-// from a [Reader] or a [Merge] with Release. A Segment is handed out once and then
-// has neither extents nor data any more. It is not safe for concurrent use.
+// from a [Reader], a [File] or a [Pool] with Release. A Segment is handed out once and
+// then has neither extents nor data any more. It is not safe for concurrent use.
 type Segment struct {
 	// Records are the extents in ascending order.
 	Records []Record
@@ -28,15 +28,15 @@ type Segment struct {
 	// the patch. Set by readers.
 	Offset int64
 
-	body *body        // its memory; nil: it has gone
-	pool *segmentPool // where that goes back to; nil: nowhere
+	body *body // its memory; nil: it has gone
+	pool *Pool // where that goes back to
 }
 
 // A body is the memory of a segment, and its state on the way between frame and
 // extents. Bodies are used again and again, behind one Segment at a time.
 type body struct {
 	records []Record
-	data    []byte        // a part of buf, but for a Merge
+	data    []byte        // a part of buf, but for a Pool
 	offset  int64         // of the frame in the patch; set by readers
 	buf     []byte        // table, then data
 	frame   []byte        // the same, compressed
@@ -67,9 +67,9 @@ func newWriteBody() *body {
 // would let it grow step by step.
 func (b *body) frameBuffer(n int) []byte { return slices.Grow(b.frame[:0], n) }
 
-// Release gives the segment's memory back to its Writer, unwritten, or to its Reader or
-// Merge. Once it has gone, Release does nothing: whoever has the memory by then has it
-// behind another Segment.
+// Release gives the segment's memory back to where it is from, to be used again: that of a
+// Writer's unwritten. Once it has gone, Release does nothing: whoever has the memory by
+// then has it behind another Segment.
 func (s *Segment) Release() {
 	if b, pool := s.take(), s.pool; b != nil && pool != nil {
 		pool.put(b)

@@ -46,7 +46,7 @@ type Writer struct {
 
 	beforeTrailer func() error // may be nil
 
-	pool  *segmentPool
+	pool  *Pool
 	jobs  chan *body  // to be compressed, by any worker
 	queue chan queued // the same, in order, to be written
 	done  sync.WaitGroup
@@ -81,7 +81,7 @@ func NewWriter(w io.Writer, h Header, o WriterOptions) (*Writer, error) {
 	pw := &Writer{
 		header: h,
 		order:  newExtentOrder(&h),
-		pool:   newSegmentPool(workers + 2),
+		pool:   newPool(workers + 2),
 		jobs:   make(chan *body, workers),
 		queue:  make(chan queued, 2*workers),
 		out:    output{w: w, sum: xxhash.New()},

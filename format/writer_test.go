@@ -13,7 +13,7 @@ import (
 // TestWriterRefuses gives a Writer one segment that breaks a rule, after a good
 // one that ends at 4096.
 func TestWriterRefuses(t *testing.T) {
-	other := new(segmentPool).lend(newWriteBody())
+	other := new(Pool).lend(newWriteBody())
 	tests := map[string]struct {
 		fill func(*Segment)
 		want string // a part of the message

@@ -1,47 +1,51 @@
-package format
+// Package walk goes through the extents of patches that can be read at random: through
+// those of one with a [Cursor], through those of several as if they were one with a [Merge].
+package walk
 
-import "io"
+import (
+	"io"
+
+	"lvmsync/format"
+)
 
 // A Cursor walks through the extents of a patch, two segments of which it holds in
-// memory. It is for one goroutine.
+// memory. It is for one goroutine, and needs no end.
 type Cursor struct {
 	// Rest is what is left of the extent at the cursor, whose hash is 0 unless that is
-	// all of it. Empty: see Load.
-	Rest Record
-	// Data is the data of Rest, until Skip.
+	// all of it. It is empty before Load, and when Skip has dropped all of it.
+	Rest format.Record
+	// Data is the data of Rest, until Load or Skip goes on to the next extent.
 	Data []byte
 
-	file    *File
+	file    *format.File
 	segment int // the next to be read
 	ahead   chan readAhead
-	current *body  // may be nil
-	spare   *body  // the one before, to be used again; may be nil
-	record  int    // the next of current
-	left    []byte // the data of current behind Data
-	err     error  // of ahead
+	current *format.Segment // may be nil
+	record  int             // the next of current
+	left    []byte          // the data of current behind Data
+	err     error           // of ahead
 }
 
-// Walk returns a Cursor at the first extent.
-func (f *File) Walk() *Cursor { return &Cursor{file: f} }
+// NewCursor returns a Cursor before the first extent of f.
+func NewCursor(f *format.File) *Cursor { return &Cursor{file: f} }
 
 // Load makes sure that there is an extent at the cursor; io.EOF if there are no more.
 // Another error is returned ever after.
 func (c *Cursor) Load() error {
 	for c.Rest.Len == 0 {
-		if c.current == nil || c.record == len(c.current.records) {
+		if c.current == nil || c.record == len(c.current.Records) {
 			if c.segment == len(c.file.Index()) {
-				c.file.keep(c.current, c.spare)
-				c.current, c.spare = nil, nil
+				c.release()
 				return io.EOF
 			}
 			if err := c.next(); err != nil {
 				return err
 			}
 		}
-		c.Rest = c.current.records[c.record]
+		c.Rest = c.current.Records[c.record]
 		c.record++
 		c.Data = nil
-		if c.Rest.Kind == Data {
+		if c.Rest.Kind == format.Data {
 			c.Data, c.left = c.left[:c.Rest.Len], c.left[c.Rest.Len:]
 		}
 	}
@@ -50,7 +54,7 @@ func (c *Cursor) Load() error {
 
 // A readAhead is a segment that was read before it was asked for.
 type readAhead struct {
-	segment *body
+	segment *format.Segment
 	err     error
 }
 
@@ -68,8 +72,9 @@ func (c *Cursor) next() error {
 		return c.err
 	}
 	c.segment++
-	c.current, c.spare = r.segment, c.current
-	c.record, c.left = 0, c.current.data
+	c.release() // the next one is read into its memory
+	c.current = r.segment
+	c.record, c.left = 0, c.current.Data
 	if c.segment < len(c.file.Index()) {
 		c.readAhead()
 	}
@@ -77,14 +82,17 @@ func (c *Cursor) next() error {
 }
 
 func (c *Cursor) readAhead() {
-	s := c.spare
-	if s == nil {
-		s = c.file.kept()
-	}
 	go func(i int) {
-		err := c.file.readSegment(i, s)
+		s, err := c.file.ReadSegment(i)
 		c.ahead <- readAhead{s, err}
 	}(c.segment)
+}
+
+func (c *Cursor) release() {
+	if c.current != nil {
+		c.current.Release()
+		c.current = nil
+	}
 }
 
 // Skip drops what lies before off.
@@ -100,7 +108,7 @@ func (c *Cursor) Skip(off int64) error {
 		}
 		n := min(c.Rest.Len, off-c.Rest.Off)
 		c.Rest.Off, c.Rest.Len, c.Rest.Hash = c.Rest.Off+n, c.Rest.Len-n, 0
-		if c.Rest.Kind == Data {
+		if c.Rest.Kind == format.Data {
 			c.Data = c.Data[n:]
 		}
 	}
@@ -108,9 +116,9 @@ func (c *Cursor) Skip(off int64) error {
 
 // Loaded returns the extents behind Rest that are in memory already, and whether there
 // are others.
-func (c *Cursor) Loaded() (next []Record, more bool) {
+func (c *Cursor) Loaded() (next []format.Record, more bool) {
 	if c.current == nil {
 		return nil, c.segment < len(c.file.Index())
 	}
-	return c.current.records[c.record:], c.segment < len(c.file.Index())
+	return c.current.Records[c.record:], c.segment < len(c.file.Index())
 }
