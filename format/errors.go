@@ -23,6 +23,8 @@ var (
 	ErrTruncated = errors.New("patch is truncated")
 	// ErrState: the caller used a Writer after Close or Abort.
 	ErrState = errors.New("patch writer is closed")
+	// ErrFull: a segment has no room for one more extent.
+	ErrFull = errors.New("segment is full")
 )
 
 // A CorruptError says where a patch or signature is broken, and how.

@@ -32,6 +32,42 @@ type Segment struct {
 	pool *Pool // where that goes back to
 }
 
+// Add adds an extent, with a copy of its data; nil for a zero extent. It keeps the rules of
+// a segment, and changes nothing where it returns an error: [ErrFull] if there is no room
+// left, so that the segment is to be written, and the extent added to the next one. An
+// extent of more than [MaxSegmentData] bytes of data must be added in parts. Who sees to the
+// rules, and reads data to where they shall be, may fill Records and Data instead:
+// [Writer.Write] checks all of it.
+func (s *Segment) Add(r Record, data []byte) error {
+	err := s.checkNext(r, data)
+	if err == nil {
+		err = checkCounts([]Record{r}, data)
+	}
+	if err == nil {
+		err = r.checkLost()
+	}
+	if err != nil {
+		return fmt.Errorf("add to a segment: %w", err)
+	}
+	s.Records, s.Data = append(s.Records, r), append(s.Data, data...)
+	return nil
+}
+
+// checkNext checks whether the extent can come next.
+func (s *Segment) checkNext(r Record, data []byte) error {
+	switch n := len(s.Records); {
+	case s.body == nil:
+		return errors.New("it has been handed over or released")
+	case r.Off < 0 || r.Len <= 0 || r.End() < 0:
+		return fmt.Errorf("%v is empty or out of range", r.Extent)
+	case n > 0 && r.Off < s.Records[n-1].End():
+		return fmt.Errorf("%v overlaps the extent before it or is out of order: that one ends at %d", r.Extent, s.Records[n-1].End())
+	case n == MaxSegmentExtents, len(data) <= MaxSegmentData && len(data) > MaxSegmentData-len(s.Data):
+		return ErrFull
+	}
+	return nil
+}
+
 // A body is the memory of a segment, and its state on the way between frame and
 // extents. Bodies are used again and again, behind one Segment at a time.
 type body struct {
