@@ -64,11 +64,11 @@ func TestHugeIndexInChain(t *testing.T) {
 				{Name: "first", Reader: hugeIndex(t, format.Delta, count, room)},
 				{Name: "second", Reader: hugeIndex(t, format.Delta, count, room)},
 			}
-			_, err := Verify(context.Background(), patches, Options{})
+			_, err := Verify(context.Background(), patches, VerifyOptions{})
 			if !errors.Is(err, format.ErrCorrupt) {
 				t.Errorf("%s: %v", name, err)
 			}
-			_, err = Verify(context.Background(), []Patch{{Name: "alone", Reader: io.NewSectionReader(patches[0].Reader.(*os.File), 0, 1<<62)}}, Options{})
+			_, err = Verify(context.Background(), []Patch{{Name: "alone", Reader: io.NewSectionReader(patches[0].Reader.(*os.File), 0, 1<<62)}}, VerifyOptions{})
 			if !errors.Is(err, format.ErrCorrupt) {
 				t.Errorf("%s, alone: %v", name, err)
 			}

@@ -18,19 +18,26 @@ type Verified struct {
 	Lost   Lost  // what it has zeros for since it could not be read
 }
 
+// VerifyOptions tune [Verify]. Warn is required.
+type VerifyOptions struct {
+	TrustOrder bool                          // take patches in the order given where only times speak against it
+	Warn       func(message string)          // is told what the user should know though it stops nothing
+	Started    func([]format.Header)         // is told the headers when all have been read; may be nil
+	Progress   func(stage Stage, done int64) // is told how many bytes of extents have been checked; may be nil
+}
+
 // Verify checks what Run would check of patches without a destination: each by
 // itself, and that it follows the one before it. If the first one is full, what the
 // later ones say of their bases is checked, too: that is what Run finds when it
 // creates the destination. Of what is lost in the end, which Run refuses unless told
-// otherwise, it warns. As for Run, one patch alone may come from a pipe. Of the
-// options, only TrustOrder, Warn, Started and Progress count.
-func Verify(ctx context.Context, patches []Patch, o Options) ([]Verified, error) {
+// otherwise, it warns. As for Run, one patch alone may come from a pipe. None is closed.
+func Verify(ctx context.Context, patches []Patch, vo VerifyOptions) ([]Verified, error) {
+	o := Options{TrustOrder: vo.TrustOrder, Warn: vo.Warn, Started: vo.Started, Progress: vo.Progress}.withDefaults()
 	if len(patches) == 1 {
-		v, err := Read(ctx, patches[0], o, func(*format.Segment) {})
+		v, err := read(ctx, patches[0], o, func(*format.Segment) {})
 		v.Lost.warnVerified("the patch was", o)
 		return []Verified{v}, err
 	}
-	o = Options{TrustOrder: o.TrustOrder, Warn: o.Warn, Started: o.Started, Progress: o.Progress}.withDefaults()
 	c, err := openChain(patches, o)
 	if err != nil {
 		return nil, err
@@ -60,10 +67,25 @@ func Verify(ctx context.Context, patches []Patch, o Options) ([]Verified, error)
 	return all, nil
 }
 
-// Read reads one patch to its end, checks all of it, and hands each segment to look,
-// to be used until look returns. The options are as for [Verify].
-func Read(ctx context.Context, patch Patch, o Options, look func(*format.Segment)) (Verified, error) {
-	o = Options{Warn: o.Warn, Started: o.Started, Progress: o.Progress}.withDefaults()
+// ReadOptions tune [Read]. Warn is required.
+type ReadOptions struct {
+	Warn     func(message string)          // is told what the user should know though it stops nothing
+	Started  func(format.Header)           // is told the header before the first segment; may be nil
+	Progress func(stage Stage, done int64) // is told how many bytes of extents have been read; may be nil
+}
+
+// Read reads one patch to its end, checks all of it, and hands on each segment, to be used
+// until use returns. It doesn't close the patch. After an error nothing of what was handed
+// on before is vouched for.
+func Read(ctx context.Context, patch Patch, ro ReadOptions, use func(*format.Segment)) (Verified, error) {
+	o := Options{Warn: ro.Warn, Progress: ro.Progress}
+	if ro.Started != nil {
+		o.Started = func(h []format.Header) { ro.Started(h[0]) }
+	}
+	return read(ctx, patch, o.withDefaults(), use)
+}
+
+func read(ctx context.Context, patch Patch, o Options, use func(*format.Segment)) (Verified, error) {
 	in, err := openInput(patch, 0, o)
 	if err != nil {
 		return Verified{}, err
@@ -71,7 +93,7 @@ func Read(ctx context.Context, patch Patch, o Options, look func(*format.Segment
 	defer in.close()
 	o.Started([]format.Header{in.header})
 	err = in.readAll(ctx, o, func(s *format.Segment) error {
-		look(s)
+		use(s)
 		return nil
 	})
 	if err != nil {

@@ -44,7 +44,7 @@ func verify(t testing.TB, patches ...io.Reader) (verified []Verified, warnings [
 	for i, p := range patches {
 		named = append(named, Patch{Name: string(rune('a' + i)), Reader: p})
 	}
-	verified, err = Verify(t.Context(), named, Options{Warn: func(m string) { warnings = append(warnings, m) }})
+	verified, err = Verify(t.Context(), named, VerifyOptions{Warn: func(m string) { warnings = append(warnings, m) }})
 	if err != nil && strings.Contains(err.Error(), "\n") {
 		t.Errorf("%q is not one line", err)
 	}
@@ -155,7 +155,7 @@ func TestVerifyProgress(t *testing.T) {
 	now := changed(base, 2, 10, 20)
 	var steps []int64
 	started := 0
-	o := Options{Warn: func(string) {}, Started: func(h []format.Header) { started += len(h) },
+	o := VerifyOptions{Warn: func(string) {}, Started: func(h []format.Header) { started += len(h) },
 		Progress: func(s Stage, done int64) { steps = append(steps, done) }}
 	chain := func() []Patch {
 		return []Patch{{"a", bytes.NewReader(fullPatch(t, base))}, {"b", bytes.NewReader(exactPatch(t, base, now))}}

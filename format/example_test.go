@@ -28,15 +28,21 @@ func writePatch(w io.Writer) error {
 	}
 	defer pw.Abort() // does nothing after Close
 	s := pw.NewSegment()
-	s.Records = append(s.Records,
-		format.Record{Extent: format.Extent{Off: 8192, Len: 4096, Kind: format.Zero}},
-		format.Record{Extent: format.Extent{Off: 1 << 20, Len: 5, Kind: format.Data}})
-	s.Data = append(s.Data, "hello"...)
+	zeros := format.Record{Extent: format.Extent{Off: 8192, Len: 4096, Kind: format.Zero}}
+	if err := s.Add(zeros, nil); err != nil {
+		return err
+	}
+	hello := format.Record{Extent: format.Extent{Off: 1 << 20, Len: 5, Kind: format.Data}}
+	if err := s.Add(hello, []byte("hello")); err != nil { // ErrFull: Write this segment, Add to the next
+		return err
+	}
 	if err := pw.Write(s); err != nil {
 		return err
 	}
 	return pw.Close()
 }
+
+// Write a patch.
 
 func ExampleWriter() {
 	var patch bytes.Buffer
@@ -54,6 +60,7 @@ func ExampleWriter() {
 	// 2 extents, 5 bytes of data, 4096 of zeros
 }
 
+// Read a patch from a stream.
 func ExampleReader() {
 	var patch bytes.Buffer
 	if err := writePatch(&patch); err != nil {
@@ -82,6 +89,7 @@ func ExampleReader() {
 	// data extent [1048576, 1048581) "hello"
 }
 
+// List the extents of a patch that can be read at random.
 func ExampleFile() {
 	var patch bytes.Buffer
 	if err := writePatch(&patch); err != nil {
@@ -91,11 +99,19 @@ func ExampleFile() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	s, err := f.ReadSegment(0)
-	if err != nil {
-		log.Fatal(err)
+	for i, entry := range f.Index() {
+		s, err := f.ReadSegment(i)
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Printf("segment %d, within [%d, %d) of the volume:\n", i, entry.Start, entry.End)
+		for _, r := range s.Records {
+			fmt.Println(r.Extent)
+		}
+		s.Release()
 	}
-	fmt.Printf("the first of %d segments holds %d extents\n", len(f.Index()), len(s.Records))
 	// Output:
-	// the first of 1 segments holds 2 extents
+	// segment 0, within [8192, 1048581) of the volume:
+	// zero extent [8192, 12288)
+	// data extent [1048576, 1048581)
 }

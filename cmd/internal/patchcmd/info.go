@@ -85,10 +85,10 @@ func readInfo(ctx context.Context, inv *cli.Invocation,
 	bar, total := inv.NewBar(), int64(-1)
 	defer bar.Clear()
 	var h format.Header
-	p.Verified, err = apply.Read(ctx, patch, apply.Options{
+	p.Verified, err = apply.Read(ctx, patch, apply.ReadOptions{
 		Warn: inv.Warn,
-		Started: func(headers []format.Header) {
-			total, h = planned(headers), headers[0]
+		Started: func(header format.Header) {
+			total, h = planned(header), header
 			p.volume = newVolumeMap(h.VolumeSize, width)
 		},
 		Progress: func(stage apply.Stage, done int64) { bar.Set(string(stage), done, total) },

@@ -69,7 +69,7 @@ func hint(err error) string {
 
 // planned is how many bytes of extents the patches hold, for a progress bar; -1 if that isn't known
 // beforehand.
-func planned(headers []format.Header) int64 {
+func planned(headers ...format.Header) int64 {
 	total := int64(0)
 	for _, h := range headers {
 		if h.Planned == nil {

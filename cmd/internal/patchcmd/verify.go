@@ -51,11 +51,11 @@ func verify(ctx context.Context, inv *cli.Invocation) error {
 		patches = append(patches, patch)
 	}
 	bar, total := inv.NewBar(), int64(-1)
-	verified, err := apply.Verify(ctx, patches, apply.Options{
+	verified, err := apply.Verify(ctx, patches, apply.VerifyOptions{
 		TrustOrder: inv.Bool("trust-order"),
 		Warn:       inv.Warn,
 		Started: func(headers []format.Header) {
-			total = planned(headers)
+			total = planned(headers...)
 			for i, h := range headers {
 				inv.Note("%s: %s", patchfile.Shown(names[i]), patchfile.Describe(h))
 			}
