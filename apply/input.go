@@ -130,7 +130,7 @@ func (in *input) rewind(held int) error {
 	}
 	in.reader.Close()
 	in.reader, in.end = r, 0
-	in.endSalvage()
+	in.salvage = nil
 	if in.spool != nil {
 		st, err := in.spool.File().Stat()
 		if err != nil {
@@ -193,7 +193,6 @@ func (in *input) close() {
 	if in.reader != nil {
 		in.reader.Close()
 	}
-	in.endSalvage()
 	if in.spool != nil {
 		_ = in.spool.Remove()
 	}

@@ -155,7 +155,6 @@ func (in *input) behind(look func(*format.Segment) (more bool, err error)) error
 	if err != nil {
 		return err
 	}
-	defer s.Close()
 	for {
 		segment, err := s.Next()
 		if err == io.EOF {
@@ -224,13 +223,6 @@ func (in *input) startSalvage(nothing bool) error {
 	var err error
 	in.salvage, err = format.NewSalvage(in.at, in.size, in.header, from, in.end)
 	return err
-}
-
-func (in *input) endSalvage() {
-	if in.salvage != nil {
-		in.salvage.Close()
-		in.salvage = nil
-	}
 }
 
 // salvaged returns the next whole segment behind the damage. Only base hashes vouch for

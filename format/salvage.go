@@ -12,7 +12,7 @@ import (
 
 // A Salvage finds the whole segments behind a place where a patch is damaged. Nothing
 // but their own checksums says that they belong to the patch, and nothing says what is
-// missing between them. It is for one goroutine.
+// missing between them. It is for one goroutine, and needs no end. An error ends it.
 type Salvage struct {
 	r      io.ReaderAt
 	size   int64
@@ -88,9 +88,6 @@ func (s *Salvage) Missed() int64 { return s.missed }
 
 // At is where the last segment ends, in bytes from the start of the patch.
 func (s *Salvage) At() int64 { return s.at }
-
-// Close frees what the Salvage holds.
-func (s *Salvage) Close() { s.dec.Close() }
 
 // find returns the next place where a frame may begin.
 func (s *Salvage) find() (int64, error) {

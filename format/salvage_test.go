@@ -42,7 +42,6 @@ func salvage(t *testing.T, b []byte, h Header, damage, end int64) (places []int6
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer s.Close()
 	for {
 		segment, err := s.Next()
 		if err != nil {
@@ -132,7 +131,6 @@ func TestSalvageReadError(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer s.Close()
 	for err == nil {
 		_, err = s.Next()
 	}
