@@ -13,6 +13,7 @@ import (
 	"github.com/google/uuid"
 
 	"lvmsync/format"
+	"lvmsync/format/sigfile"
 )
 
 // qcow2 is how an image of QEMU's begins.
@@ -42,7 +43,7 @@ func forgotten(t testing.TB) map[string][]byte {
 	v := newVolume(format.Full, 3*mib, []format.Extent{data(0, mib)}, []format.Extent{data(mib, 2*mib)})
 	whole, _ := v.patch(t)
 	var signature bytes.Buffer
-	w, err := format.NewSignatureWriter(&signature, format.SignatureHeader{ID: uuid.New(), VolumeSize: 3 * mib, BlockSize: 4096})
+	w, err := sigfile.NewWriter(&signature, sigfile.Header{ID: uuid.New(), VolumeSize: 3 * mib, BlockSize: 4096})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,6 +9,7 @@ import (
 
 	"lvmsync/format"
 	"lvmsync/format/refine"
+	"lvmsync/format/sigfile"
 )
 
 // block is the unit in which exact patches leave out what is equal.
@@ -115,7 +116,7 @@ func (p *modelPatch) encode(t testing.TB, w *world) {
 			x := p.pieces[i]
 			r := format.Record{Extent: x.Extent, HasBase: p.hashed[i]}
 			if r.HasBase {
-				r.BaseHash = format.SeededSum(uint64(p.header.Base.HashSeed), p.base[x.Off:x.End()])
+				r.BaseHash = sigfile.Sum(uint64(p.header.Base.HashSeed), p.base[x.Off:x.End()])
 			}
 			s.Records, s.Data = append(s.Records, r), append(s.Data, x.data...)
 			i++

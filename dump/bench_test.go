@@ -6,6 +6,7 @@ import (
 
 	"lvmsync/format"
 	"lvmsync/format/refine"
+	"lvmsync/format/sigfile"
 )
 
 func BenchmarkRun(b *testing.B) {
@@ -59,7 +60,7 @@ func BenchmarkCompare(b *testing.B) {
 	src := &fakeSource{volume: now, base: base, extents: data(0, size)}
 	bySums := known{fakeSource: src}
 	for i := 0; i < size; i += refine.BlockSize {
-		bySums.sums = append(bySums.sums, BlockSum{Hash: format.SeededSum(7, base[i:i+refine.BlockSize])})
+		bySums.sums = append(bySums.sums, BlockSum{Hash: sigfile.Sum(7, base[i:i+refine.BlockSize])})
 	}
 	run := func(src Source, o Options) func(*testing.B) {
 		return func(b *testing.B) {

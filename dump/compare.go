@@ -13,6 +13,7 @@ import (
 	"lvmsync/dump/blockdev"
 	"lvmsync/format"
 	"lvmsync/format/refine"
+	"lvmsync/format/sigfile"
 )
 
 // A comparison finds which blocks of the volume differ from the base: from what that
@@ -224,7 +225,7 @@ func (c *comparison) holds(sum BlockSum, block []byte, zero bool) bool {
 	if zero || sum.Zero {
 		return zero == sum.Zero
 	}
-	return format.SeededSum(c.sums.Seed(), block) == sum.Hash
+	return sigfile.Sum(c.sums.Seed(), block) == sum.Hash
 }
 
 // zeroHash is the hash of a block of n zeros.

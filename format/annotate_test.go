@@ -3,6 +3,8 @@ package format
 import (
 	"fmt"
 	"strings"
+
+	"lvmsync/format/internal/frame"
 )
 
 // A dump shows bytes in hexadecimal and says what they mean.
@@ -38,7 +40,7 @@ func (d *dump) frame(part, magic string) {
 // annotate explains a stored patch of one segment.
 func annotate(patch []byte) string {
 	d := &dump{b: patch}
-	d.frame("header", headerMagic)
+	d.frame("header", frame.PatchMagic)
 	d.field(4, "format version %d", d.u32())
 	n := int(d.u32())
 	d.field(4, "JSON text of %d bytes", n)
@@ -53,7 +55,7 @@ func annotate(patch []byte) string {
 	d.field(8, "to %d", d.u64())
 	d.field(8, "xxh64 of the bytes from %04x to here", index)
 	end := d.at
-	d.frame("trailer", trailerMagic)
+	d.frame("trailer", frame.PatchEndMagic)
 	for _, what := range []string{"%d segment", "%d extents", "%d bytes in data extents", "%d bytes in zero extents", "place of the index: %04x"} {
 		d.field(8, what, d.u64())
 	}

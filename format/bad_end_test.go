@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"github.com/cespare/xxhash/v2"
+
+	"lvmsync/format/internal/vectortest"
 )
 
 // dup puts a copy of the patch behind it.
@@ -26,14 +28,14 @@ var endVectors = []vector{
 	{name: "index-missing", expect: "corrupt index", why: "the trailer follows the segments",
 		edit: func(p *rawPatch) { p.sealedIndex = func([]byte) []byte { return nil } }},
 	{name: "index-magic", expect: "corrupt index", why: "the index has another magic",
-		edit: func(p *rawPatch) { p.editIndex = put64(8, 0x2020202058444e49) }},
+		edit: func(p *rawPatch) { p.editIndex = vectortest.Put64(8, 0x2020202058444e49) }},
 	{name: "index-checksum", expect: "corrupt index", why: "checksum of the index is wrong",
 		edit: func(p *rawPatch) { p.sealedIndex = func(b []byte) []byte { b[len(b)-1] ^= 1; return b } }},
 	{name: "index-count", expect: "corrupt index", why: "count of 3 entries in a frame that holds 2",
-		edit: func(p *rawPatch) { p.editIndex = put64(16, 3) }},
+		edit: func(p *rawPatch) { p.editIndex = vectortest.Put64(16, 3) }},
 	{name: "index-count-huge", expect: "corrupt index", why: "count of 2^61 entries, which times 24 is 0 in 64 bits",
 		edit: func(p *rawPatch) {
-			p.editIndex = func(b []byte) []byte { return put32(4, 24)(put64(16, 1<<61)(b))[:24] }
+			p.editIndex = func(b []byte) []byte { return vectortest.Put32(4, 24)(vectortest.Put64(16, 1<<61)(b))[:24] }
 		}},
 	{name: "index-entry-missing", expect: "corrupt index", why: "the index lacks the second segment",
 		edit: func(p *rawPatch) { p.editEntries = func(e []IndexEntry) []IndexEntry { return e[:1] } }},
@@ -63,9 +65,9 @@ var endVectors = []vector{
 		}},
 
 	{name: "trailer-magic", expect: "corrupt trailer", file: "truncated", why: "the trailer has another magic",
-		edit: func(p *rawPatch) { p.editTrailer = put64(8, 0x202020204c494154) }},
+		edit: func(p *rawPatch) { p.editTrailer = vectortest.Put64(8, 0x202020204c494154) }},
 	{name: "trailer-frame-size", expect: "corrupt trailer", why: "the trailer's frame says 65 bytes in place of 64",
-		edit: func(p *rawPatch) { p.editTrailer = put32(4, 65) }},
+		edit: func(p *rawPatch) { p.editTrailer = vectortest.Put32(4, 65) }},
 	{name: "trailer-checksum", expect: "corrupt trailer", why: "checksum of the trailer is wrong", edit: flip(atTrailer, 71)},
 	{name: "trailer-segments", expect: "corrupt trailer", file: "corrupt index", why: "the trailer counts 3 segments in place of 2",
 		edit: func(p *rawPatch) { p.editEnd = func(t *trailer) { t.Segments++ } }},

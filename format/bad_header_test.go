@@ -5,6 +5,9 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"lvmsync/format/internal/frame"
+	"lvmsync/format/internal/vectortest"
 )
 
 // A vector is a malformed patch that breaks one rule of docs/format.md.
@@ -76,11 +79,11 @@ var headerVectors = []vector{
 	{name: "empty", expect: "not a patch", why: "no bytes at all", make: inputOf("")},
 	{name: "text", expect: "not a patch", why: "a text", make: inputOf("This is not a patch, but a text about patches.\n")},
 	{name: "zstd-file", expect: "not a patch", why: "a zstd file without a patch header",
-		make: func(testing.TB) []byte { return appendStored(nil, []byte("an ordinary zstd file")) }},
+		make: func(testing.TB) []byte { return frame.AppendStored(nil, []byte("an ordinary zstd file")) }},
 	{name: "skippable-file", expect: "not a patch", why: "a skippable zstd frame of somebody else",
-		make: func(testing.TB) []byte { return append(appendFrameHeader(nil, 16), "SOMEBODY  ELSE'S"...) }},
+		make: func(testing.TB) []byte { return append(frame.AppendHeader(nil, 16), "SOMEBODY  ELSE'S"...) }},
 	{name: "skippable-magic", expect: "not a patch", why: "the header's frame has another skippable magic, 0x184D2A5C",
-		edit: func(p *rawPatch) { p.editHeader = put32(0, 0x184D2A5C) }},
+		edit: func(p *rawPatch) { p.editHeader = vectortest.Put32(0, 0x184D2A5C) }},
 
 	{name: "version-0", expect: "corrupt header", why: "format version 0",
 		edit: func(p *rawPatch) { p.version = 0 }},
@@ -88,12 +91,12 @@ var headerVectors = []vector{
 		edit: func(p *rawPatch) { p.version = 2 }},
 	{name: "version-2-other-layout", expect: "unsupported version", why: "format version 2, nothing after it like version 1",
 		make: func(testing.TB) []byte {
-			b := append(appendFrameHeader(nil, 100), headerMagic...)
+			b := append(frame.AppendHeader(nil, 100), frame.PatchMagic...)
 			return append(le.AppendUint32(b, 2), bytes.Repeat([]byte("?"), 88)...)
 		}},
 	{name: "version-2-20-bytes", expect: "unsupported version", why: "ends behind format version 2",
 		make: func(testing.TB) []byte {
-			return le.AppendUint32(append(appendFrameHeader(nil, 100), headerMagic...), 2)
+			return le.AppendUint32(append(frame.AppendHeader(nil, 100), frame.PatchMagic...), 2)
 		}},
 
 	{name: "cut-in-magic", expect: "truncated", why: "ends within the magic of the first frame", edit: cut(atStart, 3)},
@@ -102,12 +105,12 @@ var headerVectors = []vector{
 	{name: "header-checksum", expect: "corrupt header", why: "checksum of the header is wrong", edit: flip(atFirst, -1)},
 	{name: "header-frame-size", expect: "corrupt header", why: "frame is one byte longer than its JSON text and checksum",
 		edit: func(p *rawPatch) {
-			p.editHeader = func(b []byte) []byte { return put32(4, le.Uint32(b[4:])+1)(append(b, ' ')) }
+			p.editHeader = func(b []byte) []byte { return vectortest.Put32(4, le.Uint32(b[4:])+1)(append(b, ' ')) }
 		}},
 	{name: "header-json-too-long", expect: "corrupt header", why: "64 KiB + 1 bytes of JSON",
 		edit: func(p *rawPatch) {
 			jsonText("}", "}")(p)
-			p.json += strings.Repeat(" ", maxHeaderJSON+1-len(p.json))
+			p.json += strings.Repeat(" ", frame.MaxJSON+1-len(p.json))
 		}},
 	{name: "header-json-syntax", expect: "corrupt header", why: "JSON text lacks its last brace", edit: jsonText("}", "")},
 	{name: "header-json-utf-8", expect: "corrupt header", why: "JSON text is not UTF-8",

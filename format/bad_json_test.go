@@ -3,6 +3,8 @@ package format
 import (
 	"strings"
 	"testing"
+
+	"lvmsync/format/internal/strictjson"
 )
 
 // member puts another name into the header, in front of volume_size.
@@ -26,7 +28,7 @@ var jsonVectors = []vector{
 	{name: "json-surrogate", expect: "corrupt header", why: "half a surrogate pair in a string", edit: member(`"host":"\ud800"`)},
 	{name: "json-control", expect: "corrupt header", why: "a line break within a string", edit: member("\"host\":\"a\nb\"")},
 	{name: "json-nesting", expect: "corrupt header", why: "65 objects and arrays in one another, under an unknown name",
-		edit: member(`"deep":` + nested(maxNesting))},
+		edit: member(`"deep":` + nested(strictjson.MaxNesting))},
 	{name: "json-null", expect: "corrupt header", why: "JSON text is null", edit: func(p *rawPatch) { p.json = "null" }},
 	{name: "id-upper-name", expect: "corrupt header", why: "no id, for ID is another name", edit: jsonText(`"id"`, `"ID"`)},
 	{name: "id-null", expect: "corrupt header", why: "id is null", edit: jsonText(`"0b54d3c2-5a8e-4f5e-9d3c-1f2e3d4c5b6a"`, "null")},
@@ -72,7 +74,7 @@ var goldenJSON = map[string]func(*rawPatch){
 	"header-nothing": member(`"base":{"exact":null,"patch":"","hash_seed":"","fingerprint":null},"state":null,"host":null,` +
 		`"start":null,"required_features":[]`),
 	"header-nothing-full":   jsonText(`"delta"`, `"full","base":{"exact":false,"fingerprint":[]}`),
-	"header-nesting":        member(`"deep":` + nested(maxNesting-1)),
+	"header-nesting":        member(`"deep":` + nested(strictjson.MaxNesting-1)),
 	"header-planned-empty":  member(`"planned":{}`),
 	"header-planned-number": member(`"planned":{"extents":4}`),
 	"header-forms": jsonText(`05Z"`, `05.123456789-23:59","base":{"patch":"0B54D3C2-5A8E-4F5E-9D3C-1F2E3D4C5B6A",`+

@@ -7,21 +7,24 @@ import (
 
 	"github.com/cespare/xxhash/v2"
 	"github.com/klauspost/compress/zstd"
+
+	"lvmsync/format/internal/frame"
+	"lvmsync/format/internal/vectortest"
 )
 
 // rawFrame makes a zstd frame of raw blocks, with any frame header: descriptor
-// and fields. appendStored puts 9 bytes before the blocks.
+// and fields. frame.AppendStored puts 9 bytes before the blocks.
 func rawFrame(header ...byte) func([]byte) []byte {
 	return func(content []byte) []byte {
-		b := append(le.AppendUint32(nil, zstdMagic), header...)
-		return append(b, appendStored(nil, content)[9:]...)
+		b := append(le.AppendUint32(nil, frame.Zstd), header...)
+		return append(b, frame.AppendStored(nil, content)[9:]...)
 	}
 }
 
 // frameEdit changes the stored frame of the first segment.
 func frameEdit(edit func([]byte) []byte) func(*rawPatch) {
 	return func(p *rawPatch) {
-		p.segments[0].frame = func(content []byte) []byte { return edit(appendStored(nil, content)) }
+		p.segments[0].frame = func(content []byte) []byte { return edit(frame.AppendStored(nil, content)) }
 	}
 }
 
@@ -35,7 +38,7 @@ func contentEdit(edit func([]byte) []byte) func(*rawPatch) {
 func lost(i int, flags uint32) func(*rawPatch) {
 	return func(p *rawPatch) {
 		p.header.RequiredFeatures = []string{LostSectors}
-		contentEdit(put32(8+i*extentSize+16, flags))(p)
+		contentEdit(vectortest.Put32(8+i*extentSize+16, flags))(p)
 	}
 }
 
@@ -101,7 +104,7 @@ func everyOther(n int) []Extent {
 // RFC 8878, section 3.1.1.1.1.
 var frameVectors = []vector{
 	{name: "segment-magic", expect: "corrupt segment", why: "a segment's frame has another magic",
-		edit: frameEdit(put32(0, 0xFD2FB527))},
+		edit: frameEdit(vectortest.Put32(0, 0xFD2FB527))},
 	{name: "skippable-between", expect: "corrupt segment", why: "a skippable frame of somebody else between two segments",
 		edit: func(p *rawPatch) { p.segments[1].between = []byte("\x50\x2a\x4d\x18\x04\x00\x00\x00none") }},
 	{name: "zstd-no-checksum", expect: "corrupt segment", why: "frame without a checksum",
@@ -115,9 +118,9 @@ var frameVectors = []vector{
 	{name: "zstd-4gib", expect: "corrupt segment", why: "frame that claims to hold 4 GiB",
 		edit: func(p *rawPatch) { p.segments[0].frame = rawFrame(3<<6|1<<5|1<<2, 0, 0, 0, 0, 1, 0, 0, 0) }},
 	{name: "zstd-content-less", expect: "corrupt segment", why: "frame holds a byte less than it states",
-		edit: frameEdit(put32(5, 0x481))},
+		edit: frameEdit(vectortest.Put32(5, 0x481))},
 	{name: "zstd-content-more", expect: "corrupt segment", why: "frame holds a byte more than it states",
-		edit: frameEdit(put32(5, 0x47f))},
+		edit: frameEdit(vectortest.Put32(5, 0x47f))},
 	{name: "zstd-reserved-bit", expect: "corrupt segment", why: "reserved bit of the frame header is set",
 		edit: frameEdit(func(b []byte) []byte { b[4] |= 1 << 3; return b })},
 	{name: "zstd-block-type", expect: "corrupt segment", why: "block of the reserved type 3",
@@ -127,26 +130,26 @@ var frameVectors = []vector{
 
 	{name: "table-cut", expect: "corrupt segment", why: "content of 4 bytes",
 		edit: contentEdit(func(b []byte) []byte { return b[:4] })},
-	{name: "table-reserved", expect: "corrupt segment", why: "reserved field of the table is 1", edit: contentEdit(put32(4, 1))},
+	{name: "table-reserved", expect: "corrupt segment", why: "reserved field of the table is 1", edit: contentEdit(vectortest.Put32(4, 1))},
 	{name: "table-empty", expect: "corrupt segment", file: "corrupt index", why: "segment without extents", edit: last()},
 	{name: "table-too-many", expect: "corrupt segment", why: "segment of 8193 extents",
 		make: large(everyOther(MaxSegmentExtents + 1)...)},
-	{name: "table-past-content", expect: "corrupt segment", why: "table of 100 extents in 1152 bytes", edit: contentEdit(put32(0, 100))},
-	{name: "extent-flags", expect: "corrupt segment", why: "extent with the unknown flag 4", edit: contentEdit(put32(8+16, 4))},
-	{name: "extent-flags-next", expect: "corrupt segment", why: "extent with the unknown flag 8", edit: contentEdit(put32(8+16, 8))},
-	{name: "extent-reserved", expect: "corrupt segment", why: "reserved field of an extent is 1", edit: contentEdit(put32(8+20, 1))},
-	{name: "zero-extent-hash", expect: "corrupt segment", why: "zero extent with a hash", edit: contentEdit(put64(48+24, 1))},
-	{name: "base-hash-without-flag", expect: "corrupt segment", why: "base hash without its flag", edit: contentEdit(put64(8+32, 1))},
+	{name: "table-past-content", expect: "corrupt segment", why: "table of 100 extents in 1152 bytes", edit: contentEdit(vectortest.Put32(0, 100))},
+	{name: "extent-flags", expect: "corrupt segment", why: "extent with the unknown flag 4", edit: contentEdit(vectortest.Put32(8+16, 4))},
+	{name: "extent-flags-next", expect: "corrupt segment", why: "extent with the unknown flag 8", edit: contentEdit(vectortest.Put32(8+16, 8))},
+	{name: "extent-reserved", expect: "corrupt segment", why: "reserved field of an extent is 1", edit: contentEdit(vectortest.Put32(8+20, 1))},
+	{name: "zero-extent-hash", expect: "corrupt segment", why: "zero extent with a hash", edit: contentEdit(vectortest.Put64(48+24, 1))},
+	{name: "base-hash-without-flag", expect: "corrupt segment", why: "base hash without its flag", edit: contentEdit(vectortest.Put64(8+32, 1))},
 	{name: "lost-data", expect: "corrupt segment", why: "lost extent with data", edit: lost(0, 4)},
 	{name: "lost-base-hash", expect: "corrupt segment", why: "lost extent with a base hash", edit: lost(1, 1|2|4)},
 	{name: "lost-without-feature", expect: "corrupt segment", why: "lost extent in a patch that does not require lost-sectors",
-		edit: contentEdit(put32(48+16, 1|4))},
+		edit: contentEdit(vectortest.Put32(48+16, 1|4))},
 	{name: "data-too-large", expect: "corrupt segment", why: "segment of 4 MiB + 512 bytes of data",
 		make: large(Extent{0, MaxSegmentData, Data}, Extent{MaxSegmentData, 512, Data})},
 	{name: "data-missing", expect: "corrupt segment", why: "less data than the table says",
 		edit: contentEdit(func(b []byte) []byte { return b[:len(b)-512] })},
 	{name: "data-length-2-64", expect: "corrupt segment", why: "data extent of 2^64 - 512 bytes",
-		edit: contentEdit(put64(8+8, 1<<64-512))},
+		edit: contentEdit(vectortest.Put64(8+8, 1<<64-512))},
 	{name: "data-left-over", expect: "corrupt segment", why: "more data than the table says",
 		edit: contentEdit(func(b []byte) []byte { return append(b, make([]byte, 512)...) })},
 	{name: "data-hash", expect: "corrupt segment", why: "hash of an extent is not that of its data",

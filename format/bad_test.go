@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"lvmsync/format/internal/vectortest"
 )
 
 const (
@@ -18,63 +20,16 @@ const (
 
 var vectors = slices.Concat(headerVectors, jsonVectors, frameVectors, orderVectors, endVectors, undoVectors)
 
-// glob finds the files of testdata that a test needs. None is a failure.
-func glob(t testing.TB, pattern string) []string {
-	t.Helper()
-	names, err := filepath.Glob(pattern)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if len(names) == 0 {
-		t.Fatalf("no file matches %s", pattern)
-	}
-	return names
-}
-
-// create makes a file if it's missing. One that is there stays as it is.
-func create(t testing.TB, name string, b []byte) {
-	t.Helper()
-	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
-	if errors.Is(err, os.ErrExist) {
-		return
-	}
-	if err == nil {
-		_, err = f.Write(b)
-		err = errors.Join(err, f.Close())
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
-// parseVerdict reads the text beside a patch.
-func parseVerdict(t testing.TB, patch string) map[string]string {
-	t.Helper()
-	b, err := os.ReadFile(strings.TrimSuffix(patch, ".lvmpatch") + ".txt")
-	if err != nil {
-		t.Fatal(err)
-	}
-	fields := make(map[string]string)
-	for line := range strings.Lines(string(b)) {
-		key, value, ok := strings.Cut(strings.TrimSpace(line), ": ")
-		if !ok {
-			t.Fatalf("%s: verdict has the line %q", patch, line)
-		}
-		fields[key] = value
-	}
-	return fields
-}
-
 // TestBad reads every file of testdata/bad and compares the verdicts.
 func TestBad(t *testing.T) {
-	if *update {
+	if *vectortest.Update {
 		for _, v := range vectors {
 			name := filepath.Join(badDir, v.name)
-			create(t, name+".lvmpatch", v.bytes(t))
-			create(t, name+".txt", []byte(v.verdicts()))
+			vectortest.Create(t, name+".lvmpatch", v.bytes(t))
+			vectortest.Create(t, name+".txt", []byte(v.verdicts()))
 		}
 	}
-	for _, name := range glob(t, badDir+"/*.lvmpatch") {
+	for _, name := range vectortest.Glob(t, badDir+"/*.lvmpatch") {
 		t.Run(strings.TrimSuffix(filepath.Base(name), ".lvmpatch"), func(t *testing.T) {
 			b, err := os.ReadFile(name)
 			if err != nil {
@@ -83,7 +38,7 @@ func TestBad(t *testing.T) {
 			if len(b) > 80<<10 {
 				t.Errorf("%d bytes are too many for an example", len(b))
 			}
-			want := parseVerdict(t, name)
+			want := vectortest.ParseVerdict(t, name)
 			if want["why"] == "" {
 				t.Error("the verdict has no reason")
 			}
@@ -137,7 +92,7 @@ func TestVectors(t *testing.T) {
 			t.Errorf("%s: the verdict on file has another file line", v.name)
 		}
 	}
-	for _, name := range glob(t, badDir+"/*") {
+	for _, name := range vectortest.Glob(t, badDir+"/*") {
 		if !slices.Contains(names, strings.TrimSuffix(name, filepath.Ext(name))+".lvmpatch") {
 			t.Errorf("%s comes from no vector", name)
 		}

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/klauspost/compress/zstd"
+
+	"lvmsync/format/internal/frame"
 )
 
 // benchSegments are the contents of a patch of 64 MiB, half of which compresses.
@@ -105,7 +107,7 @@ func BenchmarkReader(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	dec, err := newDecoder(0)
+	dec, err := frame.NewDecoder(0)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -119,7 +121,7 @@ func BenchmarkReader(b *testing.B) {
 		}
 		b.StopTimer()
 		alone += allCores(benchSegments, func(i int) {
-			out := make([]byte, 0, maxSegmentContent)
+			out := make([]byte, 0, frame.MaxContent)
 			if _, err := dec.DecodeAll(patch.Bytes()[places[i].Offset:places[i+1].Offset], out); err != nil {
 				b.Error(err)
 			}

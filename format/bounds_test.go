@@ -5,20 +5,12 @@ import (
 	"bytes"
 	"errors"
 	"io"
-	"runtime"
 	"strings"
 	"testing"
-)
 
-// allocated returns how many bytes f allocates.
-func allocated(f func()) uint64 {
-	var before, after runtime.MemStats
-	runtime.GC()
-	runtime.ReadMemStats(&before)
-	f()
-	runtime.ReadMemStats(&after)
-	return after.TotalAlloc - before.TotalAlloc
-}
+	"lvmsync/format/internal/frame"
+	"lvmsync/format/internal/vectortest"
+)
 
 // TestHostileSizes gives sizes that a reader must not believe. What it allocates
 // for them is bounded by the limits of the format, mostly by much less.
@@ -34,14 +26,14 @@ func TestHostileSizes(t *testing.T) {
 		max  uint64
 	}{
 		"nothing hostile":      {func(*rawPatch) {}, 1 * mib},
-		"header frame 4 GiB":   {at(atStart, put32(4, 1<<32-1)), 600 * kib},
-		"header JSON 4 GiB":    {at(atStart, put32(20, 1<<32-1)), 600 * kib},
+		"header frame 4 GiB":   {at(atStart, vectortest.Put32(4, 1<<32-1)), 600 * kib},
+		"header JSON 4 GiB":    {at(atStart, vectortest.Put32(20, 1<<32-1)), 600 * kib},
 		"segment 4 GiB":        {func(p *rawPatch) { p.segments[0].frame = rawFrame(3<<6|1<<5|1<<2, 0, 0, 0, 0, 1, 0, 0, 0) }, 1 * mib},
-		"segment 4.3 MiB":      {frameEdit(put32(5, maxSegmentContent)), 6 * mib},
+		"segment 4.3 MiB":      {frameEdit(vectortest.Put32(5, frame.MaxContent)), 6 * mib},
 		"zstd block 2 MiB":     {frameEdit(func(b []byte) []byte { b[9], b[10], b[11] = 0xf9, 0xff, 0xff; return b }), 1 * mib},
 		"window 8 MiB":         {func(p *rawPatch) { p.segments[0].frame = rawFrame(2<<6|1<<2, 13<<3, 0x80, 4, 0, 0) }, 1 * mib},
-		"table of 2^32-1":      {contentEdit(put32(0, 1<<32-1)), 1 * mib},
-		"extent of 2^63-1":     {contentEdit(put64(16, 1<<63-1)), 1 * mib},
+		"table of 2^32-1":      {contentEdit(vectortest.Put32(0, 1<<32-1)), 1 * mib},
+		"extent of 2^63-1":     {contentEdit(vectortest.Put64(16, 1<<63-1)), 1 * mib},
 		"index of 178 million": {func(p *rawPatch) { p.editIndex = hugeIndex }, 1 * mib},
 	}
 	for name, test := range tests {
@@ -49,8 +41,8 @@ func TestHostileSizes(t *testing.T) {
 			p := deltaPatch()
 			test.edit(p)
 			patch := p.bytes(t)
-			stream := allocated(func() { readStream(bytes.NewReader(patch)) })
-			file := allocated(func() { readFile(patch) })
+			stream := vectortest.Allocated(func() { readStream(bytes.NewReader(patch)) })
+			file := vectortest.Allocated(func() { readFile(patch) })
 			if stream > test.max || file > test.max {
 				t.Errorf("Reader allocated %d KiB, File %d KiB, limit %d", stream/kib, file/kib, test.max/kib)
 			}
@@ -60,21 +52,21 @@ func TestHostileSizes(t *testing.T) {
 
 // hugeIndex makes the index claim as many entries as its frame could hold.
 func hugeIndex(b []byte) []byte {
-	const count = (maxSkippableSize - indexFixedSize - checksumSize) / indexEntrySize
-	return put32(4, indexFixedSize+count*indexEntrySize+checksumSize)(put64(16, count)(b))
+	const count = (maxSkippableSize - indexFixedSize - frame.SumSize) / indexEntrySize
+	return vectortest.Put32(4, indexFixedSize+count*indexEntrySize+frame.SumSize)(vectortest.Put64(16, count)(b))
 }
 
 // TestFrameTooLarge: a frame of empty blocks could go on for ever, and its
 // content still be small.
 func TestFrameTooLarge(t *testing.T) {
-	frame := append(le.AppendUint32(nil, zstdMagic), 2<<6|1<<5|1<<2, 0x80, 4, 0, 0)
-	endless := io.MultiReader(bytes.NewReader(frame), blocks{})
-	f, err := readFrame(bufio.NewReader(endless), nil)
+	head := append(le.AppendUint32(nil, frame.Zstd), 2<<6|1<<5|1<<2, 0x80, 4, 0, 0)
+	endless := io.MultiReader(bytes.NewReader(head), blocks{})
+	f, err := frame.Read(bufio.NewReader(endless), nil)
 	if err == nil || !strings.Contains(err.Error(), "more than") {
 		t.Errorf("got %v", err)
 	}
-	if len(f.bytes) > maxSegmentFrame || cap(f.bytes) > maxSegmentFrame {
-		t.Errorf("read %d bytes into a buffer of %d", len(f.bytes), cap(f.bytes))
+	if len(f.Bytes) > frame.MaxSize || cap(f.Bytes) > frame.MaxSize {
+		t.Errorf("read %d bytes into a buffer of %d", len(f.Bytes), cap(f.Bytes))
 	}
 }
 

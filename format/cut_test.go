@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/cespare/xxhash/v2"
+
+	"lvmsync/format/internal/frame"
 )
 
 // readers are the two ways of reading a whole patch.
@@ -88,7 +90,7 @@ func TestCutAfterInnerPatch(t *testing.T) {
 	if _, err := readStream(bytes.NewReader(outer)); err != nil {
 		t.Fatal(err)
 	}
-	end := bytes.Index(outer, []byte(trailerMagic)) - frameHeaderSize + trailerSize
+	end := bytes.Index(outer, []byte(frame.PatchEndMagic)) - frame.HeaderSize + frame.PatchEndSize
 	for way, read := range readers {
 		if _, err := read(outer[:end]); !errors.Is(err, ErrCorrupt) {
 			t.Errorf("%s: %v", way, err)

@@ -5,14 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+
+	"lvmsync/format/internal/frame"
 )
 
 // What a caller may have to tell apart, with errors.Is.
 var (
 	// ErrNotPatch: the input does not begin like a patch.
 	ErrNotPatch = errors.New("not an lvmsync patch")
-	// ErrNotSignature: the input does not begin like a signature.
-	ErrNotSignature = errors.New("not an lvmsync signature")
 	// ErrVersion: the patch or signature is of a newer format version.
 	ErrVersion = errors.New("unsupported format version")
 	// ErrFeature: the patch requires a feature that this package lacks.
@@ -65,48 +65,12 @@ func corrupt(part string, offset int64, format string, args ...any) error {
 	return &CorruptError{Part: part, Offset: offset, Err: fmt.Errorf(format, args...)}
 }
 
-// An input hands on what a patch is read from, and marks its errors, so that a
-// failing input is never taken for a corrupt patch.
-type input struct{ r io.Reader }
-
-type inputError struct{ error }
-
-func (e inputError) Unwrap() error { return e.error }
-
-func (in input) Read(b []byte) (int, error) {
-	n, err := in.r.Read(b)
-	if err != nil && err != io.EOF {
-		err = inputError{err}
-	}
-	return n, err
-}
-
-// An inputAt does the same for a patch that is read at random. Bytes that it
-// should have and lacks are its failure too, for its size is known.
-type inputAt struct{ r io.ReaderAt }
-
-func (in inputAt) ReadAt(b []byte, off int64) (int, error) {
-	n, err := in.r.ReadAt(b, off)
-	switch {
-	case n == len(b):
-		return n, nil // at the end, an io.ReaderAt may add io.EOF
-	case err == nil, err == io.EOF:
-		err = io.ErrUnexpectedEOF
-	}
-	return n, inputError{err}
-}
-
-func isInputError(err error) bool {
-	var e inputError
-	return errors.As(err, &e)
-}
-
 // partError turns an error met in reading the part that begins at offset, when
 // n bytes of it had been read, into the one to report. An end of input means
 // that the patch is truncated: only the trailer ends a patch.
 func partError(part string, offset int64, n int, err error) error {
 	switch {
-	case isInputError(err):
+	case frame.IsInputError(err):
 		return fmt.Errorf("read the patch at byte %d: %w", offset+int64(n), err)
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return &TruncatedError{Part: part, Offset: offset + int64(n), Start: offset}
@@ -119,7 +83,7 @@ var errPlace = errors.New("it is longer than its place")
 // placeError does the same for a part that has its place in a File. What is too
 // long for it is corrupt.
 func placeError(part string, offset int64, err error) error {
-	if !isInputError(err) && (errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)) {
+	if !frame.IsInputError(err) && (errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)) {
 		err = errPlace
 	}
 	return partError(part, offset, 0, err)

@@ -7,6 +7,8 @@ import (
 
 	"github.com/cespare/xxhash/v2"
 	"github.com/klauspost/compress/zstd"
+
+	"lvmsync/format/internal/frame"
 )
 
 // A fetcher reads the frames of a patch one after another for a Reader, and has
@@ -69,9 +71,9 @@ func (f *fetcher) fetch(b *body) (*patchEnd, error) {
 		return nil, partError("segment or index", f.offset, len(magic), err)
 	}
 	switch le.Uint32(magic) {
-	case zstdMagic:
+	case frame.Zstd:
 		return nil, f.fetchSegment(b)
-	case skippableMagic:
+	case frame.Skippable:
 		end, err := f.fetchEnd()
 		if err == nil {
 			err = io.EOF
@@ -88,13 +90,13 @@ func (f *fetcher) fetchSegment(b *body) error {
 	case buf = <-f.frames:
 	default:
 	}
-	fr, err := readFrame(f.in, buf)
-	b.frame, b.content = fr.bytes, fr.content
+	fr, err := frame.Read(f.in, buf)
+	b.frame, b.content = fr.Bytes, fr.Content
 	if err != nil {
-		return partError("segment", f.offset, len(fr.bytes), err)
+		return partError("segment", f.offset, len(fr.Bytes), err)
 	}
-	f.sum.Write(fr.bytes)
-	f.offset += int64(len(fr.bytes))
+	f.sum.Write(fr.Bytes)
+	f.offset += int64(len(fr.Bytes))
 	f.count++
 	return nil
 }
@@ -110,7 +112,7 @@ func (f *fetcher) fetchEnd() (*patchEnd, error) {
 	index := f.offset
 	f.offset += n.n
 	end.offset = f.offset
-	b := make([]byte, trailerSize)
+	b := make([]byte, frame.PatchEndSize)
 	if got, err := io.ReadFull(f.in, b); err != nil {
 		return nil, partError("trailer", f.offset, got, err)
 	}
@@ -121,10 +123,10 @@ func (f *fetcher) fetchEnd() (*patchEnd, error) {
 	case end.index != index:
 		return nil, corrupt("trailer", f.offset, "the index is at byte %d, not at %d", index, end.index)
 	case end.patchSum != f.sum.Sum64():
-		return nil, corrupt("trailer", f.offset, "checksum of the patch: %w", errChecksum)
+		return nil, corrupt("trailer", f.offset, "checksum of the patch: %w", frame.ErrChecksum)
 	}
-	f.offset += trailerSize
-	if err := checkRest(f.in, f.offset, f.onDevice); err != nil {
+	f.offset += frame.PatchEndSize
+	if err := frame.CheckRest(f.in, f.offset, f.onDevice); err != nil {
 		return nil, partError("end", f.offset, 0, err)
 	}
 	return end, nil
@@ -155,7 +157,7 @@ func (f *fetcher) decompress() {
 func (b *body) decode(dec *zstd.Decoder) error {
 	if cap(b.buf) < b.content {
 		const step = 256 << 10 // the next one may be a little larger
-		b.buf = make([]byte, min((b.content+step-1)/step*step, maxSegmentContent))
+		b.buf = make([]byte, min((b.content+step-1)/step*step, frame.MaxContent))
 	}
 	content, err := dec.DecodeAll(b.frame, b.buf[:0:b.content])
 	if err != nil {

@@ -7,6 +7,8 @@ import (
 	"sync"
 
 	"github.com/klauspost/compress/zstd"
+
+	"lvmsync/format/internal/frame"
 )
 
 // A File is a patch that can be read at random. Header, trailer and index are
@@ -28,7 +30,7 @@ var frames sync.Pool
 // OpenFile reads header, trailer and index of the patch in r, which is size bytes
 // long, zeros behind it included. The index takes 24 bytes of memory a segment.
 func OpenFile(r io.ReaderAt, size int64) (*File, error) {
-	f := &File{r: inputAt{r}}
+	f := &File{r: frame.InputAt(r)}
 	h, head, err := readHeader(io.NewSectionReader(f.r, 0, size))
 	if err != nil {
 		return nil, err
@@ -37,7 +39,7 @@ func OpenFile(r io.ReaderAt, size int64) (*File, error) {
 	if end, ok := End(f.r, size); ok {
 		size = end
 	}
-	at := size - trailerSize
+	at := size - frame.PatchEndSize
 	if at < int64(len(head)) {
 		return nil, &TruncatedError{Part: "trailer", Offset: size}
 	}
@@ -47,7 +49,7 @@ func OpenFile(r io.ReaderAt, size int64) (*File, error) {
 	if err := f.readIndex(int64(len(head)), at); err != nil {
 		return nil, err
 	}
-	if f.dec, err = newDecoder(0); err != nil {
+	if f.dec, err = frame.NewDecoder(0); err != nil {
 		return nil, err
 	}
 	return f, nil
@@ -55,12 +57,12 @@ func OpenFile(r io.ReaderAt, size int64) (*File, error) {
 
 // readTrailer reads and checks the trailer, which ends the file.
 func (f *File) readTrailer(at int64) error {
-	b := make([]byte, trailerSize)
+	b := make([]byte, frame.PatchEndSize)
 	if n, err := f.r.ReadAt(b, at); err != nil {
 		return partError("trailer", at, n, err)
 	}
-	if !isTrailer(b) {
-		return &TruncatedError{Part: "trailer", Offset: at + trailerSize}
+	if !frame.Is(b, frame.PatchEndMagic) {
+		return &TruncatedError{Part: "trailer", Offset: at + frame.PatchEndSize}
 	}
 	var err error
 	if f.trailer, err = parseTrailer(b); err == nil {
@@ -135,15 +137,15 @@ func (f *File) readSegment(i int, b *body) error {
 		buf = new([]byte)
 	}
 	defer frames.Put(buf)
-	fr, err := readFrame(bufio.NewReader(io.NewSectionReader(f.r, e.Offset, place)), *buf)
-	*buf = fr.bytes
+	fr, err := frame.Read(bufio.NewReader(io.NewSectionReader(f.r, e.Offset, place)), *buf)
+	*buf = fr.Bytes
 	if err != nil {
 		return placeError("segment", e.Offset, err)
 	}
-	if int64(len(fr.bytes)) != place {
-		return corrupt("segment", e.Offset, "frame of %d bytes in a place of %d", len(fr.bytes), place)
+	if int64(len(fr.Bytes)) != place {
+		return corrupt("segment", e.Offset, "frame of %d bytes in a place of %d", len(fr.Bytes), place)
 	}
-	b.offset, b.frame, b.content = e.Offset, fr.bytes, fr.content
+	b.offset, b.frame, b.content = e.Offset, fr.Bytes, fr.Content
 	err = b.decode(f.dec)
 	b.frame = nil
 	if err == nil {

@@ -2,8 +2,12 @@ package format
 
 import (
 	"fmt"
+	"regexp"
+	"strconv"
 
 	"github.com/cespare/xxhash/v2"
+
+	"lvmsync/format/internal/strictjson"
 )
 
 const (
@@ -22,6 +26,26 @@ type Fingerprint []Sample
 type Sample struct {
 	Offset int64 `json:"offset"` // first byte in the volume
 	Hash   Hash  `json:"hash"`
+}
+
+// UnmarshalJSON implements [json.Unmarshaler]: a sample has both of its names.
+func (s *Sample) UnmarshalJSON(text []byte) error {
+	var sample struct {
+		Offset *int64 `json:"offset"`
+		Hash   string `json:"hash"`
+	}
+	err := strictjson.DecodeInner(text, &sample)
+	switch {
+	case err != nil:
+		return err
+	case sample.Offset == nil:
+		return strictjson.ValueError("a sample without offset")
+	case sample.Hash == "":
+		return strictjson.ValueError("a sample without hash")
+	}
+	s.Offset = *sample.Offset
+	s.Hash, err = parseHash(sample.Hash)
+	return err
 }
 
 // Holds tells whether block, which is SampleSize bytes long, is what was sampled.
@@ -43,7 +67,18 @@ func (h *Hash) UnmarshalText(text []byte) error {
 	return err
 }
 
-func (f Fingerprint) validate(volumeSize int64) error {
+var hashForm = regexp.MustCompile(`^[0-9A-Fa-f]{16}$`)
+
+func parseHash(text string) (Hash, error) {
+	n, err := strconv.ParseUint(text, 16, 64)
+	if err != nil || !hashForm.MatchString(text) {
+		return 0, strictjson.ValueError(fmt.Sprintf("%.60q is not 16 hexadecimal digits", text))
+	}
+	return Hash(n), nil
+}
+
+// Validate checks what the format demands of the fingerprint of a volume of that size.
+func (f Fingerprint) Validate(volumeSize int64) error {
 	if len(f) > MaxSamples {
 		return fmt.Errorf("fingerprint of %d samples, limit %d", len(f), MaxSamples)
 	}

@@ -11,6 +11,9 @@ import (
 
 	"github.com/cespare/xxhash/v2"
 	"github.com/klauspost/compress/zstd"
+
+	"lvmsync/format/internal/frame"
+	"lvmsync/format/internal/vectortest"
 )
 
 // seed adds all golden and bad patches, but for the few that are long.
@@ -29,22 +32,22 @@ func seed(f *testing.F) {
 func reseal(b []byte) []byte {
 	b = bytes.Clone(b)
 	put := func(begin, end int) bool {
-		if begin < 0 || end > len(b) || end-begin < checksumSize {
+		if begin < 0 || end > len(b) || end-begin < frame.SumSize {
 			return false
 		}
-		le.PutUint64(b[end-checksumSize:], xxhash.Sum64(b[begin:end-checksumSize]))
+		le.PutUint64(b[end-frame.SumSize:], xxhash.Sum64(b[begin:end-frame.SumSize]))
 		return true
 	}
-	if len(b) < 24 || !put(0, frameHeaderSize+int(le.Uint32(b[4:]))) {
+	if len(b) < 24 || !put(0, frame.HeaderSize+int(le.Uint32(b[4:]))) {
 		return b
 	}
-	at := len(b) - trailerSize
-	index := bytes.LastIndex(b, []byte(indexMagic)) - frameHeaderSize
+	at := len(b) - frame.PatchEndSize
+	index := bytes.LastIndex(b, []byte(indexMagic)) - frame.HeaderSize
 	if at < 0 || index < 0 || index > at {
 		return b
 	}
 	put(index, at)
-	le.PutUint64(b[at+frameHeaderSize+48:], xxhash.Sum64(b[:at]))
+	le.PutUint64(b[at+frame.HeaderSize+48:], xxhash.Sum64(b[:at]))
 	put(at, len(b))
 	return b
 }
@@ -80,7 +83,7 @@ func checkTyped(t *testing.T, err error) {
 func checkRewrite(t *testing.T, c *content) {
 	t.Helper()
 	text, err := json.Marshal(&c.Header)
-	if err != nil || len(text) > maxHeaderJSON {
+	if err != nil || len(text) > frame.MaxJSON {
 		t.Skip("the header's JSON text grows when it is written again")
 	}
 	var out bytes.Buffer
@@ -136,11 +139,11 @@ func FuzzOpenFile(f *testing.F) {
 // FuzzIndex: an index that can be read is written the same.
 func FuzzIndex(f *testing.F) {
 	for _, b := range golden(f, goldenDir+"/*.lvmpatch") {
-		f.Add(b[bytes.LastIndex(b, []byte(indexMagic))-frameHeaderSize : len(b)-trailerSize])
+		f.Add(b[bytes.LastIndex(b, []byte(indexMagic))-frame.HeaderSize : len(b)-frame.PatchEndSize])
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
-		if len(b) >= checksumSize {
-			b = seal(bytes.Clone(b[:len(b)-checksumSize]), nil)
+		if len(b) >= frame.SumSize {
+			b = vectortest.Seal(bytes.Clone(b[:len(b)-frame.SumSize]), nil)
 		}
 		var o output
 		var entries []IndexEntry
@@ -168,9 +171,9 @@ func FuzzIndex(f *testing.F) {
 		if checkErr != nil {
 			return
 		}
-		last := IndexEntry{Offset: -minSegmentFrame}
+		last := IndexEntry{Offset: -frame.MinSize}
 		for _, e := range entries {
-			if e.Offset < last.Offset+minSegmentFrame || e.Offset > end-minSegmentFrame || e.Start < last.End || e.Start >= e.End || e.End > end {
+			if e.Offset < last.Offset+frame.MinSize || e.Offset > end-frame.MinSize || e.Start < last.End || e.Start >= e.End || e.End > end {
 				t.Fatalf("entry %+v is accepted after %+v", e, last)
 			}
 			last = e
@@ -182,38 +185,38 @@ func FuzzIndex(f *testing.F) {
 // zstd makes of it.
 func FuzzFrame(f *testing.F) {
 	for _, patch := range golden(f, goldenDir+"/*.lvmpatch") {
-		if at := bytes.Index(patch, le.AppendUint32(nil, zstdMagic)); at >= 0 {
+		if at := bytes.Index(patch, le.AppendUint32(nil, frame.Zstd)); at >= 0 {
 			f.Add(patch[at:])
 		}
 	}
-	dec, err := newDecoder(1)
+	dec, err := frame.NewDecoder(1)
 	if err != nil {
 		f.Fatal(err)
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
-		fr, err := readFrame(bufio.NewReader(bytes.NewReader(b)), nil)
-		if !bytes.HasPrefix(b, fr.bytes) {
+		fr, err := frame.Read(bufio.NewReader(bytes.NewReader(b)), nil)
+		if !bytes.HasPrefix(b, fr.Bytes) {
 			t.Fatal("the frame is not the input's")
 		}
 		if err != nil {
 			return
 		}
-		s := body{frame: fr.bytes, content: fr.content}
+		s := body{frame: fr.Bytes, content: fr.Content}
 		decodeErr := s.decode(dec)
-		if fr.content > maxSegmentContent || cap(s.buf) > maxSegmentContent {
-			t.Fatalf("content of %d bytes, buffer of %d", fr.content, cap(s.buf))
+		if fr.Content > frame.MaxContent || cap(s.buf) > frame.MaxContent {
+			t.Fatalf("content of %d bytes, buffer of %d", fr.Content, cap(s.buf))
 		}
 		if decodeErr != nil {
 			return
 		}
-		stream, err := zstd.NewReader(bytes.NewReader(fr.bytes), zstd.WithDecoderConcurrency(1))
+		stream, err := zstd.NewReader(bytes.NewReader(fr.Bytes), zstd.WithDecoderConcurrency(1))
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer stream.Close()
 		want, err := io.ReadAll(stream)
-		if err != nil || !bytes.Equal(want, s.buf[:len(want)]) || len(want) != fr.content {
-			t.Fatalf("another decoder gives %d bytes and %v for %d", len(want), err, fr.content)
+		if err != nil || !bytes.Equal(want, s.buf[:len(want)]) || len(want) != fr.Content {
+			t.Fatalf("another decoder gives %d bytes and %v for %d", len(want), err, fr.Content)
 		}
 	})
 }

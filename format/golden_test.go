@@ -15,6 +15,9 @@ import (
 	"github.com/cespare/xxhash/v2"
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
+
+	"lvmsync/format/internal/frame"
+	"lvmsync/format/internal/vectortest"
 )
 
 // goldenPatches made the files of testdata/golden, once: they pin version 1 and
@@ -74,7 +77,7 @@ var goldenPatches = map[string]func(testing.TB) []byte{
 			t.Fatal(err)
 		}
 		s := w.NewSegment()
-		s.Records = append(s.Records, Record{Extent: Extent{4096, 4096, Zero}, HasBase: true, BaseHash: SeededSum(0x1234, make([]byte, 4096))})
+		s.Records = append(s.Records, Record{Extent: Extent{4096, 4096, Zero}, HasBase: true, BaseHash: hashOfZeros(0x1234, 4096)})
 		if err := errors.Join(w.Write(s), w.Close()); err != nil {
 			t.Fatal(err)
 		}
@@ -111,16 +114,17 @@ func zstdForms(t testing.TB) []byte {
 	s.data = make([]byte, 64<<10-4096)
 	s.records[0].Hash = xxhash.Sum64(s.data)
 	s.frame = func(content []byte) []byte {
-		b := append(le.AppendUint32(nil, zstdMagic), 2<<6|1<<5|1<<2)
+		b := append(le.AppendUint32(nil, frame.Zstd), 2<<6|1<<5|1<<2)
 		b = le.AppendUint32(b, uint32(len(content)))
 		block := func(typ, n int, last ...byte) {
 			header := n<<3 | typ<<1
 			b = append(append(b, byte(header), byte(header>>8), byte(header>>16)), last...)
 		}
-		block(blockTypeRaw, 0)
-		block(blockTypeRaw, 48, content[:48]...)
-		block(blockTypeRLE, len(content)-48, 0)
-		block(blockTypeRaw, 0)
+		const raw, rle = 0, 1
+		block(raw, 0)
+		block(raw, 48, content[:48]...)
+		block(rle, len(content)-48, 0)
+		block(raw, 0)
 		b[len(b)-3] |= 1 // the last one
 		return le.AppendUint32(b, uint32(xxhash.Sum64(content)))
 	}
@@ -149,24 +153,24 @@ func goldenVerdict(c *content) string {
 }
 
 func TestGolden(t *testing.T) {
-	if *update {
+	if *vectortest.Update {
 		for name, generate := range goldenPatches {
 			b := generate(t)
 			c, err := readStream(bytes.NewReader(b))
 			if err != nil {
 				t.Fatalf("%s: %v", name, err)
 			}
-			create(t, filepath.Join(goldenDir, name+".lvmpatch"), b)
-			create(t, filepath.Join(goldenDir, name+".txt"), []byte(goldenVerdict(c)))
+			vectortest.Create(t, filepath.Join(goldenDir, name+".lvmpatch"), b)
+			vectortest.Create(t, filepath.Join(goldenDir, name+".txt"), []byte(goldenVerdict(c)))
 		}
 	}
-	files := glob(t, goldenDir+"/*.lvmpatch")
+	files := vectortest.Glob(t, goldenDir+"/*.lvmpatch")
 	if len(files) != len(goldenPatches) {
 		t.Errorf("%d golden patches, there were %d", len(files), len(goldenPatches))
 	}
 	for i, b := range golden(t, goldenDir+"/*.lvmpatch") {
 		t.Run(strings.TrimSuffix(filepath.Base(files[i]), ".lvmpatch"), func(t *testing.T) {
-			checkGolden(t, b, parseVerdict(t, files[i]))
+			checkGolden(t, b, vectortest.ParseVerdict(t, files[i]))
 		})
 	}
 }
@@ -201,8 +205,14 @@ func checkGolden(t *testing.T, b []byte, want map[string]string) {
 		seed = uint64(c.Header.Base.HashSeed)
 	}
 	for _, r := range c.Records {
-		if zeros := SeededSum(seed, make([]byte, r.Len)); r.HasBase && r.BaseHash != zeros {
+		if zeros := hashOfZeros(seed, r.Len); r.HasBase && r.BaseHash != zeros {
 			t.Errorf("%v: base hash %#x, want that of zeros", r.Extent, r.BaseHash)
 		}
 	}
+}
+
+func hashOfZeros(seed uint64, n int64) uint64 {
+	sum := xxhash.NewWithSeed(seed)
+	sum.Write(make([]byte, n))
+	return sum.Sum64()
 }

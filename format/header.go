@@ -9,10 +9,11 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode/utf8"
 
-	"github.com/cespare/xxhash/v2"
 	"github.com/google/uuid"
+
+	"lvmsync/format/internal/frame"
+	"lvmsync/format/internal/strictjson"
 )
 
 // Kind tells what a patch is relative to.
@@ -99,14 +100,6 @@ type Base struct {
 // come from a signature.
 const BaseHashSeed = "base-hash-seed"
 
-// SeededSum is the xxh64 of b with a seed. That of base hashes is in the header.
-func SeededSum(seed uint64, b []byte) uint64 {
-	var d xxhash.Digest
-	d.ResetWithSeed(seed)
-	d.Write(b)
-	return d.Sum64()
-}
-
 // A State names what the volume is after a patch, where it is something that
 // other patches know by name. After every patch it also is "what that patch
 // leads to".
@@ -162,7 +155,7 @@ func (h *Header) Validate() error {
 	if h.Base.HashSeed != 0 && !h.requires(BaseHashSeed) {
 		return fmt.Errorf("base hashes have a seed without the feature %s", BaseHashSeed)
 	}
-	return h.Base.Fingerprint.validate(h.VolumeSize)
+	return h.Base.Fingerprint.Validate(h.VolumeSize)
 }
 
 // LostSectors is the required feature of a patch in which zero extents may stand for
@@ -192,8 +185,8 @@ func marshalHeader(h *Header) ([]byte, error) {
 		return nil, fmt.Errorf("patch header: %w", err)
 	}
 	text, err := json.Marshal(h)
-	if err == nil && len(text) > maxHeaderJSON {
-		err = fmt.Errorf("%d bytes of JSON, limit %d", len(text), maxHeaderJSON)
+	if err == nil && len(text) > frame.MaxJSON {
+		err = fmt.Errorf("%d bytes of JSON, limit %d", len(text), frame.MaxJSON)
 	}
 	if err == nil {
 		_, err = decodeHeader(text) // what can't be read must not go out
@@ -201,33 +194,28 @@ func marshalHeader(h *Header) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("patch header: %w", err)
 	}
-	b := appendFrameHeader(nil, uint32(headerFixedSize+len(text)+checksumSize))
-	b = append(b, headerMagic...)                   // 8: our magic
-	b = le.AppendUint32(b, Version)                 // 16: format version
-	b = le.AppendUint32(b, uint32(len(text)))       // 20: length of the JSON text
-	b = append(b, text...)                          // 24: the JSON text
-	return le.AppendUint64(b, xxhash.Sum64(b)), nil // xxh64 of the frame so far
+	return frame.Head(frame.PatchMagic, Version, text), nil
 }
 
 // readHeader reads and checks the header frame and returns it with the frame's
 // bytes, which the trailer's checksum covers.
 func readHeader(r io.Reader) (*Header, []byte, error) {
-	fixed := make([]byte, frameHeaderSize+headerFixedSize)
+	fixed := make([]byte, frame.HeaderSize+frame.HeadFixed)
 	n, err := io.ReadFull(r, fixed)
-	if isInputError(err) {
+	if frame.IsInputError(err) {
 		return nil, nil, partError("header", 0, n, err)
 	}
 	if err := checkHeaderMagic(fixed[:n]); err != nil {
 		return nil, nil, err
 	}
 	size, text := le.Uint32(fixed[4:]), le.Uint32(fixed[20:])
-	if text > maxHeaderJSON {
-		return nil, nil, corrupt("header", 0, "%d bytes of JSON, limit %d", text, maxHeaderJSON)
+	if text > frame.MaxJSON {
+		return nil, nil, corrupt("header", 0, "%d bytes of JSON, limit %d", text, frame.MaxJSON)
 	}
-	if size != headerFixedSize+text+checksumSize {
+	if size != frame.HeadFixed+text+frame.SumSize {
 		return nil, nil, corrupt("header", 0, "frame of %d bytes does not fit %d bytes of JSON", size, text)
 	}
-	b := slices.Grow(fixed, int(text+checksumSize))[:len(fixed)+int(text+checksumSize)]
+	b := slices.Grow(fixed, int(text+frame.SumSize))[:len(fixed)+int(text+frame.SumSize)]
 	if n, err := io.ReadFull(r, b[len(fixed):]); err != nil {
 		return nil, nil, partError("header", 0, len(fixed)+n, err)
 	}
@@ -239,44 +227,38 @@ func readHeader(r io.Reader) (*Header, []byte, error) {
 // it ends there. Magic and version come before everything else, so that
 // something else is called by its name and a newer patch is never called corrupt.
 func checkHeaderMagic(b []byte) error {
-	want := le.AppendUint32(nil, skippableMagic)
+	want := le.AppendUint32(nil, frame.Skippable)
 	switch {
 	case len(b) == 0:
 		return fmt.Errorf("%w: the input is empty", ErrNotPatch)
-	case len(b) >= 4 && le.Uint32(b) == zstdMagic:
+	case len(b) >= 4 && le.Uint32(b) == frame.Zstd:
 		return fmt.Errorf("%w: it is a zstd file without a patch header", ErrNotPatch)
-	case len(b) >= 16 && string(b[8:16]) == signatureMagic:
+	case len(b) >= 16 && string(b[8:16]) == frame.SignatureMagic:
 		return fmt.Errorf("%w: it is a signature", ErrNotPatch)
 	case !strings.HasPrefix(string(want), string(b[:min(len(b), 4)])):
 		return fmt.Errorf("%w: it begins with %q", ErrNotPatch, b[:min(len(b), 8)])
-	case len(b) > 8 && !strings.HasPrefix(headerMagic, string(b[8:min(len(b), 16)])):
+	case len(b) > 8 && !strings.HasPrefix(frame.PatchMagic, string(b[8:min(len(b), 16)])):
 		return fmt.Errorf("%w: a skippable zstd frame without the patch magic", ErrNotPatch)
 	case len(b) >= 20 && le.Uint32(b[16:]) != Version:
 		return versionError(le.Uint32(b[16:]))
-	case len(b) < frameHeaderSize+headerFixedSize:
+	case len(b) < frame.HeaderSize+frame.HeadFixed:
 		return &TruncatedError{Part: "header", Offset: int64(len(b))}
 	}
 	return nil
 }
 
-var errVersion0 = errors.New("format version 0 does not exist")
-
 func versionError(v uint32) error {
 	if v == 0 {
-		return corrupt("header", 0, "%w", errVersion0)
+		return corrupt("header", 0, "%w", frame.ErrVersion0)
 	}
 	return fmt.Errorf("%w %d: this program reads version %d", ErrVersion, v, Version)
 }
 
 // parseHeader reads the frame b, whose sizes have been checked.
 func parseHeader(b []byte) (*Header, error) {
-	sum := len(b) - checksumSize
-	if le.Uint64(b[sum:]) != xxhash.Sum64(b[:sum]) {
-		return nil, corrupt("header", 0, "checksum mismatch")
-	}
-	text := b[frameHeaderSize+headerFixedSize : sum]
-	if !utf8.Valid(text) {
-		return nil, corrupt("header", 0, "JSON: not UTF-8")
+	text, err := frame.HeadText(b)
+	if err != nil {
+		return nil, corrupt("header", 0, "%w", err)
 	}
 	h, err := decodeHeader(text)
 	if err != nil {
@@ -302,7 +284,7 @@ func decodeHeader(text []byte) (*Header, error) {
 			Bytes   *int64 `json:"bytes"`
 		} `json:"planned"`
 	}{Header: h}
-	if err := decodeJSON(text, &all); err != nil {
+	if err := strictjson.Decode(text, &all, strictjson.Text(parseHash)); err != nil {
 		return nil, err
 	}
 	if len(h.RequiredFeatures) == 0 {

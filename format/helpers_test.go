@@ -3,7 +3,6 @@ package format
 import (
 	"bytes"
 	"errors"
-	"flag"
 	"io"
 	"math/rand/v2"
 	"os"
@@ -13,10 +12,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
-)
 
-var update = flag.Bool("update", false,
-	"create the patches of testdata that are missing and rewrite the example in docs/format.md")
+	"lvmsync/format/internal/vectortest"
+)
 
 // testHeader is a valid header with nothing in it that changes.
 func testHeader(kind Kind, volumeSize int64) Header {
@@ -164,7 +162,7 @@ func verdict(err error) string {
 func golden(t testing.TB, pattern string) [][]byte {
 	t.Helper()
 	var all [][]byte
-	for _, name := range glob(t, pattern) {
+	for _, name := range vectortest.Glob(t, pattern) {
 		b, err := os.ReadFile(name)
 		if err != nil {
 			t.Fatal(err)

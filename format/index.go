@@ -7,6 +7,8 @@ import (
 	"iter"
 
 	"github.com/cespare/xxhash/v2"
+
+	"lvmsync/format/internal/frame"
 )
 
 // An IndexEntry says where one segment is and what part of the volume its
@@ -78,27 +80,27 @@ func (x *packedIndex) all() iter.Seq[IndexEntry] {
 
 // indexFrameSize is the size of a whole index frame in bytes.
 func indexFrameSize(entries int64) int64 {
-	return frameHeaderSize + indexFixedSize + entries*indexEntrySize + checksumSize
+	return frame.HeaderSize + indexFixedSize + entries*indexEntrySize + frame.SumSize
 }
 
 // appendIndexStart appends what comes before the entries of the index.
 func appendIndexStart(b []byte, entries int) ([]byte, error) {
-	size := indexFrameSize(int64(entries)) - frameHeaderSize
+	size := indexFrameSize(int64(entries)) - frame.HeaderSize
 	if size > maxSkippableSize {
 		return nil, fmt.Errorf("patch index: %d segments do not fit", entries)
 	}
-	b = appendFrameHeader(b, uint32(size))
+	b = frame.AppendHeader(b, uint32(size))
 	b = append(b, indexMagic...)                    // 8: magic
 	return le.AppendUint64(b, uint64(entries)), nil // 16: number of entries
 }
 
 // indexCount checks the index frame's fixed part, the first
-// frameHeaderSize+indexFixedSize bytes, and returns the number of entries.
+// frame.HeaderSize+indexFixedSize bytes, and returns the number of entries.
 func indexCount(b []byte) (int64, error) {
-	size, count := frameHeaderSize+int64(le.Uint32(b[4:])), le.Uint64(b[frameHeaderSize+8:])
+	size, count := frame.HeaderSize+int64(le.Uint32(b[4:])), le.Uint64(b[frame.HeaderSize+8:])
 	switch {
-	case le.Uint32(b) != skippableMagic || string(b[frameHeaderSize:frameHeaderSize+8]) != indexMagic:
-		return 0, fmt.Errorf("not an index: it begins with %q", b[:frameHeaderSize+8])
+	case le.Uint32(b) != frame.Skippable || string(b[frame.HeaderSize:frame.HeaderSize+8]) != indexMagic:
+		return 0, fmt.Errorf("not an index: it begins with %q", b[:frame.HeaderSize+8])
 	case count > maxSkippableSize/indexEntrySize || size != indexFrameSize(int64(count)):
 		return 0, fmt.Errorf("frame of %d bytes does not fit %d entries", size, count)
 	}
@@ -110,7 +112,7 @@ func indexCount(b []byte) (int64, error) {
 func readIndex(in io.Reader, check func(count int64) error, add func(IndexEntry) error) error {
 	sum := xxhash.New()
 	in = io.TeeReader(in, sum)
-	var b [frameHeaderSize + indexFixedSize]byte
+	var b [frame.HeaderSize + indexFixedSize]byte
 	if _, err := io.ReadFull(in, b[:]); err != nil {
 		return err
 	}
@@ -130,18 +132,14 @@ func readIndex(in io.Reader, check func(count int64) error, add func(IndexEntry)
 		}
 	}
 	want := sum.Sum64()
-	if _, err := io.ReadFull(in, b[:checksumSize]); err != nil {
+	if _, err := io.ReadFull(in, b[:frame.SumSize]); err != nil {
 		return err
 	}
-	if le.Uint64(b[:checksumSize]) != want {
-		return errChecksum
+	if le.Uint64(b[:frame.SumSize]) != want {
+		return frame.ErrChecksum
 	}
 	return nil
 }
-
-// minSegmentFrame is the size in bytes that no segment's frame is smaller than: magic,
-// descriptor, content size, a block of a byte with its header, checksum.
-const minSegmentFrame = 4 + 1 + 1 + blockHeaderSize + 1 + frameSumSize
 
 // An indexCheck checks what an index says of the segments, which fill the bytes
 // [begin, end) of the patch, and of the volume: one entry after another.
@@ -155,7 +153,7 @@ type indexCheck struct {
 // checkCount checks how many entries there are, before memory is taken for them.
 func (c *indexCheck) checkCount(count int64) error {
 	switch {
-	case count > (c.end-c.begin)/minSegmentFrame:
+	case count > (c.end-c.begin)/frame.MinSize:
 		return fmt.Errorf("%d entries for the segments in %d bytes", count, c.end-c.begin)
 	case count == 0 && c.begin != c.end:
 		return fmt.Errorf("no entries for the segments in the bytes [%d, %d)", c.begin, c.end)
@@ -166,13 +164,13 @@ func (c *indexCheck) checkCount(count int64) error {
 // add checks the next entry.
 func (c *indexCheck) add(e IndexEntry) error {
 	first := c.count == 0
-	if first && e.Offset != c.begin || !first && e.Offset < c.next || e.Offset > c.end-minSegmentFrame {
+	if first && e.Offset != c.begin || !first && e.Offset < c.next || e.Offset > c.end-frame.MinSize {
 		return fmt.Errorf("entry %d places a segment at byte %d", c.count, uint64(e.Offset))
 	}
 	if err := c.order.add(Extent{Off: e.Start, Len: e.End - e.Start}); err != nil {
 		return fmt.Errorf("entry %d: %w", c.count, err)
 	}
-	c.next = e.Offset + minSegmentFrame
+	c.next = e.Offset + frame.MinSize
 	c.count++
 	return nil
 }

@@ -3,71 +3,16 @@ package format
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
-	"io"
-	"strconv"
 	"strings"
 	"testing"
 	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
+
+	"lvmsync/format/internal/frame"
+	"lvmsync/format/internal/strictjson"
+	"lvmsync/format/internal/vectortest"
 )
-
-// A plainReader reads JSON by another library, one token after another, and checks what
-// that doesn't: names that are there twice, and nesting.
-type plainReader struct {
-	dec   *json.Decoder
-	depth int
-}
-
-func (p *plainReader) value() error {
-	token, err := p.dec.Token()
-	if err != nil {
-		return err
-	}
-	open, ok := token.(json.Delim)
-	if !ok {
-		return nil
-	}
-	if p.depth++; p.depth > maxNesting {
-		return errors.New("too deep")
-	}
-	names := make(map[string]bool)
-	for p.dec.More() {
-		if open == '{' {
-			name, err := p.dec.Token()
-			if err != nil {
-				return err
-			}
-			if names[name.(string)] {
-				return errors.New("twice")
-			}
-			names[name.(string)] = true
-		}
-		if err := p.value(); err != nil {
-			return err
-		}
-	}
-	p.depth--
-	_, err = p.dec.Token()
-	return err
-}
-
-// plainObject tells whether a text is an object that is right as far as names and nesting go.
-func plainObject(text []byte) error {
-	if !utf8.Valid(text) || !json.Valid(text) || bytes.TrimLeft(text, " \t\r\n")[0] != '{' {
-		return errors.New("no object")
-	}
-	p := plainReader{dec: json.NewDecoder(bytes.NewReader(text))}
-	p.dec.UseNumber()
-	if err := p.value(); err != nil {
-		return err
-	}
-	if _, err := p.dec.Token(); err != io.EOF {
-		return errors.New("more than one value")
-	}
-	return nil
-}
 
 // loneSurrogate tells whether there may be half of a surrogate pair, which the other library
 // takes for U+FFFD.
@@ -83,32 +28,16 @@ func FuzzHeaderJSON(f *testing.F) {
 			}
 		}
 	}
-	for _, v := range signatureVectors {
-		if b := v.bytes(); len(b) > 24 && int(le.Uint32(b[20:])) <= len(b)-24 {
-			f.Add(b[24 : 24+le.Uint32(b[20:])])
-		}
-	}
 	f.Fuzz(func(t *testing.T, text []byte) {
-		if s, seeded, err := decodeSignatureHeader(text); utf8.Valid(text) && err == nil {
-			if err := plainObject(text); err != nil {
-				t.Fatalf("a signature's %q is taken: %v", text, err)
-			}
-			if again, err := json.Marshal(s); seeded && s.Validate() == nil && err == nil {
-				back, _, err := decodeSignatureHeader(again)
-				if err != nil || cmp.Diff(s, back) != "" {
-					t.Fatalf("%s, written again as %s, is another one: %v", text, again, err)
-				}
-			}
-		}
 		if !utf8.Valid(text) {
 			return
 		}
 		h, err := decodeHeader(text)
 		if err != nil {
-			checkMessage(t, err)
+			vectortest.CheckMessage(t, err)
 			return
 		}
-		if err := plainObject(text); err != nil {
+		if err := vectortest.PlainObject(text); err != nil {
 			t.Fatalf("%q is taken: %v", text, err)
 		}
 		checkNumbers(t, text, h)
@@ -124,34 +53,6 @@ func FuzzHeaderJSON(f *testing.F) {
 			t.Fatalf("%s, written again as %s, is another one (%v): %s", text, again, err, cmp.Diff(h, back))
 		}
 	})
-}
-
-// checkMessage wants an error in words of the format, of one short line.
-func checkMessage(t *testing.T, err error) {
-	t.Helper()
-	text := err.Error()
-	for _, inner := range []string{"Go ", "struct", "invalid character", "jsontext", "unmarshal", "parsing time", "strconv", "format."} {
-		if strings.Contains(strings.NewReplacer(`\"`, "").Replace(outsideQuotes(text)), inner) {
-			t.Fatalf("message: %s", text)
-		}
-	}
-	if len(text) > 1000 || strings.Contains(text, "\n") || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-		t.Fatalf("message of %d bytes: %.2000s", len(text), text)
-	}
-}
-
-// outsideQuotes is what a message says in its own words.
-func outsideQuotes(text string) string {
-	var own strings.Builder
-	for text != "" {
-		if quoted, err := strconv.QuotedPrefix(text); err == nil {
-			text = text[len(quoted):]
-			continue
-		}
-		own.WriteByte(text[0])
-		text = text[1:]
-	}
-	return own.String()
 }
 
 // checkNumbers compares what the header says with what another library reads under exactly
@@ -187,17 +88,17 @@ func FuzzUnknownJSON(f *testing.F) {
 	f.Fuzz(func(t *testing.T, value []byte) {
 		text := append([]byte(`{"unknown":`), value...)
 		text = append(text, '}')
-		if !utf8.Valid(text) || loneSurrogate(value) || len(text) > maxHeaderJSON {
+		if !utf8.Valid(text) || loneSurrogate(value) || len(text) > frame.MaxJSON {
 			return
 		}
 		var nothing struct{}
-		err := decodeJSON(text, &nothing)
-		want := plainObject(text)
+		err := strictjson.Decode(text, &nothing)
+		want := vectortest.PlainObject(text)
 		if (err == nil) != (want == nil) {
 			t.Fatalf("%q: %v, want %v", text, err, want)
 		}
 		if err != nil {
-			checkMessage(t, err)
+			vectortest.CheckMessage(t, err)
 		}
 	})
 }
@@ -240,7 +141,7 @@ func TestJSONMessages(t *testing.T) {
 			t.Errorf("%.80s: %.300v, want %.200s", text, err, want)
 		}
 		if err != nil {
-			checkMessage(t, err)
+			vectortest.CheckMessage(t, err)
 		}
 	}
 }

@@ -7,6 +7,9 @@ import (
 	"testing"
 
 	"github.com/cespare/xxhash/v2"
+
+	"lvmsync/format/internal/frame"
+	"lvmsync/format/internal/vectortest"
 )
 
 // A rawPatch makes a patch piece by piece without the Writer, so that one rule
@@ -101,7 +104,7 @@ func (s *rawSegment) bytes() []byte {
 	if s.frame != nil {
 		return s.frame(b)
 	}
-	return appendStored(nil, b)
+	return frame.AppendStored(nil, b)
 }
 
 func (s *rawSegment) entry(offset int) IndexEntry {
@@ -112,14 +115,6 @@ func (s *rawSegment) entry(offset int) IndexEntry {
 	return e
 }
 
-// seal changes the frame if it's wanted and appends its checksum.
-func seal(b []byte, edit func([]byte) []byte) []byte {
-	if edit != nil {
-		b = edit(b)
-	}
-	return le.AppendUint64(b, xxhash.Sum64(b))
-}
-
 func (p *rawPatch) headerFrame(t testing.TB) []byte {
 	if p.json == "" {
 		text, err := json.Marshal(p.header)
@@ -128,24 +123,24 @@ func (p *rawPatch) headerFrame(t testing.TB) []byte {
 		}
 		p.json = string(text)
 	}
-	b := appendFrameHeader(nil, uint32(headerFixedSize+len(p.json)+checksumSize))
-	b = append(b, headerMagic...)
+	b := frame.AppendHeader(nil, uint32(frame.HeadFixed+len(p.json)+frame.SumSize))
+	b = append(b, frame.PatchMagic...)
 	b = le.AppendUint32(b, p.version)
 	b = le.AppendUint32(b, uint32(len(p.json)))
-	return seal(append(b, p.json...), p.editHeader)
+	return vectortest.Seal(append(b, p.json...), p.editHeader)
 }
 
 func (p *rawPatch) indexFrame(entries []IndexEntry) []byte {
 	if p.editEntries != nil {
 		entries = p.editEntries(entries)
 	}
-	b := appendFrameHeader(nil, uint32(indexFixedSize+len(entries)*indexEntrySize+checksumSize))
+	b := frame.AppendHeader(nil, uint32(indexFixedSize+len(entries)*indexEntrySize+frame.SumSize))
 	b = append(b, indexMagic...)
 	b = le.AppendUint64(b, uint64(len(entries)))
 	for _, e := range entries {
 		b = appendIndexEntry(b, e)
 	}
-	b = seal(b, p.editIndex)
+	b = vectortest.Seal(b, p.editIndex)
 	if p.sealedIndex != nil {
 		b = p.sealedIndex(b)
 	}
@@ -174,19 +169,10 @@ func (p *rawPatch) bytes(t testing.TB) []byte {
 		p.editEnd(&end)
 	}
 	last := end.marshal()
-	b = append(b, seal(last[:len(last)-checksumSize], p.editTrailer)...)
+	b = append(b, vectortest.Seal(last[:len(last)-frame.SumSize], p.editTrailer)...)
 	at.end = len(b)
 	if p.whole != nil {
 		b = p.whole(slices.Clip(b), at)
 	}
 	return b
-}
-
-// put32 and put64 return an edit that overwrites an integer at an offset.
-func put32(at int, v uint32) func([]byte) []byte {
-	return func(b []byte) []byte { le.PutUint32(b[at:], v); return b }
-}
-
-func put64(at int, v uint64) func([]byte) []byte {
-	return func(b []byte) []byte { le.PutUint64(b[at:], v); return b }
 }

@@ -3,12 +3,12 @@ package format
 import (
 	"bufio"
 	"errors"
-	"fmt"
 	"io"
 	"sync"
 
 	"github.com/cespare/xxhash/v2"
-	"github.com/klauspost/compress/zstd"
+
+	"lvmsync/format/internal/frame"
 )
 
 // ReaderOptions tune a [Reader]; the zero value is good.
@@ -63,7 +63,7 @@ func (e *patchEnd) add(entry IndexEntry) error {
 // [ErrVersion], [ErrFeature], [ErrCorrupt], [ErrTruncated], or the input's own.
 // Close must be called at the end.
 func NewReader(r io.Reader, o ReaderOptions) (*Reader, error) {
-	in := bufio.NewReaderSize(input{r}, 256<<10)
+	in := bufio.NewReaderSize(frame.Input(r), 256<<10)
 	h, b, err := readHeader(in)
 	if err != nil {
 		return nil, err
@@ -76,26 +76,15 @@ func NewReader(r io.Reader, o ReaderOptions) (*Reader, error) {
 	}
 	workers := concurrency(o.Concurrency)
 	pr.queue = make(chan fetched, workers)
-	dec, err := newDecoder(workers)
+	dec, err := frame.NewDecoder(workers)
 	if err != nil {
 		return nil, err
 	}
 	pr.pool = newPool(max(o.Held, 0) + 1 + workers + 1) // those of the caller, one in each worker, and the next
-	f := &fetcher{in: in, onDevice: isOnDevice(r), offset: int64(len(b)), sum: xxhash.New(), queue: pr.queue, quit: pr.quit, dec: dec, pool: pr.pool}
+	f := &fetcher{in: in, onDevice: frame.IsOnDevice(r), offset: int64(len(b)), sum: xxhash.New(), queue: pr.queue, quit: pr.quit, dec: dec, pool: pr.pool}
 	f.sum.Write(b)
 	f.start(workers)
 	return pr, nil
-}
-
-// newDecoder limits the memory to the window: what a frame may decompress to is
-// checked beforehand, and the library limits the window to the memory.
-func newDecoder(workers int) (*zstd.Decoder, error) {
-	dec, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(workers), zstd.WithDecodeAllCapLimit(true),
-		zstd.WithDecoderMaxWindow(maxSegmentWindow), zstd.WithDecoderMaxMemory(maxSegmentWindow))
-	if err != nil {
-		return nil, fmt.Errorf("start zstd: %w", err)
-	}
-	return dec, nil
 }
 
 // Header is the patch's header. It is the patch's word: names in it may be
@@ -159,7 +148,7 @@ func (r *Reader) finish(end *patchEnd) error {
 	if err := r.totals.check(&r.header); err != nil {
 		return corrupt("trailer", end.offset, "%w", err)
 	}
-	r.size = end.offset + trailerSize
+	r.size = end.offset + frame.PatchEndSize
 	return io.EOF
 }
 

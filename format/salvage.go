@@ -8,6 +8,8 @@ import (
 	"io"
 
 	"github.com/klauspost/compress/zstd"
+
+	"lvmsync/format/internal/frame"
 )
 
 // A Salvage finds the whole segments behind a place where a patch is damaged. Nothing
@@ -37,17 +39,17 @@ var ErrSalvage = errors.New("too much in it looks like segments and is none")
 // long, behind the damaged one that begins at byte damage. The extents before that end
 // at byte end of the volume.
 func NewSalvage(r io.ReaderAt, size int64, h Header, damage, end int64) (*Salvage, error) {
-	dec, err := newDecoder(1)
+	dec, err := frame.NewDecoder(1)
 	if err != nil {
 		return nil, err
 	}
-	s := &Salvage{r: inputAt{r}, size: size, at: min(damage+1, size), order: newExtentOrder(&h), in: bufio.NewReader(nil), dec: dec}
+	s := &Salvage{r: frame.InputAt(r), size: size, at: min(damage+1, size), order: newExtentOrder(&h), in: bufio.NewReader(nil), dec: dec}
 	s.order.whole, s.order.end = false, end
 	s.missed = s.at - damage
 	// Where only its content is damaged, the next one begins where it ends, and not at
 	// what may look like one within it.
 	if f, err := s.frame(damage); err == nil {
-		next := damage + int64(len(f.bytes))
+		next := damage + int64(len(f.Bytes))
 		if seg, _, err := s.segment(next); err == nil && seg != nil {
 			s.missed += next - s.at
 			s.at = next
@@ -91,7 +93,7 @@ func (s *Salvage) At() int64 { return s.at }
 
 // find returns the next place where a frame may begin.
 func (s *Salvage) find() (int64, error) {
-	magic := le.AppendUint32(nil, zstdMagic)
+	magic := le.AppendUint32(nil, frame.Zstd)
 	if s.window == nil {
 		s.window = make([]byte, 256<<10)
 	}
@@ -114,13 +116,13 @@ func (s *Salvage) find() (int64, error) {
 // there is none that is whole.
 func (s *Salvage) segment(place int64) (seg *Segment, n int64, err error) {
 	f, err := s.frame(place)
-	if isInputError(err) {
+	if frame.IsInputError(err) {
 		return nil, 0, fmt.Errorf("read the patch at byte %d: %w", place, err)
 	}
-	effort := int64(len(f.bytes))
+	effort := int64(len(f.Bytes))
 	if err == nil {
-		b := &body{offset: place, frame: f.bytes, content: f.content}
-		effort += int64(f.content)
+		b := &body{offset: place, frame: f.Bytes, content: f.Content}
+		effort += int64(f.Content)
 		err = b.decode(s.dec)
 		seg = &Segment{Records: b.records, Data: b.data, Offset: place}
 		order := s.order
@@ -129,7 +131,7 @@ func (s *Salvage) segment(place int64) (seg *Segment, n int64, err error) {
 		}
 	}
 	if err == nil {
-		return seg, int64(len(f.bytes)), nil
+		return seg, int64(len(f.Bytes)), nil
 	}
 	if s.effort += effort; s.effort > maxSalvageEffort {
 		return nil, 0, ErrSalvage
@@ -138,9 +140,9 @@ func (s *Salvage) segment(place int64) (seg *Segment, n int64, err error) {
 }
 
 // frame reads the frame at a place.
-func (s *Salvage) frame(place int64) (frame, error) {
+func (s *Salvage) frame(place int64) (frame.Frame, error) {
 	s.in.Reset(io.NewSectionReader(s.r, place, s.size-place))
-	f, err := readFrame(s.in, s.buf)
-	s.buf = f.bytes
+	f, err := frame.Read(s.in, s.buf)
+	s.buf = f.Bytes
 	return f, err
 }

@@ -13,6 +13,10 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"lvmsync/format/internal/frame"
+	"lvmsync/format/internal/strictjson"
+	"lvmsync/format/internal/vectortest"
 )
 
 const (
@@ -63,7 +67,7 @@ func TestSpecExample(t *testing.T) {
 		t.Fatal("the document has no example")
 	}
 	want := annotate(patch)
-	if *update && shown != want {
+	if *vectortest.Update && shown != want {
 		if err := os.WriteFile(specFile, []byte(before+exampleBegin+want+exampleEnd+after), 0o666); err != nil {
 			t.Fatal(err)
 		}
@@ -116,9 +120,9 @@ func TestSpecRules(t *testing.T) {
 			verdicts[n[1]] = m[1]
 		}
 	}
-	for _, file := range glob(t, badDir+"/*.lvmpatch") {
+	for _, file := range vectortest.Glob(t, badDir+"/*.lvmpatch") {
 		n := strings.TrimSuffix(filepath.Base(file), ".lvmpatch")
-		want := parseVerdict(t, file)["expect"]
+		want := vectortest.ParseVerdict(t, file)["expect"]
 		if verdicts[n] != want {
 			t.Errorf("%s is %q, its rule says %q", n, want, verdicts[n])
 		}
@@ -132,8 +136,8 @@ func TestSpecRules(t *testing.T) {
 // TestSpecNames checks that the document has every limit and every JSON name.
 func TestSpecNames(t *testing.T) {
 	doc := spec(t)
-	for _, n := range []int{SectorSize, maxHeaderJSON, MaxSegmentData, MaxSegmentExtents,
-		maxSegmentContent, maxSegmentFrame, maxSegmentWindow, MaxSamples, MaxPlaces, MaxSnapshots, trailerSize, maxNesting, minSegmentFrame} {
+	for _, n := range []int{SectorSize, frame.MaxJSON, MaxSegmentData, MaxSegmentExtents,
+		frame.MaxContent, frame.MaxSize, frame.MaxWindow, MaxSamples, MaxPlaces, MaxSnapshots, frame.PatchEndSize, strictjson.MaxNesting, frame.MinSize} {
 		if !strings.Contains(doc, fmt.Sprintf("| %d |", n)) {
 			t.Errorf("the limit %d is missing", n)
 		}

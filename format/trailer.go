@@ -5,9 +5,9 @@ import (
 	"fmt"
 
 	"github.com/cespare/xxhash/v2"
-)
 
-var errChecksum = errors.New("checksum mismatch")
+	"lvmsync/format/internal/frame"
+)
 
 // Totals count what a patch holds.
 type Totals struct {
@@ -41,8 +41,8 @@ type trailer struct {
 }
 
 func (t trailer) marshal() []byte {
-	b := appendFrameHeader(make([]byte, 0, trailerSize), trailerSize-frameHeaderSize)
-	b = append(b, trailerMagic...)              // 8: magic
+	b := frame.AppendHeader(make([]byte, 0, frame.PatchEndSize), frame.PatchEndSize-frame.HeaderSize)
+	b = append(b, frame.PatchEndMagic...)       // 8: magic
 	b = le.AppendUint64(b, uint64(t.Segments))  // 16: number of segments
 	b = le.AppendUint64(b, uint64(t.Extents))   // 24: number of extents
 	b = le.AppendUint64(b, uint64(t.DataBytes)) // 32: bytes in data extents
@@ -52,21 +52,16 @@ func (t trailer) marshal() []byte {
 	return le.AppendUint64(b, xxhash.Sum64(b))  // 64: xxh64 of the trailer so far
 }
 
-// isTrailer tells whether a trailer begins at b.
-func isTrailer(b []byte) bool {
-	return le.Uint32(b) == skippableMagic && string(b[frameHeaderSize:frameHeaderSize+len(trailerMagic)]) == trailerMagic
-}
-
-// parseTrailer reads the trailerSize bytes of b.
+// parseTrailer reads the frame.PatchEndSize bytes of b.
 func parseTrailer(b []byte) (trailer, error) {
-	const sum = trailerSize - checksumSize
+	const sum = frame.PatchEndSize - frame.SumSize
 	switch {
-	case !isTrailer(b):
-		return trailer{}, fmt.Errorf("not a trailer: it begins with %q", b[:frameHeaderSize+8])
-	case le.Uint32(b[4:]) != trailerSize-frameHeaderSize:
-		return trailer{}, fmt.Errorf("frame of %d bytes, must be %d", le.Uint32(b[4:]), trailerSize-frameHeaderSize)
+	case !frame.Is(b, frame.PatchEndMagic):
+		return trailer{}, fmt.Errorf("not a trailer: it begins with %q", b[:frame.HeaderSize+8])
+	case le.Uint32(b[4:]) != frame.PatchEndSize-frame.HeaderSize:
+		return trailer{}, fmt.Errorf("frame of %d bytes, must be %d", le.Uint32(b[4:]), frame.PatchEndSize-frame.HeaderSize)
 	case le.Uint64(b[sum:]) != xxhash.Sum64(b[:sum]):
-		return trailer{}, errChecksum
+		return trailer{}, frame.ErrChecksum
 	}
 	t := trailer{
 		Totals: Totals{

@@ -11,6 +11,8 @@ import (
 	"github.com/cespare/xxhash/v2"
 	"github.com/klauspost/compress"
 	"github.com/klauspost/compress/zstd"
+
+	"lvmsync/format/internal/frame"
 )
 
 // MaxLevel is the highest compression level.
@@ -177,7 +179,7 @@ func (w *Writer) compress() {
 		if w.firstError() == nil {
 			content := b.marshal()
 			if w.enc == nil || incompressible(b.data) {
-				b.frame = appendStored(b.frameBuffer(storedSize(len(content))), content)
+				b.frame = frame.AppendStored(b.frameBuffer(frame.StoredSize(len(content))), content)
 			} else {
 				b.frame = w.enc.EncodeAll(content, b.frameBuffer(w.enc.MaxEncodedSize(len(content))))
 			}

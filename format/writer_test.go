@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+
+	"lvmsync/format/internal/frame"
 )
 
 // TestWriterRefuses gives a Writer one segment that breaks a rule, after a good
@@ -90,7 +92,7 @@ func checkDead(t *testing.T, w *Writer, out *bytes.Buffer, want error) {
 	if err := w.Close(); err == nil {
 		t.Error("a second Close works")
 	}
-	if bytes.Contains(out.Bytes(), []byte(trailerMagic)) || bytes.Contains(out.Bytes(), []byte(indexMagic)) {
+	if bytes.Contains(out.Bytes(), []byte(frame.PatchEndMagic)) || bytes.Contains(out.Bytes(), []byte(indexMagic)) {
 		t.Error("the patch has an index or a trailer")
 	}
 	if _, err := readStream(bytes.NewReader(out.Bytes())); !errors.Is(err, ErrTruncated) && !errors.Is(err, ErrNotPatch) {
@@ -129,7 +131,7 @@ func TestWriterRefusesHeader(t *testing.T) {
 		"no size":         func(h *Header, _ *WriterOptions) { h.VolumeSize = 0 },
 		"granularity":     func(h *Header, _ *WriterOptions) { h.Granularity = 513 },
 		"unknown feature": func(h *Header, _ *WriterOptions) { h.RequiredFeatures = []string{"unheard-of"} },
-		"long JSON":       func(h *Header, _ *WriterOptions) { h.Host = strings.Repeat("h", maxHeaderJSON) },
+		"long JSON":       func(h *Header, _ *WriterOptions) { h.Host = strings.Repeat("h", frame.MaxJSON) },
 		"level -1":        func(_ *Header, o *WriterOptions) { o.Level = -1 },
 		"level 20":        func(_ *Header, o *WriterOptions) { o.Level = MaxLevel + 1 },
 	}
@@ -281,7 +283,7 @@ func TestBeforeTrailer(t *testing.T) {
 	errNotSafe := errors.New("it is not safe")
 	var whole, out bytes.Buffer
 	for _, o := range []WriterOptions{{}, {BeforeTrailer: func() error {
-		if out.Len() != whole.Len()-trailerSize {
+		if out.Len() != whole.Len()-frame.PatchEndSize {
 			t.Errorf("called behind %d of %d bytes", out.Len(), whole.Len())
 		}
 		return errNotSafe
@@ -303,8 +305,8 @@ func TestBeforeTrailer(t *testing.T) {
 			t.Errorf("error %v", err)
 		}
 	}
-	if out.Len() != whole.Len()-trailerSize {
-		t.Errorf("%d bytes were written, without the trailer it's %d", out.Len(), whole.Len()-trailerSize)
+	if out.Len() != whole.Len()-frame.PatchEndSize {
+		t.Errorf("%d bytes were written, without the trailer it's %d", out.Len(), whole.Len()-frame.PatchEndSize)
 	}
 }
 

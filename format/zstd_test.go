@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/klauspost/compress/zstd"
+
+	"lvmsync/format/internal/vectortest"
 )
 
 // zstdProgram runs the real zstd. That it takes every patch is part of the
@@ -56,7 +58,7 @@ func checkZstd(t *testing.T, patch []byte) {
 }
 
 func TestZstdProgramTakesGolden(t *testing.T) {
-	names := glob(t, goldenDir+"/*.lvmpatch")
+	names := vectortest.Glob(t, goldenDir+"/*.lvmpatch")
 	for i, patch := range golden(t, goldenDir+"/*.lvmpatch") {
 		t.Run(filepath.Base(names[i]), func(t *testing.T) { checkZstd(t, patch) })
 	}

@@ -21,6 +21,7 @@ import (
 	"lvmsync/dump/blockdev"
 	"lvmsync/format"
 	"lvmsync/format/refine"
+	"lvmsync/format/sigfile"
 	"lvmsync/format/storage"
 )
 
@@ -39,7 +40,7 @@ const (
 
 // Options tune [Make].
 type Options struct {
-	BlockSize   int64  // what each hash is of, in bytes (see format.IsBlockSize)
+	BlockSize   int64  // what each hash is of, in bytes (see sigfile.IsBlockSize)
 	Tool        string // name of the program, for the header
 	ToolVersion string // its version
 	// BeforeTrailer, if set, is called when all but the trailer has been written: an error of
@@ -51,7 +52,7 @@ type Options struct {
 
 // A Report says what was made.
 type Report struct {
-	Header format.SignatureHeader
+	Header sigfile.Header
 	Bytes  int64 // size of the signature
 }
 
@@ -65,7 +66,7 @@ func Make(ctx context.Context, f *blockdev.File, w io.Writer, o Options) (Report
 	if err != nil {
 		return Report{}, err
 	}
-	sw, err := format.NewSignatureWriter(w, h)
+	sw, err := sigfile.NewWriter(w, h)
 	if err != nil {
 		return Report{}, err
 	}
@@ -75,8 +76,8 @@ func Make(ctx context.Context, f *blockdev.File, w io.Writer, o Options) (Report
 		b := blockdev.AlignedBuffer(int(m.piece))
 		return &b
 	}
-	perTable := min(tableBytes/h.BlockSize, format.MaxTableBlocks)
-	var t format.SignatureTable
+	perTable := min(tableBytes/h.BlockSize, sigfile.MaxTableBlocks)
+	var t sigfile.Table
 	for first := int64(0); first < h.Blocks(); first += perTable {
 		t.Resize(first, int(min(perTable, h.Blocks()-first)))
 		if err := m.fill(ctx, &t); err != nil {
@@ -103,8 +104,8 @@ func Make(ctx context.Context, f *blockdev.File, w io.Writer, o Options) (Report
 	return Report{Header: h, Bytes: sw.Bytes()}, nil
 }
 
-func describe(ctx context.Context, f *blockdev.File, o Options) (h format.SignatureHeader, err error) {
-	h = format.SignatureHeader{
+func describe(ctx context.Context, f *blockdev.File, o Options) (h sigfile.Header, err error) {
+	h = sigfile.Header{
 		ID:          uuid.New(),
 		Created:     time.Now().UTC().Truncate(time.Millisecond),
 		Tool:        o.Tool,
@@ -128,14 +129,14 @@ func describe(ctx context.Context, f *blockdev.File, o Options) (h format.Signat
 // A maker hashes the blocks of a volume.
 type maker struct {
 	file    *blockdev.File
-	header  format.SignatureHeader
+	header  sigfile.Header
 	holes   *blockdev.Holes
 	piece   int64     // read at a time, in bytes
 	buffers sync.Pool // of that size; the one used last comes first
 }
 
 // fill fills a table. Holes are not read.
-func (m *maker) fill(ctx context.Context, t *format.SignatureTable) error {
+func (m *maker) fill(ctx context.Context, t *sigfile.Table) error {
 	start := t.First * m.header.BlockSize
 	end := min(start+int64(t.Len())*m.header.BlockSize, m.header.VolumeSize)
 	g, ctx := errgroup.WithContext(ctx)
@@ -164,7 +165,7 @@ func (m *maker) fill(ctx context.Context, t *format.SignatureTable) error {
 }
 
 // hash notes what the blocks of [off, off+n) hold.
-func (m *maker) hash(ctx context.Context, t *format.SignatureTable, off, n int64) error {
+func (m *maker) hash(ctx context.Context, t *sigfile.Table, off, n int64) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}

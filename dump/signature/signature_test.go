@@ -14,6 +14,7 @@ import (
 	"lvmsync/dump/blockdev"
 	"lvmsync/dump/internal/imagetest"
 	"lvmsync/format"
+	"lvmsync/format/sigfile"
 )
 
 // signatureOf makes the signature of a file.
@@ -29,7 +30,7 @@ func signatureOf(t *testing.T, path string, blockSize int64) []byte {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h, err := format.VerifySignature(bytes.NewReader(out.Bytes()))
+	h, err := sigfile.Verify(bytes.NewReader(out.Bytes()))
 	if err != nil || h.ID != report.Header.ID || report.Bytes != int64(out.Len()) {
 		t.Fatalf("%v: %+v, told was %+v", err, h, report)
 	}
@@ -79,7 +80,7 @@ func TestBrokenSignature(t *testing.T) {
 		}
 		flipped := bytes.Clone(good)
 		flipped[at] ^= 4
-		if err := dumpWith(flipped); !errors.Is(err, format.ErrCorrupt) && !errors.Is(err, format.ErrNotSignature) && !errors.Is(err, format.ErrVersion) {
+		if err := dumpWith(flipped); !errors.Is(err, format.ErrCorrupt) && !errors.Is(err, sigfile.ErrNotSignature) && !errors.Is(err, format.ErrVersion) {
 			t.Errorf("bit flipped in byte %d: %v", at, err)
 		}
 	}
@@ -96,7 +97,7 @@ func TestSeeds(t *testing.T) {
 	var seeds []format.Hash
 	var sums []uint64
 	for range 3 {
-		r, err := format.NewSignatureReader(bytes.NewReader(signatureOf(t, p.OldPath, 4096)))
+		r, err := sigfile.NewReader(bytes.NewReader(signatureOf(t, p.OldPath, 4096)))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -105,7 +106,7 @@ func TestSeeds(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if want := format.SeededSum(uint64(h.Seed), p.Old[:4096]); h.Seed == 0 || table.Sums[0] != want {
+		if want := sigfile.Sum(uint64(h.Seed), p.Old[:4096]); h.Seed == 0 || table.Sums[0] != want {
 			t.Errorf("seed %v: the hash of the first block is %#x, want %#x", h.Seed, table.Sums[0], want)
 		}
 		seeds, sums = append(seeds, h.Seed), append(sums, table.Sums[0])

@@ -10,6 +10,7 @@ import (
 	"lvmsync/dump"
 	"lvmsync/dump/full"
 	"lvmsync/format"
+	"lvmsync/format/sigfile"
 )
 
 // A Source is what differs between a device or file and the volume that a signature
@@ -26,7 +27,7 @@ var _ dump.Summed = (*Source)(nil)
 // Open opens the device or file at path, to compare it with a signature, which is
 // read as it is needed: only its header before Open returns.
 func Open(ctx context.Context, path string, signature io.Reader) (*Source, error) {
-	r, err := format.NewSignatureReader(signature)
+	r, err := sigfile.NewReader(signature)
 	if err != nil {
 		return nil, err
 	}
@@ -76,8 +77,8 @@ func (s *Source) Check(ctx context.Context) error {
 
 // sums are the signature's. It implements [dump.Sums].
 type sums struct {
-	in    *format.SignatureReader
-	table *format.SignatureTable
+	in    *sigfile.Reader
+	table *sigfile.Table
 }
 
 func (s *sums) BlockSize() int64 { return s.in.Header().BlockSize }

@@ -5,9 +5,10 @@ package container
 
 import (
 	"bytes"
+	"encoding/binary"
 	"io"
 
-	"lvmsync/format"
+	"lvmsync/format/internal/frame"
 )
 
 // A Kind is what a file or device holds. The zero Kind is a volume, as far as its
@@ -84,12 +85,35 @@ var magics = []magic{
 // Identify tells what r, of size bytes, holds. What can't be read holds nothing that is
 // known.
 func Identify(r io.ReaderAt, size int64) Kind {
-	if name := format.Recognize(r, size); name != "" {
-		return Kind{Name: "a " + name, Ours: true}
-	}
 	head := make([]byte, HeadSize)
 	n, _ := r.ReadAt(head, 0)
+	if name := ours(head[:n], r, size); name != "" {
+		return Kind{Name: name, Ours: true}
+	}
 	return ofHead(head[:n])
+}
+
+// ours tells from its beginning and end whether r is a patch or a signature, be it damaged or
+// cut off anywhere else.
+func ours(head []byte, r io.ReaderAt, size int64) string {
+	head = head[:min(len(head), 16)]
+	if len(head) > frame.HeaderSize {
+		switch string(head[frame.HeaderSize:]) {
+		case frame.PatchMagic:
+			return "a patch"
+		case frame.SignatureMagic:
+			return "a signature"
+		}
+	}
+	switch {
+	case len(head) >= 4 && len(head) < 16 && binary.LittleEndian.Uint32(head) == frame.Skippable: // next to nothing is left of it
+		return "a patch"
+	case frame.Ends(r, size, frame.PatchEndMagic, frame.PatchEndSize):
+		return "a patch"
+	case frame.Ends(r, size, frame.SignatureEndMagic, frame.SignatureEndSize):
+		return "a signature"
+	}
+	return ""
 }
 
 // OfHead tells the same from the beginning only: HeadSize bytes, or as many as there are.

@@ -11,6 +11,7 @@ import (
 	"lvmsync/dump/devmapper"
 	"lvmsync/dump/signature"
 	"lvmsync/format"
+	"lvmsync/format/sigfile"
 )
 
 // openWithBase opens a device or file and the one that it's compared with.
@@ -67,7 +68,7 @@ func openSignature(ctx context.Context, inv *cli.Invocation,
 	}
 	begin, err := f.Seek(0, io.SeekCurrent)
 	if err == nil {
-		_, err = format.VerifySignature(in)
+		_, err = sigfile.Verify(in)
 	}
 	if err == nil {
 		_, err = f.Seek(begin, io.SeekStart)

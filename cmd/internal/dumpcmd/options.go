@@ -5,6 +5,7 @@ import (
 	"lvmsync/cmd/internal/output"
 	"lvmsync/format"
 	"lvmsync/format/refine"
+	"lvmsync/format/sigfile"
 )
 
 // options are those that are numbers.
@@ -39,7 +40,7 @@ func readOptions(inv *cli.Invocation) (o options, err error) {
 		}
 	}
 	switch {
-	case !format.IsBlockSize(o.blockSize):
+	case !sigfile.IsBlockSize(o.blockSize):
 		return o, cli.Usagef("--block-size %s is no power of two from 512 to 1M",
 			inv.String("block-size"))
 	case inv.IsSet("bwlimit") && o.bwlimit == 0:

@@ -8,12 +8,13 @@ import (
 	"lvmsync/cmd/internal/cli"
 	"lvmsync/dump"
 	"lvmsync/format"
+	"lvmsync/format/sigfile"
 )
 
 // What is wrong with a signature has a status of its own (see the manual page).
 func TestStatus(t *testing.T) {
 	for err, want := range map[error]int{
-		format.ErrNotSignature:   cli.StatusBadPatch,
+		sigfile.ErrNotSignature:  cli.StatusBadPatch,
 		format.ErrVersion:        cli.StatusBadPatch,
 		format.ErrFeature:        cli.StatusBadPatch,
 		format.ErrCorrupt:        cli.StatusBadPatch,

@@ -14,7 +14,7 @@ import (
 	"lvmsync/dump/blockdev"
 	"lvmsync/dump/devmapper"
 	"lvmsync/dump/signature"
-	"lvmsync/format"
+	"lvmsync/format/sigfile"
 )
 
 const signatureDescription = "" +
@@ -56,7 +56,7 @@ func signatureOptions(inv *cli.Invocation) (blockSize int64, err error) {
 	switch {
 	case err != nil:
 		return 0, cli.Usagef("--block-size: %v", err)
-	case !format.IsBlockSize(blockSize):
+	case !sigfile.IsBlockSize(blockSize):
 		return 0, cli.Usagef("--block-size %s is no power of two from 512 to 1M",
 			inv.String("block-size"))
 	case inv.NArg() == 0:

@@ -17,6 +17,7 @@ import (
 	"lvmsync/cmd/internal/cli"
 	"lvmsync/format"
 	"lvmsync/format/durable"
+	"lvmsync/format/sigfile"
 )
 
 // Names are the patches that the arguments name: standard input if there are none.
@@ -125,7 +126,7 @@ func Describe(h format.Header) string {
 // IsBad tells whether err is about a patch or signature that is not one, or not whole, or that
 // can't be understood here.
 func IsBad(err error) bool {
-	return errors.Is(err, format.ErrNotPatch) || errors.Is(err, format.ErrNotSignature) ||
+	return errors.Is(err, format.ErrNotPatch) || errors.Is(err, sigfile.ErrNotSignature) ||
 		errors.Is(err, format.ErrVersion) || errors.Is(err, format.ErrFeature) ||
 		errors.Is(err, format.ErrCorrupt)
 }

@@ -1,60 +1,63 @@
-package format
+// Package sigfile writes and reads signatures, format version 1: the hashes of a volume's
+// blocks, by which its differences from another volume can be found without its data.
+// docs/signature.md is the specification; the comments here name its sections.
+package sigfile
 
 import (
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"math/bits"
 	"slices"
 	"time"
-	"unicode/utf8"
 
 	"github.com/cespare/xxhash/v2"
 	"github.com/google/uuid"
+
+	"lvmsync/format"
+	"lvmsync/format/internal/frame"
+	"lvmsync/format/internal/strictjson"
 )
 
-// SignatureVersion is the version of the signature format that this package writes
+// Version is the version of the signature format that this package writes
 // and reads (docs/signature.md).
-const SignatureVersion = 1
+const Version = 1
 
 // Limits of a signature.
 const (
-	MinBlockSize     = SectorSize // smallest block that is hashed, in bytes
-	MaxBlockSize     = 1 << 20    // largest
-	MaxTableBlocks   = 1 << 16    // blocks in a table
-	maxTableContent  = tableFixedSize + MaxTableBlocks/8 + MaxTableBlocks*hashSize
-	tableFixedSize   = 16 // first block, count, reserved
-	hashSize         = 8
-	signatureEndSize = frameHeaderSize + 48 // the whole trailer frame
+	MinBlockSize    = format.SectorSize // smallest block that is hashed, in bytes
+	MaxBlockSize    = 1 << 20           // largest
+	MaxTableBlocks  = 1 << 16           // blocks in a table
+	maxTableContent = tableFixedSize + MaxTableBlocks/8 + MaxTableBlocks*hashSize
+	tableFixedSize  = 16 // first block, count, reserved
+	hashSize        = 8
 )
 
-const (
-	signatureMagic    = "LVMSIGNT"
-	signatureEndMagic = "LVMSIGND"
-)
+var le = binary.LittleEndian
 
-// A SignatureHeader describes a signature: the hashes of a volume's blocks. Its JSON
+// A Header describes a signature: the hashes of a volume's blocks. Its JSON
 // names are the format's (docs/signature.md, "Header").
-type SignatureHeader struct {
-	ID          uuid.UUID `json:"id"`           // of this signature
-	Created     time.Time `json:"created"`      // when the reading began
-	Tool        string    `json:"tool"`         // program that wrote it
-	ToolVersion string    `json:"tool_version"` // and its version
-	Host        string    `json:"host"`         // name of the machine it ran on
-	Source      Source    `json:"source"`       // what was read
-	VolumeSize  int64     `json:"volume_size"`  // its size in bytes, at least 1
-	BlockSize   int64     `json:"block_size"`   // what each hash is of, in bytes: a power of two
+type Header struct {
+	ID          uuid.UUID     `json:"id"`           // of this signature
+	Created     time.Time     `json:"created"`      // when the reading began
+	Tool        string        `json:"tool"`         // program that wrote it
+	ToolVersion string        `json:"tool_version"` // and its version
+	Host        string        `json:"host"`         // name of the machine it ran on
+	Source      format.Source `json:"source"`       // what was read
+	VolumeSize  int64         `json:"volume_size"`  // its size in bytes, at least 1
+	BlockSize   int64         `json:"block_size"`   // what each hash is of, in bytes: a power of two
 	// Seed is that of the hashes. It is random, so that what one signature does not
 	// show by accident, the next one does.
-	Seed Hash `json:"seed"`
+	Seed format.Hash `json:"seed"`
 	// Fingerprint is a sample of the volume, with hashes without seed.
-	Fingerprint Fingerprint `json:"fingerprint,omitempty"`
+	Fingerprint format.Fingerprint `json:"fingerprint,omitempty"`
 	// RequiredFeatures names what a reader must know beyond version 1.
 	RequiredFeatures []string `json:"required_features,omitempty"`
 }
 
 // Blocks is the number of the volume's blocks, the last perhaps not whole.
-func (h *SignatureHeader) Blocks() int64 {
+func (h *Header) Blocks() int64 {
 	return h.VolumeSize/h.BlockSize + min(h.VolumeSize%h.BlockSize, 1)
 }
 
@@ -64,10 +67,10 @@ func IsBlockSize(n int64) bool {
 }
 
 // Validate checks what version 1 demands.
-func (h *SignatureHeader) Validate() error {
+func (h *Header) Validate() error {
 	switch {
 	case len(h.RequiredFeatures) > 0: // which may explain what else is strange
-		return fmt.Errorf("%w %.60q", ErrFeature, h.RequiredFeatures[0])
+		return fmt.Errorf("%w %.60q", format.ErrFeature, h.RequiredFeatures[0])
 	case h.ID == uuid.Nil:
 		return errors.New("id is missing")
 	case h.VolumeSize < 1:
@@ -75,43 +78,34 @@ func (h *SignatureHeader) Validate() error {
 	case !IsBlockSize(h.BlockSize):
 		return fmt.Errorf("block size of %d bytes is no power of two within %d to %d", h.BlockSize, MinBlockSize, MaxBlockSize)
 	}
-	return h.Fingerprint.validate(h.VolumeSize)
+	return h.Fingerprint.Validate(h.VolumeSize)
 }
 
 // marshal gives the whole header frame. It is built like a patch's.
-func (h *SignatureHeader) marshal() ([]byte, error) {
+func (h *Header) marshal() ([]byte, error) {
 	if err := h.Validate(); err != nil {
 		return nil, fmt.Errorf("signature header: %w", err)
 	}
 	text, err := json.Marshal(h)
-	if err == nil && len(text) > maxHeaderJSON {
-		err = fmt.Errorf("%d bytes of JSON, limit %d", len(text), maxHeaderJSON)
+	if err == nil && len(text) > frame.MaxJSON {
+		err = fmt.Errorf("%d bytes of JSON, limit %d", len(text), frame.MaxJSON)
 	}
 	if err == nil {
-		_, _, err = decodeSignatureHeader(text) // what can't be read must not go out
+		_, _, err = decodeHeader(text) // what can't be read must not go out
 	}
 	if err != nil {
 		return nil, fmt.Errorf("signature header: %w", err)
 	}
-	b := appendFrameHeader(nil, uint32(headerFixedSize+len(text)+checksumSize))
-	b = append(b, signatureMagic...)                // 8: magic
-	b = le.AppendUint32(b, SignatureVersion)        // 16: format version
-	b = le.AppendUint32(b, uint32(len(text)))       // 20: length of the JSON text
-	b = append(b, text...)                          // 24: the JSON text
-	return le.AppendUint64(b, xxhash.Sum64(b)), nil // xxh64 of the frame so far
+	return frame.Head(frame.SignatureMagic, Version, text), nil
 }
 
-// parseSignatureHeader reads the frame b, whose sizes have been checked.
-func parseSignatureHeader(b []byte) (*SignatureHeader, error) {
-	sum := len(b) - checksumSize
-	if le.Uint64(b[sum:]) != xxhash.Sum64(b[:sum]) {
-		return nil, errChecksum
+// parseHeader reads the frame b, whose sizes have been checked.
+func parseHeader(b []byte) (*Header, error) {
+	text, err := frame.HeadText(b)
+	if err != nil {
+		return nil, err
 	}
-	text := b[frameHeaderSize+headerFixedSize : sum]
-	if !utf8.Valid(text) {
-		return nil, errors.New("JSON: not UTF-8")
-	}
-	h, seeded, err := decodeSignatureHeader(text)
+	h, seeded, err := decodeHeader(text)
 	switch {
 	case err != nil:
 		return nil, err
@@ -121,37 +115,46 @@ func parseSignatureHeader(b []byte) (*SignatureHeader, error) {
 	return h, h.Validate()
 }
 
-// decodeSignatureHeader reads the JSON text of a header, of which it doesn't check more
+// decodeHeader reads the JSON text of a header, of which it doesn't check more
 // than types and forms. A seed of 0 is one, too: it tells whether it is there.
-func decodeSignatureHeader(text []byte) (h *SignatureHeader, seeded bool, err error) {
+func decodeHeader(text []byte) (h *Header, seeded bool, err error) {
 	all := struct {
-		*SignatureHeader
+		*Header
 		Seed string `json:"seed"`
-	}{SignatureHeader: new(SignatureHeader)}
-	if err := decodeJSON(text, &all); err != nil {
+	}{Header: new(Header)}
+	if err := strictjson.Decode(text, &all); err != nil {
 		return nil, false, err
 	}
 	if all.Seed == "" {
-		return all.SignatureHeader, false, nil
+		return all.Header, false, nil
 	}
-	if all.SignatureHeader.Seed, err = parseHash(all.Seed); err != nil {
+	if err := all.Header.Seed.UnmarshalText([]byte(all.Seed)); err != nil {
 		return nil, false, fmt.Errorf("JSON: \"seed\": %w", err)
 	}
-	return all.SignatureHeader, true, nil
+	return all.Header, true, nil
 }
 
-// A SignatureTable is what a signature says of some blocks that follow one another.
-type SignatureTable struct {
+// Sum is the xxh64 of b with a seed: the hash of a block, and the base hash of an extent in
+// a patch whose base is known by a signature.
+func Sum(seed uint64, b []byte) uint64 {
+	var d xxhash.Digest
+	d.ResetWithSeed(seed)
+	d.Write(b)
+	return d.Sum64()
+}
+
+// A Table is what a signature says of some blocks that follow one another.
+type Table struct {
 	First int64    // the number of the first block
 	Zero  []bool   // for each block, whether it is all zeros
 	Sums  []uint64 // for each block its seeded xxh64; 0 if it is all zeros
 }
 
 // Len is the number of blocks.
-func (t *SignatureTable) Len() int { return len(t.Sums) }
+func (t *Table) Len() int { return len(t.Sums) }
 
 // Resize makes room for the blocks from first on, n of them, and forgets the others.
-func (t *SignatureTable) Resize(first int64, n int) {
+func (t *Table) Resize(first int64, n int) {
 	t.First = first
 	t.Zero = slices.Grow(t.Zero[:0], n)[:n]
 	t.Sums = slices.Grow(t.Sums[:0], n)[:n]
@@ -160,13 +163,13 @@ func (t *SignatureTable) Resize(first int64, n int) {
 }
 
 // Set notes what block i of the table holds.
-func (t *SignatureTable) Set(i int, seed uint64, block []byte, zero bool) {
+func (t *Table) Set(i int, seed uint64, block []byte, zero bool) {
 	if t.Zero[i] = zero; !zero {
-		t.Sums[i] = SeededSum(seed, block)
+		t.Sums[i] = Sum(seed, block)
 	}
 }
 
-func (t *SignatureTable) zeros() (n int) {
+func (t *Table) zeros() (n int) {
 	for _, z := range t.Zero {
 		if z {
 			n++
@@ -176,7 +179,7 @@ func (t *SignatureTable) zeros() (n int) {
 }
 
 // append appends the table's bytes to b.
-func (t *SignatureTable) append(b []byte) []byte {
+func (t *Table) append(b []byte) []byte {
 	b = le.AppendUint64(b, uint64(t.First))     // 0: number of the first block
 	b = le.AppendUint32(b, uint32(len(t.Sums))) // 8: number of blocks
 	b = le.AppendUint32(b, 0)                   // 12: reserved
@@ -199,7 +202,7 @@ func (t *SignatureTable) append(b []byte) []byte {
 }
 
 // parse reads the table that content is.
-func (t *SignatureTable) parse(content []byte) error {
+func (t *Table) parse(content []byte) error {
 	if len(content) < tableFixedSize {
 		return fmt.Errorf("%d bytes, fewer than %d", len(content), tableFixedSize)
 	}
@@ -235,14 +238,14 @@ func (t *SignatureTable) parse(content []byte) error {
 	return nil
 }
 
-// signatureTotals is what the trailer says.
-type signatureTotals struct {
+// totals is what the trailer says.
+type totals struct {
 	tables, blocks, zeros int64
 }
 
-func (s signatureTotals) marshal(sum uint64) []byte {
-	b := appendFrameHeader(make([]byte, 0, signatureEndSize), signatureEndSize-frameHeaderSize)
-	b = append(b, signatureEndMagic...)        // 8: magic
+func (s totals) marshal(sum uint64) []byte {
+	b := frame.AppendHeader(make([]byte, 0, frame.SignatureEndSize), frame.SignatureEndSize-frame.HeaderSize)
+	b = append(b, frame.SignatureEndMagic...)  // 8: magic
 	b = le.AppendUint64(b, uint64(s.tables))   // 16: number of tables
 	b = le.AppendUint64(b, uint64(s.blocks))   // 24: number of blocks
 	b = le.AppendUint64(b, uint64(s.zeros))    // 32: those that are all zeros
@@ -252,15 +255,15 @@ func (s signatureTotals) marshal(sum uint64) []byte {
 
 // checkTrailer compares a trailer with what was read, and returns the signature's
 // checksum.
-func (s signatureTotals) checkTrailer(b []byte) (sum uint64, err error) {
-	const end = signatureEndSize - checksumSize
+func (s totals) checkTrailer(b []byte) (sum uint64, err error) {
+	const end = frame.SignatureEndSize - frame.SumSize
 	switch {
-	case le.Uint32(b) != skippableMagic || string(b[frameHeaderSize:frameHeaderSize+len(signatureEndMagic)]) != signatureEndMagic:
-		return 0, fmt.Errorf("not a trailer: it begins with %q", b[:frameHeaderSize+8])
-	case le.Uint32(b[4:]) != signatureEndSize-frameHeaderSize:
-		return 0, fmt.Errorf("frame of %d bytes, must be %d", le.Uint32(b[4:]), signatureEndSize-frameHeaderSize)
+	case le.Uint32(b) != frame.Skippable || string(b[frame.HeaderSize:frame.HeaderSize+len(frame.SignatureEndMagic)]) != frame.SignatureEndMagic:
+		return 0, fmt.Errorf("not a trailer: it begins with %q", b[:frame.HeaderSize+8])
+	case le.Uint32(b[4:]) != frame.SignatureEndSize-frame.HeaderSize:
+		return 0, fmt.Errorf("frame of %d bytes, must be %d", le.Uint32(b[4:]), frame.SignatureEndSize-frame.HeaderSize)
 	case le.Uint64(b[end:]) != xxhash.Sum64(b[:end]):
-		return 0, errChecksum
+		return 0, frame.ErrChecksum
 	case le.Uint64(b[16:]) != uint64(s.tables) || le.Uint64(b[24:]) != uint64(s.blocks) || le.Uint64(b[32:]) != uint64(s.zeros):
 		return 0, errors.New("its totals do not match the tables")
 	}

@@ -1,4 +1,4 @@
-package format
+package sigfile
 
 import (
 	"bytes"
@@ -11,24 +11,27 @@ import (
 	"github.com/cespare/xxhash/v2"
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
+
+	"lvmsync/format"
+	"lvmsync/format/internal/patchtest"
 )
 
-func testSignatureHeader(size, blockSize int64) SignatureHeader {
-	return SignatureHeader{ID: uuid.UUID{1}, Tool: "test", Source: Source{Type: "file"}, VolumeSize: size, BlockSize: blockSize, Seed: 0xabc}
+func testHeader(size, blockSize int64) Header {
+	return Header{ID: uuid.UUID{1}, Tool: "test", Source: format.Source{Type: "file"}, VolumeSize: size, BlockSize: blockSize, Seed: 0xabc}
 }
 
 // signTables writes a signature with tables of the given numbers of blocks, filled at
 // random.
-func signTables(t testing.TB, h SignatureHeader, rnd *rand.Rand, lengths ...int) (sig []byte, tables []SignatureTable) {
+func signTables(t testing.TB, h Header, rnd *rand.Rand, lengths ...int) (sig []byte, tables []Table) {
 	t.Helper()
 	var out bytes.Buffer
-	w, err := NewSignatureWriter(&out, h)
+	w, err := NewWriter(&out, h)
 	if err != nil {
 		t.Fatal(err)
 	}
 	first := int64(0)
 	for _, n := range lengths {
-		var table SignatureTable
+		var table Table
 		table.Resize(first, n)
 		for i := range n {
 			if table.Zero[i] = rnd.IntN(3) == 0; !table.Zero[i] {
@@ -51,8 +54,8 @@ func signTables(t testing.TB, h SignatureHeader, rnd *rand.Rand, lengths ...int)
 }
 
 // readTables reads a signature to its end.
-func readTables(sig []byte) (h SignatureHeader, tables []SignatureTable, err error) {
-	r, err := NewSignatureReader(bytes.NewReader(sig))
+func readTables(sig []byte) (h Header, tables []Table, err error) {
+	r, err := NewReader(bytes.NewReader(sig))
 	if err != nil {
 		return h, nil, err
 	}
@@ -64,18 +67,18 @@ func readTables(sig []byte) (h SignatureHeader, tables []SignatureTable, err err
 		if err != nil {
 			return h, nil, err
 		}
-		tables = append(tables, SignatureTable{table.First, slices.Clone(table.Zero), slices.Clone(table.Sums)})
+		tables = append(tables, Table{table.First, slices.Clone(table.Zero), slices.Clone(table.Sums)})
 	}
 }
 
 // What is written is read.
-func TestSignatureRoundTrip(t *testing.T) {
+func TestRoundTrip(t *testing.T) {
 	for seed, lengths := range [][]int{{1}, {7}, {8}, {9, 1, 100}, {MaxTableBlocks}, {MaxTableBlocks, MaxTableBlocks, 3}} {
 		blocks := 0
 		for _, n := range lengths {
 			blocks += n
 		}
-		h := testSignatureHeader(int64(blocks)*512-100, 512)
+		h := testHeader(int64(blocks)*512-100, 512)
 		sig, want := signTables(t, h, rand.New(rand.NewPCG(uint64(seed), 0)), lengths...)
 		got, tables, err := readTables(sig)
 		if err != nil {
@@ -91,41 +94,41 @@ func TestSignatureRoundTrip(t *testing.T) {
 }
 
 // The hash is the well-known one.
-func TestSeededSum(t *testing.T) {
+func TestSum(t *testing.T) {
 	d := xxhash.NewWithSeed(7)
 	d.Write([]byte("lvmsync"))
-	if SeededSum(7, []byte("lvmsync")) != d.Sum64() || SeededSum(0, nil) != 0xef46db3751d8e999 {
+	if Sum(7, []byte("lvmsync")) != d.Sum64() || Sum(0, nil) != 0xef46db3751d8e999 {
 		t.Error("not xxh64")
 	}
 }
 
 // A signature that is cut off anywhere is truncated; one with any bit flipped is
 // refused.
-func TestSignatureCutAndFlipped(t *testing.T) {
-	sig, _ := signTables(t, testSignatureHeader(4096*30, 4096), rand.New(rand.NewPCG(1, 0)), 20, 10)
+func TestCutAndFlipped(t *testing.T) {
+	sig, _ := signTables(t, testHeader(4096*30, 4096), rand.New(rand.NewPCG(1, 0)), 20, 10)
 	for n := range sig {
 		_, _, err := readTables(sig[:n])
-		if want := ErrTruncated; n > 0 && !errors.Is(err, want) || n == 0 && !errors.Is(err, ErrNotSignature) {
+		if want := format.ErrTruncated; n > 0 && !errors.Is(err, want) || n == 0 && !errors.Is(err, ErrNotSignature) {
 			t.Errorf("cut off after %d bytes: %v", n, err)
 		}
 		for bit := range 8 {
 			flipped := bytes.Clone(sig)
 			flipped[n] ^= 1 << bit
 			_, _, err := readTables(flipped)
-			if !errors.Is(err, ErrCorrupt) && !errors.Is(err, ErrNotSignature) && !errors.Is(err, ErrVersion) {
+			if !errors.Is(err, format.ErrCorrupt) && !errors.Is(err, ErrNotSignature) && !errors.Is(err, format.ErrVersion) {
 				t.Errorf("bit %d of byte %d flipped: %v", bit, n, err)
 			}
 		}
 	}
-	if _, _, err := readTables(append(bytes.Clone(sig), 0)); !errors.Is(err, ErrCorrupt) {
+	if _, _, err := readTables(append(bytes.Clone(sig), 0)); !errors.Is(err, format.ErrCorrupt) {
 		t.Errorf("a byte too many: %v", err)
 	}
 }
 
 // What is something else is called by its name.
 func TestNotSignature(t *testing.T) {
-	patch := write(t, testHeader(Delta, 4096), WriterOptions{})
-	newer, _ := signTables(t, testSignatureHeader(512, 512), rand.New(rand.NewPCG(1, 0)), 1)
+	patch := patchtest.Write(t, patchtest.Header(format.Delta, 4096))
+	newer, _ := signTables(t, testHeader(512, 512), rand.New(rand.NewPCG(1, 0)), 1)
 	newer[16] = 2
 	for name, test := range map[string]struct {
 		input []byte
@@ -135,7 +138,7 @@ func TestNotSignature(t *testing.T) {
 		"nothing":       {nil, ErrNotSignature, "the input is empty"},
 		"text":          {[]byte("hello, world, this is text"), ErrNotSignature, `it begins with "hello`},
 		"a patch":       {patch, ErrNotSignature, "it is a patch"},
-		"newer version": {newer, ErrVersion, "version 2"},
+		"newer version": {newer, format.ErrVersion, "version 2"},
 	} {
 		_, _, err := readTables(test.input)
 		if !errors.Is(err, test.want) || !bytes.Contains([]byte(err.Error()), []byte(test.text)) {
@@ -143,7 +146,7 @@ func TestNotSignature(t *testing.T) {
 		}
 	}
 	broken := errors.New("tape torn")
-	if _, err := NewSignatureReader(io.MultiReader(bytes.NewReader(newer[:10]), errReader{broken})); !errors.Is(err, broken) || errors.Is(err, ErrCorrupt) {
+	if _, err := NewReader(io.MultiReader(bytes.NewReader(newer[:10]), errReader{broken})); !errors.Is(err, broken) || errors.Is(err, format.ErrCorrupt) {
 		t.Errorf("an input that fails: %v", err)
 	}
 }
@@ -153,24 +156,24 @@ type errReader struct{ err error }
 func (r errReader) Read([]byte) (int, error) { return 0, r.err }
 
 // A Writer refuses what a Reader would.
-func TestSignatureWriterRefuses(t *testing.T) {
-	for name, h := range map[string]SignatureHeader{
+func TestWriterRefuses(t *testing.T) {
+	for name, h := range map[string]Header{
 		"no id":               {VolumeSize: 1, BlockSize: 512},
-		"no volume":           testSignatureHeader(0, 512),
-		"small blocks":        testSignatureHeader(512, 256),
-		"large blocks":        testSignatureHeader(512, 2<<20),
-		"no power of two":     testSignatureHeader(512, 1536),
-		"negative block size": testSignatureHeader(512, -512),
+		"no volume":           testHeader(0, 512),
+		"small blocks":        testHeader(512, 256),
+		"large blocks":        testHeader(512, 2<<20),
+		"no power of two":     testHeader(512, 1536),
+		"negative block size": testHeader(512, -512),
 	} {
-		if _, err := NewSignatureWriter(io.Discard, h); err == nil {
+		if _, err := NewWriter(io.Discard, h); err == nil {
 			t.Errorf("%s: no error", name)
 		}
 	}
-	w, err := NewSignatureWriter(io.Discard, testSignatureHeader(5120, 512))
+	w, err := NewWriter(io.Discard, testHeader(5120, 512))
 	if err != nil {
 		t.Fatal(err)
 	}
-	var table SignatureTable
+	var table Table
 	for _, test := range []struct {
 		first int64
 		n     int
@@ -184,11 +187,11 @@ func TestSignatureWriterRefuses(t *testing.T) {
 	}
 }
 
-// FuzzSignature: whatever reads as a signature, written again, reads the same; nothing
+// FuzzReader: whatever reads as a signature, written again, reads the same; nothing
 // makes the reader panic or take more than its tables' memory.
-func FuzzSignature(f *testing.F) {
+func FuzzReader(f *testing.F) {
 	for seed, n := range []int{1, 8, 30, 1000} {
-		sig, _ := signTables(f, testSignatureHeader(int64(n)*4096, 4096), rand.New(rand.NewPCG(uint64(seed), 0)), n)
+		sig, _ := signTables(f, testHeader(int64(n)*4096, 4096), rand.New(rand.NewPCG(uint64(seed), 0)), n)
 		f.Add(sig)
 	}
 	f.Fuzz(func(t *testing.T, sig []byte) {
@@ -197,7 +200,7 @@ func FuzzSignature(f *testing.F) {
 			return
 		}
 		var out bytes.Buffer
-		w, err := NewSignatureWriter(&out, h)
+		w, err := NewWriter(&out, h)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -215,15 +218,15 @@ func FuzzSignature(f *testing.F) {
 	})
 }
 
-// FuzzSignatureTable reads tables, whose checksums keep fuzzing from getting there.
-func FuzzSignatureTable(f *testing.F) {
-	var table SignatureTable
+// FuzzTable reads tables, whose checksums keep fuzzing from getting there.
+func FuzzTable(f *testing.F) {
+	var table Table
 	for _, n := range []int{1, 9, 64} {
 		table.Resize(5, n)
 		f.Add(table.append(nil))
 	}
 	f.Fuzz(func(t *testing.T, content []byte) {
-		var table SignatureTable
+		var table Table
 		if err := table.parse(content); err == nil && !bytes.Equal(table.append(nil), content) {
 			t.Errorf("%x becomes %x", content, table.append(nil))
 		}

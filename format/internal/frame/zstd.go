@@ -1,4 +1,4 @@
-package format
+package frame
 
 import (
 	"bufio"
@@ -8,6 +8,16 @@ import (
 
 	"github.com/cespare/xxhash/v2"
 	"github.com/klauspost/compress/zstd"
+)
+
+// Limits of a frame of a patch or signature, in bytes (docs/format.md, "Limits").
+const (
+	MaxContent = 8 + 8192*40 + 4<<20 // before compression: the largest segment
+	MaxSize    = MaxContent + 64<<10 // what can't be compressed grows
+	MaxWindow  = 8 << 20             // of zstd, that a frame may ask for
+	// MinSize is what no frame is smaller than: magic, descriptor, content size, a block
+	// of a byte with its header, checksum.
+	MinSize = 4 + 1 + 1 + blockHeaderSize + 1 + frameSumSize
 )
 
 // Layout of a zstd frame (RFC 8878, sections 3.1.1.1 and 3.1.1.2).
@@ -21,17 +31,17 @@ const (
 	frameSumSize     = 4
 )
 
-// A frame is one zstd frame as it stands in the patch.
-type frame struct {
-	bytes   []byte // all of it
-	content int    // size of what it decompresses to, as declared
+// A Frame is one zstd frame as it stands in a patch.
+type Frame struct {
+	Bytes   []byte // all of it
+	Content int    // size in bytes of what it decompresses to, as declared
 }
 
-// readFrame reads one segment's zstd frame into buf, growing it as needed. It
+// Read reads one zstd frame into buf, growing it as needed. It
 // looks only at the headers of the frame and its blocks, to find its end, and
 // keeps to the limits. The frame's bytes so far come back with an error too.
-func readFrame(in *bufio.Reader, buf []byte) (frame, error) {
-	f := frame{bytes: buf[:0]}
+func Read(in *bufio.Reader, buf []byte) (Frame, error) {
+	f := Frame{Bytes: buf[:0]}
 	peek, err := in.Peek(frameHeaderMax)
 	if err != nil && err != io.EOF {
 		return f, err
@@ -39,7 +49,7 @@ func readFrame(in *bufio.Reader, buf []byte) (frame, error) {
 	var h zstd.Header
 	if err := h.Decode(peek); err != nil {
 		if errors.Is(err, io.ErrUnexpectedEOF) { // it ends within the header
-			f.bytes = append(f.bytes, peek...)
+			f.Bytes = append(f.Bytes, peek...)
 			return f, io.ErrUnexpectedEOF
 		}
 		return f, fmt.Errorf("zstd frame header: %w", err)
@@ -47,7 +57,7 @@ func readFrame(in *bufio.Reader, buf []byte) (frame, error) {
 	if err := checkFrameHeader(&h); err != nil {
 		return f, err
 	}
-	f.content = int(h.FrameContentSize)
+	f.Content = int(h.FrameContentSize)
 	if err := f.read(in, h.HeaderSize); err != nil {
 		return f, err
 	}
@@ -69,21 +79,21 @@ func checkFrameHeader(h *zstd.Header) error {
 		return errors.New("zstd frame has no checksum")
 	case !h.HasFCS:
 		return errors.New("zstd frame does not state its content size")
-	case h.FrameContentSize > maxSegmentContent:
-		return fmt.Errorf("segment of %d bytes, limit %d", h.FrameContentSize, maxSegmentContent)
-	case !h.SingleSegment && h.WindowSize > maxSegmentWindow:
-		return fmt.Errorf("zstd window of %d bytes, limit %d", h.WindowSize, maxSegmentWindow)
+	case h.FrameContentSize > MaxContent:
+		return fmt.Errorf("segment of %d bytes, limit %d", h.FrameContentSize, MaxContent)
+	case !h.SingleSegment && h.WindowSize > MaxWindow:
+		return fmt.Errorf("zstd window of %d bytes, limit %d", h.WindowSize, MaxWindow)
 	}
 	return nil
 }
 
 // readBlock reads one block with its header and tells whether it's the last.
-func (f *frame) readBlock(in io.Reader) (last bool, err error) {
-	at := len(f.bytes)
+func (f *Frame) readBlock(in io.Reader) (last bool, err error) {
+	at := len(f.Bytes)
 	if err := f.read(in, blockHeaderSize); err != nil {
 		return false, err
 	}
-	b := f.bytes[at:]
+	b := f.Bytes[at:]
 	header := int(b[0]) | int(b[1])<<8 | int(b[2])<<16
 	size := header >> 3
 	switch header >> 1 & 3 {
@@ -103,38 +113,38 @@ func (f *frame) readBlock(in io.Reader) (last bool, err error) {
 const usualFrame = 1 << 20
 
 // read appends n bytes of the input to the frame.
-func (f *frame) read(in io.Reader, n int) error {
-	at := len(f.bytes)
-	if at+n > maxSegmentFrame {
-		return fmt.Errorf("zstd frame of more than %d bytes", maxSegmentFrame)
+func (f *Frame) read(in io.Reader, n int) error {
+	at := len(f.Bytes)
+	if at+n > MaxSize {
+		return fmt.Errorf("zstd frame of more than %d bytes", MaxSize)
 	}
-	if cap(f.bytes) < at+n {
-		size := min(2*cap(f.bytes), maxSegmentFrame)
+	if cap(f.Bytes) < at+n {
+		size := min(2*cap(f.Bytes), MaxSize)
 		if at > maxBlockSize/2 { // it's not only a header that claims much
 			size = max(size, usualFrame)
 		}
 		grown := make([]byte, at, max(at+n, size))
-		copy(grown, f.bytes)
-		f.bytes = grown
+		copy(grown, f.Bytes)
+		f.Bytes = grown
 	}
-	got, err := io.ReadFull(in, f.bytes[at:at+n])
-	f.bytes = f.bytes[:at+got]
+	got, err := io.ReadFull(in, f.Bytes[at:at+n])
+	f.Bytes = f.Bytes[:at+got]
 	return err
 }
 
-// storedSize is the size in bytes of what appendStored makes of n bytes, or a little
+// StoredSize is the size in bytes of what AppendStored makes of n bytes, or a little
 // more.
-func storedSize(n int) int {
+func StoredSize(n int) int {
 	const overhead = 4 + 1 + 4 + frameSumSize // magic, descriptor, size, checksum; then a header for each block
 	return overhead + n + (n/maxBlockSize+1)*blockHeaderSize
 }
 
-// appendStored appends content to b as a zstd frame that isn't compressed,
+// AppendStored appends content to b as a zstd frame that isn't compressed,
 // which the library can't make: a frame header with the content size in 4 bytes,
 // raw blocks, the content's checksum.
-func appendStored(b, content []byte) []byte {
+func AppendStored(b, content []byte) []byte {
 	const descriptor = 2<<6 | 1<<5 | 1<<2 // 4-byte size, single segment, checksum
-	b = le.AppendUint32(b, zstdMagic)
+	b = le.AppendUint32(b, Zstd)
 	b = append(b, descriptor)
 	b = le.AppendUint32(b, uint32(len(content)))
 	for rest := content; ; {
@@ -150,4 +160,16 @@ func appendStored(b, content []byte) []byte {
 		}
 	}
 	return le.AppendUint32(b, uint32(xxhash.Sum64(content)))
+}
+
+// NewDecoder returns a decoder of whole frames, so many at a time; 0: one a core. It needs no
+// end, and limits the memory to the window: what a frame may decompress to is
+// checked beforehand, and the library limits the window to the memory.
+func NewDecoder(workers int) (*zstd.Decoder, error) {
+	dec, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(workers), zstd.WithDecodeAllCapLimit(true),
+		zstd.WithDecoderMaxWindow(MaxWindow), zstd.WithDecoderMaxMemory(MaxWindow))
+	if err != nil {
+		return nil, fmt.Errorf("start zstd: %w", err)
+	}
+	return dec, nil
 }

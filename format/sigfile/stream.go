@@ -1,4 +1,4 @@
-package format
+package sigfile
 
 import (
 	"bufio"
@@ -9,23 +9,31 @@ import (
 
 	"github.com/cespare/xxhash/v2"
 	"github.com/klauspost/compress/zstd"
+
+	"lvmsync/format"
+	"lvmsync/format/internal/frame"
 )
 
-// A SignatureWriter writes a signature to a stream. It is not safe for concurrent use.
-type SignatureWriter struct {
-	header SignatureHeader
+// ErrNotSignature means that the input does not begin like a signature.
+var ErrNotSignature = errors.New("not an lvmsync signature")
+
+// A Writer writes a signature to a stream: the header at once, then tables in ascending
+// order, then [Writer.Close] for the trailer. It is not safe for concurrent use. An error in
+// writing sticks: every later call returns it, and no trailer is ever written.
+type Writer struct {
+	header Header
 	w      io.Writer
 	enc    *zstd.Encoder
 	sum    *xxhash.Digest
 	offset int64
-	totals signatureTotals
+	totals totals
 	plain  []byte
 	frame  []byte
 	err    error // of writing; it sticks: what follows would not be where it should
 }
 
-// NewSignatureWriter writes the header. The caller still owns w.
-func NewSignatureWriter(w io.Writer, h SignatureHeader) (*SignatureWriter, error) {
+// NewWriter writes the header. The caller still owns w.
+func NewWriter(w io.Writer, h Header) (*Writer, error) {
 	b, err := h.marshal()
 	if err != nil {
 		return nil, err
@@ -35,12 +43,12 @@ func NewSignatureWriter(w io.Writer, h SignatureHeader) (*SignatureWriter, error
 	if err != nil {
 		return nil, fmt.Errorf("start zstd: %w", err)
 	}
-	sw := &SignatureWriter{header: h, w: w, enc: enc, sum: xxhash.New()}
+	sw := &Writer{header: h, w: w, enc: enc, sum: xxhash.New()}
 	return sw, sw.write(b)
 }
 
 // Write writes a table. It must begin where the one before has ended.
-func (w *SignatureWriter) Write(t *SignatureTable) error {
+func (w *Writer) Write(t *Table) error {
 	if w.err != nil {
 		return w.err // the memory may still be read from, by an io.Writer that was interrupted
 	}
@@ -54,7 +62,7 @@ func (w *SignatureWriter) Write(t *SignatureTable) error {
 
 // Close writes the trailer. Without it, a signature is truncated. It doesn't close
 // the io.Writer.
-func (w *SignatureWriter) Close() error {
+func (w *Writer) Close() error {
 	if w.err != nil {
 		return w.err
 	}
@@ -65,9 +73,9 @@ func (w *SignatureWriter) Close() error {
 }
 
 // Bytes is the size of the signature so far.
-func (w *SignatureWriter) Bytes() int64 { return w.offset }
+func (w *Writer) Bytes() int64 { return w.offset }
 
-func (w *SignatureWriter) write(b []byte) error {
+func (w *Writer) write(b []byte) error {
 	if w.err != nil {
 		return w.err
 	}
@@ -85,7 +93,7 @@ func (w *SignatureWriter) write(b []byte) error {
 }
 
 // add counts a table, and checks that it comes next.
-func (s *signatureTotals) add(t *SignatureTable, blocks int64) error {
+func (s *totals) add(t *Table, blocks int64) error {
 	n := int64(t.Len())
 	switch {
 	case n == 0 || n > MaxTableBlocks:
@@ -101,32 +109,31 @@ func (s *signatureTotals) add(t *SignatureTable, blocks int64) error {
 	return nil
 }
 
-// A SignatureReader reads a signature from a stream. It is not safe for concurrent
-// use.
-type SignatureReader struct {
-	header   SignatureHeader
+// A Reader reads a signature from a stream. It is not safe for concurrent use, and needs no
+// end.
+type Reader struct {
+	header   Header
 	in       *bufio.Reader
 	onDevice bool // see OnDevice
 	dec      *zstd.Decoder
 	sum      *xxhash.Digest
 	offset   int64
-	totals   signatureTotals
+	totals   totals
 	frame    []byte
 	plain    []byte
-	table    SignatureTable
+	table    Table
 	err      error // sticky
 }
 
-// NewSignatureReader reads and checks the header. The errors are those of
-// [ErrNotSignature], [ErrVersion], [ErrFeature], [ErrCorrupt], [ErrTruncated], or the
+// NewReader reads and checks the header. The errors are those of
+// [ErrNotSignature], [format.ErrVersion], [format.ErrFeature], [format.ErrCorrupt], [format.ErrTruncated], or the
 // input's own.
-func NewSignatureReader(r io.Reader) (*SignatureReader, error) {
-	dec, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecodeAllCapLimit(true),
-		zstd.WithDecoderMaxWindow(maxSegmentWindow), zstd.WithDecoderMaxMemory(maxSegmentWindow))
+func NewReader(r io.Reader) (*Reader, error) {
+	dec, err := frame.NewDecoder(1)
 	if err != nil {
-		return nil, fmt.Errorf("start zstd: %w", err)
+		return nil, err
 	}
-	sr := &SignatureReader{in: bufio.NewReaderSize(input{r}, 256<<10), onDevice: isOnDevice(r), dec: dec, sum: xxhash.New(), plain: make([]byte, maxTableContent)}
+	sr := &Reader{in: bufio.NewReaderSize(frame.Input(r), 256<<10), onDevice: frame.IsOnDevice(r), dec: dec, sum: xxhash.New(), plain: make([]byte, maxTableContent)}
 	if err := sr.readHeader(); err != nil {
 		return nil, err
 	}
@@ -135,30 +142,30 @@ func NewSignatureReader(r io.Reader) (*SignatureReader, error) {
 
 // Header is the signature's header. It is the signature's word: names in it may be
 // anything.
-func (r *SignatureReader) Header() SignatureHeader { return r.header }
+func (r *Reader) Header() Header { return r.header }
 
-func (r *SignatureReader) readHeader() error {
-	b := make([]byte, frameHeaderSize+headerFixedSize)
+func (r *Reader) readHeader() error {
+	b := make([]byte, frame.HeaderSize+frame.HeadFixed)
 	n, err := io.ReadFull(r.in, b)
-	if isInputError(err) {
+	if frame.IsInputError(err) {
 		return r.partError("header", n, err)
 	}
-	if err := checkSignatureMagic(b[:n]); err != nil {
+	if err := checkMagic(b[:n]); err != nil {
 		return err
 	}
 	if n < len(b) {
 		return r.partError("header", n, err)
 	}
 	size, text := le.Uint32(b[4:]), le.Uint32(b[20:])
-	if text > maxHeaderJSON || size != headerFixedSize+text+checksumSize {
+	if text > frame.MaxJSON || size != frame.HeadFixed+text+frame.SumSize {
 		return r.partError("header", 0, fmt.Errorf("frame of %d bytes with %d bytes of JSON", size, text))
 	}
-	b = append(b, make([]byte, text+checksumSize)...)
-	if n, err := io.ReadFull(r.in, b[frameHeaderSize+headerFixedSize:]); err != nil {
-		return r.partError("header", frameHeaderSize+headerFixedSize+n, err)
+	b = append(b, make([]byte, text+frame.SumSize)...)
+	if n, err := io.ReadFull(r.in, b[frame.HeaderSize+frame.HeadFixed:]); err != nil {
+		return r.partError("header", frame.HeaderSize+frame.HeadFixed+n, err)
 	}
-	h, err := parseSignatureHeader(b)
-	if errors.Is(err, ErrFeature) {
+	h, err := parseHeader(b)
+	if errors.Is(err, format.ErrFeature) {
 		return err
 	}
 	if err != nil {
@@ -170,28 +177,28 @@ func (r *SignatureReader) readHeader() error {
 	return nil
 }
 
-// checkSignatureMagic looks at the first bytes of the input.
-func checkSignatureMagic(b []byte) error {
-	want := string(le.AppendUint32(nil, skippableMagic))
+// checkMagic looks at the first bytes of the input.
+func checkMagic(b []byte) error {
+	want := string(le.AppendUint32(nil, frame.Skippable))
 	switch {
 	case len(b) == 0:
 		return fmt.Errorf("%w: the input is empty", ErrNotSignature)
-	case len(b) >= 16 && string(b[:4]) == want && string(b[8:16]) == headerMagic:
+	case len(b) >= 16 && string(b[:4]) == want && string(b[8:16]) == frame.PatchMagic:
 		return fmt.Errorf("%w: it is a patch", ErrNotSignature)
 	case !strings.HasPrefix(want, string(b[:min(len(b), 4)])),
-		len(b) > 8 && !strings.HasPrefix(signatureMagic, string(b[8:min(len(b), 16)])):
+		len(b) > 8 && !strings.HasPrefix(frame.SignatureMagic, string(b[8:min(len(b), 16)])):
 		return fmt.Errorf("%w: it begins with %q", ErrNotSignature, b[:min(len(b), 16)])
 	case len(b) >= 20 && le.Uint32(b[16:]) == 0:
-		return &CorruptError{What: "signature", Part: "header", Err: errVersion0}
-	case len(b) >= 20 && le.Uint32(b[16:]) != SignatureVersion:
-		return fmt.Errorf("signature: %w %d: this program reads version %d", ErrVersion, le.Uint32(b[16:]), SignatureVersion)
+		return &format.CorruptError{What: "signature", Part: "header", Err: frame.ErrVersion0}
+	case len(b) >= 20 && le.Uint32(b[16:]) != Version:
+		return fmt.Errorf("signature: %w %d: this program reads version %d", format.ErrVersion, le.Uint32(b[16:]), Version)
 	}
 	return nil
 }
 
 // Next returns the next table, which is valid until the next call. io.EOF comes
 // after a whole signature. An error ends the reading and is returned ever after.
-func (r *SignatureReader) Next() (*SignatureTable, error) {
+func (r *Reader) Next() (*Table, error) {
 	if r.err == nil {
 		r.err = r.next()
 	}
@@ -201,23 +208,23 @@ func (r *SignatureReader) Next() (*SignatureTable, error) {
 	return &r.table, nil
 }
 
-func (r *SignatureReader) next() error {
+func (r *Reader) next() error {
 	magic, err := r.in.Peek(4)
 	if len(magic) < 4 {
 		return r.partError("table or trailer", len(magic), err)
 	}
-	if le.Uint32(magic) == skippableMagic {
+	if le.Uint32(magic) == frame.Skippable {
 		return r.readTrailer()
 	}
-	f, err := readFrame(r.in, r.frame)
-	r.frame = f.bytes
+	f, err := frame.Read(r.in, r.frame)
+	r.frame = f.Bytes
 	if err != nil {
-		return r.partError("table", len(f.bytes), err)
+		return r.partError("table", len(f.Bytes), err)
 	}
-	if f.content > maxTableContent {
-		return r.partError("table", 0, fmt.Errorf("%d bytes, limit %d", f.content, maxTableContent))
+	if f.Content > maxTableContent {
+		return r.partError("table", 0, fmt.Errorf("%d bytes, limit %d", f.Content, maxTableContent))
 	}
-	content, err := r.dec.DecodeAll(f.bytes, r.plain[:0:f.content])
+	content, err := r.dec.DecodeAll(f.Bytes, r.plain[:0:f.Content])
 	if err == nil {
 		err = r.table.parse(content)
 	}
@@ -227,14 +234,14 @@ func (r *SignatureReader) next() error {
 	if err != nil {
 		return r.partError("table", 0, notEOF(err))
 	}
-	r.sum.Write(f.bytes)
-	r.offset += int64(len(f.bytes))
+	r.sum.Write(f.Bytes)
+	r.offset += int64(len(f.Bytes))
 	return nil
 }
 
 // readTrailer reads the trailer and checks what follows. Then it returns io.EOF.
-func (r *SignatureReader) readTrailer() error {
-	b := make([]byte, signatureEndSize)
+func (r *Reader) readTrailer() error {
+	b := make([]byte, frame.SignatureEndSize)
 	if n, err := io.ReadFull(r.in, b); err != nil {
 		return r.partError("trailer", n, err)
 	}
@@ -243,12 +250,12 @@ func (r *SignatureReader) readTrailer() error {
 	case err != nil:
 		return r.partError("trailer", 0, err)
 	case sum != r.sum.Sum64():
-		return r.partError("trailer", 0, fmt.Errorf("checksum of the signature: %w", errChecksum))
+		return r.partError("trailer", 0, fmt.Errorf("checksum of the signature: %w", frame.ErrChecksum))
 	case r.totals.blocks != r.header.Blocks():
 		return r.partError("trailer", 0, fmt.Errorf("%d blocks are missing", r.header.Blocks()-r.totals.blocks))
 	}
-	r.offset += signatureEndSize
-	if err := checkRest(r.in, r.offset, r.onDevice); err != nil {
+	r.offset += frame.SignatureEndSize
+	if err := frame.CheckRest(r.in, r.offset, r.onDevice); err != nil {
 		return r.partError("end", 0, err)
 	}
 	return io.EOF
@@ -256,14 +263,14 @@ func (r *SignatureReader) readTrailer() error {
 
 // partError is the error to report for the part that begins at offset, of which n
 // bytes were read.
-func (r *SignatureReader) partError(part string, n int, err error) error {
+func (r *Reader) partError(part string, n int, err error) error {
 	switch {
-	case isInputError(err):
+	case frame.IsInputError(err):
 		return fmt.Errorf("read the signature at byte %d: %w", r.offset+int64(n), err)
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		return &TruncatedError{What: "signature", Part: part, Offset: r.offset + int64(n)}
+		return &format.TruncatedError{What: "signature", Part: part, Offset: r.offset + int64(n)}
 	}
-	return &CorruptError{What: "signature", Part: part, Offset: r.offset, Err: err}
+	return &format.CorruptError{What: "signature", Part: part, Offset: r.offset, Err: err}
 }
 
 // notEOF hides an end of input that is zstd's, not ours.
@@ -274,17 +281,17 @@ func notEOF(err error) error {
 	return err
 }
 
-// VerifySignature reads a signature to its end and checks everything in it.
-func VerifySignature(r io.Reader) (SignatureHeader, error) {
-	sr, err := NewSignatureReader(r)
+// Verify reads a signature to its end and checks everything in it.
+func Verify(r io.Reader) (Header, error) {
+	sr, err := NewReader(r)
 	if err != nil {
-		return SignatureHeader{}, err
+		return Header{}, err
 	}
 	for {
 		if _, err := sr.Next(); err == io.EOF {
 			return sr.header, nil
 		} else if err != nil {
-			return SignatureHeader{}, err
+			return Header{}, err
 		}
 	}
 }

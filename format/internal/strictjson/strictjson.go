@@ -1,4 +1,6 @@
-package format
+// Package strictjson reads the JSON texts of patches and signatures: one way only, whatever
+// the many readers of JSON make of what is wrong.
+package strictjson
 
 import (
 	"bytes"
@@ -16,19 +18,25 @@ import (
 	"github.com/google/uuid"
 )
 
-// maxNesting is how deep objects and arrays of a JSON text may stand in one another, the
+// MaxNesting is how deep objects and arrays of a JSON text may stand in one another, the
 // outermost counted.
-const maxNesting = 64
+const MaxNesting = 64
 
-// decodeJSON reads the JSON text of a header into v, a pointer to a struct, and takes
-// nothing but what docs/format.md, "JSON text", says: names are exact and none is there
-// twice, also among those that aren't known. Errors say which name is wrong and how, in
-// words of the format.
-func decodeJSON(text []byte, v any) error {
+// Decode reads a JSON text into v, a pointer to a struct, and takes nothing but what
+// docs/format.md, "JSON text", says: names are exact and none is there twice, also among
+// those that aren't known. Errors say which name is wrong and how, in words of the format.
+func Decode(text []byte, v any, more ...*json.Unmarshalers) error {
 	if err := checkNesting(text); err != nil {
-		return jsonError(err)
+		return inWords(err)
 	}
-	return jsonError(json.Unmarshal(text, v, exactly))
+	forms := json.JoinUnmarshalers(append(more, exactly)...)
+	return inWords(json.Unmarshal(text, v, json.WithUnmarshalers(forms)))
+}
+
+// DecodeInner does the same for a value within a text that is being decoded, which puts its
+// errors into words.
+func DecodeInner(text []byte, v any) error {
+	return json.Unmarshal(text, v, json.WithUnmarshalers(exactly))
 }
 
 // checkNesting reads an object, to its end, and checks how deep it is.
@@ -44,27 +52,26 @@ func checkNesting(text []byte) error {
 		switch dec.StackDepth() {
 		case 0:
 			return nil
-		case maxNesting + 1:
-			return fmt.Errorf("more than %d objects and arrays in one another at byte %d", maxNesting, dec.InputOffset())
+		case MaxNesting + 1:
+			return fmt.Errorf("more than %d objects and arrays in one another at byte %d", MaxNesting, dec.InputOffset())
 		}
 	}
 }
 
 // exactly are the forms in which values are taken. What is null counts as missing, and
 // so does a string without characters.
-var exactly = json.WithUnmarshalers(json.JoinUnmarshalers(
+var exactly = json.JoinUnmarshalers(
 	json.UnmarshalFromFunc(readInt),
 	json.UnmarshalFromFunc(readStrings),
-	json.UnmarshalFromFunc(readSample),
-	json.UnmarshalFromFunc(textReader(parseUUID)),
-	json.UnmarshalFromFunc(textReader(parseTime)),
-	json.UnmarshalFromFunc(textReader(parseHash)),
-))
+	Text(parseUUID),
+	Text(parseTime),
+)
 
-// A valueError says what a value isn't.
-type valueError string
+// A ValueError says what a value isn't.
+type ValueError string
 
-func (e valueError) Error() string { return string(e) }
+// Error says so.
+func (e ValueError) Error() string { return string(e) }
 
 func readInt(dec *jsontext.Decoder, n *int64) error {
 	value, err := dec.ReadValue()
@@ -77,10 +84,10 @@ func readInt(dec *jsontext.Decoder, n *int64) error {
 	case value.Kind() != '0':
 		return notA("an integer", value.Kind())
 	case strings.Trim(string(value), "0123456789") != "":
-		return valueError(fmt.Sprintf("%.30q is not an integer of digits alone", value))
+		return ValueError(fmt.Sprintf("%.30q is not an integer of digits alone", value))
 	}
 	if *n, err = strconv.ParseInt(string(value), 10, 64); err != nil {
-		return valueError(fmt.Sprintf("%.30s exceeds 2^63-1", value))
+		return ValueError(fmt.Sprintf("%.30s exceeds 2^63-1", value))
 	}
 	return nil
 }
@@ -108,30 +115,10 @@ func readStrings(dec *jsontext.Decoder, list *[]string) error {
 	return err
 }
 
-// readSample reads a sample of a fingerprint, which has both of its names.
-func readSample(dec *jsontext.Decoder, s *Sample) error {
-	var text struct {
-		Offset *int64 `json:"offset"`
-		Hash   string `json:"hash"`
-	}
-	err := json.UnmarshalDecode(dec, &text)
-	switch {
-	case err != nil:
-		return err
-	case text.Offset == nil:
-		return valueError("a sample without offset")
-	case text.Hash == "":
-		return valueError("a sample without hash")
-	}
-	s.Offset = *text.Offset
-	s.Hash, err = parseHash(text.Hash)
-	return err
-}
-
-// textReader makes a reader of strings that have a form. Without characters it is that
-// of the zero value.
-func textReader[T any](parse func(string) (T, error)) func(*jsontext.Decoder, *T) error {
-	return func(dec *jsontext.Decoder, v *T) error {
+// Text makes a reader of strings that have a form. Without characters it is that of the zero
+// value.
+func Text[T any](parse func(string) (T, error)) *json.Unmarshalers {
+	return json.UnmarshalFromFunc(func(dec *jsontext.Decoder, v *T) error {
 		token, err := dec.ReadToken()
 		if err != nil {
 			return err
@@ -150,19 +137,18 @@ func textReader[T any](parse func(string) (T, error)) func(*jsontext.Decoder, *T
 		}
 		*v, err = parse(text)
 		return err
-	}
+	})
 }
 
 var (
 	uuidForm = regexp.MustCompile(`^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$`)
 	timeForm = regexp.MustCompile(`^[0-9]{4}-[0-9]{2}-[0-9]{2}T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,9})?` +
 		`(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$`)
-	hashForm = regexp.MustCompile(`^[0-9A-Fa-f]{16}$`)
 )
 
 func parseUUID(text string) (uuid.UUID, error) {
 	if !uuidForm.MatchString(text) {
-		return uuid.Nil, valueError(fmt.Sprintf("%.60q is not a UUID of 36 characters", text))
+		return uuid.Nil, ValueError(fmt.Sprintf("%.60q is not a UUID of 36 characters", text))
 	}
 	return uuid.Parse(text)
 }
@@ -170,7 +156,7 @@ func parseUUID(text string) (uuid.UUID, error) {
 func parseTime(text string) (time.Time, error) {
 	t, err := time.Parse(time.RFC3339Nano, text)
 	if err != nil || !timeForm.MatchString(text) {
-		return time.Time{}, valueError(fmt.Sprintf("%.60q is not a time of RFC 3339, as 2026-01-02T03:04:05Z is", text))
+		return time.Time{}, ValueError(fmt.Sprintf("%.60q is not a time of RFC 3339, as 2026-01-02T03:04:05Z is", text))
 	}
 	if t.IsZero() {
 		t = time.Time{} // wherever it was
@@ -178,25 +164,17 @@ func parseTime(text string) (time.Time, error) {
 	return t, nil
 }
 
-func parseHash(text string) (Hash, error) {
-	n, err := strconv.ParseUint(text, 16, 64)
-	if err != nil || !hashForm.MatchString(text) {
-		return 0, valueError(fmt.Sprintf("%.60q is not 16 hexadecimal digits", text))
-	}
-	return Hash(n), nil
-}
-
 func notA(what string, kind jsontext.Kind) error {
-	return valueError(fmt.Sprintf("%s in place of %s", kindNames[kind], what))
+	return ValueError(fmt.Sprintf("%s in place of %s", kindNames[kind], what))
 }
 
 var kindNames = map[jsontext.Kind]string{
 	'n': "null", 't': "true", 'f': "false", '"': "a string", '0': "a number", '{': "an object", '[': "an array",
 }
 
-// jsonError turns an error of the library into one in words of the format. It is no
+// inWords turns an error of the library into one in words of the format. It is no
 // io.EOF: the text is there, whatever is missing in it.
-func jsonError(err error) error {
+func inWords(err error) error {
 	var syntax *jsontext.SyntacticError
 	var value *json.SemanticError
 	switch {
@@ -209,14 +187,18 @@ func jsonError(err error) error {
 	case errors.As(err, &syntax):
 		return fmt.Errorf("JSON: syntax error at byte %d of the text", syntax.ByteOffset)
 	case errors.As(err, &value):
-		return fmt.Errorf("JSON: %s: %s", shownPointer(value.JSONPointer), wrongValue(value))
+		at := value.JSONPointer
+		for inner := (*json.SemanticError)(nil); errors.As(value.Err, &inner); at += value.JSONPointer {
+			value = inner // of DecodeInner
+		}
+		return fmt.Errorf("JSON: %s: %s", shownPointer(at), wrongValue(value))
 	}
 	return fmt.Errorf("JSON: %w", err)
 }
 
 // wrongValue says what is wrong with a value.
 func wrongValue(err *json.SemanticError) string {
-	var own valueError
+	var own ValueError
 	if errors.As(err.Err, &own) {
 		return own.Error()
 	}
