@@ -10,6 +10,7 @@ import (
 	"github.com/cespare/xxhash/v2"
 
 	"lvmsync/format"
+	"lvmsync/format/salvage"
 )
 
 // What a crash can leave torn at the end of an undo patch (docs/format.md, "Undo patches
@@ -36,7 +37,7 @@ type damage struct {
 	skipped int64           // bytes of whole segments that nothing vouches for
 	unread  int64           // bytes that are not understood, from there on
 	why     error           // what is wrong there
-	salvage *format.Salvage // what is read now instead; nil: the patch itself
+	salvage *salvage.Reader // what is read now instead; nil: the patch itself
 }
 
 // A DamagedUndoError means that an undo patch is damaged where a crash can't have torn
@@ -135,7 +136,7 @@ func (in *input) isDamaged() error {
 		return saved <= maxUndoUnsafe, nil
 	})
 	switch {
-	case errors.Is(err, format.ErrSalvage):
+	case errors.Is(err, salvage.ErrTooMuch):
 		return in.damaged(err.Error())
 	case err != nil:
 		return err
@@ -151,7 +152,7 @@ func (in *input) damaged(reason string) error {
 
 // behind looks at the whole segments behind the damage until look has seen enough.
 func (in *input) behind(look func(*format.Segment) (more bool, err error)) error {
-	s, err := format.NewSalvage(in.at, in.size, in.header, in.from, in.end)
+	s, err := salvage.NewReader(in.at, in.size, in.header, in.from, in.end)
 	if err != nil {
 		return err
 	}
@@ -221,7 +222,7 @@ func (in *input) startSalvage(nothing bool) error {
 		from = in.size
 	}
 	var err error
-	in.salvage, err = format.NewSalvage(in.at, in.size, in.header, from, in.end)
+	in.salvage, err = salvage.NewReader(in.at, in.size, in.header, from, in.end)
 	return err
 }
 

@@ -135,6 +135,19 @@ func newExtentOrder(h *Header) extentOrder {
 	return extentOrder{volumeSize: h.VolumeSize, start: h.Start, whole: h.Kind == Full, mayLose: h.requires(LostSectors)}
 }
 
+// CheckExtents checks the order and the kinds of extents that a patch with this header has
+// behind others, which end at byte end of the volume.
+func (h *Header) CheckExtents(records []Record, end int64) error {
+	order := newExtentOrder(h)
+	order.end = end
+	for _, r := range records {
+		if err := order.addRecord(r); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // addRecord checks the next extent, and whether a patch with this header may have it.
 func (o *extentOrder) addRecord(r Record) error {
 	if r.Lost && !o.mayLose {

@@ -160,16 +160,11 @@ func (f *File) readSegment(i int, b *body) error {
 // checkSegment checks the segment's extents, and that the index tells the truth
 // about it.
 func (f *File) checkSegment(b *body, e IndexEntry) error {
-	order := newExtentOrder(&f.header)
-	order.end = e.Start
-	for _, r := range b.records {
-		if err := order.addRecord(r); err != nil {
-			return err
-		}
+	if err := f.header.CheckExtents(b.records, e.Start); err != nil {
+		return err
 	}
-	if b.records[0].Off != e.Start || order.end != e.End {
-		return fmt.Errorf("its extents fill [%d, %d), not [%d, %d) as the index says",
-			b.records[0].Off, order.end, e.Start, e.End)
+	if start, end := b.records[0].Off, b.records[len(b.records)-1].End(); start != e.Start || end != e.End {
+		return fmt.Errorf("its extents fill [%d, %d), not [%d, %d) as the index says", start, end, e.Start, e.End)
 	}
 	return nil
 }

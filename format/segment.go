@@ -186,6 +186,17 @@ func (b *body) marshal() []byte {
 	return b.buf[start : dataStart+len(b.data)]
 }
 
+// ParseSegment reads what the frame of a segment holds: the segment keeps content. The data
+// has been checked against its hashes; its extents have not, against the volume and those
+// before: see [Header.CheckExtents].
+func ParseSegment(content []byte) (*Segment, error) {
+	b := new(body)
+	if err := b.unmarshal(content); err != nil {
+		return nil, err
+	}
+	return &Segment{Records: b.records, Data: b.data}, nil
+}
+
 // unmarshal reads the content of a frame, which the body keeps. The data
 // hashes are checked; the order of extents within the volume is not.
 func (b *body) unmarshal(content []byte) error {

@@ -1,25 +1,29 @@
-package format
+// Package salvage finds what is whole of a damaged patch.
+package salvage
 
 import (
 	"bufio"
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 
 	"github.com/klauspost/compress/zstd"
 
+	"lvmsync/format"
 	"lvmsync/format/internal/frame"
 )
 
-// A Salvage finds the whole segments behind a place where a patch is damaged. Nothing
-// but their own checksums says that they belong to the patch, and nothing says what is
-// missing between them. It is for one goroutine, and needs no end. An error ends it.
-type Salvage struct {
+// A Reader finds the whole segments behind a place where a patch is damaged. Nothing but
+// their own checksums says that they belong to the patch, and nothing says what is missing
+// between them. It is for one goroutine, and needs no end. An error ends it.
+type Reader struct {
 	r      io.ReaderAt
 	size   int64
 	at     int64 // what lies before has been looked at
-	order  extentOrder
+	header format.Header
+	end    int64 // of the extents before, in the volume
 	missed int64
 	effort int64 // spent on what was no segment, in bytes
 	in     *bufio.Reader
@@ -28,23 +32,23 @@ type Salvage struct {
 	buf    []byte // for frame
 }
 
-// maxSalvageEffort bounds the bytes that are decompressed of what turns out to be no
+// maxEffort bounds the bytes that are decompressed of what turns out to be no
 // segment: a file can be made so that every byte of it looks like the start of one.
-const maxSalvageEffort = 1 << 30
+const maxEffort = 1 << 30
 
-// ErrSalvage means that too much looks like a segment and is none.
-var ErrSalvage = errors.New("too much in it looks like segments and is none")
+// ErrTooMuch means that too much looks like a segment and is none.
+var ErrTooMuch = errors.New("too much in it looks like segments and is none")
 
-// NewSalvage looks for segments of the patch with that header in r, which is size bytes
+// NewReader looks for segments of the patch with that header in r, which is size bytes
 // long, behind the damaged one that begins at byte damage. The extents before that end
 // at byte end of the volume.
-func NewSalvage(r io.ReaderAt, size int64, h Header, damage, end int64) (*Salvage, error) {
+func NewReader(r io.ReaderAt, size int64, h format.Header, damage, end int64) (*Reader, error) {
 	dec, err := frame.NewDecoder(1)
 	if err != nil {
 		return nil, err
 	}
-	s := &Salvage{r: frame.InputAt(r), size: size, at: min(damage+1, size), order: newExtentOrder(&h), in: bufio.NewReader(nil), dec: dec}
-	s.order.whole, s.order.end = false, end
+	h.Kind = format.Undo // whatever it is, there are gaps now
+	s := &Reader{r: frame.InputAt(r), size: size, at: min(damage+1, size), header: h, end: end, in: bufio.NewReader(nil), dec: dec}
 	s.missed = s.at - damage
 	// Where only its content is damaged, the next one begins where it ends, and not at
 	// what may look like one within it.
@@ -58,9 +62,9 @@ func NewSalvage(r io.ReaderAt, size int64, h Header, damage, end int64) (*Salvag
 	return s, nil
 }
 
-// Next returns the next whole segment, io.EOF if there are no more, ErrSalvage, or an
+// Next returns the next whole segment, io.EOF if there are no more, ErrTooMuch, or an
 // error of reading.
-func (s *Salvage) Next() (*Segment, error) {
+func (s *Reader) Next() (*format.Segment, error) {
 	for {
 		place, err := s.find()
 		if err != nil {
@@ -73,9 +77,7 @@ func (s *Salvage) Next() (*Segment, error) {
 			return nil, err
 		}
 		if seg != nil {
-			for _, r := range seg.Records { // checked by segment
-				s.order.end = r.End()
-			}
+			s.end = seg.Records[len(seg.Records)-1].End()
 			s.at += n
 			return seg, nil
 		}
@@ -86,14 +88,14 @@ func (s *Salvage) Next() (*Segment, error) {
 
 // Missed is how many of the bytes that were looked at, from the damage on, are in no
 // whole segment.
-func (s *Salvage) Missed() int64 { return s.missed }
+func (s *Reader) Missed() int64 { return s.missed }
 
 // At is where the last segment ends, in bytes from the start of the patch.
-func (s *Salvage) At() int64 { return s.at }
+func (s *Reader) At() int64 { return s.at }
 
 // find returns the next place where a frame may begin.
-func (s *Salvage) find() (int64, error) {
-	magic := le.AppendUint32(nil, frame.Zstd)
+func (s *Reader) find() (int64, error) {
+	magic := binary.LittleEndian.AppendUint32(nil, frame.Zstd)
 	if s.window == nil {
 		s.window = make([]byte, 256<<10)
 	}
@@ -114,33 +116,44 @@ func (s *Salvage) find() (int64, error) {
 
 // segment reads the segment at a place, and tells how long it is there. It's nil if
 // there is none that is whole.
-func (s *Salvage) segment(place int64) (seg *Segment, n int64, err error) {
+func (s *Reader) segment(place int64) (seg *format.Segment, n int64, err error) {
 	f, err := s.frame(place)
 	if frame.IsInputError(err) {
 		return nil, 0, fmt.Errorf("read the patch at byte %d: %w", place, err)
 	}
 	effort := int64(len(f.Bytes))
 	if err == nil {
-		b := &body{offset: place, frame: f.Bytes, content: f.Content}
 		effort += int64(f.Content)
-		err = b.decode(s.dec)
-		seg = &Segment{Records: b.records, Data: b.data, Offset: place}
-		order := s.order
-		for i := 0; err == nil && i < len(seg.Records); i++ {
-			err = order.addRecord(seg.Records[i])
-		}
+		seg, err = s.parse(f)
 	}
 	if err == nil {
+		seg.Offset = place
 		return seg, int64(len(f.Bytes)), nil
 	}
-	if s.effort += effort; s.effort > maxSalvageEffort {
-		return nil, 0, ErrSalvage
+	if s.effort += effort; s.effort > maxEffort {
+		return nil, 0, ErrTooMuch
 	}
 	return nil, 0, nil
 }
 
+// parse makes a segment of a frame, if it can be the next one.
+func (s *Reader) parse(f frame.Frame) (*format.Segment, error) {
+	content, err := s.dec.DecodeAll(f.Bytes, make([]byte, 0, f.Content))
+	if err != nil {
+		return nil, err
+	}
+	if len(content) != f.Content {
+		return nil, fmt.Errorf("zstd: %d bytes instead of %d", len(content), f.Content)
+	}
+	seg, err := format.ParseSegment(content)
+	if err != nil {
+		return nil, err
+	}
+	return seg, s.header.CheckExtents(seg.Records, s.end)
+}
+
 // frame reads the frame at a place.
-func (s *Salvage) frame(place int64) (frame.Frame, error) {
+func (s *Reader) frame(place int64) (frame.Frame, error) {
 	s.in.Reset(io.NewSectionReader(s.r, place, s.size-place))
 	f, err := frame.Read(s.in, s.buf)
 	s.buf = f.Bytes

@@ -1,4 +1,4 @@
-package format
+package salvage
 
 import (
 	"bytes"
@@ -6,24 +6,27 @@ import (
 	"io"
 	"slices"
 	"testing"
+
+	"lvmsync/format"
+	"lvmsync/format/internal/patchtest"
 )
 
 // undoInSegments is an undo patch of data in n segments of 64 KiB, with the places where
 // these begin, and where the last one ends.
-func undoInSegments(t *testing.T, n int, fill func(i int, data []byte)) (b []byte, h Header, places []int64) {
+func undoInSegments(t *testing.T, n int, fill func(i int, data []byte)) (b []byte, h format.Header, places []int64) {
 	t.Helper()
 	const each = 64 << 10
-	h = testHeader(Undo, int64(n)*each)
-	h.Base = &Base{Exact: true}
+	h = patchtest.Header(format.Undo, int64(n)*each)
+	h.Base = &format.Base{Exact: true}
 	var out bytes.Buffer
-	w, err := NewWriter(&out, h, WriterOptions{})
+	w, err := format.NewWriter(&out, h, format.WriterOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	for i := range n {
 		places = append(places, int64(out.Len()))
 		s := w.NewSegment()
-		s.Records = append(s.Records, Record{Extent: Extent{int64(i) * each, each, Data}, HasBase: true})
+		s.Records = append(s.Records, format.Record{Extent: format.Extent{Off: int64(i) * each, Len: each}, HasBase: true})
 		s.Data = s.Data[:each]
 		clear(s.Data)
 		fill(i, s.Data)
@@ -36,9 +39,9 @@ func undoInSegments(t *testing.T, n int, fill func(i int, data []byte)) (b []byt
 }
 
 // salvage returns the places of the segments behind the damage.
-func salvage(t *testing.T, b []byte, h Header, damage, end int64) (places []int64, missed int64, err error) {
+func salvaged(t *testing.T, b []byte, h format.Header, damage, end int64) (places []int64, missed int64, err error) {
 	t.Helper()
-	s, err := NewSalvage(bytes.NewReader(b), int64(len(b)), h, damage, end)
+	s, err := NewReader(bytes.NewReader(b), int64(len(b)), h, damage, end)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -55,7 +58,7 @@ func salvage(t *testing.T, b []byte, h Header, damage, end int64) (places []int6
 // counted to the byte. A segment within the data of another one is not taken for one of
 // the patch's as long as the frame around it can be followed.
 func TestSalvage(t *testing.T) {
-	small := write(t, testHeader(Delta, 1<<20), WriterOptions{}, []Extent{{512 << 10, 512, Data}})
+	small := patchtest.Write(t, patchtest.Header(format.Delta, 1<<20), []format.Record{{Extent: format.Extent{Off: 512 << 10, Len: 512}}})
 	fill := func(i int, data []byte) {
 		copy(data, small)
 		copy(data[32<<10:], "(\xb5/\xfd(\xb5/\xfd(\xb5(\xb5/\xfd")
@@ -77,7 +80,7 @@ func TestSalvage(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			b := test.edit(slices.Clone(patch), test.at)
 			index := int64(slices.Index(places, test.at))
-			got, missed, err := salvage(t, b, h, test.at, index*64<<10)
+			got, missed, err := salvaged(t, b, h, test.at, index*64<<10)
 			if err != io.EOF {
 				t.Fatal(err)
 			}
@@ -99,17 +102,17 @@ func TestSalvage(t *testing.T) {
 }
 
 // Extents that don't follow those before are of something else.
-func TestSalvageKeepsOrder(t *testing.T) {
+func TestKeepsOrder(t *testing.T) {
 	patch, h, places := undoInSegments(t, 4, func(int, []byte) {})
 	b := slices.Concat(patch[:places[2]], []byte("damage"), patch[places[1]:places[2]], patch[places[3]:])
-	got, missed, err := salvage(t, b, h, places[2], 128<<10)
+	got, missed, err := salvaged(t, b, h, places[2], 128<<10)
 	if want := places[2] + 6 + places[2] - places[1]; err != io.EOF || len(got) != 1 || got[0] != want || missed != want-places[2] {
 		t.Errorf("found %d, missed %d, %v; want %d", got, missed, err, want)
 	}
 }
 
 // A file of which every few bytes look like a large segment is given up.
-func TestSalvageGivesUp(t *testing.T) {
+func TestGivesUp(t *testing.T) {
 	// A frame of one block that repeats a byte: 20 bytes claim 4 MiB, whose checksum is wrong.
 	bomb := []byte{0x28, 0xb5, 0x2f, 0xfd, 0xa4, 0, 0, 0x40, 0}
 	for range 32 {
@@ -117,24 +120,24 @@ func TestSalvageGivesUp(t *testing.T) {
 	}
 	bomb[len(bomb)-4] |= 1
 	bomb = append(bomb, 0, 0, 0, 0)
-	h := testHeader(Undo, 1<<30)
+	h := patchtest.Header(format.Undo, 1<<30)
 	b := bytes.Repeat(bomb, 4000)
-	if got, _, err := salvage(t, b, h, 0, 0); !errors.Is(err, ErrSalvage) || len(got) > 0 {
+	if got, _, err := salvaged(t, b, h, 0, 0); !errors.Is(err, ErrTooMuch) || len(got) > 0 {
 		t.Errorf("found %d, error %v", got, err)
 	}
 }
 
 // What can't be read is no damage.
-func TestSalvageReadError(t *testing.T) {
+func TestReadError(t *testing.T) {
 	patch, h, places := undoInSegments(t, 4, func(int, []byte) {})
-	s, err := NewSalvage(bytes.NewReader(patch[:places[3]]), int64(len(patch)), h, places[1], 64<<10)
+	s, err := NewReader(bytes.NewReader(patch[:places[3]]), int64(len(patch)), h, places[1], 64<<10)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for err == nil {
 		_, err = s.Next()
 	}
-	if err == io.EOF || errors.Is(err, ErrCorrupt) {
+	if err == io.EOF || errors.Is(err, format.ErrCorrupt) {
 		t.Errorf("error %v", err)
 	}
 }
