@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"os"
 
-	"lvmsync/format/durable"
+	"lvmsync/format/filelock"
 )
 
 // lock locks the destination against others who take it for a file: it, if it is
@@ -38,11 +38,11 @@ func (d *destination) lock(o Options) (err error) {
 
 // lockFile locks a file, against all others if whole. what is the file in messages.
 func lockFile(f *os.File, whole bool, what string, o Options) error {
-	err := durable.Lock(f, whole)
+	err := filelock.Take(f, whole)
 	switch {
 	case err == nil:
 		return nil
-	case !errors.Is(err, durable.ErrLocked):
+	case !errors.Is(err, filelock.ErrLocked):
 		o.Warn(fmt.Sprintf("%s can't be locked here (%v): make sure that nobody else uses it", what, err))
 		return nil
 	case o.Force:

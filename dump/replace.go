@@ -7,7 +7,7 @@ import (
 	"os"
 	"strings"
 
-	"lvmsync/format/durable"
+	"lvmsync/format/filelock"
 	"lvmsync/format/storage"
 )
 
@@ -33,7 +33,7 @@ func lockOld(path string) (*os.File, error) {
 }
 
 func notInUse(f *os.File) error {
-	if err := durable.Lock(f, true); errors.Is(err, durable.ErrLocked) {
+	if err := filelock.Take(f, true); errors.Is(err, filelock.ErrLocked) {
 		return fmt.Errorf("%w: it is %w", ErrOutputInUse, err)
 	}
 	id, err := storage.IdentifyFile(f)

@@ -15,7 +15,7 @@ import (
 // them decompressed.
 type fetcher struct {
 	in       *bufio.Reader
-	onDevice bool           // see OnDevice
+	onDevice bool           // anything may follow the trailer
 	offset   int64          // bytes read
 	count    int64          // segments read
 	sum      *xxhash.Digest // of the bytes read
@@ -133,7 +133,7 @@ func (f *fetcher) fetchEnd() (*patchEnd, error) {
 }
 
 // checkCount checks the number of the index's entries. What they say is compared when all
-// segments have been checked: see [Reader.finish].
+// segments have been checked, by Reader.checkEnd.
 func (f *fetcher) checkCount(entries int64) error {
 	if entries != f.count {
 		return fmt.Errorf("%d entries for %d segments", entries, f.count)

@@ -14,7 +14,8 @@ import (
 // A File is a patch that can be read at random. Header, trailer and index are
 // checked when it is opened, each segment when it is read; the checksum over
 // the whole patch isn't: that is [Verify]'s work. A File is safe for concurrent
-// use if its io.ReaderAt is.
+// use if its io.ReaderAt is, which the caller still owns; it needs no end. A segment that
+// can't be read says nothing of the others.
 type File struct {
 	r       io.ReaderAt
 	header  Header

@@ -29,7 +29,8 @@ const (
 )
 
 // A Header describes a patch. Its JSON names are the format's
-// (docs/format.md, "Header").
+// (docs/format.md, "Header"). Copies share what Base, State and Planned point to: nobody
+// changes that of a patch that is written or read.
 type Header struct {
 	ID          uuid.UUID `json:"id"`           // of this patch
 	Kind        Kind      `json:"kind"`         // full, delta or undo

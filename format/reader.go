@@ -19,9 +19,10 @@ type ReaderOptions struct {
 	Held int
 }
 
-// A Reader reads one patch from a stream. Segments are decompressed and checked
-// concurrently and returned in order. The methods are for one goroutine, but
-// for [Segment.Release].
+// A Reader reads one patch from a stream, which the caller still owns. Segments are
+// decompressed and checked concurrently and returned in order. The methods are for one
+// goroutine, but for [Segment.Release]. An error ends the reading and is returned ever
+// after; what was returned before it stays right, but may be part of a patch only.
 type Reader struct {
 	header Header
 	queue  chan fetched // in order, the last one has err set
@@ -98,8 +99,8 @@ func (r *Reader) Header() Header { return r.header }
 // [ReaderOptions].Held may be held besides: Next waits for more.
 //
 // io.EOF comes after a whole patch, with index and trailer checked and nothing
-// behind it but zeros, or see [OnDevice]; a patch that ends early gives ErrTruncated. An error ends the
-// reading and is returned ever after.
+// behind it but zeros, or anything with [OnDevice]; a patch that ends early gives
+// ErrTruncated.
 func (r *Reader) Next() (*Segment, error) {
 	if r.err != nil {
 		return nil, r.err
@@ -112,7 +113,7 @@ func (r *Reader) Next() (*Segment, error) {
 			r.err = r.accept(f.body)
 		}
 	case io.EOF:
-		r.err = r.finish(f.end)
+		r.err = r.checkEnd(f.end)
 	default:
 		r.err = f.err
 	}
@@ -136,9 +137,9 @@ func (r *Reader) accept(b *body) error {
 	return nil
 }
 
-// finish compares index and trailer with what was read. If all is right it
+// checkEnd compares index and trailer with what was read. If all is right it
 // returns io.EOF.
-func (r *Reader) finish(end *patchEnd) error {
+func (r *Reader) checkEnd(end *patchEnd) error {
 	if end.entries.Sum64() != r.entries.Sum64() {
 		return corrupt("index", end.index, "it does not match the segments")
 	}

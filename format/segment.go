@@ -188,7 +188,7 @@ func (b *body) marshal() []byte {
 
 // ParseSegment reads what the frame of a segment holds: the segment keeps content. The data
 // has been checked against its hashes; its extents have not, against the volume and those
-// before: see [Header.CheckExtents].
+// before; [Header.CheckExtents] does that.
 func ParseSegment(content []byte) (*Segment, error) {
 	b := new(body)
 	if err := b.unmarshal(content); err != nil {

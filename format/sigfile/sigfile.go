@@ -26,8 +26,8 @@ const Version = 1
 
 // Limits of a signature.
 const (
-	MinBlockSize    = format.SectorSize // smallest block that is hashed, in bytes
-	MaxBlockSize    = 1 << 20           // largest
+	minBlockSize    = format.SectorSize // smallest block that is hashed, in bytes
+	maxBlockSize    = 1 << 20           // largest
 	MaxTableBlocks  = 1 << 16           // blocks in a table
 	maxTableContent = tableFixedSize + MaxTableBlocks/8 + MaxTableBlocks*hashSize
 	tableFixedSize  = 16 // first block, count, reserved
@@ -63,7 +63,7 @@ func (h *Header) Blocks() int64 {
 
 // IsBlockSize tells whether blocks of n bytes can be hashed.
 func IsBlockSize(n int64) bool {
-	return n >= MinBlockSize && n <= MaxBlockSize && bits.OnesCount64(uint64(n)) == 1
+	return n >= minBlockSize && n <= maxBlockSize && bits.OnesCount64(uint64(n)) == 1
 }
 
 // Validate checks what version 1 demands.
@@ -76,7 +76,7 @@ func (h *Header) Validate() error {
 	case h.VolumeSize < 1:
 		return fmt.Errorf("volume size of %d bytes is out of range", h.VolumeSize)
 	case !IsBlockSize(h.BlockSize):
-		return fmt.Errorf("block size of %d bytes is no power of two within %d to %d", h.BlockSize, MinBlockSize, MaxBlockSize)
+		return fmt.Errorf("block size of %d bytes is no power of two within %d to %d", h.BlockSize, minBlockSize, maxBlockSize)
 	}
 	return h.Fingerprint.Validate(h.VolumeSize)
 }

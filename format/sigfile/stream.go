@@ -114,7 +114,7 @@ func (s *totals) add(t *Table, blocks int64) error {
 type Reader struct {
 	header   Header
 	in       *bufio.Reader
-	onDevice bool // see OnDevice
+	onDevice bool // anything may follow the trailer
 	dec      *zstd.Decoder
 	sum      *xxhash.Digest
 	offset   int64
@@ -196,8 +196,8 @@ func checkMagic(b []byte) error {
 	return nil
 }
 
-// Next returns the next table, which is valid until the next call. io.EOF comes
-// after a whole signature. An error ends the reading and is returned ever after.
+// Next returns the next table, which is valid until the next call. io.EOF comes after a
+// whole signature. An error ends the reading and is returned ever after.
 func (r *Reader) Next() (*Table, error) {
 	if r.err == nil {
 		r.err = r.next()

@@ -1,4 +1,5 @@
-package durable
+// Package filelock locks files against other programs.
+package filelock
 
 import (
 	"errors"
@@ -13,11 +14,11 @@ import (
 // ErrLocked means that another program has locked a file.
 var ErrLocked = errors.New("locked by another program")
 
-// Lock takes both kinds of lock that programs use on image files: QEMU takes byte ranges of
+// Take takes both kinds of lock that programs use on image files: QEMU takes byte ranges of
 // the file, others flock it. They last as long as f is open. A file of which only a part is
 // ours (whole is false) is locked so that others who want all of it notice, but not who wants
 // another part. An error other than ErrLocked means that f can't be locked where it is.
-func Lock(f *os.File, whole bool) error {
+func Take(f *os.File, whole bool) error {
 	how := unix.LOCK_EX
 	if !whole {
 		how = unix.LOCK_SH

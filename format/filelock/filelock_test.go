@@ -1,4 +1,4 @@
-package durable
+package filelock
 
 import (
 	"errors"
@@ -45,7 +45,7 @@ func TestLockForUs(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			if err := Lock(open(t, path), tt.whole); !errors.Is(err, tt.want) {
+			if err := Take(open(t, path), tt.whole); !errors.Is(err, tt.want) {
 				t.Errorf("%v, want %v", err, tt.want)
 			}
 		})
