@@ -12,8 +12,8 @@ import (
 func OnDevice(r io.Reader) io.Reader { return frame.OnDevice(r) }
 
 // End tells where a trailer ends that is the last of the size bytes in r: right or damaged;
-// only a right one can have zeros behind it, to the end of a sector, for zeros can be what a crash has left of
-// the rest. It's false if there is none.
+// only a right one can have zeros behind it, to the end of a sector, for zeros can be what a
+// crash has left of the rest. It's false if there is none.
 func End(r io.ReaderAt, size int64) (end int64, ok bool) {
 	if frame.Ends(r, size, frame.PatchEndMagic, frame.PatchEndSize) {
 		return size, true

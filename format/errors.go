@@ -80,7 +80,7 @@ func partError(part string, offset int64, n int, err error) error {
 
 var errPlace = errors.New("it is longer than its place")
 
-// placeError does the same for a part that has its place in a File. What is too
+// placeError is the error to report for a part that has its place in a File. What is too
 // long for it is corrupt.
 func placeError(part string, offset int64, err error) error {
 	if !frame.IsInputError(err) && (errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)) {

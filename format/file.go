@@ -164,7 +164,8 @@ func (f *File) checkSegment(b *body, e IndexEntry) error {
 	if err := f.header.CheckExtents(b.records, e.Start); err != nil {
 		return err
 	}
-	if start, end := b.records[0].Off, b.records[len(b.records)-1].End(); start != e.Start || end != e.End {
+	start, end := b.records[0].Off, b.records[len(b.records)-1].End()
+	if start != e.Start || end != e.End {
 		return fmt.Errorf("its extents fill [%d, %d), not [%d, %d) as the index says", start, end, e.Start, e.End)
 	}
 	return nil

@@ -86,7 +86,8 @@ func (f Fingerprint) Validate(volumeSize int64) error {
 	for _, s := range f {
 		switch {
 		case s.Offset < end || s.Offset%SectorSize != 0:
-			return fmt.Errorf("sample at offset %d is unaligned, overlaps the one before or is out of order", s.Offset)
+			return fmt.Errorf("sample at offset %d is unaligned, overlaps the one before "+
+				"or is out of order", s.Offset)
 		case s.Offset > volumeSize-SampleSize:
 			return fmt.Errorf("sample at offset %d reaches past the end of the volume, %d bytes", s.Offset, volumeSize)
 		}

@@ -38,4 +38,7 @@ const (
 var le = binary.LittleEndian
 
 // A segment and its frame may be as large as package frame says.
-const _ = -uint(frame.MaxContent ^ (tableHeaderSize + MaxSegmentExtents*extentSize + MaxSegmentData))
+const (
+	maxContent = tableHeaderSize + MaxSegmentExtents*extentSize + MaxSegmentData
+	_          = -uint(frame.MaxContent ^ maxContent)
+)

@@ -54,30 +54,6 @@ type Header struct {
 	Planned *Planned `json:"planned,omitempty"`
 }
 
-// A Source says where a patch's data came from. Empty fields are unknown.
-type Source struct {
-	Type         string `json:"type"`                    // thick, cow, device or file
-	Path         string `json:"path,omitempty"`          // device or file that data was read from
-	DeviceUUID   string `json:"device_uuid,omitempty"`   // device-mapper UUID of that device
-	DeviceID     string `json:"device_id,omitempty"`     // its major:minor, or device:inode of a file
-	BootID       string `json:"boot_id,omitempty"`       // boot during which DeviceID is valid
-	Uptime       int64  `json:"uptime_ms,omitzero"`      // milliseconds since that boot when the dump began
-	VG           string `json:"vg,omitempty"`            // volume group
-	VGUUID       string `json:"vg_uuid,omitempty"`       // as LVM prints it
-	LV           string `json:"lv,omitempty"`            // logical volume that data was read from
-	LVUUID       string `json:"lv_uuid,omitempty"`       // as LVM prints it
-	Snapshot     string `json:"snapshot,omitempty"`      // snapshot that gave the changes
-	SnapshotUUID string `json:"snapshot_uuid,omitempty"` // as LVM prints it
-	// Snapshots are the UUIDs of the snapshots of the logical volume LVUUID that there were when the dump began;
-	// nil: not known.
-	Snapshots []string `json:"snapshots,omitzero"`
-	// Noted says of snapshots of LVUUID, by their UUIDs, under which id the machine that dumped has noted what the patch may
-	// bring and later patches from that snapshot have to bring again: those that carry the same id do.
-	Noted map[string]uuid.UUID `json:"noted,omitempty"`
-	// Storage is where the bytes are, by whatever name, during the boot BootID.
-	Storage []Place `json:"storage,omitempty"`
-}
-
 // A Base says what a delta is relative to.
 type Base struct {
 	// Exact means that the patch leaves out what is equal in the base: the
@@ -166,7 +142,9 @@ const LostSectors = "lost-sectors"
 // knownFeatures lists the required features that this package understands.
 var knownFeatures = []string{BaseHashSeed, LostSectors}
 
-func (h *Header) requires(feature string) bool { return slices.Contains(h.RequiredFeatures, feature) }
+func (h *Header) requires(feature string) bool {
+	return slices.Contains(h.RequiredFeatures, feature)
+}
 
 func (h *Header) checkFeatures() error {
 	for _, f := range h.RequiredFeatures {

@@ -7,8 +7,9 @@ import "sync"
 type Pool struct {
 	free chan struct{} // holds as many as may still be taken; nil: any number
 
-	mu       sync.Mutex
-	idle     []*body   // what came back last goes first: what isn't needed at the same time is never made
+	mu sync.Mutex
+	// What came back last goes first: what isn't needed at the same time is never made.
+	idle     []*body
 	segments []Segment // to be handed out, each of them once
 }
 

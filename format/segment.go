@@ -61,7 +61,8 @@ func (s *Segment) checkNext(r Record, data []byte) error {
 	case r.Off < 0 || r.Len <= 0 || r.End() < 0:
 		return fmt.Errorf("%v is empty or out of range", r.Extent)
 	case n > 0 && r.Off < s.Records[n-1].End():
-		return fmt.Errorf("%v overlaps the extent before it or is out of order: that one ends at %d", r.Extent, s.Records[n-1].End())
+		return fmt.Errorf("%v overlaps the extent before it or is out of order: that one ends at %d",
+			r.Extent, s.Records[n-1].End())
 	case n == MaxSegmentExtents, len(data) <= MaxSegmentData && len(data) > MaxSegmentData-len(s.Data):
 		return ErrFull
 	}

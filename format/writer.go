@@ -9,7 +9,6 @@ import (
 	"sync"
 
 	"github.com/cespare/xxhash/v2"
-	"github.com/klauspost/compress"
 	"github.com/klauspost/compress/zstd"
 
 	"lvmsync/format/internal/frame"
@@ -128,9 +127,9 @@ func (w *Writer) NewSegment() *Segment {
 }
 
 // Write hands over a segment from [Writer.NewSegment], filled with extents and
-// their data, which it has no more afterwards. The extents must follow those written before. Success means that
-// the segment is on its way; an error in compressing or writing it comes from a
-// later call.
+// their data, which it has no more afterwards. The extents must follow those
+// written before. Success means that the segment is on its way; an error in
+// compressing or writing it comes from a later call.
 func (w *Writer) Write(s *Segment) error {
 	err := w.check(s)
 	if err != nil {
@@ -186,22 +185,6 @@ func (w *Writer) compress() {
 		}
 		b.ready <- struct{}{}
 	}
-}
-
-// incompressible tells from a few samples whether it's no use to compress data.
-func incompressible(data []byte) bool {
-	const samples, size = 8, 4 << 10
-	if len(data) < samples*size {
-		return false
-	}
-	for i := range samples {
-		at := (len(data) - size) * i / (samples - 1)
-		// What is likely to compress has 0.1 or more.
-		if compress.Estimate(data[at:at+size]) > 0.1 {
-			return false
-		}
-	}
-	return true
 }
 
 // writeFrames writes the frames in the order of their segments.

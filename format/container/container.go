@@ -106,7 +106,8 @@ func ours(head []byte, r io.ReaderAt, size int64) string {
 		}
 	}
 	switch {
-	case len(head) >= 4 && len(head) < 16 && binary.LittleEndian.Uint32(head) == frame.Skippable: // next to nothing is left of it
+	case len(head) >= 4 && len(head) < 16 &&
+		binary.LittleEndian.Uint32(head) == frame.Skippable: // next to nothing is left of it
 		return "a patch"
 	case frame.Ends(r, size, frame.PatchEndMagic, frame.PatchEndSize):
 		return "a patch"

@@ -110,6 +110,7 @@ func layerOption(overlay *mountinfo.Info, key string) string {
 // The kernel writes some characters of an option in digits, and before that whoever mounts
 // an overlay escapes others.
 var (
-	ofKernel  = strings.NewReplacer(`\040`, " ", `\011`, "\t", `\012`, "\n", `\134`, `\`, `\054`, ",", `\075`, "=")
+	ofKernel = strings.NewReplacer(
+		`\040`, " ", `\011`, "\t", `\012`, "\n", `\134`, `\`, `\054`, ",", `\075`, "=")
 	ofOverlay = strings.NewReplacer(`\\`, `\`, `\,`, ",", `\:`, ":")
 )

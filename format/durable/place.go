@@ -20,16 +20,18 @@ type PlaceError struct {
 // Error says why.
 func (e *PlaceError) Error() string {
 	if e.Devices {
-		return fmt.Sprintf("%s is a name among devices: a file there would be kept in memory, and be gone after a restart", e.Path)
+		return e.Path + " is a name among devices: a file there would be kept in memory, " +
+			"and be gone after a restart"
 	}
-	return fmt.Sprintf("%s lies where the kernel shows itself: no file can be kept there", e.Path)
+	return e.Path + " lies where the kernel shows itself: no file can be kept there"
 }
 
 // kernelsOwn are the file systems that keep no files.
 var kernelsOwn = map[int64]bool{
-	unix.PROC_SUPER_MAGIC: true, unix.SYSFS_MAGIC: true, unix.DEVPTS_SUPER_MAGIC: true, unix.DEBUGFS_MAGIC: true,
-	unix.TRACEFS_MAGIC: true, unix.SECURITYFS_MAGIC: true, unix.CGROUP_SUPER_MAGIC: true, unix.CGROUP2_SUPER_MAGIC: true,
-	unix.PSTOREFS_MAGIC: true, unix.BPF_FS_MAGIC: true, unix.EFIVARFS_MAGIC: true, unix.HUGETLBFS_MAGIC: true,
+	unix.PROC_SUPER_MAGIC: true, unix.SYSFS_MAGIC: true, unix.DEVPTS_SUPER_MAGIC: true,
+	unix.DEBUGFS_MAGIC: true, unix.TRACEFS_MAGIC: true, unix.SECURITYFS_MAGIC: true,
+	unix.CGROUP_SUPER_MAGIC: true, unix.CGROUP2_SUPER_MAGIC: true, unix.PSTOREFS_MAGIC: true,
+	unix.BPF_FS_MAGIC: true, unix.EFIVARFS_MAGIC: true, unix.HUGETLBFS_MAGIC: true,
 	unix.BINFMTFS_MAGIC: true, unix.SELINUX_MAGIC: true, unix.SMACK_MAGIC: true,
 	0x19800202: true, 0x62656570: true, 0x65735543: true, // mqueue, configfs, fusectl
 }
@@ -87,8 +89,8 @@ func Memory(path string) string {
 	return ""
 }
 
-// memoryBelow does the same for a block device, by its folder in sysfs: a disk of memory,
-// a file in memory, or what stands on one of these.
+// memoryBelow names the memory that a block device stands on, by its folder in sysfs: it is a
+// disk of memory, one of a file in memory, or stands on one of these.
 func memoryBelow(device string) string {
 	device, err := filepath.EvalSymlinks(device)
 	if err != nil {

@@ -55,8 +55,8 @@ func lockedForUs(f *os.File) bool {
 	for _, e := range entries {
 		fd, err := strconv.Atoi(e.Name())
 		flags, flagErr := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0)
-		if err != nil || flagErr != nil || flags&unix.FD_CLOEXEC != 0 { // opened by this program itself
-			continue
+		if err != nil || flagErr != nil || flags&unix.FD_CLOEXEC != 0 {
+			continue // opened by this program itself
 		}
 		inherited, err := os.Stat("/proc/self/fd/" + e.Name())
 		if err == nil && os.SameFile(mine, inherited) && hasExclusive(e.Name()) {

@@ -26,8 +26,8 @@ func Runs(off int64, data, base []byte) iter.Seq2[format.Extent, []byte] {
 	return runs(off, data, base, BlockSize)
 }
 
-// runs does that in blocks of blockSize bytes, a power of two. Zeros are looked for in
-// blocks of BlockSize at the most.
+// runs compares in blocks of blockSize bytes, a power of two. Zeros are looked for in blocks of
+// BlockSize at the most.
 func runs(off int64, data, base []byte, blockSize int64) iter.Seq2[format.Extent, []byte] {
 	// inBlock is how much of a block there is from done on.
 	inBlock := func(done int, size int64) int {

@@ -46,7 +46,7 @@ type Header struct {
 	Host        string        `json:"host"`         // name of the machine it ran on
 	Source      format.Source `json:"source"`       // what was read
 	VolumeSize  int64         `json:"volume_size"`  // its size in bytes, at least 1
-	BlockSize   int64         `json:"block_size"`   // what each hash is of, in bytes: a power of two
+	BlockSize   int64         `json:"block_size"`   // that a hash is of, in bytes: a power of two
 	// Seed is that of the hashes. It is random, so that what one signature does not
 	// show by accident, the next one does.
 	Seed format.Hash `json:"seed"`

@@ -10,10 +10,10 @@ import (
 	"github.com/cespare/xxhash/v2"
 )
 
-// The magic numbers that frames begin with.
+// The magic numbers that frames begin with (RFC 8878, section 3.1).
 const (
-	Skippable = 0x184D2A5D // holds no data: any program that reads zstd steps over it (RFC 8878, section 3.1.2)
-	Zstd      = 0xFD2FB528 // holds data (RFC 8878, section 3.1.1)
+	Skippable = 0x184D2A5D // holds no data: any program that reads zstd steps over it
+	Zstd      = 0xFD2FB528 // holds data
 )
 
 // What comes behind the header of the first frame, and of the last one.

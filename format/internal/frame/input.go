@@ -23,8 +23,8 @@ func (in input) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// InputAt does the same for a patch that is read at random. Bytes that it should have and
-// lacks are its failure too, for its size is known.
+// InputAt hands on what a patch is read from at random, and marks its errors. Bytes that it
+// should have and lacks are its failure too, for its size is known.
 func InputAt(r io.ReaderAt) io.ReaderAt { return inputAt{r} }
 
 type inputAt struct{ r io.ReaderAt }

@@ -135,7 +135,8 @@ func (f *Frame) read(in io.Reader, n int) error {
 // StoredSize is the size in bytes of what AppendStored makes of n bytes, or a little
 // more.
 func StoredSize(n int) int {
-	const overhead = 4 + 1 + 4 + frameSumSize // magic, descriptor, size, checksum; then a header for each block
+	// Magic, descriptor, size, checksum; then a header for each block.
+	const overhead = 4 + 1 + 4 + frameSumSize
 	return overhead + n + (n/maxBlockSize+1)*blockHeaderSize
 }
 

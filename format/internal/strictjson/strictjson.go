@@ -33,8 +33,8 @@ func Decode(text []byte, v any, more ...*json.Unmarshalers) error {
 	return inWords(json.Unmarshal(text, v, json.WithUnmarshalers(forms)))
 }
 
-// DecodeInner does the same for a value within a text that is being decoded, which puts its
-// errors into words.
+// DecodeInner reads a value within a text that is being decoded. Its errors are put into words
+// by [Decode].
 func DecodeInner(text []byte, v any) error {
 	return json.Unmarshal(text, v, json.WithUnmarshalers(exactly))
 }
@@ -169,7 +169,8 @@ func notA(what string, kind jsontext.Kind) error {
 }
 
 var kindNames = map[jsontext.Kind]string{
-	'n': "null", 't': "true", 'f': "false", '"': "a string", '0': "a number", '{': "an object", '[': "an array",
+	'n': "null", 't': "true", 'f': "false",
+	'"': "a string", '0': "a number", '{': "an object", '[': "an array",
 }
 
 // inWords turns an error of the library into one in words of the format. It is no
@@ -188,8 +189,10 @@ func inWords(err error) error {
 		return fmt.Errorf("JSON: syntax error at byte %d of the text", syntax.ByteOffset)
 	case errors.As(err, &value):
 		at := value.JSONPointer
-		for inner := (*json.SemanticError)(nil); errors.As(value.Err, &inner); at += value.JSONPointer {
-			value = inner // of DecodeInner
+		var inner *json.SemanticError // of DecodeInner
+		for errors.As(value.Err, &inner) {
+			value = inner
+			at += value.JSONPointer
 		}
 		return fmt.Errorf("JSON: %s: %s", shownPointer(at), wrongValue(value))
 	}
