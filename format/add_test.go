@@ -10,7 +10,10 @@ import (
 
 // What Add takes, Write does; and what it refuses leaves the segment as it is.
 func TestAdd(t *testing.T) {
-	record := func(off, n int64, kind ExtentKind) Record { return Record{Extent: Extent{off, n, kind}} }
+	record := func(off, n int64,
+		kind ExtentKind) Record {
+		return Record{Extent: Extent{off, n, kind}}
+	}
 	lost := record(8192, 512, Data)
 	lost.Lost = true
 	last := int64(MaxSegmentData - 512)
@@ -30,8 +33,9 @@ func TestAdd(t *testing.T) {
 		"overlaps":                  {record(4096, 512, Zero), 0, nil},
 		"before the one before":     {record(0, 512, Zero), 0, nil},
 		"lost, with data":           {lost, 512, nil},
-		"larger than a segment":     {record(8192, MaxSegmentData+512, Data), MaxSegmentData + 512, nil},
-		"larger than what is left":  {record(8192, last, Data), int(last), ErrFull},
+		"larger than a segment": {record(8192, MaxSegmentData+512, Data), MaxSegmentData + 512,
+			nil},
+		"larger than what is left": {record(8192, last, Data), int(last), ErrFull},
 	} {
 		w := startPatch(t, io.Discard)
 		s := w.NewSegment()
@@ -39,8 +43,10 @@ func TestAdd(t *testing.T) {
 			t.Fatal(err)
 		}
 		err := s.Add(test.r, make([]byte, test.data))
-		if err == nil || errors.Is(err, ErrFull) != (test.want != nil) || len(s.Records) != 1 || len(s.Data) != 1024 {
-			t.Errorf("%s: %v, and it has %d extents, %d bytes", name, err, len(s.Records), len(s.Data))
+		if err == nil || errors.Is(err, ErrFull) != (test.want != nil) || len(s.Records) != 1 ||
+			len(s.Data) != 1024 {
+			t.Errorf("%s: %v, and it has %d extents, %d bytes",
+				name, err, len(s.Records), len(s.Data))
 		}
 		if err := w.Write(s); err != nil {
 			t.Errorf("%s: %v", name, err)
@@ -92,7 +98,8 @@ func TestAddFills(t *testing.T) {
 		t.Fatal(err)
 	}
 	c, err := readStream(&out)
-	if err != nil || !slices.Equal(extentsOf(c.Records), extentsOf(want)) || len(c.Data) != MaxSegmentData {
+	if err != nil || !slices.Equal(extentsOf(c.Records), extentsOf(want)) ||
+		len(c.Data) != MaxSegmentData {
 		t.Errorf("read are %d extents, %d bytes (%v)", len(c.Records), len(c.Data), err)
 	}
 }

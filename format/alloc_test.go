@@ -21,7 +21,8 @@ func TestNoAllocationPerSegment(t *testing.T) {
 		}
 		for i := range segments {
 			s := pw.NewSegment()
-			s.Records = append(s.Records, Record{Extent: Extent{int64(i) << 20, int64(len(content)), Data}})
+			s.Records = append(s.Records,
+				Record{Extent: Extent{int64(i) << 20, int64(len(content)), Data}})
 			s.Data = append(s.Data, content...)
 			if err := pw.Write(s); err != nil {
 				t.Fatal(err)
@@ -61,7 +62,8 @@ func TestNoAllocationPerSegment(t *testing.T) {
 			}
 			a, b := mallocs(few), mallocs(many)
 			if perSegment := float64(b-a) / (many - few); perSegment > 0.5 {
-				t.Errorf("%.2f allocations a segment: %d for %d, %d for %d", perSegment, a, few, b, many)
+				t.Errorf("%.2f allocations a segment: %d for %d, %d for %d",
+					perSegment, a, few, b, many)
 			}
 		})
 	}

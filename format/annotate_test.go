@@ -16,7 +16,8 @@ type dump struct {
 
 // field shows the next n bytes, at most 16, with a note.
 func (d *dump) field(n int, note string, args ...any) {
-	fmt.Fprintf(&d.out, "%04x  %-48s %s\n", d.at, fmt.Sprintf("% x", d.b[d.at:d.at+n]), fmt.Sprintf(note, args...))
+	fmt.Fprintf(&d.out, "%04x  %-48s %s\n",
+		d.at, fmt.Sprintf("% x", d.b[d.at:d.at+n]), fmt.Sprintf(note, args...))
 	d.at += n
 }
 
@@ -56,7 +57,8 @@ func annotate(patch []byte) string {
 	d.field(8, "xxh64 of the bytes from %04x to here", index)
 	end := d.at
 	d.frame("trailer", frame.PatchEndMagic)
-	for _, what := range []string{"%d segment", "%d extents", "%d bytes in data extents", "%d bytes in zero extents", "place of the index: %04x"} {
+	for _, what := range []string{"%d segment", "%d extents", "%d bytes in data extents",
+		"%d bytes in zero extents", "place of the index: %04x"} {
 		d.field(8, what, d.u64())
 	}
 	d.field(8, "xxh64 of the bytes from 0000 to %04x", end)

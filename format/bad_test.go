@@ -18,7 +18,8 @@ const (
 	goldenDir = "../testdata/golden"
 )
 
-var vectors = slices.Concat(headerVectors, jsonVectors, frameVectors, orderVectors, endVectors, undoVectors)
+var vectors = slices.Concat(headerVectors, jsonVectors, frameVectors, orderVectors, endVectors,
+	undoVectors)
 
 // TestBad reads every file of testdata/bad and compares the verdicts.
 func TestBad(t *testing.T) {

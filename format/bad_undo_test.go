@@ -22,7 +22,8 @@ var undoVectors = []vector{
 			var ends []int
 			for i := range int64(6) {
 				s := w.NewSegment()
-				s.Records = append(s.Records, Record{Extent: Extent{i * each, each, Zero}, BaseHash: uint64(1 + i), HasBase: true})
+				s.Records = append(s.Records, Record{Extent: Extent{i * each, each, Zero},
+					BaseHash: uint64(1 + i), HasBase: true})
 				if err := w.Write(s); err != nil {
 					t.Fatal(err)
 				}

@@ -20,7 +20,8 @@ const benchSegments = 32
 
 func benchPatch(b *testing.B, out io.Writer, level int, data [][]byte) {
 	b.Helper()
-	w, err := NewWriter(out, testHeader(Delta, benchSegments*MaxSegmentData), WriterOptions{Level: level})
+	w, err := NewWriter(out, testHeader(Delta, benchSegments*MaxSegmentData),
+		WriterOptions{Level: level})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -81,7 +82,8 @@ func BenchmarkWriter(b *testing.B) {
 	data := benchData()
 	for _, level := range []int{0, 1, 3} {
 		b.Run(fmt.Sprintf("level=%d", level), func(b *testing.B) {
-			enc, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.EncoderLevelFromZstd(max(level, 1))))
+			enc, err := zstd.NewWriter(nil,
+				zstd.WithEncoderLevel(zstd.EncoderLevelFromZstd(max(level, 1))))
 			if err != nil {
 				b.Fatal(err)
 			}
@@ -122,7 +124,8 @@ func BenchmarkReader(b *testing.B) {
 		b.StopTimer()
 		alone += allCores(benchSegments, func(i int) {
 			out := make([]byte, 0, frame.MaxContent)
-			if _, err := dec.DecodeAll(patch.Bytes()[places[i].Offset:places[i+1].Offset], out); err != nil {
+			if _, err := dec.DecodeAll(patch.Bytes()[places[i].Offset:places[i+1].Offset],
+				out); err != nil {
 				b.Error(err)
 			}
 		})

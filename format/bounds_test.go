@@ -25,13 +25,23 @@ func TestHostileSizes(t *testing.T) {
 		edit func(*rawPatch)
 		max  uint64
 	}{
-		"nothing hostile":      {func(*rawPatch) {}, 1 * mib},
-		"header frame 4 GiB":   {at(atStart, vectortest.Put32(4, 1<<32-1)), 600 * kib},
-		"header JSON 4 GiB":    {at(atStart, vectortest.Put32(20, 1<<32-1)), 600 * kib},
-		"segment 4 GiB":        {func(p *rawPatch) { p.segments[0].frame = rawFrame(3<<6|1<<5|1<<2, 0, 0, 0, 0, 1, 0, 0, 0) }, 1 * mib},
-		"segment 4.3 MiB":      {frameEdit(vectortest.Put32(5, frame.MaxContent)), 6 * mib},
-		"zstd block 2 MiB":     {frameEdit(func(b []byte) []byte { b[9], b[10], b[11] = 0xf9, 0xff, 0xff; return b }), 1 * mib},
-		"window 8 MiB":         {func(p *rawPatch) { p.segments[0].frame = rawFrame(2<<6|1<<2, 13<<3, 0x80, 4, 0, 0) }, 1 * mib},
+		"nothing hostile":    {func(*rawPatch) {}, 1 * mib},
+		"header frame 4 GiB": {at(atStart, vectortest.Put32(4, 1<<32-1)), 600 * kib},
+		"header JSON 4 GiB":  {at(atStart, vectortest.Put32(20, 1<<32-1)), 600 * kib},
+		"segment 4 GiB": {func(p *rawPatch) {
+			p.segments[0].frame = rawFrame(3<<6|1<<5|1<<2,
+				0, 0, 0, 0, 1, 0, 0, 0)
+		}, 1 * mib},
+		"segment 4.3 MiB": {frameEdit(vectortest.Put32(5, frame.MaxContent)), 6 * mib},
+		"zstd block 2 MiB": {frameEdit(func(b []byte) []byte {
+			b[9], b[10], b[11] = 0xf9, 0xff,
+				0xff
+			return b
+		}), 1 * mib},
+		"window 8 MiB": {func(p *rawPatch) {
+			p.segments[0].frame = rawFrame(2<<6|1<<2,
+				13<<3, 0x80, 4, 0, 0)
+		}, 1 * mib},
 		"table of 2^32-1":      {contentEdit(vectortest.Put32(0, 1<<32-1)), 1 * mib},
 		"extent of 2^63-1":     {contentEdit(vectortest.Put64(16, 1<<63-1)), 1 * mib},
 		"index of 178 million": {func(p *rawPatch) { p.editIndex = hugeIndex }, 1 * mib},
@@ -44,7 +54,8 @@ func TestHostileSizes(t *testing.T) {
 			stream := vectortest.Allocated(func() { readStream(bytes.NewReader(patch)) })
 			file := vectortest.Allocated(func() { readFile(patch) })
 			if stream > test.max || file > test.max {
-				t.Errorf("Reader allocated %d KiB, File %d KiB, limit %d", stream/kib, file/kib, test.max/kib)
+				t.Errorf("Reader allocated %d KiB, File %d KiB, limit %d",
+					stream/kib, file/kib, test.max/kib)
 			}
 		})
 	}
@@ -53,7 +64,8 @@ func TestHostileSizes(t *testing.T) {
 // hugeIndex makes the index claim as many entries as its frame could hold.
 func hugeIndex(b []byte) []byte {
 	const count = (maxSkippableSize - indexFixedSize - frame.SumSize) / indexEntrySize
-	return vectortest.Put32(4, indexFixedSize+count*indexEntrySize+frame.SumSize)(vectortest.Put64(16, count)(b))
+	return vectortest.Put32(4,
+		indexFixedSize+count*indexEntrySize+frame.SumSize)(vectortest.Put64(16, count)(b))
 }
 
 // TestFrameTooLarge: a frame of empty blocks could go on for ever, and its
@@ -95,11 +107,13 @@ func TestIndexEntryBounds(t *testing.T) {
 		}
 	}
 	check := &indexCheck{begin: 100, end: 200, order: order}
-	if err := errors.Join(check.checkCount(7), check.add(IndexEntry{100, 0, 512}), check.add(IndexEntry{114, 512, 1024}),
+	if err := errors.Join(check.checkCount(7), check.add(IndexEntry{100, 0, 512}),
+		check.add(IndexEntry{114, 512, 1024}),
 		check.add(IndexEntry{186, 1024, 1 << 20})); err != nil {
 		t.Error(err)
 	}
-	for _, e := range []IndexEntry{{199, 1 << 19, 1 << 20}, {187, 1 << 19, 1 << 20}, {113, 1 << 19, 1 << 20}} {
+	for _, e := range []IndexEntry{{199, 1 << 19, 1 << 20}, {187, 1 << 19, 1 << 20},
+		{113, 1 << 19, 1 << 20}} {
 		check := &indexCheck{begin: 100, end: 200, order: order}
 		if err := check.add(IndexEntry{100, 0, 512}); err != nil || check.add(e) == nil {
 			t.Errorf("%+v is accepted behind a segment at byte 100 (%v)", e, err)

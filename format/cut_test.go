@@ -38,7 +38,8 @@ func TestCutEverywhere(t *testing.T) {
 				case n == 0 && verdict(err) != "not a patch", n > 0 && verdict(err) != "truncated":
 					t.Fatalf("%s, %s, %d of %d bytes: %v", name, way, n, len(patch), err)
 				case n > 0 && (!errors.Is(err, ErrCorrupt) || !errors.Is(err, io.ErrUnexpectedEOF)):
-					t.Fatalf("%s, %s, %d bytes: %v is not corrupt, or not an unexpected end", name, way, n, err)
+					t.Fatalf("%s, %s, %d bytes: %v is not corrupt, or not an unexpected end",
+						name, way, n, err)
 				case errors.Is(err, io.EOF):
 					t.Fatalf("%s, %s, %d bytes: %v is io.EOF", name, way, n, err)
 				}
@@ -65,11 +66,13 @@ func TestFlipEveryBit(t *testing.T) {
 				if err == nil {
 					// Only a File may miss it, where it changes nothing that it returns.
 					if way == "Reader" || !got.equal(want) {
-						t.Fatalf("%s, %s, bit %d of byte %d: nobody noticed", name, way, bit%8, bit/8)
+						t.Fatalf("%s, %s, bit %d of byte %d: nobody noticed",
+							name, way, bit%8, bit/8)
 					}
 					continue
 				}
-				if errors.Is(err, io.EOF) || !slices.ContainsFunc(typed, func(e error) bool { return errors.Is(err, e) }) {
+				if errors.Is(err, io.EOF) ||
+					!slices.ContainsFunc(typed, func(e error) bool { return errors.Is(err, e) }) {
 					t.Fatalf("%s, %s, bit %d of byte %d: %v", name, way, bit%8, bit/8, err)
 				}
 			}

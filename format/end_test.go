@@ -101,7 +101,8 @@ func TestEnd(t *testing.T) {
 		if end, ok := End(bytes.NewReader(b), int64(len(b))); ok {
 			t.Errorf("%d bytes are zeros: ends at %d", zeros, end)
 		}
-		if _, ok := End(bytes.NewReader(b), int64(len(patch))); ok != (zeros <= frame.PatchEndSize-frame.HeaderSize-len(frame.PatchEndMagic)) {
+		behindMagic := frame.PatchEndSize - frame.HeaderSize - len(frame.PatchEndMagic)
+		if _, ok := End(bytes.NewReader(b), int64(len(patch))); ok != (zeros <= behindMagic) {
 			t.Errorf("%d bytes are zeros at the end: %v", zeros, ok)
 		}
 	}

@@ -37,7 +37,8 @@ type CorruptError struct {
 
 // Error names the part, its place and the broken rule.
 func (e *CorruptError) Error() string {
-	return fmt.Sprintf("%s is corrupt: %s at byte %d: %v", cmp.Or(e.What, "patch"), e.Part, e.Offset, e.Err)
+	return fmt.Sprintf("%s is corrupt: %s at byte %d: %v",
+		cmp.Or(e.What, "patch"), e.Part, e.Offset, e.Err)
 }
 
 // Unwrap makes the error match ErrCorrupt and the rule's own error.
@@ -53,7 +54,8 @@ type TruncatedError struct {
 
 // Error says how long the input is and what is missing.
 func (e *TruncatedError) Error() string {
-	return fmt.Sprintf("%s is truncated: it ends after %d bytes, %s missing or incomplete", cmp.Or(e.What, "patch"), e.Offset, e.Part)
+	return fmt.Sprintf("%s is truncated: it ends after %d bytes, %s missing or incomplete",
+		cmp.Or(e.What, "patch"), e.Offset, e.Part)
 }
 
 // Unwrap makes the error match ErrTruncated, ErrCorrupt and io.ErrUnexpectedEOF.

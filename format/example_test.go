@@ -33,8 +33,8 @@ func writePatch(w io.Writer) error {
 		return err
 	}
 	hello := format.Record{Extent: format.Extent{Off: 1 << 20, Len: 5, Kind: format.Data}}
-	if err := s.Add(hello, []byte("hello")); err != nil { // ErrFull: Write this segment, Add to the next
-		return err
+	if err := s.Add(hello, []byte("hello")); err != nil {
+		return err // ErrFull, of a large patch: Write this segment, Add to the next
 	}
 	if err := pw.Write(s); err != nil {
 		return err
@@ -54,7 +54,8 @@ func ExampleWriter() {
 		log.Fatal(err)
 	}
 	fmt.Printf("%s of a volume of %d bytes\n", header.Kind, header.VolumeSize)
-	fmt.Printf("%d extents, %d bytes of data, %d of zeros\n", totals.Extents, totals.DataBytes, totals.ZeroBytes)
+	fmt.Printf("%d extents, %d bytes of data, %d of zeros\n",
+		totals.Extents, totals.DataBytes, totals.ZeroBytes)
 	// Output:
 	// delta of a volume of 1048581 bytes
 	// 2 extents, 5 bytes of data, 4096 of zeros

@@ -34,7 +34,8 @@ func (e Extent) End() int64 { return e.Off + e.Len }
 // patch may say, is shown as it is there.
 func (e Extent) String() string {
 	if e.Off < 0 || e.End() < 0 {
-		return fmt.Sprintf("%s extent of %d bytes at offset %d", e.Kind, uint64(e.Len), uint64(e.Off))
+		return fmt.Sprintf("%s extent of %d bytes at offset %d",
+			e.Kind, uint64(e.Len), uint64(e.Off))
 	}
 	return fmt.Sprintf("%s extent [%d, %d)", e.Kind, e.Off, e.End())
 }
@@ -99,13 +100,16 @@ func parseRecord(b []byte) (Record, error) {
 	}
 	switch {
 	case flags&^knownFlags != 0:
-		return Record{}, fmt.Errorf("extent at offset %d has unknown flags %#x", uint64(r.Off), flags&^knownFlags)
+		return Record{}, fmt.Errorf("extent at offset %d has unknown flags %#x",
+			uint64(r.Off), flags&^knownFlags)
 	case le.Uint32(b[20:]) != 0:
-		return Record{}, fmt.Errorf("extent at offset %d has a reserved field that is not 0", uint64(r.Off))
+		return Record{}, fmt.Errorf("extent at offset %d has a reserved field that is not 0",
+			uint64(r.Off))
 	case r.Kind == Zero && r.Hash != 0:
 		return Record{}, fmt.Errorf("zero extent at offset %d has a data hash", uint64(r.Off))
 	case !r.HasBase && r.BaseHash != 0:
-		return Record{}, fmt.Errorf("extent at offset %d has a base hash without its flag", uint64(r.Off))
+		return Record{}, fmt.Errorf("extent at offset %d has a base hash without its flag",
+			uint64(r.Off))
 	}
 	return r, r.checkLost()
 }
@@ -132,7 +136,8 @@ type extentOrder struct {
 }
 
 func newExtentOrder(h *Header) extentOrder {
-	return extentOrder{volumeSize: h.VolumeSize, start: h.Start, whole: h.Kind == Full, mayLose: h.requires(LostSectors)}
+	return extentOrder{volumeSize: h.VolumeSize, start: h.Start, whole: h.Kind == Full,
+		mayLose: h.requires(LostSectors)}
 }
 
 // CheckExtents checks the order and the kinds of extents that a patch with this header has
@@ -151,7 +156,8 @@ func (h *Header) CheckExtents(records []Record, end int64) error {
 // addRecord checks the next extent, and whether a patch with this header may have it.
 func (o *extentOrder) addRecord(r Record) error {
 	if r.Lost && !o.mayLose {
-		return fmt.Errorf("%v is lost, and the patch does not require the feature %s", r.Extent, LostSectors)
+		return fmt.Errorf("%v is lost, and the patch does not require the feature %s",
+			r.Extent, LostSectors)
 	}
 	return o.add(r.Extent)
 }
@@ -160,16 +166,19 @@ func (o *extentOrder) addRecord(r Record) error {
 func (o *extentOrder) add(e Extent) error {
 	switch {
 	case e.Off < 0 || e.Len < 0 || e.Len > o.volumeSize || e.Off > o.volumeSize-e.Len:
-		return fmt.Errorf("extent of %d bytes at offset %d reaches past the end of the volume, %d bytes",
+		return fmt.Errorf(
+			"extent of %d bytes at offset %d reaches past the end of the volume, %d bytes",
 			uint64(e.Len), uint64(e.Off), o.volumeSize)
 	case e.Len == 0:
 		return fmt.Errorf("extent at offset %d is empty", uint64(e.Off))
 	case e.Off%SectorSize != 0 || (e.Len%SectorSize != 0 && e.End() != o.volumeSize):
 		return fmt.Errorf("%v is not aligned to %d bytes", e, SectorSize)
 	case e.Off < o.end:
-		return fmt.Errorf("%v overlaps the extent before it or is out of order: that one ends at %d", e, o.end)
+		return fmt.Errorf(
+			"%v overlaps the extent before it or is out of order: that one ends at %d", e, o.end)
 	case e.Off < o.start:
-		return fmt.Errorf("%v begins before byte %d, where the patch starts by its header", e, o.start)
+		return fmt.Errorf("%v begins before byte %d, where the patch starts by its header",
+			e, o.start)
 	case o.whole && e.Off != o.end:
 		return fmt.Errorf("a full patch leaves out the bytes [%d, %d)", o.end, e.Off)
 	}

@@ -80,7 +80,8 @@ func (f *fetcher) fetch(b *body) (*patchEnd, error) {
 		}
 		return end, err
 	}
-	return nil, corrupt("segment", f.offset, "neither a segment nor the index begins with %q", magic)
+	return nil, corrupt("segment", f.offset, "neither a segment nor the index begins with %q",
+		magic)
 }
 
 func (f *fetcher) fetchSegment(b *body) error {
@@ -121,7 +122,8 @@ func (f *fetcher) fetchEnd() (*patchEnd, error) {
 	}
 	switch {
 	case end.index != index:
-		return nil, corrupt("trailer", f.offset, "the index is at byte %d, not at %d", index, end.index)
+		return nil, corrupt("trailer", f.offset, "the index is at byte %d, not at %d",
+			index, end.index)
 	case end.patchSum != f.sum.Sum64():
 		return nil, corrupt("trailer", f.offset, "checksum of the patch: %w", frame.ErrChecksum)
 	}

@@ -144,7 +144,8 @@ func (f *File) readSegment(i int, b *body) error {
 		return placeError("segment", e.Offset, err)
 	}
 	if int64(len(fr.Bytes)) != place {
-		return corrupt("segment", e.Offset, "frame of %d bytes in a place of %d", len(fr.Bytes), place)
+		return corrupt("segment", e.Offset, "frame of %d bytes in a place of %d",
+			len(fr.Bytes), place)
 	}
 	b.offset, b.frame, b.content = e.Offset, fr.Bytes, fr.Content
 	err = b.decode(f.dec)
@@ -166,7 +167,8 @@ func (f *File) checkSegment(b *body, e IndexEntry) error {
 	}
 	start, end := b.records[0].Off, b.records[len(b.records)-1].End()
 	if start != e.Start || end != e.End {
-		return fmt.Errorf("its extents fill [%d, %d), not [%d, %d) as the index says", start, end, e.Start, e.End)
+		return fmt.Errorf("its extents fill [%d, %d), not [%d, %d) as the index says",
+			start, end, e.Start, e.End)
 	}
 	return nil
 }

@@ -89,7 +89,8 @@ func (f Fingerprint) Validate(volumeSize int64) error {
 			return fmt.Errorf("sample at offset %d is unaligned, overlaps the one before "+
 				"or is out of order", s.Offset)
 		case s.Offset > volumeSize-SampleSize:
-			return fmt.Errorf("sample at offset %d reaches past the end of the volume, %d bytes", s.Offset, volumeSize)
+			return fmt.Errorf("sample at offset %d reaches past the end of the volume, %d bytes",
+				s.Offset, volumeSize)
 		}
 		end = s.Offset + SampleSize
 	}

@@ -28,7 +28,8 @@ func withFingerprint(volumeSize int64, f Fingerprint) Header {
 
 // The JSON text is the format's: numbers as such, hashes in digits.
 func TestFingerprintJSON(t *testing.T) {
-	f := Fingerprint{{Offset: 0, Hash: 0}, {Offset: 4608, Hash: 0xabc}, {Offset: 1 << 60, Hash: 1<<64 - 1}}
+	f := Fingerprint{{Offset: 0, Hash: 0}, {Offset: 4608, Hash: 0xabc},
+		{Offset: 1 << 60, Hash: 1<<64 - 1}}
 	text, err := json.Marshal(f)
 	if err != nil {
 		t.Fatal(err)
@@ -50,7 +51,8 @@ func TestFingerprintJSON(t *testing.T) {
 // A header keeps its fingerprint, the largest there is included, and both readers
 // see it.
 func TestFingerprintInHeader(t *testing.T) {
-	for _, f := range []Fingerprint{nil, samples(1), samples(MaxSamples), {{Offset: 512}, {Offset: 512 + SampleSize, Hash: 1}}} {
+	for _, f := range []Fingerprint{nil, samples(1), samples(MaxSamples),
+		{{Offset: 512}, {Offset: 512 + SampleSize, Hash: 1}}} {
 		h := withFingerprint(MaxSamples*SampleSize, f)
 		patch := write(t, h, WriterOptions{})
 		c, err := readStream(bytes.NewReader(patch))
@@ -111,14 +113,16 @@ func TestHashText(t *testing.T) {
 
 // In JSON a hash is a string and nothing else; an error doesn't repeat all of it.
 func TestHashJSON(t *testing.T) {
-	for _, text := range []string{"5", "5000000000000000", "true", "[]", `{"hash":"0000000000000000"}`, `"\ud8000000000000000"`} {
+	for _, text := range []string{"5", "5000000000000000", "true", "[]",
+		`{"hash":"0000000000000000"}`, `"\ud8000000000000000"`} {
 		var h Hash
 		if err := json.Unmarshal([]byte(text), &h); err == nil {
 			t.Errorf("%s is taken as %x", text, h)
 		}
 	}
 	var h Hash
-	if err := h.UnmarshalText(bytes.Repeat([]byte("f"), 1<<20)); err == nil || len(err.Error()) > 100 {
+	if err := h.UnmarshalText(bytes.Repeat([]byte("f"), 1<<20)); err == nil ||
+		len(err.Error()) > 100 {
 		t.Errorf("error of %d bytes", len(err.Error()))
 	}
 }
@@ -161,7 +165,8 @@ func TestFingerprintLimits(t *testing.T) {
 		{"overlapping", size, Fingerprint{{Offset: 0}, {Offset: 3584}}, "offset 3584"},
 		{"twice", size, Fingerprint{{Offset: 4096}, {Offset: 4096}}, "overlaps the one before"},
 		{"out of order", size, Fingerprint{{Offset: 8192}, {Offset: 0}}, "out of order"},
-		{"past the end", size, Fingerprint{{Offset: size - 3584}}, "reaches past the end of the volume, 1048576"},
+		{"past the end", size, Fingerprint{{Offset: size - 3584}},
+			"reaches past the end of the volume, 1048576"},
 		{"past an odd end", size - 1, Fingerprint{{Offset: size - 4096}}, "past the end"},
 		{"of a small volume", 4095, Fingerprint{{Offset: 0}}, "past the end"},
 		{"near 2^63", size, Fingerprint{{Offset: 1<<63 - 512}}, "past the end"},
@@ -170,10 +175,12 @@ func TestFingerprintLimits(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			h := withFingerprint(tt.size, tt.f)
 			err := h.Validate()
-			if tt.want == "" && err != nil || tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)) {
+			if tt.want == "" && err != nil || tt.want != "" &&
+				(err == nil || !strings.Contains(err.Error(), tt.want)) {
 				t.Errorf("error %v, want %q", err, tt.want)
 			}
-			if _, writeErr := NewWriter(new(bytes.Buffer), h, WriterOptions{}); (writeErr == nil) != (err == nil) {
+			if _, writeErr := NewWriter(new(bytes.Buffer), h,
+				WriterOptions{}); (writeErr == nil) != (err == nil) {
 				t.Errorf("the Writer says %v, Validate %v", writeErr, err)
 			}
 		})
@@ -186,12 +193,14 @@ func TestFingerprintRead(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, change := range [][2]string{{`"offset":4096`, `"offset":2048`}, {`"offset":4096`, `"offset":1048576`}, {`0000000000000001"`, `000000000000001"`}} {
+	for _, change := range [][2]string{{`"offset":4096`, `"offset":2048`},
+		{`"offset":4096`, `"offset":1048576`}, {`0000000000000001"`, `000000000000001"`}} {
 		bad := bytes.Replace(text, []byte(change[0]), []byte(change[1]), 1)
 		if bytes.Equal(bad, text) {
 			t.Fatalf("%s isn't there", change[0])
 		}
-		_, _, err := readHeader(bytes.NewReader((&rawPatch{json: string(bad), version: Version}).headerFrame(t)))
+		_, _, err := readHeader(bytes.NewReader((&rawPatch{json: string(bad),
+			version: Version}).headerFrame(t)))
 		var c *CorruptError
 		if !errors.As(err, &c) || c.Part != "header" {
 			t.Errorf("%s: %v", change[1], err)

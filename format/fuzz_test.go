@@ -75,7 +75,8 @@ func FuzzReader(f *testing.F) {
 // checkTyped checks that an error in reading bytes has a verdict.
 func checkTyped(t *testing.T, err error) {
 	t.Helper()
-	if v := verdict(err); strings.HasPrefix(v, "no verdict") || err != nil && errors.Is(err, io.EOF) {
+	if v := verdict(err); strings.HasPrefix(v, "no verdict") || err != nil &&
+		errors.Is(err, io.EOF) {
 		t.Fatalf("error %v: %s", err, v)
 	}
 }
@@ -129,7 +130,8 @@ func FuzzOpenFile(f *testing.F) {
 				t.Fatalf("the Reader takes what the File refuses: %v", err)
 			}
 			var where *CorruptError
-			if err == nil && streamErr != nil && (!errors.As(streamErr, &where) || where.Part != "trailer") {
+			if err == nil && streamErr != nil &&
+				(!errors.As(streamErr, &where) || where.Part != "trailer") {
 				t.Fatalf("the File takes what the Reader refuses: %v\n%+v", streamErr, c)
 			}
 		}
@@ -139,7 +141,8 @@ func FuzzOpenFile(f *testing.F) {
 // FuzzIndex: an index that can be read is written the same.
 func FuzzIndex(f *testing.F) {
 	for _, b := range golden(f, goldenDir+"/*.lvmpatch") {
-		f.Add(b[bytes.LastIndex(b, []byte(indexMagic))-frame.HeaderSize : len(b)-frame.PatchEndSize])
+		f.Add(b[bytes.LastIndex(b,
+			[]byte(indexMagic))-frame.HeaderSize : len(b)-frame.PatchEndSize])
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if len(b) >= frame.SumSize {
@@ -150,14 +153,15 @@ func FuzzIndex(f *testing.F) {
 		end := int64(1) << 62
 		check := &indexCheck{end: end, order: extentOrder{volumeSize: end}}
 		var checkErr error
-		if err := readIndex(bytes.NewReader(b), func(int64) error { return nil }, func(e IndexEntry) error {
-			entries = append(entries, e)
-			o.index.add(e)
-			if checkErr == nil {
-				checkErr = check.add(e)
-			}
-			return nil
-		}); err != nil {
+		if err := readIndex(bytes.NewReader(b), func(int64) error { return nil },
+			func(e IndexEntry) error {
+				entries = append(entries, e)
+				o.index.add(e)
+				if checkErr == nil {
+					checkErr = check.add(e)
+				}
+				return nil
+			}); err != nil {
 			return
 		}
 		var out bytes.Buffer
@@ -173,7 +177,8 @@ func FuzzIndex(f *testing.F) {
 		}
 		last := IndexEntry{Offset: -frame.MinSize}
 		for _, e := range entries {
-			if e.Offset < last.Offset+frame.MinSize || e.Offset > end-frame.MinSize || e.Start < last.End || e.Start >= e.End || e.End > end {
+			if e.Offset < last.Offset+frame.MinSize || e.Offset > end-frame.MinSize ||
+				e.Start < last.End || e.Start >= e.End || e.End > end {
 				t.Fatalf("entry %+v is accepted after %+v", e, last)
 			}
 			last = e

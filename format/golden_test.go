@@ -29,18 +29,24 @@ var goldenPatches = map[string]func(testing.TB) []byte{
 			[]Extent{{0, 4096, Data}, {8192, 64 << 10, Zero}},
 			[]Extent{{128 << 10, 8192, Data}}, []Extent{{1<<20 - 512, 512, Zero}})
 	},
-	"delta-empty": func(t testing.TB) []byte { return write(t, testHeader(Delta, 1<<20), WriterOptions{}) },
+	"delta-empty": func(t testing.TB) []byte {
+		return write(t, testHeader(Delta, 1<<20),
+			WriterOptions{})
+	},
 	"full-odd-size": func(t testing.TB) []byte {
 		h := testHeader(Full, 70001)
 		h.Planned = &Planned{Extents: 1, Bytes: 70001}
 		return write(t, h, WriterOptions{Level: 1},
-			[]Extent{{0, 4096, Data}, {4096, 32768, Zero}}, []Extent{{36864, 1024, Data}, {37888, 32113, Zero}})
+			[]Extent{{0, 4096, Data}, {4096, 32768, Zero}}, []Extent{{36864, 1024, Data},
+				{37888, 32113, Zero}})
 	},
 	"full-odd-data": func(t testing.TB) []byte {
-		return write(t, testHeader(Full, 1001), WriterOptions{}, []Extent{{0, 512, Zero}, {512, 489, Data}})
+		return write(t, testHeader(Full, 1001), WriterOptions{},
+			[]Extent{{0, 512, Zero}, {512, 489, Data}})
 	},
 	"undo": func(t testing.TB) []byte {
-		return write(t, testHeader(Undo, 64<<10), WriterOptions{Level: 1}, []Extent{{512, 1024, Data}, {2048, 512, Zero}})
+		return write(t, testHeader(Undo, 64<<10), WriterOptions{Level: 1},
+			[]Extent{{512, 1024, Data}, {2048, 512, Zero}})
 	},
 	"delta-base-hashes": func(t testing.TB) []byte {
 		p := deltaPatch()
@@ -77,7 +83,8 @@ var goldenPatches = map[string]func(testing.TB) []byte{
 			t.Fatal(err)
 		}
 		s := w.NewSegment()
-		s.Records = append(s.Records, Record{Extent: Extent{4096, 4096, Zero}, HasBase: true, BaseHash: hashOfZeros(0x1234, 4096)})
+		s.Records = append(s.Records, Record{Extent: Extent{4096, 4096, Zero}, HasBase: true,
+			BaseHash: hashOfZeros(0x1234, 4096)})
 		if err := errors.Join(w.Write(s), w.Close()); err != nil {
 			t.Fatal(err)
 		}
@@ -94,7 +101,8 @@ var goldenPatches = map[string]func(testing.TB) []byte{
 		return write(t, h, WriterOptions{Level: 1}, []Extent{{0, 512, Data}, {1024, 1024, Zero}})
 	},
 	"header-unknown-fields": func(t testing.TB) []byte {
-		v := vector{edit: jsonText(`"volume`, `"colour":{"of":["the","sky"]},"source":{"type":"tape","reel":7},`+"\n\t"+`"planned":null,"volume`)}
+		v := vector{edit: jsonText(`"volume`,
+			`"colour":{"of":["the","sky"]},"source":{"type":"tape","reel":7},`+"\n\t"+`"planned":null,"volume`)}
 		return v.bytes(t)
 	},
 	"header-shortest": func(t testing.TB) []byte {
@@ -148,8 +156,10 @@ func (c *content) volume() []byte {
 // goldenVerdict is the text beside a golden patch.
 func goldenVerdict(c *content) string {
 	sum := sha256.Sum256(c.volume())
-	return fmt.Sprintf("expect: ok\nkind: %s\nvolume-size: %d\nextents: %d\nzero-bytes: %d\nsha256: %s\n",
-		c.Header.Kind, c.Header.VolumeSize, len(c.Records), c.Totals.ZeroBytes, hex.EncodeToString(sum[:]))
+	return fmt.Sprintf(
+		"expect: ok\nkind: %s\nvolume-size: %d\nextents: %d\nzero-bytes: %d\nsha256: %s\n",
+		c.Header.Kind, c.Header.VolumeSize, len(c.Records), c.Totals.ZeroBytes, hex.EncodeToString(
+			sum[:]))
 }
 
 func TestGolden(t *testing.T) {

@@ -113,15 +113,19 @@ func (h *Header) Validate() error {
 	case h.VolumeSize < 1:
 		return fmt.Errorf("volume size of %d bytes is out of range", h.VolumeSize)
 	case h.Granularity < SectorSize || h.Granularity%SectorSize != 0:
-		return fmt.Errorf("granularity of %d bytes is not a multiple of %d", h.Granularity, SectorSize)
+		return fmt.Errorf("granularity of %d bytes is not a multiple of %d",
+			h.Granularity, SectorSize)
 	case h.Start < 0 || h.Start >= h.VolumeSize || h.Start > 0 && h.Kind == Full:
-		return fmt.Errorf("a %s patch of a volume of %d bytes that starts at byte %d", h.Kind, h.VolumeSize, h.Start)
+		return fmt.Errorf("a %s patch of a volume of %d bytes that starts at byte %d",
+			h.Kind, h.VolumeSize, h.Start)
 	case h.Kind == Full && h.Base != nil:
 		return errors.New("a full patch that has a base")
 	case h.Source.Uptime < 0:
 		return fmt.Errorf("an uptime of %d ms", h.Source.Uptime)
-	case h.Planned != nil && (h.Planned.Bytes < 0 || h.Planned.Bytes > h.VolumeSize || h.Planned.Extents < 0):
-		return fmt.Errorf("planned %d extents of %d bytes do not fit the volume", h.Planned.Extents, h.Planned.Bytes)
+	case h.Planned != nil &&
+		(h.Planned.Bytes < 0 || h.Planned.Bytes > h.VolumeSize || h.Planned.Extents < 0):
+		return fmt.Errorf("planned %d extents of %d bytes do not fit the volume",
+			h.Planned.Extents, h.Planned.Bytes)
 	}
 	if err := h.Source.validate(); err != nil {
 		return err
@@ -192,7 +196,8 @@ func readHeader(r io.Reader) (*Header, []byte, error) {
 		return nil, nil, corrupt("header", 0, "%d bytes of JSON, limit %d", text, frame.MaxJSON)
 	}
 	if size != frame.HeadFixed+text+frame.SumSize {
-		return nil, nil, corrupt("header", 0, "frame of %d bytes does not fit %d bytes of JSON", size, text)
+		return nil, nil, corrupt("header", 0, "frame of %d bytes does not fit %d bytes of JSON",
+			size, text)
 	}
 	b := slices.Grow(fixed, int(text+frame.SumSize))[:len(fixed)+int(text+frame.SumSize)]
 	if n, err := io.ReadFull(r, b[len(fixed):]); err != nil {

@@ -99,7 +99,8 @@ func appendIndexStart(b []byte, entries int) ([]byte, error) {
 func indexCount(b []byte) (int64, error) {
 	size, count := frame.HeaderSize+int64(le.Uint32(b[4:])), le.Uint64(b[frame.HeaderSize+8:])
 	switch {
-	case le.Uint32(b) != frame.Skippable || string(b[frame.HeaderSize:frame.HeaderSize+8]) != indexMagic:
+	case le.Uint32(b) != frame.Skippable ||
+		string(b[frame.HeaderSize:frame.HeaderSize+8]) != indexMagic:
 		return 0, fmt.Errorf("not an index: it begins with %q", b[:frame.HeaderSize+8])
 	case count > maxSkippableSize/indexEntrySize || size != indexFrameSize(int64(count)):
 		return 0, fmt.Errorf("frame of %d bytes does not fit %d entries", size, count)
@@ -164,7 +165,8 @@ func (c *indexCheck) checkCount(count int64) error {
 // add checks the next entry.
 func (c *indexCheck) add(e IndexEntry) error {
 	first := c.count == 0
-	if first && e.Offset != c.begin || !first && e.Offset < c.next || e.Offset > c.end-frame.MinSize {
+	if first && e.Offset != c.begin || !first && e.Offset < c.next ||
+		e.Offset > c.end-frame.MinSize {
 		return fmt.Errorf("entry %d places a segment at byte %d", c.count, uint64(e.Offset))
 	}
 	if err := c.order.add(Extent{Off: e.Start, Len: e.End - e.Start}); err != nil {

@@ -42,7 +42,8 @@ func sparsePatch(t *testing.T, room, count int64, first ...IndexEntry) sparse {
 	p.segments = nil
 	head := p.headerFrame(t)
 	index := int64(len(head)) + room
-	b := append(frame.AppendHeader(nil, uint32(indexFrameSize(count)-frame.HeaderSize)), indexMagic...)
+	b := append(frame.AppendHeader(nil, uint32(indexFrameSize(count)-frame.HeaderSize)),
+		indexMagic...)
 	b = le.AppendUint64(b, uint64(count))
 	for _, e := range first {
 		e.Offset += int64(len(head))
@@ -50,7 +51,8 @@ func sparsePatch(t *testing.T, room, count int64, first ...IndexEntry) sparse {
 	}
 	end := index + indexFrameSize(count)
 	last := trailer{Totals: Totals{Segments: count}, index: index, patchSum: xxhash.Sum64(head)}
-	return sparse{map[int64][]byte{0: head, index: b, end: last.marshal()}, end + frame.PatchEndSize}
+	return sparse{map[int64][]byte{0: head, index: b, end: last.marshal()},
+		end + frame.PatchEndSize}
 }
 
 // What an index costs is bounded by the segments that there are, whatever it claims.
@@ -60,11 +62,16 @@ func TestHostileIndex(t *testing.T) {
 		patch sparse
 		want  string // of reading at random
 	}{
-		"no room for segments":   {sparsePatch(t, 0, count), "2097152 entries for the segments in 0 bytes"},
-		"less room than needed":  {sparsePatch(t, frame.MinSize*count-1, count), "2097152 entries for the segments in"},
-		"entries that are zeros": {sparsePatch(t, frame.MinSize*count, count), "entry 0 places a segment at byte 0"},
-		"one right entry":        {sparsePatch(t, frame.MinSize*count, count, IndexEntry{0, 0, 512}), "entry 1 places"},
-		"two right entries": {sparsePatch(t, frame.MinSize*count, count, IndexEntry{0, 0, 512}, IndexEntry{frame.MinSize, 512, 1024}),
+		"no room for segments": {sparsePatch(t, 0, count),
+			"2097152 entries for the segments in 0 bytes"},
+		"less room than needed": {sparsePatch(t, frame.MinSize*count-1, count),
+			"2097152 entries for the segments in"},
+		"entries that are zeros": {sparsePatch(t, frame.MinSize*count, count),
+			"entry 0 places a segment at byte 0"},
+		"one right entry": {sparsePatch(t, frame.MinSize*count, count,
+			IndexEntry{0, 0, 512}), "entry 1 places"},
+		"two right entries": {sparsePatch(t, frame.MinSize*count, count, IndexEntry{0, 0, 512},
+			IndexEntry{frame.MinSize, 512, 1024}),
 			"entry 2 places"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -82,7 +89,8 @@ func TestHostileIndex(t *testing.T) {
 				t.Errorf("Reader: %v", streamErr)
 			}
 			if n > mib || m > 2*mib || counted.n > mib {
-				t.Errorf("a File takes %d KiB, a Reader %d KiB and %d KiB of input", n>>10, m>>10, counted.n>>10)
+				t.Errorf("a File takes %d KiB, a Reader %d KiB and %d KiB of input",
+					n>>10, m>>10, counted.n>>10)
 			}
 		})
 	}

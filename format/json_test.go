@@ -50,7 +50,8 @@ func FuzzHeaderJSON(f *testing.F) {
 		}
 		back, err := decodeHeader(again)
 		if err != nil || cmp.Diff(h, back) != "" || back.Validate() != nil {
-			t.Fatalf("%s, written again as %s, is another one (%v): %s", text, again, err, cmp.Diff(h, back))
+			t.Fatalf("%s, written again as %s, is another one (%v): %s",
+				text, again, err, cmp.Diff(h, back))
 		}
 	})
 }
@@ -65,9 +66,11 @@ func checkNumbers(t *testing.T, text []byte, h *Header) {
 	if err := dec.Decode(&all); err != nil {
 		t.Fatal(err)
 	}
-	for name, got := range map[string]int64{"volume_size": h.VolumeSize, "granularity": h.Granularity, "start": h.Start} {
+	for name, got := range map[string]int64{"volume_size": h.VolumeSize,
+		"granularity": h.Granularity, "start": h.Start} {
 		want, _ := all[name].(json.Number)
-		if n, err := want.Int64(); want != "" && (err != nil || n != got) || want == "" && got != 0 {
+		if n, err := want.Int64(); want != "" && (err != nil || n != got) || want == "" &&
+			got != 0 {
 			t.Fatalf("%s: %d, want %q in %s", name, got, want, text)
 		}
 	}
@@ -81,8 +84,10 @@ func checkNumbers(t *testing.T, text []byte, h *Header) {
 // FuzzUnknownJSON: what stands under a name that isn't known is taken if, and only if, it is
 // JSON without names that are there twice, and not too deep.
 func FuzzUnknownJSON(f *testing.F) {
-	for _, text := range []string{`1`, `[{}]`, `{"a":1,"A":2,"":3}`, `{"a":1,"\u0061":2}`, `[[{"x":[{"y":1,"y":2}]}]]`, `1e999`, `-0.0`, `"\u0000"`,
-		`1,"other":{"a":[]},"other":1`, nested(63), nested(64), `"\ud83d\ude00"`, `7,"kınd":1,"Kind":2`, "{\"a\":\n\t1 }", `1} `, `"\x"`, `01`} {
+	for _, text := range []string{`1`, `[{}]`, `{"a":1,"A":2,"":3}`, `{"a":1,"\u0061":2}`,
+		`[[{"x":[{"y":1,"y":2}]}]]`, `1e999`, `-0.0`, `"\u0000"`,
+		`1,"other":{"a":[]},"other":1`, nested(63), nested(
+			64), `"\ud83d\ude00"`, `7,"kınd":1,"Kind":2`, "{\"a\":\n\t1 }", `1} `, `"\x"`, `01`} {
 		f.Add([]byte(text))
 	}
 	f.Fuzz(func(t *testing.T, value []byte) {
@@ -133,8 +138,10 @@ func TestJSONMessages(t *testing.T) {
 		``:                                                   `JSON: the text ends before it is complete`,
 		`[]`:                                                 `JSON: not an object`,
 		`{} {}`:                                              `JSON: syntax error at byte 3 of the text`,
-		`{"x":` + nested(64) + `}`:                           `JSON: more than 64 objects and arrays in one another at byte 69`,
-		`{"` + strings.Repeat(`\u001b[2J`, 999) + `":{"y":1,"y":2}}`: `JSON: the name "` + strings.Repeat(`\x1b[2J`, 25) + `" is there twice`,
+		`{"x":` + nested(64) +
+			`}`: `JSON: more than 64 objects and arrays in one another at byte 69`,
+		`{"` + strings.Repeat(`\u001b[2J`, 999) + `":{"y":1,"y":2}}`: `JSON: the name "` +
+			strings.Repeat(`\x1b[2J`, 25) + `" is there twice`,
 	} {
 		_, err := decodeHeader([]byte(text))
 		if err == nil || err.Error() != want {

@@ -12,8 +12,10 @@ func TestWriteLost(t *testing.T) {
 		record   Record
 	}{
 		"without the feature": {nil, Record{Extent: Extent{0, 512, Zero}, Lost: true}},
-		"data":                {[]string{LostSectors}, Record{Extent: Extent{0, 512, Data}, Lost: true}},
-		"base hash":           {[]string{LostSectors}, Record{Extent: Extent{0, 512, Zero}, Lost: true, HasBase: true}},
+		"data": {[]string{LostSectors},
+			Record{Extent: Extent{0, 512, Data}, Lost: true}},
+		"base hash": {[]string{LostSectors},
+			Record{Extent: Extent{0, 512, Zero}, Lost: true, HasBase: true}},
 	} {
 		h := testHeader(Delta, 64<<10)
 		h.RequiredFeatures = test.features

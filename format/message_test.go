@@ -29,7 +29,8 @@ func TestBadMessages(t *testing.T) {
 		check(v.name, err)
 		check(v.name+", at random", fileErr)
 	}
-	for _, e := range []Extent{{-512, 512, Data}, {0, -512, Zero}, {1<<63 - 512, 1024, Data}, {-1 << 63, -1 << 63, Zero}} {
+	for _, e := range []Extent{{-512, 512, Data}, {0, -512, Zero}, {1<<63 - 512, 1024, Data},
+		{-1 << 63, -1 << 63, Zero}} {
 		if text := e.String(); strings.Contains(text, "-") {
 			t.Errorf("an extent is shown as %s", text)
 		}

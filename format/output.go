@@ -18,7 +18,8 @@ type output struct {
 
 // writeSegment writes the frame of a segment.
 func (o *output) writeSegment(b *body) error {
-	o.index.add(IndexEntry{Offset: o.offset, Start: b.records[0].Off, End: b.records[len(b.records)-1].End()})
+	o.index.add(IndexEntry{Offset: o.offset, Start: b.records[0].Off,
+		End: b.records[len(b.records)-1].End()})
 	return o.write(b.frame)
 }
 

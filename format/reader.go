@@ -83,7 +83,8 @@ func NewReader(r io.Reader, o ReaderOptions) (*Reader, error) {
 	}
 	// Those of the caller, one in each worker, and the next.
 	pr.pool = newPool(max(o.Held, 0) + 1 + workers + 1)
-	f := &fetcher{in: in, onDevice: frame.IsOnDevice(r), offset: int64(len(b)), sum: xxhash.New(), queue: pr.queue, quit: pr.quit, dec: dec, pool: pr.pool}
+	f := &fetcher{in: in, onDevice: frame.IsOnDevice(r), offset: int64(len(b)), sum: xxhash.New(),
+		queue: pr.queue, quit: pr.quit, dec: dec, pool: pr.pool}
 	f.sum.Write(b)
 	f.start(workers)
 	return pr, nil

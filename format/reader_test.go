@@ -39,8 +39,10 @@ func TestReaderInputError(t *testing.T) {
 	patch := smallPatch(t, 1)
 	for _, failure := range []error{errTape, io.ErrUnexpectedEOF, io.ErrClosedPipe} {
 		for n := 0; n <= len(patch); n++ {
-			_, err := readStream(io.MultiReader(bytes.NewReader(patch[:n]), iotest.ErrReader(failure)))
-			if !errors.Is(err, failure) || errors.Is(err, ErrCorrupt) || errors.Is(err, ErrNotPatch) {
+			_, err := readStream(io.MultiReader(bytes.NewReader(patch[:n]),
+				iotest.ErrReader(failure)))
+			if !errors.Is(err, failure) || errors.Is(err, ErrCorrupt) ||
+				errors.Is(err, ErrNotPatch) {
 				t.Fatalf("%v after %d of %d bytes: got %v", failure, n, len(patch), err)
 			}
 		}
@@ -73,7 +75,8 @@ func TestReaderErrorSticks(t *testing.T) {
 }
 
 func TestReaderEnd(t *testing.T) {
-	r, err := NewReader(bytes.NewReader(write(t, testHeader(Delta, 512), WriterOptions{})), ReaderOptions{})
+	r, err := NewReader(bytes.NewReader(write(t, testHeader(Delta, 512), WriterOptions{})),
+		ReaderOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -112,7 +115,8 @@ func TestReaderClose(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				r, err := NewReader(bytes.NewReader(test.patch), ReaderOptions{Concurrency: 2, Held: test.hold})
+				r, err := NewReader(bytes.NewReader(test.patch),
+					ReaderOptions{Concurrency: 2, Held: test.hold})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -145,7 +149,8 @@ func TestReaderClose(t *testing.T) {
 
 func TestReaderHeldSegmentsStay(t *testing.T) {
 	patch := write(t, testHeader(Delta, 1<<20), WriterOptions{},
-		[]Extent{{0, 512, Data}}, []Extent{{512, 512, Data}}, []Extent{{1024, 512, Data}}, []Extent{{1536, 512, Data}})
+		[]Extent{{0, 512, Data}}, []Extent{{512, 512, Data}}, []Extent{{1024, 512,
+			Data}}, []Extent{{1536, 512, Data}})
 	r, err := NewReader(bytes.NewReader(patch), ReaderOptions{Concurrency: 2, Held: 4})
 	if err != nil {
 		t.Fatal(err)

@@ -53,7 +53,8 @@ func TestReleaseTwice(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if held != nil && (s == held || &held.Data[0] == &s.Data[0] || &held.Records[0] == &s.Records[0]) {
+				if held != nil && (s == held || &held.Data[0] == &s.Data[0] ||
+					&held.Records[0] == &s.Records[0]) {
 					t.Fatal("a segment that is in use was handed out once more")
 				}
 				for _, old := range gone {
@@ -62,7 +63,8 @@ func TestReleaseTwice(t *testing.T) {
 				if held != nil {
 					held.Release()
 					if held.Records != nil || held.Data != nil {
-						t.Error("a segment that was released still has what somebody else may have by now")
+						t.Error(
+							"a segment that was released still has what somebody else may have by now")
 					}
 					gone = append(gone, held)
 				}

@@ -14,13 +14,15 @@ var roundTrips = map[string]struct {
 	size     int64
 	segments [][]Extent
 }{
-	"no segments":    {1 << 40, nil},
-	"one zero":       {512, [][]Extent{{{0, 512, Zero}}}},
-	"one byte":       {513, [][]Extent{{{512, 1, Data}}}},
-	"small and huge": {5 << 30, [][]Extent{{{0, 4096, Data}, {8192, 512, Data}, {1 << 20, 3 << 30, Zero}}, {{4 << 30, 700 * 512, Data}}}},
-	"most data":      {5 << 20, [][]Extent{{{0, 512, Data}}, {{512, MaxSegmentData, Data}}}},
-	"most extents":   {16 << 20, [][]Extent{everyOther(MaxSegmentExtents)}},
-	"most of both":   {MaxSegmentData, [][]Extent{dataExtents(MaxSegmentExtents, MaxSegmentData/MaxSegmentExtents)}},
+	"no segments": {1 << 40, nil},
+	"one zero":    {512, [][]Extent{{{0, 512, Zero}}}},
+	"one byte":    {513, [][]Extent{{{512, 1, Data}}}},
+	"small and huge": {5 << 30, [][]Extent{{{0, 4096, Data}, {8192, 512, Data},
+		{1 << 20, 3 << 30, Zero}}, {{4 << 30, 700 * 512, Data}}}},
+	"most data":    {5 << 20, [][]Extent{{{0, 512, Data}}, {{512, MaxSegmentData, Data}}}},
+	"most extents": {16 << 20, [][]Extent{everyOther(MaxSegmentExtents)}},
+	"most of both": {MaxSegmentData,
+		[][]Extent{dataExtents(MaxSegmentExtents, MaxSegmentData/MaxSegmentExtents)}},
 	"largest volume": {1<<63 - 1, [][]Extent{{{0, 1<<63 - 512, Zero}}, {{1<<63 - 512, 511, Data}}}},
 }
 
@@ -41,7 +43,8 @@ func TestRoundTrip(t *testing.T) {
 			}
 			var first *content
 			for _, level := range []int{0, 1, 3, 6, 10, MaxLevel} {
-				patch := write(t, testHeader(Delta, test.size), WriterOptions{Level: level}, test.segments...)
+				patch := write(t, testHeader(Delta, test.size), WriterOptions{Level: level},
+					test.segments...)
 				c, err := readStream(bytes.NewReader(patch))
 				if err != nil {
 					t.Fatalf("level %d: %v", level, err)

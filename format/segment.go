@@ -61,9 +61,11 @@ func (s *Segment) checkNext(r Record, data []byte) error {
 	case r.Off < 0 || r.Len <= 0 || r.End() < 0:
 		return fmt.Errorf("%v is empty or out of range", r.Extent)
 	case n > 0 && r.Off < s.Records[n-1].End():
-		return fmt.Errorf("%v overlaps the extent before it or is out of order: that one ends at %d",
+		return fmt.Errorf(
+			"%v overlaps the extent before it or is out of order: that one ends at %d",
 			r.Extent, s.Records[n-1].End())
-	case n == MaxSegmentExtents, len(data) <= MaxSegmentData && len(data) > MaxSegmentData-len(s.Data):
+	case n == MaxSegmentExtents, len(data) <= MaxSegmentData &&
+		len(data) > MaxSegmentData-len(s.Data):
 		return ErrFull
 	}
 	return nil
@@ -87,7 +89,8 @@ type body struct {
 // content of the frame is in one piece and nothing is copied.
 const (
 	pageSize  = 4096
-	dataStart = (tableHeaderSize + MaxSegmentExtents*extentSize + pageSize - 1) / pageSize * pageSize
+	dataStart = (tableHeaderSize + MaxSegmentExtents*extentSize +
+		pageSize - 1) / pageSize * pageSize
 )
 
 // newWriteBody allocates the memory of a segment for a Writer.
@@ -150,7 +153,8 @@ func checkCounts(records []Record, data []byte) error {
 	for _, r := range records {
 		switch {
 		case r.Kind > Zero:
-			return fmt.Errorf("extent at offset %d is of the unknown kind %d", uint64(r.Off), r.Kind)
+			return fmt.Errorf("extent at offset %d is of the unknown kind %d",
+				uint64(r.Off), r.Kind)
 		case r.Kind == Zero: // no bytes, no limit
 		case r.Len < 0 || r.Len > MaxSegmentData:
 			return fmt.Errorf("%v is larger than a segment", r.Extent)

@@ -51,7 +51,8 @@ type Place struct {
 // Overlaps tells whether two places have a byte in common, in the same boot of the same machine.
 func (p Place) Overlaps(o Place) bool {
 	return p.ID == o.ID && (p.Born == o.Born || p.Born == "" || o.Born == "") &&
-		(o.Length == 0 || p.Offset-o.Offset < o.Length) && (p.Length == 0 || o.Offset-p.Offset < p.Length)
+		(o.Length == 0 || p.Offset-o.Offset < o.Length) &&
+		(p.Length == 0 || o.Offset-p.Offset < p.Length)
 }
 
 func (s *Source) validate() error {
@@ -70,7 +71,8 @@ func validatePlaces(places []Place) error {
 	}
 	for _, p := range places {
 		if p.ID == "" || p.Offset < 0 || p.Length < 0 || p.Offset+p.Length < 0 {
-			return fmt.Errorf("place of %d bytes at byte %d of the source %q", p.Length, p.Offset, Shown(p.ID))
+			return fmt.Errorf("place of %d bytes at byte %d of the source %q",
+				p.Length, p.Offset, Shown(p.ID))
 		}
 	}
 	return nil

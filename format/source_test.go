@@ -32,7 +32,8 @@ func TestPlaceOverlaps(t *testing.T) {
 		{"a later file", born("2026-01-02T03:04:05Z"), born("2026-01-02T03:04:06Z"), false},
 		{"a file of unknown age", born("2026-01-02T03:04:05Z"), born(""), true},
 	} {
-		if a, b := test.a.Overlaps(test.b), test.b.Overlaps(test.a); a != test.want || b != test.want {
+		if a, b := test.a.Overlaps(test.b), test.b.Overlaps(test.a); a != test.want ||
+			b != test.want {
 			t.Errorf("%s: %v, %v; want %v", test.name, a, b, test.want)
 		}
 	}
@@ -54,7 +55,8 @@ func TestValidatePlaces(t *testing.T) {
 		h := deltaPatch().header
 		h.Source.Storage = test.places
 		err := h.Validate()
-		if test.want == "" && err != nil || test.want != "" && (err == nil || !strings.Contains(err.Error(), test.want)) {
+		if test.want == "" && err != nil || test.want != "" &&
+			(err == nil || !strings.Contains(err.Error(), test.want)) {
 			t.Errorf("%s: %v, want %q", test.name, err, test.want)
 		}
 	}
@@ -76,21 +78,24 @@ func TestSnapshots(t *testing.T) {
 		if err != nil {
 			t.Fatal(name, err)
 		}
-		if has := strings.Contains(string(b), `"snapshots"`); has != (tt.text != "") || !strings.Contains(string(b), tt.text) {
+		if has := strings.Contains(string(b), `"snapshots"`); has != (tt.text != "") ||
+			!strings.Contains(string(b), tt.text) {
 			t.Errorf("%s: %s", name, b)
 		}
 		got, err := NewReader(bytes.NewReader(b), ReaderOptions{})
 		if err != nil {
 			t.Fatal(name, err)
 		}
-		if s := got.Header().Source.Snapshots; (s == nil) != (tt.snapshots == nil) || !slices.Equal(s, tt.snapshots) {
+		if s := got.Header().Source.Snapshots; (s == nil) != (tt.snapshots == nil) ||
+			!slices.Equal(s, tt.snapshots) {
 			t.Errorf("%s: read as %#v", name, s)
 		}
 		got.Close()
 	}
 	h := deltaPatch().header
 	h.Source.Snapshots = make([]string, MaxSnapshots+1)
-	if err := h.Validate(); err == nil || !strings.Contains(err.Error(), "257 snapshots of the volume, limit 256") {
+	if err := h.Validate(); err == nil ||
+		!strings.Contains(err.Error(), "257 snapshots of the volume, limit 256") {
 		t.Error(err)
 	}
 }

@@ -46,7 +46,8 @@ func specPatch(t testing.TB) []byte {
 		t.Fatal(err)
 	}
 	s := w.NewSegment()
-	s.Records = append(s.Records, Record{Extent: Extent{512, 512, Zero}}, Record{Extent: Extent{1024, 10, Data}})
+	s.Records = append(s.Records, Record{Extent: Extent{512, 512, Zero}},
+		Record{Extent: Extent{1024, 10, Data}})
 	s.Data = append(s.Data, "ten bytes!"...)
 	if err := w.Write(s); err != nil {
 		t.Fatal(err)
@@ -68,7 +69,8 @@ func TestSpecExample(t *testing.T) {
 	}
 	want := annotate(patch)
 	if *vectortest.Update && shown != want {
-		if err := os.WriteFile(specFile, []byte(before+exampleBegin+want+exampleEnd+after), 0o666); err != nil {
+		if err := os.WriteFile(specFile, []byte(before+exampleBegin+want+exampleEnd+after),
+			0o666); err != nil {
 			t.Fatal(err)
 		}
 		shown = want
@@ -137,13 +139,15 @@ func TestSpecRules(t *testing.T) {
 func TestSpecNames(t *testing.T) {
 	doc := spec(t)
 	for _, n := range []int{SectorSize, frame.MaxJSON, MaxSegmentData, MaxSegmentExtents,
-		frame.MaxContent, frame.MaxSize, frame.MaxWindow, MaxSamples, MaxPlaces, MaxSnapshots, frame.PatchEndSize, strictjson.MaxNesting, frame.MinSize} {
+		frame.MaxContent, frame.MaxSize, frame.MaxWindow, MaxSamples, MaxPlaces, MaxSnapshots,
+		frame.PatchEndSize, strictjson.MaxNesting, frame.MinSize} {
 		if !strings.Contains(doc, fmt.Sprintf("| %d |", n)) {
 			t.Errorf("the limit %d is missing", n)
 		}
 	}
 	var shown []string
-	for _, m := range regexp.MustCompile("(?m)^\\| `([a-z_.]+)` \\|").FindAllStringSubmatch(doc, -1) {
+	for _, m := range regexp.MustCompile("(?m)^\\| `([a-z_.]+)` \\|").FindAllStringSubmatch(doc,
+		-1) {
 		shown = append(shown, m[1])
 	}
 	want := jsonNames(reflect.TypeFor[Header](), "")

@@ -34,7 +34,8 @@ func Shown(text string) string {
 // to be compared with anything.
 func (h Header) Shown() Header {
 	s := &h.Source
-	for _, text := range []*string{&h.Tool, &h.ToolVersion, &h.Host, &s.Type, &s.Path, &s.DeviceUUID, &s.DeviceID,
+	for _, text := range []*string{&h.Tool, &h.ToolVersion, &h.Host, &s.Type, &s.Path,
+		&s.DeviceUUID, &s.DeviceID,
 		&s.BootID, &s.VG, &s.VGUUID, &s.LV, &s.LVUUID, &s.Snapshot, &s.SnapshotUUID} {
 		*text = Shown(*text)
 	}

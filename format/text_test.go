@@ -38,7 +38,8 @@ func TestShown(t *testing.T) {
 		case v.Kind() == reflect.String:
 			left++
 			text := v.String()
-			if utf8.RuneCountInString(text) > maxShown+4 || !strings.HasPrefix(text, "/dev/?]0;title?") ||
+			if utf8.RuneCountInString(text) > maxShown+4 ||
+				!strings.HasPrefix(text, "/dev/?]0;title?") ||
 				strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) }) {
 				t.Errorf("%s is shown as %.300q", name, text)
 			}

@@ -41,7 +41,8 @@ type trailer struct {
 }
 
 func (t trailer) marshal() []byte {
-	b := frame.AppendHeader(make([]byte, 0, frame.PatchEndSize), frame.PatchEndSize-frame.HeaderSize)
+	b := frame.AppendHeader(make([]byte, 0, frame.PatchEndSize),
+		frame.PatchEndSize-frame.HeaderSize)
 	b = append(b, frame.PatchEndMagic...)       // 8: magic
 	b = le.AppendUint64(b, uint64(t.Segments))  // 16: number of segments
 	b = le.AppendUint64(b, uint64(t.Extents))   // 24: number of extents
@@ -59,7 +60,8 @@ func parseTrailer(b []byte) (trailer, error) {
 	case !frame.Is(b, frame.PatchEndMagic):
 		return trailer{}, fmt.Errorf("not a trailer: it begins with %q", b[:frame.HeaderSize+8])
 	case le.Uint32(b[4:]) != frame.PatchEndSize-frame.HeaderSize:
-		return trailer{}, fmt.Errorf("frame of %d bytes, must be %d", le.Uint32(b[4:]), frame.PatchEndSize-frame.HeaderSize)
+		return trailer{}, fmt.Errorf("frame of %d bytes, must be %d",
+			le.Uint32(b[4:]), frame.PatchEndSize-frame.HeaderSize)
 	case le.Uint64(b[sum:]) != xxhash.Sum64(b[:sum]):
 		return trailer{}, frame.ErrChecksum
 	}
@@ -83,12 +85,14 @@ func parseTrailer(b []byte) (trailer, error) {
 func (t Totals) check(h *Header) error {
 	switch {
 	case t.DataBytes > h.VolumeSize || t.ZeroBytes > h.VolumeSize-t.DataBytes:
-		return fmt.Errorf("extents of %d and %d bytes exceed the volume, %d bytes", t.DataBytes, t.ZeroBytes, h.VolumeSize)
+		return fmt.Errorf("extents of %d and %d bytes exceed the volume, %d bytes",
+			t.DataBytes, t.ZeroBytes, h.VolumeSize)
 	case h.Kind == Full && t.Bytes() != h.VolumeSize:
 		return fmt.Errorf("a full patch holds %d of %d bytes", t.Bytes(), h.VolumeSize)
 	case h.Planned != nil && t.Bytes() > h.Planned.Bytes,
 		h.Planned != nil && t.Bytes() < h.Planned.Bytes && !h.exact():
-		return fmt.Errorf("the header announces %d bytes, the extents hold %d", h.Planned.Bytes, t.Bytes())
+		return fmt.Errorf("the header announces %d bytes, the extents hold %d",
+			h.Planned.Bytes, t.Bytes())
 	}
 	return nil
 }

@@ -90,8 +90,10 @@ func NewWriter(w io.Writer, h Header, o WriterOptions) (*Writer, error) {
 		beforeTrailer: o.BeforeTrailer,
 	}
 	if o.Level > 0 {
-		pw.enc, err = zstd.NewWriter(nil, zstd.WithEncoderConcurrency(workers), zstd.WithEncoderCRC(true),
-			zstd.WithEncoderLevel(zstd.EncoderLevelFromZstd(o.Level)), zstd.WithWindowSize(encoderWindow),
+		pw.enc, err = zstd.NewWriter(nil, zstd.WithEncoderConcurrency(workers),
+			zstd.WithEncoderCRC(true),
+			zstd.WithEncoderLevel(zstd.EncoderLevelFromZstd(o.Level)), zstd.WithWindowSize(
+				encoderWindow),
 			zstd.WithSingleSegment(true)) // else small frames do not state their content size
 		if err != nil {
 			return nil, fmt.Errorf("start zstd: %w", err)
@@ -180,7 +182,8 @@ func (w *Writer) compress() {
 			if w.enc == nil || incompressible(b.data) {
 				b.frame = frame.AppendStored(b.frameBuffer(frame.StoredSize(len(content))), content)
 			} else {
-				b.frame = w.enc.EncodeAll(content, b.frameBuffer(w.enc.MaxEncodedSize(len(content))))
+				b.frame = w.enc.EncodeAll(content,
+					b.frameBuffer(w.enc.MaxEncodedSize(len(content))))
 			}
 		}
 		b.ready <- struct{}{}

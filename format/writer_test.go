@@ -27,15 +27,34 @@ func TestWriterRefuses(t *testing.T) {
 		"past the end": {extents(Extent{1 << 20, 512, Zero}), "past the end"},
 		"negative":     {extents(Extent{-512, 512, Zero}), "past the end"},
 		"unaligned":    {extents(Extent{8193, 511, Data}), "aligned"},
-		"no data":      {func(s *Segment) { extents(Extent{8192, 512, Data})(s); s.Data = nil }, "0 bytes of data for extents of 512"},
-		"more data": {func(s *Segment) { extents(Extent{8192, 512, Data})(s); s.Data = s.Data[:513] },
+		"no data": {func(s *Segment) { extents(Extent{8192, 512, Data})(s); s.Data = nil },
+			"0 bytes of data for extents of 512"},
+		"more data": {func(s *Segment) {
+			extents(Extent{8192, 512,
+				Data})(s)
+			s.Data = s.Data[:513]
+		},
 			"513 bytes of data for extents of 512"},
-		"huge extent":    {func(s *Segment) { s.Records = []Record{{Extent: Extent{0, 1 << 40, Data}}} }, "larger than a segment"},
-		"many extents":   {extents(everyOther(MaxSegmentExtents + 1)...), "limit 8192"},
-		"unknown kind":   {func(s *Segment) { s.Records = []Record{{Extent: Extent{8192, 512, 2}}} }, "unknown kind"},
-		"too much data":  {func(s *Segment) { tooMuchData(s) }, "limit 4194304"},
-		"data elsewhere": {func(s *Segment) { extents(Extent{8192, 512, Data})(s); s.Data = make([]byte, 512) }, "NewSegment"},
-		"other segment":  {func(s *Segment) { extents(Extent{8192, 512, Zero})(other); *s = *other }, "NewSegment"},
+		"huge extent": {func(s *Segment) {
+			s.Records = []Record{{Extent: Extent{0, 1 << 40,
+				Data}}}
+		}, "larger than a segment"},
+		"many extents": {extents(everyOther(MaxSegmentExtents + 1)...), "limit 8192"},
+		"unknown kind": {func(s *Segment) {
+			s.Records = []Record{{Extent: Extent{8192, 512,
+				2}}}
+		}, "unknown kind"},
+		"too much data": {func(s *Segment) { tooMuchData(s) }, "limit 4194304"},
+		"data elsewhere": {func(s *Segment) {
+			extents(Extent{8192, 512,
+				Data})(s)
+			s.Data = make([]byte, 512)
+		}, "NewSegment"},
+		"other segment": {func(s *Segment) {
+			extents(Extent{8192, 512,
+				Zero})(other)
+			*s = *other
+		}, "NewSegment"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -57,7 +76,8 @@ func extents(e ...Extent) func(*Segment) {
 }
 
 func tooMuchData(s *Segment) {
-	s.Records = []Record{{Extent: Extent{8192, MaxSegmentData, Data}}, {Extent: Extent{8 << 20, 512, Data}}}
+	s.Records = []Record{{Extent: Extent{8192, MaxSegmentData, Data}},
+		{Extent: Extent{8 << 20, 512, Data}}}
 	s.Data = append(s.Data[:MaxSegmentData], make([]byte, 512)...)
 }
 
@@ -92,10 +112,12 @@ func checkDead(t *testing.T, w *Writer, out *bytes.Buffer, want error) {
 	if err := w.Close(); err == nil {
 		t.Error("a second Close works")
 	}
-	if bytes.Contains(out.Bytes(), []byte(frame.PatchEndMagic)) || bytes.Contains(out.Bytes(), []byte(indexMagic)) {
+	if bytes.Contains(out.Bytes(), []byte(frame.PatchEndMagic)) ||
+		bytes.Contains(out.Bytes(), []byte(indexMagic)) {
 		t.Error("the patch has an index or a trailer")
 	}
-	if _, err := readStream(bytes.NewReader(out.Bytes())); !errors.Is(err, ErrTruncated) && !errors.Is(err, ErrNotPatch) {
+	if _, err := readStream(bytes.NewReader(out.Bytes())); !errors.Is(err, ErrTruncated) &&
+		!errors.Is(err, ErrNotPatch) {
 		t.Errorf("what was written reads as %v", err)
 	}
 }
@@ -103,7 +125,8 @@ func checkDead(t *testing.T, w *Writer, out *bytes.Buffer, want error) {
 func TestWriterIncomplete(t *testing.T) {
 	planned := testHeader(Delta, 1<<20)
 	planned.Planned = &Planned{Extents: 1, Bytes: 1024}
-	for name, h := range map[string]Header{"full patch": testHeader(Full, 1<<20), "planned bytes": planned} {
+	for name, h := range map[string]Header{"full patch": testHeader(Full, 1<<20),
+		"planned bytes": planned} {
 		var out bytes.Buffer
 		w, err := NewWriter(&out, h, WriterOptions{})
 		if err != nil {
@@ -126,14 +149,20 @@ func TestWriterIncomplete(t *testing.T) {
 
 func TestWriterRefusesHeader(t *testing.T) {
 	tests := map[string]func(*Header, *WriterOptions){
-		"no id":           func(h *Header, _ *WriterOptions) { h.ID = [16]byte{} },
-		"no kind":         func(h *Header, _ *WriterOptions) { h.Kind = "" },
-		"no size":         func(h *Header, _ *WriterOptions) { h.VolumeSize = 0 },
-		"granularity":     func(h *Header, _ *WriterOptions) { h.Granularity = 513 },
-		"unknown feature": func(h *Header, _ *WriterOptions) { h.RequiredFeatures = []string{"unheard-of"} },
-		"long JSON":       func(h *Header, _ *WriterOptions) { h.Host = strings.Repeat("h", frame.MaxJSON) },
-		"level -1":        func(_ *Header, o *WriterOptions) { o.Level = -1 },
-		"level 20":        func(_ *Header, o *WriterOptions) { o.Level = MaxLevel + 1 },
+		"no id":       func(h *Header, _ *WriterOptions) { h.ID = [16]byte{} },
+		"no kind":     func(h *Header, _ *WriterOptions) { h.Kind = "" },
+		"no size":     func(h *Header, _ *WriterOptions) { h.VolumeSize = 0 },
+		"granularity": func(h *Header, _ *WriterOptions) { h.Granularity = 513 },
+		"unknown feature": func(h *Header,
+			_ *WriterOptions) {
+			h.RequiredFeatures = []string{"unheard-of"}
+		},
+		"long JSON": func(h *Header, _ *WriterOptions) {
+			h.Host = strings.Repeat("h",
+				frame.MaxJSON)
+		},
+		"level -1": func(_ *Header, o *WriterOptions) { o.Level = -1 },
+		"level 20": func(_ *Header, o *WriterOptions) { o.Level = MaxLevel + 1 },
 	}
 	for name, spoil := range tests {
 		h, o := testHeader(Delta, 1<<20), WriterOptions{}
@@ -143,81 +172,6 @@ func TestWriterRefusesHeader(t *testing.T) {
 			t.Errorf("%s: error %v, %d bytes written", name, err, out.Len())
 		}
 	}
-}
-
-// A failingWriter takes so many bytes, then fails; without an error it takes
-// less than it's given.
-type failingWriter struct {
-	bytes.Buffer
-	room int
-	err  error
-}
-
-func (w *failingWriter) Write(b []byte) (int, error) {
-	n := min(len(b), w.room)
-	w.room -= n
-	w.Buffer.Write(b[:n])
-	if n < len(b) {
-		return n, w.err
-	}
-	return n, nil
-}
-
-func TestWriterOutputFails(t *testing.T) {
-	whole := len(smallPatch(t, 0))
-	for _, failure := range []error{errTape, nil} {
-		want := failure
-		if failure == nil {
-			want = io.ErrShortWrite
-		}
-		for room := whole - 1; room >= 0; room -= 7 {
-			out := &failingWriter{room: room, err: failure}
-			w, err := NewWriter(out, testHeader(Delta, 64<<10), WriterOptions{Concurrency: 2})
-			if err == nil {
-				err = writeSmall(w)
-			}
-			if !errors.Is(err, want) {
-				t.Fatalf("room for %d of %d bytes: %v", room, whole, err)
-			}
-			if _, err := readStream(&out.Buffer); err == nil {
-				t.Fatalf("room for %d of %d bytes: a whole patch", room, whole)
-			}
-		}
-	}
-}
-
-// writeSmall writes the segments of smallPatch.
-func writeSmall(w *Writer) error {
-	rnd := rand.NewChaCha8([32]byte{1})
-	for _, e := range [][]Extent{{{0, 512, Data}, {1024, 1024, Zero}}, {{4096, 512, Data}}} {
-		s := w.NewSegment()
-		fill(s, rnd, e)
-		if err := w.Write(s); err != nil {
-			if err2 := w.Close(); !errors.Is(err2, err) {
-				return errors.Join(errors.New("the error does not stick"), err2)
-			}
-			return err
-		}
-	}
-	return w.Close()
-}
-
-// After the output has failed, neither NewSegment nor Write nor Close waits for
-// ever: the bubble of synctest would see it. No goroutine is left either.
-func TestWriterNeverHangs(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		out := &failingWriter{room: 300, err: errTape}
-		w, err := NewWriter(out, testHeader(Delta, 1<<20), WriterOptions{Concurrency: 2})
-		if err != nil {
-			t.Fatal(err)
-		}
-		for i := range int64(100) {
-			s := w.NewSegment()
-			extents(Extent{i * 4096, 4096, Data})(s)
-			w.Write(s)
-		}
-		checkDead(t, w, &out.Buffer, errTape)
-	})
 }
 
 func TestWriterState(t *testing.T) {
@@ -306,41 +260,7 @@ func TestBeforeTrailer(t *testing.T) {
 		}
 	}
 	if out.Len() != whole.Len()-frame.PatchEndSize {
-		t.Errorf("%d bytes were written, without the trailer it's %d", out.Len(), whole.Len()-frame.PatchEndSize)
-	}
-}
-
-// A onceFailingWriter fails once and then works, as a disk does that was full for a moment.
-type onceFailingWriter struct {
-	at, calls int
-}
-
-func (w *onceFailingWriter) Write(b []byte) (int, error) {
-	w.calls++
-	if w.calls == w.at {
-		return 0, errTape
-	}
-	return len(b), nil
-}
-
-// After an error nothing more is written: behind a gap, it would be worth nothing.
-func TestWriterFailsOnce(t *testing.T) {
-	for at := 2; at <= 4; at++ { // the first is the header
-		out := &onceFailingWriter{at: at}
-		w, err := NewWriter(out, testHeader(Delta, 1<<20), WriterOptions{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		for i := range int64(8) {
-			s := w.NewSegment()
-			s.Records = append(s.Records, Record{Extent: Extent{Off: i * 4096, Len: 512}})
-			s.Data = append(s.Data, make([]byte, 512)...)
-			if w.Write(s) != nil {
-				break
-			}
-		}
-		if err := w.Close(); !errors.Is(err, errTape) || out.calls != at {
-			t.Errorf("failure %d: %d calls (%v)", at, out.calls, err)
-		}
+		t.Errorf("%d bytes were written, without the trailer it's %d",
+			out.Len(), whole.Len()-frame.PatchEndSize)
 	}
 }

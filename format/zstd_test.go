@@ -68,7 +68,8 @@ func TestZstdProgramTakesLevels(t *testing.T) {
 	for name, test := range roundTrips {
 		t.Run(name, func(t *testing.T) {
 			for _, level := range []int{0, 1, 3, 6, MaxLevel} {
-				checkZstd(t, write(t, testHeader(Delta, test.size), WriterOptions{Level: level}, test.segments...))
+				checkZstd(t, write(t, testHeader(Delta, test.size), WriterOptions{Level: level},
+					test.segments...))
 			}
 		})
 	}

@@ -33,25 +33,28 @@ func TestIdentify(t *testing.T) {
 		content []byte
 		want    string
 	}{
-		"qcow2":              {at(0, "QFI\xfb\x00\x00\x00\x03"), "a qcow2 image"},
-		"QED":                {at(0, "QED\x00"), "a QED image"},
-		"VMDK, sparse":       {at(0, "KDMV\x01"), "a VMDK image"},
-		"VMDK, of ESX":       {at(0, "COWD"), "a VMDK image"},
-		"VMDK, descriptor":   {[]byte("# Disk DescriptorFile\nversion=1\n"), "a VMDK descriptor"},
-		"VHDX":               {at(0, "vhdxfile"), "a VHDX image"},
-		"VHD":                {at(0, "conectix"), "a VHD image"},
-		"VDI":                {append([]byte("<<< Oracle VM VirtualBox Disk Image >>>\n"), at(24, "\x7f\x10\xda\xbe")...), "a VDI image"},
+		"qcow2":            {at(0, "QFI\xfb\x00\x00\x00\x03"), "a qcow2 image"},
+		"QED":              {at(0, "QED\x00"), "a QED image"},
+		"VMDK, sparse":     {at(0, "KDMV\x01"), "a VMDK image"},
+		"VMDK, of ESX":     {at(0, "COWD"), "a VMDK image"},
+		"VMDK, descriptor": {[]byte("# Disk DescriptorFile\nversion=1\n"), "a VMDK descriptor"},
+		"VHDX":             {at(0, "vhdxfile"), "a VHDX image"},
+		"VHD":              {at(0, "conectix"), "a VHD image"},
+		"VDI": {append([]byte("<<< Oracle VM VirtualBox Disk Image >>>\n"),
+			at(24, "\x7f\x10\xda\xbe")...), "a VDI image"},
 		"Parallels":          {at(0, "WithouFreSpacExt"), "a Parallels image"},
 		"RBD diff":           {[]byte("rbd diff v1\n"), "a Ceph RBD export"},
 		"patch, its magic":   {at(0, "\x5d\x2a\x4d\x18....LVMPATCH"), "a patch"},
 		"patch, cut off":     {[]byte("\x5d\x2a\x4d\x18...."), "a patch"},
 		"patch, flipped bit": {at(0, "\x5d\x2a\x4d\x19....LVMPATCH"), "a patch"},
 		"signature":          {at(0, "\x5d\x2a\x4d\x18....LVMSIGNT"), "a signature"},
-		"end of a signature": {append(noise(4096), append([]byte("\x5d\x2a\x4d\x18....LVMSIGND"), make([]byte, 40)...)...), "a signature"},
-		"cpio":               {at(0, "070701"), "a cpio archive"},
-		"age":                {at(0, "age-encryption.org/v1\n"), "an encrypted file (age)"},
-		"OpenPGP, armoured":  {at(0, "-----BEGIN PGP MESSAGE-----\n"), "an encrypted file (OpenPGP)"},
-		"other skippable":    {at(0, "\x50\x2a\x4d\x18\x04\x00\x00\x00"), "a zstd file"},
+		"end of a signature": {append(noise(4096),
+			append([]byte("\x5d\x2a\x4d\x18....LVMSIGND"), make([]byte, 40)...)...), "a signature"},
+		"cpio": {at(0, "070701"), "a cpio archive"},
+		"age":  {at(0, "age-encryption.org/v1\n"), "an encrypted file (age)"},
+		"OpenPGP, armoured": {at(0, "-----BEGIN PGP MESSAGE-----\n"),
+			"an encrypted file (OpenPGP)"},
+		"other skippable": {at(0, "\x50\x2a\x4d\x18\x04\x00\x00\x00"), "a zstd file"},
 
 		"nothing":              {nil, ""},
 		"zeros":                {at(0, ""), ""},
@@ -69,7 +72,8 @@ func TestIdentify(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			k := Identify(bytes.NewReader(tt.content), int64(len(tt.content)))
-			if k.Name != tt.want || k.Is() != (tt.want != "") || k.Ours != (tt.want == "a patch" || tt.want == "a signature") {
+			if k.Name != tt.want || k.Is() != (tt.want != "") ||
+				k.Ours != (tt.want == "a patch" || tt.want == "a signature") {
 				t.Errorf("%+v, want %q", k, tt.want)
 			}
 		})
@@ -113,7 +117,8 @@ func TestPacked(t *testing.T) {
 // A patch is one whatever is left of it: its beginning or its end.
 func TestPatch(t *testing.T) {
 	var out bytes.Buffer
-	w, err := format.NewWriter(&out, format.Header{ID: uuid.New(), Kind: format.Undo, VolumeSize: 1 << 20, Granularity: 512}, format.WriterOptions{})
+	w, err := format.NewWriter(&out, format.Header{ID: uuid.New(), Kind: format.Undo,
+		VolumeSize: 1 << 20, Granularity: 512}, format.WriterOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}

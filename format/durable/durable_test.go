@@ -250,13 +250,23 @@ func TestWriteDuringSync(t *testing.T) {
 func TestOrder(t *testing.T) {
 	dir := t.TempDir()
 	for want, make := range map[string]func(FS) (*File, error){
-		"write file folder write file":        func(fs FS) (*File, error) { return fs.Create(filepath.Join(dir, "new")) },
-		"write file write file rename folder": func(fs FS) (*File, error) { return fs.Replace(filepath.Join(dir, "other")) },
-		"write file write file":               func(fs FS) (*File, error) { return fs.Temp(dir) },
+		"write file folder write file": func(fs FS) (*File,
+			error) {
+			return fs.Create(filepath.Join(dir, "new"))
+		},
+		"write file write file rename folder": func(fs FS) (*File,
+			error) {
+			return fs.Replace(filepath.Join(dir, "other"))
+		},
+		"write file write file": func(fs FS) (*File, error) { return fs.Temp(dir) },
 	} {
 		var did []string
 		f, err := make(FS{
-			Write: func(f *os.File, b []byte) (int, error) { did = append(did, "write"); return f.Write(b) },
+			Write: func(f *os.File, b []byte) (int,
+				error) {
+				did = append(did, "write")
+				return f.Write(b)
+			},
 			Sync: func(f *os.File) error {
 				what := "file"
 				if st, err := f.Stat(); err != nil || st.IsDir() {
@@ -265,7 +275,11 @@ func TestOrder(t *testing.T) {
 				did = append(did, what)
 				return f.Sync()
 			},
-			Rename: func(from, to string) error { did = append(did, "rename"); return os.Rename(from, to) },
+			Rename: func(from,
+				to string) error {
+				did = append(did, "rename")
+				return os.Rename(from, to)
+			},
 		})
 		if err != nil {
 			t.Fatal(err)

@@ -8,7 +8,8 @@ import (
 )
 
 // begin begins a file in a folder of dir that is renamed then, and perhaps replaced.
-func begin(t *testing.T, make func(FS, string) (*File, error), replaced bool) (f *File, folder, moved string) {
+func begin(t *testing.T, make func(FS, string) (*File, error), replaced bool) (f *File, folder,
+	moved string) {
 	t.Helper()
 	dir := t.TempDir()
 	folder, moved = filepath.Join(dir, "folder"), filepath.Join(dir, "moved")
@@ -40,7 +41,8 @@ func begin(t *testing.T, make func(FS, string) (*File, error), replaced bool) (f
 // that has its name now.
 func TestFolderMoves(t *testing.T) {
 	for _, replaced := range []bool{false, true} {
-		for name, make := range map[string]func(FS, string) (*File, error){"create": FS.Create, "replace": FS.Replace} {
+		for name, make := range map[string]func(FS, string) (*File, error){"create": FS.Create,
+			"replace": FS.Replace} {
 			f, folder, moved := begin(t, make, replaced)
 			if name == "replace" {
 				if err := f.Commit(); !errors.Is(err, ErrMoved) {

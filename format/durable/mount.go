@@ -38,7 +38,8 @@ func GroundOf(path string) (Ground, error) {
 			return g, nil
 		}
 		if g.mount.FSType != "overlay" {
-			if err := unix.Stat(g.mount.Source, &st); err == nil && filepath.IsAbs(g.mount.Source) && st.Mode&unix.S_IFMT == unix.S_IFBLK {
+			if err := unix.Stat(g.mount.Source, &st); err == nil &&
+				filepath.IsAbs(g.mount.Source) && st.Mode&unix.S_IFMT == unix.S_IFBLK {
 				g.Devices = []uint64{st.Rdev} // such as of btrfs
 			}
 			return g, nil

@@ -82,7 +82,8 @@ func Memory(path string) string {
 		return "memory (a ramfs)"
 	}
 	for _, dev := range g.Devices {
-		if memory := memoryBelow(fmt.Sprintf("/sys/dev/block/%d:%d", unix.Major(dev), unix.Minor(dev))); memory != "" {
+		if memory := memoryBelow(fmt.Sprintf("/sys/dev/block/%d:%d",
+			unix.Major(dev), unix.Minor(dev))); memory != "" {
 			return memory
 		}
 	}

@@ -42,9 +42,11 @@ func mkdir(t *testing.T, dirs ...string) {
 // overlay mounts an overlay that writes to the folder upper of dir.
 func overlay(t *testing.T, dir, upper string) string {
 	t.Helper()
-	escaped := strings.NewReplacer(`\`, `\\`, ",", `\,`, ":", `\:`).Replace(filepath.Join(dir, upper))
+	escaped := strings.NewReplacer(`\`, `\\`, ",", `\,`, ":",
+		`\:`).Replace(filepath.Join(dir, upper))
 	mkdir(t, filepath.Join(dir, upper), filepath.Join(dir, "work"), filepath.Join(dir, "lower"))
-	return mount(t, "-t", "overlay", "overlay", "-o", "lowerdir="+dir+"/lower,upperdir="+escaped+",workdir="+dir+"/work")
+	return mount(t, "-t", "overlay", "overlay", "-o",
+		"lowerdir="+dir+"/lower,upperdir="+escaped+",workdir="+dir+"/work")
 }
 
 // onLoop mounts an ext4 on a loop device of an image file in dir.
@@ -96,18 +98,30 @@ func TestCheckPlace(t *testing.T) {
 		devices = mount(t, "-t", "devtmpfs", "none")
 	}
 	for path, want := range map[string]string{
-		"/dev/sdx9": "among devices", "/dev/no-vg/lv": "among devices", "/dev/mapper/x": "among devices", "sdx9": "among devices",
-		link + "/x": "among devices", devices + "/x": "among devices", "/tmp/../dev/x": "among devices",
-		"/proc/x": "where the kernel shows itself", "/proc/self/x": "where the kernel shows itself", "/sys/x": "where the kernel shows itself",
-		"/sys/kernel/x": "where the kernel shows itself",
-		"/dev/shm/x":    "", "/devices/x": "", t.TempDir() + "/x": "", "/dev/../tmp/x": "", "/no/such/folder/x": "",
+		"/dev/sdx9":         "among devices",
+		"/dev/no-vg/lv":     "among devices",
+		"/dev/mapper/x":     "among devices",
+		"sdx9":              "among devices",
+		link + "/x":         "among devices",
+		devices + "/x":      "among devices",
+		"/tmp/../dev/x":     "among devices",
+		"/proc/x":           "where the kernel shows itself",
+		"/proc/self/x":      "where the kernel shows itself",
+		"/sys/x":            "where the kernel shows itself",
+		"/sys/kernel/x":     "where the kernel shows itself",
+		"/dev/shm/x":        "",
+		"/devices/x":        "",
+		t.TempDir() + "/x":  "",
+		"/dev/../tmp/x":     "",
+		"/no/such/folder/x": "",
 	} {
 		if path == "/x" {
 			continue // there is no devtmpfs
 		}
 		err := CheckPlace(path)
 		var place *PlaceError
-		if err == nil && want != "" || err != nil && (want == "" || !errors.As(err, &place) || !strings.Contains(err.Error(), want)) {
+		if err == nil && want != "" || err != nil &&
+			(want == "" || !errors.As(err, &place) || !strings.Contains(err.Error(), want)) {
 			t.Errorf("%s: %v, want %q", path, err, want)
 		}
 	}

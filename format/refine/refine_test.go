@@ -57,7 +57,8 @@ func runsModel(off int64, data, base []byte) (want []refined) {
 func wantRefined(t *testing.T, want, got []refined) {
 	t.Helper()
 	same := func(a, b refined) bool {
-		return a.Extent == b.Extent && (a.Data == nil) == (b.Data == nil) && bytes.Equal(a.Data, b.Data)
+		return a.Extent == b.Extent && (a.Data == nil) == (b.Data == nil) &&
+			bytes.Equal(a.Data, b.Data)
 	}
 	if !slices.EqualFunc(want, got, same) {
 		t.Errorf("(-want +got):\n%s", cmp.Diff(want, got))
@@ -99,7 +100,8 @@ func randomBlocks(rnd *rand.Rand, off int64, n int) (data, base []byte) {
 func forSeeds(t *testing.T, n uint64, test func(*testing.T, *rand.Rand)) {
 	t.Helper()
 	for seed := range n {
-		if !t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) { test(t, rand.New(rand.NewPCG(seed, 0))) }) {
+		if !t.Run(fmt.Sprintf("seed %d",
+			seed), func(t *testing.T) { test(t, rand.New(rand.NewPCG(seed, 0))) }) {
 			return
 		}
 	}
@@ -137,7 +139,8 @@ func TestRunsNothing(t *testing.T) {
 // Data come as a part of what was handed in, not as a copy.
 func TestRunsAliases(t *testing.T) {
 	data := bytes.Repeat([]byte{1}, 2*BlockSize)
-	for e, d := range Runs(BlockSize-512, data, append(bytes.Repeat([]byte{1}, 512), make([]byte, 2*BlockSize-512)...)) {
+	for e, d := range Runs(BlockSize-512, data,
+		append(bytes.Repeat([]byte{1}, 512), make([]byte, 2*BlockSize-512)...)) {
 		if e.Off != BlockSize || &d[0] != &data[512] {
 			t.Errorf("%v is a copy, or begins elsewhere", e)
 		}

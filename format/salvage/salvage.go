@@ -48,7 +48,8 @@ func NewReader(r io.ReaderAt, size int64, h format.Header, damage, end int64) (*
 		return nil, err
 	}
 	h.Kind = format.Undo // whatever it is, there are gaps now
-	s := &Reader{r: frame.InputAt(r), size: size, at: min(damage+1, size), header: h, end: end, in: bufio.NewReader(nil), dec: dec}
+	s := &Reader{r: frame.InputAt(r), size: size, at: min(damage+1, size), header: h, end: end,
+		in: bufio.NewReader(nil), dec: dec}
 	s.missed = s.at - damage
 	// Where only its content is damaged, the next one begins where it ends, and not at
 	// what may look like one within it.

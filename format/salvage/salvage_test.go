@@ -13,7 +13,8 @@ import (
 
 // undoInSegments is an undo patch of data in n segments of 64 KiB, with the places where
 // these begin, and where the last one ends.
-func undoInSegments(t *testing.T, n int, fill func(i int, data []byte)) (b []byte, h format.Header, places []int64) {
+func undoInSegments(t *testing.T, n int, fill func(i int, data []byte)) (b []byte, h format.Header,
+	places []int64) {
 	t.Helper()
 	const each = 64 << 10
 	h = patchtest.Header(format.Undo, int64(n)*each)
@@ -26,7 +27,8 @@ func undoInSegments(t *testing.T, n int, fill func(i int, data []byte)) (b []byt
 	for i := range n {
 		places = append(places, int64(out.Len()))
 		s := w.NewSegment()
-		s.Records = append(s.Records, format.Record{Extent: format.Extent{Off: int64(i) * each, Len: each}, HasBase: true})
+		s.Records = append(s.Records,
+			format.Record{Extent: format.Extent{Off: int64(i) * each, Len: each}, HasBase: true})
 		s.Data = s.Data[:each]
 		clear(s.Data)
 		fill(i, s.Data)
@@ -39,7 +41,8 @@ func undoInSegments(t *testing.T, n int, fill func(i int, data []byte)) (b []byt
 }
 
 // salvage returns the places of the segments behind the damage.
-func salvaged(t *testing.T, b []byte, h format.Header, damage, end int64) (places []int64, missed int64, err error) {
+func salvaged(t *testing.T, b []byte, h format.Header, damage, end int64) (places []int64,
+	missed int64, err error) {
 	t.Helper()
 	s, err := NewReader(bytes.NewReader(b), int64(len(b)), h, damage, end)
 	if err != nil {
@@ -58,7 +61,8 @@ func salvaged(t *testing.T, b []byte, h format.Header, damage, end int64) (place
 // counted to the byte. A segment within the data of another one is not taken for one of
 // the patch's as long as the frame around it can be followed.
 func TestSalvage(t *testing.T) {
-	small := patchtest.Write(t, patchtest.Header(format.Delta, 1<<20), []format.Record{{Extent: format.Extent{Off: 512 << 10, Len: 512}}})
+	small := patchtest.Write(t, patchtest.Header(format.Delta, 1<<20),
+		[]format.Record{{Extent: format.Extent{Off: 512 << 10, Len: 512}}})
 	fill := func(i int, data []byte) {
 		copy(data, small)
 		copy(data[32<<10:], "(\xb5/\xfd(\xb5/\xfd(\xb5(\xb5/\xfd")
@@ -69,13 +73,24 @@ func TestSalvage(t *testing.T) {
 		edit func(b []byte, at int64) []byte
 		want []int64
 	}{
-		"data":       {places[2], func(b []byte, at int64) []byte { b[at+5000] ^= 1; return b }, places[3:8]},
-		"two":        {places[2], func(b []byte, at int64) []byte { b[at+5000] ^= 1; b[places[4]+70] ^= 1; return b }, []int64{places[3], places[5], places[6], places[7]}},
-		"hole":       {places[2], func(b []byte, at int64) []byte { clear(b[at : places[4]+1]); return b }, places[5:8]},
-		"cut":        {places[6], func(b []byte, at int64) []byte { return b[:at+100] }, nil},
-		"end":        {places[8], func(b []byte, at int64) []byte { return b }, nil},
-		"few bytes":  {places[8], func(b []byte, at int64) []byte { return append(b, "(\xb5/"...) }, nil},
-		"last magic": {places[8], func(b []byte, at int64) []byte { return append(b, "x(\xb5/\xfd"...) }, nil},
+		"data": {places[2], func(b []byte, at int64) []byte { b[at+5000] ^= 1; return b },
+			places[3:8]},
+		"two": {places[2],
+			func(b []byte,
+				at int64) []byte {
+				b[at+5000] ^= 1
+				b[places[4]+70] ^= 1
+				return b
+			},
+			[]int64{places[3], places[5], places[6], places[7]}},
+		"hole": {places[2],
+			func(b []byte, at int64) []byte { clear(b[at : places[4]+1]); return b }, places[5:8]},
+		"cut": {places[6], func(b []byte, at int64) []byte { return b[:at+100] }, nil},
+		"end": {places[8], func(b []byte, at int64) []byte { return b }, nil},
+		"few bytes": {places[8], func(b []byte, at int64) []byte { return append(b, "(\xb5/"...) },
+			nil},
+		"last magic": {places[8],
+			func(b []byte, at int64) []byte { return append(b, "x(\xb5/\xfd"...) }, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := test.edit(slices.Clone(patch), test.at)
@@ -85,7 +100,8 @@ func TestSalvage(t *testing.T) {
 				t.Fatal(err)
 			}
 			if name == "hole" { // what is in the data of the second one may come first
-				got = slices.DeleteFunc(got, func(p int64) bool { return !slices.Contains(places, p) })
+				got = slices.DeleteFunc(got,
+					func(p int64) bool { return !slices.Contains(places, p) })
 			}
 			if !slices.Equal(got, test.want) {
 				t.Errorf("found %d, want %d", got, test.want)
@@ -104,9 +120,11 @@ func TestSalvage(t *testing.T) {
 // Extents that don't follow those before are of something else.
 func TestKeepsOrder(t *testing.T) {
 	patch, h, places := undoInSegments(t, 4, func(int, []byte) {})
-	b := slices.Concat(patch[:places[2]], []byte("damage"), patch[places[1]:places[2]], patch[places[3]:])
+	b := slices.Concat(patch[:places[2]], []byte("damage"), patch[places[1]:places[2]],
+		patch[places[3]:])
 	got, missed, err := salvaged(t, b, h, places[2], 128<<10)
-	if want := places[2] + 6 + places[2] - places[1]; err != io.EOF || len(got) != 1 || got[0] != want || missed != want-places[2] {
+	if want := places[2] + 6 + places[2] - places[1]; err != io.EOF || len(got) != 1 ||
+		got[0] != want || missed != want-places[2] {
 		t.Errorf("found %d, missed %d, %v; want %d", got, missed, err, want)
 	}
 }

@@ -41,7 +41,8 @@ func NewReader(r io.Reader) (*Reader, error) {
 	if err != nil {
 		return nil, err
 	}
-	sr := &Reader{in: bufio.NewReaderSize(frame.Input(r), 256<<10), onDevice: frame.IsOnDevice(r), dec: dec, sum: xxhash.New(), plain: make([]byte, maxTableContent)}
+	sr := &Reader{in: bufio.NewReaderSize(frame.Input(r), 256<<10), onDevice: frame.IsOnDevice(r),
+		dec: dec, sum: xxhash.New(), plain: make([]byte, maxTableContent)}
 	if err := sr.readHeader(); err != nil {
 		return nil, err
 	}
@@ -66,7 +67,8 @@ func (r *Reader) readHeader() error {
 	}
 	size, text := le.Uint32(b[4:]), le.Uint32(b[20:])
 	if text > frame.MaxJSON || size != frame.HeadFixed+text+frame.SumSize {
-		return r.partError("header", 0, fmt.Errorf("frame of %d bytes with %d bytes of JSON", size, text))
+		return r.partError("header",
+			0, fmt.Errorf("frame of %d bytes with %d bytes of JSON", size, text))
 	}
 	b = append(b, make([]byte, text+frame.SumSize)...)
 	if n, err := io.ReadFull(r.in, b[frame.HeaderSize+frame.HeadFixed:]); err != nil {
@@ -99,7 +101,8 @@ func checkMagic(b []byte) error {
 	case len(b) >= 20 && le.Uint32(b[16:]) == 0:
 		return &format.CorruptError{What: "signature", Part: "header", Err: frame.ErrVersion0}
 	case len(b) >= 20 && le.Uint32(b[16:]) != Version:
-		return fmt.Errorf("signature: %w %d: this program reads version %d", format.ErrVersion, le.Uint32(b[16:]), Version)
+		return fmt.Errorf("signature: %w %d: this program reads version %d",
+			format.ErrVersion, le.Uint32(b[16:]), Version)
 	}
 	return nil
 }
@@ -158,9 +161,11 @@ func (r *Reader) readTrailer() error {
 	case err != nil:
 		return r.partError("trailer", 0, err)
 	case sum != r.sum.Sum64():
-		return r.partError("trailer", 0, fmt.Errorf("checksum of the signature: %w", frame.ErrChecksum))
+		return r.partError("trailer",
+			0, fmt.Errorf("checksum of the signature: %w", frame.ErrChecksum))
 	case r.totals.blocks != r.header.Blocks():
-		return r.partError("trailer", 0, fmt.Errorf("%d blocks are missing", r.header.Blocks()-r.totals.blocks))
+		return r.partError("trailer",
+			0, fmt.Errorf("%d blocks are missing", r.header.Blocks()-r.totals.blocks))
 	}
 	r.offset += frame.SignatureEndSize
 	if err := frame.CheckRest(r.in, r.offset, r.onDevice); err != nil {

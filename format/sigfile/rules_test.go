@@ -102,7 +102,8 @@ func TestHostile(t *testing.T) {
 
 // What can follow a signature: zeros, and on a device anything but another one, or a patch.
 func TestFollows(t *testing.T) {
-	signature, patch := validSignature().bytes(), patchtest.Write(t, patchtest.Header(format.Delta, 4096))
+	signature, patch := validSignature().bytes(), patchtest.Write(t,
+		patchtest.Header(format.Delta, 4096))
 	padding := func(n int) []byte { return make([]byte, n-len(signature)%n) }
 	for name, test := range map[string]struct {
 		behind []byte
@@ -147,7 +148,8 @@ func FuzzHeaderJSON(f *testing.F) {
 	for _, v := range vectors {
 		seed(v.bytes())
 	}
-	for _, pattern := range []string{"../../testdata/golden/*.lvmpatch", "../../testdata/bad/*.lvmpatch"} {
+	for _, pattern := range []string{"../../testdata/golden/*.lvmpatch",
+		"../../testdata/bad/*.lvmpatch"} {
 		for _, name := range vectortest.Glob(f, pattern) {
 			b, err := os.ReadFile(name)
 			if err != nil {

@@ -76,7 +76,8 @@ func (h *Header) Validate() error {
 	case h.VolumeSize < 1:
 		return fmt.Errorf("volume size of %d bytes is out of range", h.VolumeSize)
 	case !IsBlockSize(h.BlockSize):
-		return fmt.Errorf("block size of %d bytes is no power of two within %d to %d", h.BlockSize, minBlockSize, maxBlockSize)
+		return fmt.Errorf("block size of %d bytes is no power of two within %d to %d",
+			h.BlockSize, minBlockSize, maxBlockSize)
 	}
 	return h.Fingerprint.Validate(h.VolumeSize)
 }
@@ -244,7 +245,8 @@ type totals struct {
 }
 
 func (s totals) marshal(sum uint64) []byte {
-	b := frame.AppendHeader(make([]byte, 0, frame.SignatureEndSize), frame.SignatureEndSize-frame.HeaderSize)
+	b := frame.AppendHeader(make([]byte, 0, frame.SignatureEndSize),
+		frame.SignatureEndSize-frame.HeaderSize)
 	b = append(b, frame.SignatureEndMagic...)  // 8: magic
 	b = le.AppendUint64(b, uint64(s.tables))   // 16: number of tables
 	b = le.AppendUint64(b, uint64(s.blocks))   // 24: number of blocks
@@ -258,13 +260,16 @@ func (s totals) marshal(sum uint64) []byte {
 func (s totals) checkTrailer(b []byte) (sum uint64, err error) {
 	const end = frame.SignatureEndSize - frame.SumSize
 	switch {
-	case le.Uint32(b) != frame.Skippable || string(b[frame.HeaderSize:frame.HeaderSize+len(frame.SignatureEndMagic)]) != frame.SignatureEndMagic:
+	case le.Uint32(b) != frame.Skippable || string(b[frame.HeaderSize:frame.HeaderSize+len(
+		frame.SignatureEndMagic)]) != frame.SignatureEndMagic:
 		return 0, fmt.Errorf("not a trailer: it begins with %q", b[:frame.HeaderSize+8])
 	case le.Uint32(b[4:]) != frame.SignatureEndSize-frame.HeaderSize:
-		return 0, fmt.Errorf("frame of %d bytes, must be %d", le.Uint32(b[4:]), frame.SignatureEndSize-frame.HeaderSize)
+		return 0, fmt.Errorf("frame of %d bytes, must be %d",
+			le.Uint32(b[4:]), frame.SignatureEndSize-frame.HeaderSize)
 	case le.Uint64(b[end:]) != xxhash.Sum64(b[:end]):
 		return 0, frame.ErrChecksum
-	case le.Uint64(b[16:]) != uint64(s.tables) || le.Uint64(b[24:]) != uint64(s.blocks) || le.Uint64(b[32:]) != uint64(s.zeros):
+	case le.Uint64(b[16:]) != uint64(s.tables) || le.Uint64(b[24:]) != uint64(s.blocks) ||
+		le.Uint64(b[32:]) != uint64(s.zeros):
 		return 0, errors.New("its totals do not match the tables")
 	}
 	return le.Uint64(b[40:]), nil

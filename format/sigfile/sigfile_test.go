@@ -17,12 +17,14 @@ import (
 )
 
 func testHeader(size, blockSize int64) Header {
-	return Header{ID: uuid.UUID{1}, Tool: "test", Source: format.Source{Type: "file"}, VolumeSize: size, BlockSize: blockSize, Seed: 0xabc}
+	return Header{ID: uuid.UUID{1}, Tool: "test",
+		Source: format.Source{Type: "file"}, VolumeSize: size, BlockSize: blockSize, Seed: 0xabc}
 }
 
 // signTables writes a signature with tables of the given numbers of blocks, filled at
 // random.
-func signTables(t testing.TB, h Header, rnd *rand.Rand, lengths ...int) (sig []byte, tables []Table) {
+func signTables(t testing.TB, h Header, rnd *rand.Rand, lengths ...int) (sig []byte,
+	tables []Table) {
 	t.Helper()
 	var out bytes.Buffer
 	w, err := NewWriter(&out, h)
@@ -67,13 +69,15 @@ func readTables(sig []byte) (h Header, tables []Table, err error) {
 		if err != nil {
 			return h, nil, err
 		}
-		tables = append(tables, Table{table.First, slices.Clone(table.Zero), slices.Clone(table.Sums)})
+		tables = append(tables,
+			Table{table.First, slices.Clone(table.Zero), slices.Clone(table.Sums)})
 	}
 }
 
 // What is written is read.
 func TestRoundTrip(t *testing.T) {
-	for seed, lengths := range [][]int{{1}, {7}, {8}, {9, 1, 100}, {MaxTableBlocks}, {MaxTableBlocks, MaxTableBlocks, 3}} {
+	for seed, lengths := range [][]int{{1}, {7}, {8}, {9, 1, 100}, {MaxTableBlocks},
+		{MaxTableBlocks, MaxTableBlocks, 3}} {
 		blocks := 0
 		for _, n := range lengths {
 			blocks += n
@@ -108,14 +112,16 @@ func TestCutAndFlipped(t *testing.T) {
 	sig, _ := signTables(t, testHeader(4096*30, 4096), rand.New(rand.NewPCG(1, 0)), 20, 10)
 	for n := range sig {
 		_, _, err := readTables(sig[:n])
-		if want := format.ErrTruncated; n > 0 && !errors.Is(err, want) || n == 0 && !errors.Is(err, ErrNotSignature) {
+		if want := format.ErrTruncated; n > 0 && !errors.Is(err, want) || n == 0 &&
+			!errors.Is(err, ErrNotSignature) {
 			t.Errorf("cut off after %d bytes: %v", n, err)
 		}
 		for bit := range 8 {
 			flipped := bytes.Clone(sig)
 			flipped[n] ^= 1 << bit
 			_, _, err := readTables(flipped)
-			if !errors.Is(err, format.ErrCorrupt) && !errors.Is(err, ErrNotSignature) && !errors.Is(err, format.ErrVersion) {
+			if !errors.Is(err, format.ErrCorrupt) && !errors.Is(err, ErrNotSignature) &&
+				!errors.Is(err, format.ErrVersion) {
 				t.Errorf("bit %d of byte %d flipped: %v", bit, n, err)
 			}
 		}
@@ -135,8 +141,9 @@ func TestNotSignature(t *testing.T) {
 		want  error
 		text  string
 	}{
-		"nothing":       {nil, ErrNotSignature, "the input is empty"},
-		"text":          {[]byte("hello, world, this is text"), ErrNotSignature, `it begins with "hello`},
+		"nothing": {nil, ErrNotSignature, "the input is empty"},
+		"text": {[]byte("hello, world, this is text"), ErrNotSignature,
+			`it begins with "hello`},
 		"a patch":       {patch, ErrNotSignature, "it is a patch"},
 		"newer version": {newer, format.ErrVersion, "version 2"},
 	} {
@@ -146,7 +153,8 @@ func TestNotSignature(t *testing.T) {
 		}
 	}
 	broken := errors.New("tape torn")
-	if _, err := NewReader(io.MultiReader(bytes.NewReader(newer[:10]), errReader{broken})); !errors.Is(err, broken) || errors.Is(err, format.ErrCorrupt) {
+	if _, err := NewReader(io.MultiReader(bytes.NewReader(newer[:10]),
+		errReader{broken})); !errors.Is(err, broken) || errors.Is(err, format.ErrCorrupt) {
 		t.Errorf("an input that fails: %v", err)
 	}
 }
@@ -191,7 +199,8 @@ func TestWriterRefuses(t *testing.T) {
 // makes the reader panic or take more than its tables' memory.
 func FuzzReader(f *testing.F) {
 	for seed, n := range []int{1, 8, 30, 1000} {
-		sig, _ := signTables(f, testHeader(int64(n)*4096, 4096), rand.New(rand.NewPCG(uint64(seed), 0)), n)
+		sig, _ := signTables(f, testHeader(int64(n)*4096, 4096),
+			rand.New(rand.NewPCG(uint64(seed), 0)), n)
 		f.Add(sig)
 	}
 	f.Fuzz(func(t *testing.T, sig []byte) {

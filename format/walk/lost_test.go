@@ -41,10 +41,12 @@ func TestMergeLost(t *testing.T) {
 			kept = append(kept, r.Extent)
 		}
 	}
-	if d := cmp.Diff([]format.Extent{zero(0, 2048), zero(3072, 1024), zero(4608, 3584), zero(8192, 512)}, lost); d != "" {
+	if d := cmp.Diff([]format.Extent{zero(0, 2048), zero(3072, 1024), zero(4608, 3584),
+		zero(8192, 512)}, lost); d != "" {
 		t.Errorf("lost (-want +got):\n%s", d)
 	}
-	if d := cmp.Diff([]format.Extent{data(2048, 1024), zero(4096, 512), data(8704, 3584), zero(16384, 512)}, kept); d != "" {
+	if d := cmp.Diff([]format.Extent{data(2048, 1024), zero(4096, 512), data(8704, 3584),
+		zero(16384, 512)}, kept); d != "" {
 		t.Errorf("not lost (-want +got):\n%s", d)
 	}
 	if _, err := m.Next(); err != io.EOF {

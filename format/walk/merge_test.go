@@ -54,7 +54,8 @@ func (l *layer) over(above *layer) *layer {
 func randomExtents(rnd *rand.Rand, size int64) (extents []format.Extent) {
 	longest := int64(format.SectorSize << rnd.IntN(9))
 	for off := rnd.Int64N(longest) / format.SectorSize * format.SectorSize; off < size; {
-		e := format.Extent{Off: off, Len: 1 + rnd.Int64N(longest), Kind: format.ExtentKind(rnd.IntN(2))}
+		e := format.Extent{Off: off, Len: 1 + rnd.Int64N(longest),
+			Kind: format.ExtentKind(rnd.IntN(2))}
 		e.Len = min(size-off, roundToSector(e.Len))
 		extents = append(extents, e)
 		off = e.End()
@@ -67,10 +68,12 @@ func randomExtents(rnd *rand.Rand, size int64) (extents []format.Extent) {
 
 // writeRandom writes a patch of these extents, cut into segments at random, and
 // lays the same over nothing.
-func writeRandom(t testing.TB, rnd *rand.Rand, size int64, extents []format.Extent) ([]byte, *layer) {
+func writeRandom(t testing.TB, rnd *rand.Rand, size int64, extents []format.Extent) ([]byte,
+	*layer) {
 	t.Helper()
 	var out bytes.Buffer
-	w, err := format.NewWriter(&out, patchtest.Header(format.Delta, size), format.WriterOptions{Level: rnd.IntN(2)})
+	w, err := format.NewWriter(&out, patchtest.Header(format.Delta, size),
+		format.WriterOptions{Level: rnd.IntN(2)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -134,7 +137,8 @@ func checkMerged(t *testing.T, m *Merge, size int64) *layer {
 			t.Fatal(err)
 		}
 		for r, data := range s.All() {
-			if r.Off < end || r.Len < 1 || r.HasBase || r.BaseHash != 0 || r.Kind == format.Zero && r.Hash != 0 {
+			if r.Off < end || r.Len < 1 || r.HasBase || r.BaseHash != 0 || r.Kind == format.Zero &&
+				r.Hash != 0 {
 				t.Fatalf("%+v after byte %d", r, end)
 			}
 			end = r.End()
@@ -145,7 +149,8 @@ func checkMerged(t *testing.T, m *Merge, size int64) *layer {
 
 // checkSegment checks the limits of a segment, and the hashes of its data.
 func checkSegment(s *format.Segment) error {
-	if n := len(s.Records); n == 0 || n > format.MaxSegmentExtents || len(s.Data) > format.MaxSegmentData {
+	if n := len(s.Records); n == 0 || n > format.MaxSegmentExtents ||
+		len(s.Data) > format.MaxSegmentData {
 		return fmt.Errorf("segment of %d extents and %d bytes", n, len(s.Data))
 	}
 	n := int64(0)
@@ -172,7 +177,8 @@ func TestMerge(t *testing.T) {
 		m := NewMerge(files...)
 		got := checkMerged(t, m, int64(len(want.data)))
 		if !slices.Equal(got.known, want.known) || !bytes.Equal(got.data, want.data) {
-			t.Fatalf("seed %d: %d patches, merged, differ from the same laid over one another", seed, len(files))
+			t.Fatalf("seed %d: %d patches, merged, differ from the same laid over one another",
+				seed, len(files))
 		}
 		if _, err := m.Next(); err != io.EOF {
 			t.Errorf("after the end: %v", err)
@@ -184,14 +190,19 @@ func TestMerge(t *testing.T) {
 func TestMergeCuts(t *testing.T) {
 	old := []format.Extent{data(0, 4096), zero(4096, 4096), data(16384, 8192)}
 	tests := map[string]struct{ newer, want []format.Extent }{
-		"nothing":      {nil, old},
-		"the same":     {old, old},
-		"a hole":       {[]format.Extent{zero(1024, 512)}, []format.Extent{data(0, 1024), zero(1024, 512), data(1536, 2560), old[1], old[2]}},
-		"a beginning":  {[]format.Extent{data(0, 512)}, []format.Extent{data(0, 512), data(512, 3584), old[1], old[2]}},
-		"an end":       {[]format.Extent{data(20480, 8192)}, []format.Extent{old[0], old[1], data(16384, 4096), data(20480, 8192)}},
-		"across two":   {[]format.Extent{data(2048, 4096)}, []format.Extent{data(0, 2048), data(2048, 4096), zero(6144, 2048), old[2]}},
-		"all":          {[]format.Extent{zero(0, 65536)}, []format.Extent{zero(0, 65536)}},
-		"what is free": {[]format.Extent{data(8192, 8192)}, []format.Extent{old[0], old[1], data(8192, 8192), old[2]}},
+		"nothing":  {nil, old},
+		"the same": {old, old},
+		"a hole": {[]format.Extent{zero(1024, 512)},
+			[]format.Extent{data(0, 1024), zero(1024, 512), data(1536, 2560), old[1], old[2]}},
+		"a beginning": {[]format.Extent{data(0, 512)},
+			[]format.Extent{data(0, 512), data(512, 3584), old[1], old[2]}},
+		"an end": {[]format.Extent{data(20480, 8192)},
+			[]format.Extent{old[0], old[1], data(16384, 4096), data(20480, 8192)}},
+		"across two": {[]format.Extent{data(2048, 4096)},
+			[]format.Extent{data(0, 2048), data(2048, 4096), zero(6144, 2048), old[2]}},
+		"all": {[]format.Extent{zero(0, 65536)}, []format.Extent{zero(0, 65536)}},
+		"what is free": {[]format.Extent{data(8192, 8192)},
+			[]format.Extent{old[0], old[1], data(8192, 8192), old[2]}},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -216,13 +227,16 @@ func TestMergeCuts(t *testing.T) {
 func TestMergeLimits(t *testing.T) {
 	const sectors = 2 * format.MaxSegmentExtents
 	for _, tt := range []struct{ below, above []format.Extent }{
-		{[]format.Extent{data(512, format.MaxSegmentData)}, []format.Extent{data(0, 512), data(5<<20, 512)}},
-		{extents(sectors/4, 4*format.SectorSize, 4*format.SectorSize, format.Data), extents(sectors/2, 2*format.SectorSize, format.SectorSize, format.Zero)},
+		{[]format.Extent{data(512, format.MaxSegmentData)},
+			[]format.Extent{data(0, 512), data(5<<20, 512)}},
+		{extents(sectors/4, 4*format.SectorSize, 4*format.SectorSize, format.Data),
+			extents(sectors/2, 2*format.SectorSize, format.SectorSize, format.Zero)},
 	} {
 		rnd := rand.New(rand.NewPCG(1, 1))
 		below, belowLayer := writeRandom(t, rnd, sectors*format.SectorSize, tt.below)
 		above, aboveLayer := writeRandom(t, rnd, sectors*format.SectorSize, tt.above)
-		got := checkMerged(t, NewMerge(patchtest.Open(t, below), patchtest.Open(t, above)), sectors*format.SectorSize)
+		got := checkMerged(t, NewMerge(patchtest.Open(t, below), patchtest.Open(t, above)),
+			sectors*format.SectorSize)
 		if want := belowLayer.over(aboveLayer); !bytes.Equal(got.data, want.data) {
 			t.Errorf("%d extents below %d differ", len(tt.below), len(tt.above))
 		}
@@ -237,7 +251,8 @@ func TestDamagedSegment(t *testing.T) {
 	bad := patchtest.Write(t, patchtest.Header(format.Delta, 64<<10), records[:1], records[1:])
 	f := patchtest.Open(t, bad)
 	bad[f.Index()[1].Offset+60] ^= 1
-	for _, files := range [][]*format.File{{f}, {patchtest.Open(t, good), f}, {f, patchtest.Open(t, good)}} {
+	for _, files := range [][]*format.File{{f}, {patchtest.Open(t, good), f},
+		{f, patchtest.Open(t, good)}} {
 		m := NewMerge(files...)
 		for range 2 {
 			if s, err := m.Next(); s != nil || !errors.Is(err, format.ErrCorrupt) {

@@ -167,7 +167,8 @@ func AppendStored(b, content []byte) []byte {
 // end, and limits the memory to the window: what a frame may decompress to is
 // checked beforehand, and the library limits the window to the memory.
 func NewDecoder(workers int) (*zstd.Decoder, error) {
-	dec, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(workers), zstd.WithDecodeAllCapLimit(true),
+	dec, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(workers),
+		zstd.WithDecodeAllCapLimit(true),
 		zstd.WithDecoderMaxWindow(MaxWindow), zstd.WithDecoderMaxMemory(MaxWindow))
 	if err != nil {
 		return nil, fmt.Errorf("start zstd: %w", err)

@@ -53,7 +53,8 @@ func checkNesting(text []byte) error {
 		case 0:
 			return nil
 		case MaxNesting + 1:
-			return fmt.Errorf("more than %d objects and arrays in one another at byte %d", MaxNesting, dec.InputOffset())
+			return fmt.Errorf("more than %d objects and arrays in one another at byte %d",
+				MaxNesting, dec.InputOffset())
 		}
 	}
 }
@@ -142,8 +143,9 @@ func Text[T any](parse func(string) (T, error)) *json.Unmarshalers {
 
 var (
 	uuidForm = regexp.MustCompile(`^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$`)
-	timeForm = regexp.MustCompile(`^[0-9]{4}-[0-9]{2}-[0-9]{2}T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,9})?` +
-		`(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$`)
+	timeForm = regexp.MustCompile(
+		`^[0-9]{4}-[0-9]{2}-[0-9]{2}T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,9})?` +
+			`(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$`)
 )
 
 func parseUUID(text string) (uuid.UUID, error) {
@@ -156,7 +158,8 @@ func parseUUID(text string) (uuid.UUID, error) {
 func parseTime(text string) (time.Time, error) {
 	t, err := time.Parse(time.RFC3339Nano, text)
 	if err != nil || !timeForm.MatchString(text) {
-		return time.Time{}, ValueError(fmt.Sprintf("%.60q is not a time of RFC 3339, as 2026-01-02T03:04:05Z is", text))
+		return time.Time{}, ValueError(
+			fmt.Sprintf("%.60q is not a time of RFC 3339, as 2026-01-02T03:04:05Z is", text))
 	}
 	if t.IsZero() {
 		t = time.Time{} // wherever it was

@@ -93,12 +93,14 @@ func Put64(at int, v uint64) func([]byte) []byte {
 func CheckMessage(t *testing.T, err error) {
 	t.Helper()
 	text := err.Error()
-	for _, inner := range []string{"Go ", "struct", "invalid character", "jsontext", "unmarshal", "parsing time", "strconv", "format."} {
+	for _, inner := range []string{"Go ", "struct", "invalid character", "jsontext", "unmarshal",
+		"parsing time", "strconv", "format."} {
 		if strings.Contains(strings.NewReplacer(`\"`, "").Replace(OutsideQuotes(text)), inner) {
 			t.Fatalf("message: %s", text)
 		}
 	}
-	if len(text) > 1000 || strings.Contains(text, "\n") || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+	if len(text) > 1000 || strings.Contains(text, "\n") || errors.Is(err, io.EOF) ||
+		errors.Is(err, io.ErrUnexpectedEOF) {
 		t.Fatalf("message of %d bytes: %.2000s", len(text), text)
 	}
 }
@@ -134,7 +136,8 @@ var negative = regexp.MustCompile(`(^|[^0-9A-Za-z"])-[0-9]`)
 func CheckShort(t *testing.T, name string, err error) {
 	t.Helper()
 	text := err.Error()
-	if len(text) > 300 || strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) }) {
+	if len(text) > 300 ||
+		strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) }) {
 		t.Errorf("%s: message of %d bytes: %.400q", name, len(text), text)
 	}
 	if own := OutsideQuotes(text); negative.MatchString(own) {
