@@ -32,7 +32,8 @@ func writePatches() (full, delta *bytes.Reader) {
 		block := append([]byte(data), make([]byte, 4096-len(data))...)
 		err = s.Add(format.Record{Extent: format.Extent{Off: off, Len: 4096}}, block)
 		if err == nil && h.Kind == format.Full {
-			err = s.Add(format.Record{Extent: format.Extent{Off: 4096, Len: 4096, Kind: format.Zero}}, nil)
+			rest := format.Extent{Off: 4096, Len: 4096, Kind: format.Zero}
+			err = s.Add(format.Record{Extent: rest}, nil)
 		}
 		if err == nil {
 			err = w.Write(s)
@@ -46,7 +47,8 @@ func writePatches() (full, delta *bytes.Reader) {
 		return bytes.NewReader(patch.Bytes())
 	}
 	return write(format.Header{ID: base, Kind: format.Full}, 0, "hello"),
-		write(format.Header{ID: uuid.New(), Kind: format.Delta, Base: &format.Base{Patch: base}}, 4096, "world")
+		write(format.Header{ID: uuid.New(), Kind: format.Delta, Base: &format.Base{Patch: base}},
+			4096, "world")
 }
 
 // Check that patches are whole and follow one another.
@@ -58,7 +60,8 @@ func ExampleVerify() {
 		log.Fatal(err)
 	}
 	for _, v := range verified {
-		fmt.Printf("%s: a whole %s patch of %d bytes of the volume\n", v.Name, v.Header.Kind, v.Totals.Bytes())
+		fmt.Printf("%s: a whole %s patch of %d bytes of the volume\n",
+			v.Name, v.Header.Kind, v.Totals.Bytes())
 	}
 	// Output:
 	// full: a whole full patch of 8192 bytes of the volume

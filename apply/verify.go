@@ -18,12 +18,16 @@ type Verified struct {
 	Lost   Lost  // what it has zeros for since it could not be read
 }
 
-// VerifyOptions tune [Verify]. Warn is required.
+// VerifyOptions tune [Verify]. Warn is required, the other functions may be nil.
 type VerifyOptions struct {
-	TrustOrder bool                          // take patches in the order given where only times speak against it
-	Warn       func(message string)          // is told what the user should know though it stops nothing
-	Started    func([]format.Header)         // is told the headers when all have been read; may be nil
-	Progress   func(stage Stage, done int64) // is told how many bytes of extents have been checked; may be nil
+	// TrustOrder takes patches in the order given where only times speak against it.
+	TrustOrder bool
+	// Warn is told what the user should know though it stops nothing.
+	Warn func(message string)
+	// Started is told the headers once all of them have been read.
+	Started func([]format.Header)
+	// Progress is told how many bytes of extents have been checked.
+	Progress func(stage Stage, done int64)
 }
 
 // Verify checks what Run would check of patches without a destination: each by
@@ -32,7 +36,8 @@ type VerifyOptions struct {
 // creates the destination. Of what is lost in the end, which Run refuses unless told
 // otherwise, it warns. As for Run, one patch alone may come from a pipe. None is closed.
 func Verify(ctx context.Context, patches []Patch, vo VerifyOptions) ([]Verified, error) {
-	o := Options{TrustOrder: vo.TrustOrder, Warn: vo.Warn, Started: vo.Started, Progress: vo.Progress}.withDefaults()
+	o := Options{TrustOrder: vo.TrustOrder, Warn: vo.Warn, Started: vo.Started,
+		Progress: vo.Progress}.withDefaults()
 	if len(patches) == 1 {
 		v, err := read(ctx, patches[0], o, func(*format.Segment) {})
 		v.Lost.warnVerified("the patch was", o)
@@ -67,17 +72,22 @@ func Verify(ctx context.Context, patches []Patch, vo VerifyOptions) ([]Verified,
 	return all, nil
 }
 
-// ReadOptions tune [Read]. Warn is required.
+// ReadOptions tune [Read]. Warn is required, the other functions may be nil.
 type ReadOptions struct {
-	Warn     func(message string)          // is told what the user should know though it stops nothing
-	Started  func(format.Header)           // is told the header before the first segment; may be nil
-	Progress func(stage Stage, done int64) // is told how many bytes of extents have been read; may be nil
+	// Warn is told what the user should know though it stops nothing.
+	Warn func(message string)
+	// Started is told the header before the first segment comes.
+	Started func(format.Header)
+	// Progress is told how many bytes of extents have been read.
+	Progress func(stage Stage, done int64)
 }
 
 // Read reads one patch to its end, checks all of it, and hands on each segment, to be used
 // until use returns. It doesn't close the patch. After an error nothing of what was handed
 // on before is vouched for.
-func Read(ctx context.Context, patch Patch, ro ReadOptions, use func(*format.Segment)) (Verified, error) {
+func Read(
+	ctx context.Context, patch Patch, ro ReadOptions, use func(*format.Segment),
+) (Verified, error) {
 	o := Options{Warn: ro.Warn, Progress: ro.Progress}
 	if ro.Started != nil {
 		o.Started = func(h []format.Header) { ro.Started(h[0]) }
@@ -85,7 +95,9 @@ func Read(ctx context.Context, patch Patch, ro ReadOptions, use func(*format.Seg
 	return read(ctx, patch, o.withDefaults(), use)
 }
 
-func read(ctx context.Context, patch Patch, o Options, use func(*format.Segment)) (Verified, error) {
+func read(
+	ctx context.Context, patch Patch, o Options, use func(*format.Segment),
+) (Verified, error) {
 	in, err := openInput(patch, 0, o)
 	if err != nil {
 		return Verified{}, err
@@ -104,7 +116,8 @@ func read(ctx context.Context, patch Patch, o Options, use func(*format.Segment)
 
 // verified describes the patch once it has been read to its end.
 func (in *input) verified() Verified {
-	v := Verified{Name: in.name, Header: in.header, Totals: in.reader.Totals(), Size: in.reader.Size(), NoEnd: in.told, Torn: in.unread,
+	v := Verified{Name: in.name, Header: in.header, Totals: in.reader.Totals(),
+		Size: in.reader.Size(), NoEnd: in.told, Torn: in.unread,
 		ByBase: in.byHashes, Lost: in.lost.Lost}
 	if v.NoEnd {
 		v.Size = in.size
