@@ -83,8 +83,8 @@ type ReadOptions struct {
 }
 
 // Read reads one patch to its end, checks all of it, and hands on each segment, to be used
-// until use returns. It doesn't close the patch. After an error nothing of what was handed
-// on before is vouched for.
+// until use returns. It doesn't close the patch. After an error, what was handed on before
+// was right, but is not all of the patch.
 func Read(
 	ctx context.Context, patch Patch, ro ReadOptions, use func(*format.Segment),
 ) (Verified, error) {

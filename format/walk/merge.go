@@ -11,7 +11,7 @@ import (
 
 // A Merge reads several patches of one volume as if they were one: each part of
 // the volume comes from the last patch that has it, and only once. It holds two
-// segments of each patch in memory, and is for one goroutine.
+// segments of each patch in memory, is for one goroutine, and needs no end.
 type Merge struct {
 	cursors []*Cursor
 	pool    format.Pool
