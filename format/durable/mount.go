@@ -9,8 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// maxLayers is how many overlays on one another are looked through. An upper layer may be
-// named as another mount namespace sees it, and lead anywhere in this one.
+// maxLayers is how many overlays on one another are looked through. An upper layer may be named as
+// another mount namespace sees it, and lead anywhere in this one.
 const maxLayers = 8
 
 // Ground is what a file system keeps its files on.
@@ -20,8 +20,8 @@ type Ground struct {
 	mount   *mountinfo.Info
 }
 
-// GroundOf finds what the file system of path, which must exist, keeps its files on. Of a
-// file system that tells nothing, as those of a network don't, there are no devices.
+// GroundOf finds what the file system of path, which must exist, keeps its files on. Of a file
+// system that tells nothing, as those of a network don't, there are no devices.
 func GroundOf(path string) (Ground, error) {
 	g := Ground{Folder: path}
 	for range maxLayers {
@@ -70,10 +70,9 @@ func mountOf(path string, dev uint64) *mountinfo.Info {
 	return mounts[len(mounts)-1]
 }
 
-// upperLayer is the folder that an overlay writes to; empty if there is none, or it's out of
-// sight. It may be relative to the folder that was the current one of whoever mounted it:
-// that is looked for above the place where it is mounted, and in our own, and must have its
-// workdir, too.
+// upperLayer is the folder that an overlay writes to; empty if there is none, or it's out of sight.
+// It may be relative to the folder that was the current one of whoever mounted it: that is looked
+// for above the place where it is mounted, and in our own, and must have its workdir, too.
 func upperLayer(overlay *mountinfo.Info) string {
 	upper, work := layerOption(overlay, "upperdir"), layerOption(overlay, "workdir")
 	if upper == "" || filepath.IsAbs(upper) {
@@ -87,7 +86,8 @@ func upperLayer(overlay *mountinfo.Info) string {
 		}
 	}
 	for _, dir := range folders {
-		if isFolder(filepath.Join(dir, upper)) && (filepath.IsAbs(work) || isFolder(filepath.Join(dir, work, "work"))) {
+		if isFolder(filepath.Join(dir, upper)) &&
+			(filepath.IsAbs(work) || isFolder(filepath.Join(dir, work, "work"))) {
 			return filepath.Join(dir, upper)
 		}
 	}
@@ -108,8 +108,8 @@ func layerOption(overlay *mountinfo.Info, key string) string {
 	return ""
 }
 
-// The kernel writes some characters of an option in digits, and before that whoever mounts
-// an overlay escapes others.
+// The kernel writes some characters of an option in digits, and before that whoever mounts an
+// overlay escapes others.
 var (
 	ofKernel = strings.NewReplacer(
 		`\040`, " ", `\011`, "\t", `\012`, "\n", `\134`, `\`, `\054`, ",", `\075`, "=")

@@ -129,7 +129,8 @@ func (inv *Invocation) finish(err error, c *Command) int {
 	switch {
 	case inv.json:
 		text, _ := JSON(r) // of plain fields: can't fail
-		if _, err := fmt.Fprintf(inv.std.Err, "%s\n", text); err != nil && r.ExitStatus == StatusOK {
+		if _, err := fmt.Fprintf(inv.std.Err, "%s\n", text); err != nil &&
+			r.ExitStatus == StatusOK {
 			err = fmt.Errorf("%w: %w; all else is done", ErrReport, durable.Cause(err))
 			r.ExitStatus, r.Error, _ = explain(err, c)
 			inv.print("error: ", r.Error) // it is shorter: there may be room

@@ -149,9 +149,11 @@ func TestClockWrongAtSnapshot(t *testing.T) {
 	change(t, origin, 3, 30, 0)
 	delta := dumpTo(t, dir, "delta", "moment/s2")
 	run(t, nil, "lvmsync-apply", full, delta, dest).want(t, 5,
-		"it starts from snapshot moment/s2, made after where the one before leads: a patch between them is missing")
+		"it starts from snapshot moment/s2, made after where the one before leads: a patch "+
+			"between them is missing")
 	run(t, nil, "lvmsync-patch", "verify", live, delta).want(t, 5, // by the sample
-		"it starts from snapshot moment/s2, made after the one before was dumped: if the volume was in use between, something is missing")
+		"it starts from snapshot moment/s2, made after the one before was dumped: if the volume "+
+			"was in use between, something is missing")
 	run(t, nil, "lvmsync-apply", full, dumpTo(t, dir, "since1", "moment/s1"), dest).want(t, 0, "")
 	wantSame(t, origin, dest)
 }

@@ -133,7 +133,8 @@ func TestVolumeOfClone(t *testing.T) {
 			sinceThick := dump("since-thick", "clones/"+thick)
 			wantNames(t, sinceThick, name, thick, false)
 			wantChain(t, now, "", ofThick, sinceThick)
-			wantRefused(t, "where the one before does not lead", ofThick, dump("all", "clones/"+snap))
+			wantRefused(t, "where the one before does not lead", ofThick,
+				dump("all", "clones/"+snap))
 			wantRefused(t, "a patch between them is missing", ofSnap, sinceThick)
 			sh(t, "lvremove", "-qq", "-y", "clones/"+thick)
 

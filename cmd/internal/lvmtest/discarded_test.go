@@ -58,10 +58,13 @@ func TestThinDiscardedAfterwards(t *testing.T) {
 	transfer(t, dest, "--to", "discarded/s3", "discarded/s1")
 	wantSnapshot(t, "discarded/s3", dest)
 
-	// A copy of a later snapshot is not what the patch from s1 is for; one of the volume in use is, for that was noted.
+	// A copy of a later snapshot is not what the patch from s1 is for; one of the volume in use is,
+	// for that was noted.
 	since := dump("since", "discarded/s1")
-	run(t, nil, "lvmsync-patch", "verify", ahead, since).want(t, 5, "it starts from snapshot discarded/s1, where the one before does not lead")
-	run(t, nil, "lvmsync-apply", "--create", ahead, since, t.TempDir()+"/new").want(t, 5, "where the one before does not lead")
+	run(t, nil, "lvmsync-patch", "verify", ahead, since).want(t, 5,
+		"it starts from snapshot discarded/s1, where the one before does not lead")
+	run(t, nil, "lvmsync-apply", "--create", ahead, since, t.TempDir()+"/new").want(t, 5,
+		"where the one before does not lead")
 	poke(t, origin, 5, 3*mib)
 	live := dump("live", "--full", "discarded/origin")
 	discard(3 * mib)

@@ -187,23 +187,27 @@ func TestRecipeMigrateFails(t *testing.T) {
 	})
 }
 
-// What it says to do holds also if the last step failed half-way, and the volume has been used
-// and holds again what the last step had replaced.
+// What it says to do holds also if the last step failed half-way, and the volume has been used and
+// holds again what the last step had replaced.
 func TestRecipeMigrateUsedAgain(t *testing.T) {
 	onThickAndThin(t, "ragain", func(t *testing.T, origin string) {
 		change(t, origin, 1, 60, 0)
 		dest := plain(t, "ragain", "dest", 8*mib+20*kib)
 		t.Setenv("ROUNDS", "1")
-		third := file(t, "third", []byte(`lvmsync-apply "$1"; echo >>"$0.calls"; [ "$(wc -l <"$0.calls")" != 3 ]`))
+		third := file(t, "third",
+			[]byte(`lvmsync-apply "$1"; echo >>"$0.calls"; [ "$(wc -l <"$0.calls")" != 3 ]`))
 		t.Setenv("APPLY", "bash "+third)
 		before := file(t, "before", nil)
-		sh(t, "dd", "if="+origin, "of="+before, "bs=4k", "count=9", "skip=77", "iflag=direct", "status=none")
-		write := []string{"of=" + origin, "bs=4k", "count=9", "seek=77", "oflag=direct", "status=none"}
+		sh(t, "dd", "if="+origin, "of="+before, "bs=4k", "count=9", "skip=77", "iflag=direct",
+			"status=none")
+		write := []string{"of=" + origin, "bs=4k", "count=9", "seek=77", "oflag=direct",
+			"status=none"}
 		stop := append([]string{"ragain/origin", dest, "dd", "if=/dev/urandom"}, write...)
 		r := failedRecipe(t, "the last step is missing", "migrate", stop...)
 		sh(t, "dd", append(write, "if="+before)...)
 		_, commands, _ := strings.Cut(r.stderr, "used again:\n")
-		runCommand(t, strings.NewReader("y\n"), exec.Command("bash", "-euo", "pipefail", "-c", commands)).want(t, 0, "")
+		runCommand(t, strings.NewReader("y\n"),
+			exec.Command("bash", "-euo", "pipefail", "-c", commands)).want(t, 0, "")
 		wantSame(t, origin, dest)
 	})
 }

@@ -24,8 +24,8 @@ func warnPlace(inv *cli.Invocation, inputs dump.Inputs, path, name string) {
 			continue
 		}
 		if on, err := storage.LiesOn(path, in.ID()); err == nil && on {
-			inv.Warn(fmt.Sprintf("%s lies on %s %s, which changes while it is read: write it elsewhere",
-				name, in.What, in.Name()))
+			inv.Warn(fmt.Sprintf("%s lies on %s %s, which changes while it is read: "+
+				"write it elsewhere", name, in.What, in.Name()))
 		}
 	}
 }
