@@ -58,7 +58,8 @@ func around(id ID) (surroundings, error) {
 	return s, nil
 }
 
-// nameOf is the kernel's name of a device, or the name of the file behind a loop device, as far as it still leads there.
+// nameOf is the kernel's name of a device, or the name of the file behind a loop device, as far as
+// it still leads there.
 func (s surroundings) nameOf(id ID) string {
 	if id.Device {
 		return id.Name()
@@ -72,7 +73,8 @@ func (s surroundings) nameOf(id ID) string {
 	return id.String()
 }
 
-// claims finds devices around that somebody has claimed for its own use, where nothing that is seen explains it.
+// claims finds devices around that somebody has claimed for its own use, where nothing that is seen
+// explains it.
 func (s surroundings) claims(known []User) []User {
 	explained := make(map[string]bool)
 	for _, u := range known {
@@ -93,8 +95,8 @@ func (s surroundings) claims(known []User) []User {
 	return users
 }
 
-// isClaimed tells whether a device is claimed. One that others are made of is by these, which have been looked at, and
-// one that nobody can open is not as far as anybody can tell.
+// isClaimed tells whether a device is claimed. One that others are made of is by these, which have
+// been looked at, and one that nobody can open is not as far as anybody can tell.
 func isClaimed(l layer) bool {
 	if !l.id.Device {
 		return false

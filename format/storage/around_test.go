@@ -29,7 +29,8 @@ func TestUsersOfTheSameFile(t *testing.T) {
 		"on the same storage as loop device "+two)
 	hold(t, "<>", two)
 	checkUsers(t, one, "mounted on "+dir+" (ext4, rw) through "+name+", on the same storage",
-		"on the same storage as loop device "+two, "open for writing by sh (pid N) through "+name+", on the same storage")
+		"on the same storage as loop device "+two, "open for writing by sh (pid N) through "+
+			name+", on the same storage")
 	checkUsers(t, two, "mounted on "+dir+" (ext4, rw)", "on the same storage as loop device "+one,
 		"open for writing by sh (pid N)")
 }
@@ -77,8 +78,10 @@ func TestUsersOfOtherParts(t *testing.T) {
 	dir := mount(t, disk+"p2")
 	hold(t, "<>", first)
 
-	mounted := "mounted on " + dir + " (ext4, rw) through " + filepath.Base(disk) + "p2, on the same storage"
-	held := "open for writing by sh (pid N) through " + filepath.Base(first) + ", on the same storage"
+	mounted := "mounted on " + dir + " (ext4, rw) through " + filepath.Base(disk) +
+		"p2, on the same storage"
+	held := "open for writing by sh (pid N) through " + filepath.Base(first) +
+		", on the same storage"
 	same := func(devices ...string) (users []string) {
 		slices.Sort(devices) // the kernel's order
 		for _, dev := range devices {
@@ -110,7 +113,8 @@ func TestUsersInOtherNamespace(t *testing.T) {
 	top := losetup(t, low)
 	checkUsers(t, top)
 	dir = mountElsewhere(t, low, "ro")
-	checkUsers(t, top, "mounted on "+dir+" (ext4, ro) in the mount namespace of sh (pid N) through "+filepath.Base(low)+", beneath it")
+	checkUsers(t, top, "mounted on "+dir+" (ext4, ro) in the mount namespace of sh (pid N) "+
+		"through "+filepath.Base(low)+", beneath it")
 }
 
 // A namespace that has what ours has, as most do, is no more users.
@@ -125,7 +129,8 @@ func TestUsersInSeveralNamespaces(t *testing.T) {
 	mountElsewhere(t, dev, "rw")
 	checkUsers(t, dev, "mounted on "+dir+" (ext4, rw)")
 	run(t, "mount", "-o", "remount,bind,ro", dir) // but not what others have
-	if got := usersOf(t, dev); len(got) != 3 || !strings.HasSuffix(got[1], " (ext4, rw) in the mount namespace of sh (pid N)") {
+	if got := usersOf(t, dev); len(got) != 3 ||
+		!strings.HasSuffix(got[1], " (ext4, rw) in the mount namespace of sh (pid N)") {
 		t.Errorf("users of %s: %q", dev, got)
 	}
 }
@@ -140,7 +145,8 @@ func TestUsersLazilyUnmounted(t *testing.T) {
 	run(t, "umount", "--lazy", dir)
 	checkUsers(t, dev, "mounted (ext4) where it can't be seen")
 	top := losetup(t, dev)
-	checkUsers(t, top, "mounted (ext4) where it can't be seen through "+filepath.Base(dev)+", beneath it")
+	checkUsers(t, top, "mounted (ext4) where it can't be seen through "+
+		filepath.Base(dev)+", beneath it")
 	if err := f.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -157,7 +163,9 @@ func TestUsersAndClaims(t *testing.T) {
 	defer f.Close()
 	checkUsers(t, top)
 	usage, err := UsersAndClaims(identityOf(t, top))
-	if err != nil || len(usage.Users) != 1 || usage.Users[0].String() != "claimed by the kernel or another program through "+filepath.Base(low)+", beneath it" {
+	if err != nil || len(usage.Users) != 1 ||
+		usage.Users[0].String() != "claimed by the kernel or another program through "+
+			filepath.Base(low)+", beneath it" {
 		t.Errorf("%v, %v", usage, err)
 	}
 }
@@ -171,7 +179,8 @@ func TestFlushBtrfsInOtherNamespace(t *testing.T) {
 	}
 	dir := mountElsewhere(t, dev, "rw")
 	users := usersOf(t, dev)
-	if len(users) != 1 || users[0] != "mounted on "+dir+" (btrfs, rw) in the mount namespace of sh (pid N)" {
+	if len(users) != 1 || users[0] != "mounted on "+
+		dir+" (btrfs, rw) in the mount namespace of sh (pid N)" {
 		t.Fatalf("users of %s: %q", dev, users)
 	}
 	usage, err := Users(identityOf(t, dev))
@@ -187,7 +196,8 @@ func TestFlushBtrfsInOtherNamespace(t *testing.T) {
 func mountElsewhere(t *testing.T, dev, options string) (dir string) {
 	t.Helper()
 	dir = t.TempDir()
-	cmd := exec.Command("sh", "-c", `mount -o "$3" "$1" "$2" && echo mounted && read end`, "sh", dev, dir, options)
+	cmd := exec.Command("sh", "-c", `mount -o "$3" "$1" "$2" && echo mounted && read end`, "sh",
+		dev, dir, options)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS}
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
@@ -210,7 +220,8 @@ func mountElsewhere(t *testing.T, dev, options string) (dir string) {
 	return dir
 }
 
-// What was written to the whole disk is in its page cache, where nobody who reads a partition finds it.
+// What was written to the whole disk is in its page cache, where nobody who reads a partition finds
+// it.
 func TestFlushWholeDisk(t *testing.T) {
 	disk := image(t, fsSize+1<<20)
 	dev := losetup(t, disk)

@@ -15,15 +15,17 @@ type BackingFile struct {
 	*os.File
 	// Path is a name for people.
 	Path string
-	// Whole is true if all of it belongs to the device. The file is open for writing then, if it can be; else, so as not
-	// to look like somebody who writes where other devices may lie, for reading.
+	// Whole is true if all of it belongs to the device. The file is open for writing then, if it
+	// can be; else, so as not to look like somebody who writes where other devices may lie, for
+	// reading.
 	Whole bool
 }
 
-// OpenBacking opens the image files that a device at path stands on, and the file behind each one in an overlay, which has
-// locks of its own; of a file at path only that. The caller closes them. One that has lost its name, or whose name leads
-// elsewhere, is opened through a process that has it open; if there is none, nobody can have locked it, and it is left out.
-// It gives the names of those that could not be opened for other reasons.
+// OpenBacking opens the image files that a device at path stands on, and the file behind each one
+// in an overlay, which has locks of its own; of a file at path only that. The caller closes them.
+// One that has lost its name, or whose name leads elsewhere, is opened through a process that has
+// it open; if there is none, nobody can have locked it, and it is left out. It gives the names of
+// those that could not be opened for other reasons.
 func OpenBacking(path string) (files []BackingFile, missing []string, err error) {
 	id, err := Identify(path)
 	if err != nil {
@@ -65,13 +67,15 @@ func OpenBacking(path string) (files []BackingFile, missing []string, err error)
 	return files, missing, nil
 }
 
-// openFile opens the file id for reading, by its name or through a process. It gives nil if there is no way to it.
+// openFile opens the file id for reading, by its name or through a process. It gives nil if there
+// is no way to it.
 func openFile(name string, id ID) (*os.File, error) {
 	if now, err := Identify(name); err == nil && now == id {
 		return openAs(id, name)
 	}
 	files := new(overlays)
-	fds, _ := filepath.Glob(filepath.Join(procRoot, "[0-9]*", "fd", "[0-9]*")) // fails for a bad pattern only
+	// fails for a bad pattern only
+	fds, _ := filepath.Glob(filepath.Join(procRoot, "[0-9]*", "fd", "[0-9]*"))
 	for _, fd := range fds {
 		if now, ok := files.identifyFD(fd); ok && now == id {
 			if f, err := openAs(id, fd); err == nil {

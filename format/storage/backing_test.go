@@ -28,18 +28,22 @@ func TestOpenBacking(t *testing.T) {
 			}
 			f := files[0]
 			defer f.Close()
-			if id, err := IdentifyFile(f.File); err != nil || id != identityOf(t, path) || f.Path != path {
+			if id, err := IdentifyFile(f.File); err != nil || id != identityOf(t, path) ||
+				f.Path != path {
 				t.Errorf("%s is open, %s: %v; want %s", f.Path, id, err, path)
 			}
 			flags, err := unix.FcntlInt(f.Fd(), unix.F_GETFL, 0)
-			if writes := flags&unix.O_ACCMODE == unix.O_RDWR; err != nil || f.Whole != test.whole || writes != test.whole {
-				t.Errorf("whole %v, open for writing %v, %v; want %v", f.Whole, writes, err, test.whole)
+			if writes := flags&unix.O_ACCMODE == unix.O_RDWR; err != nil || f.Whole != test.whole ||
+				writes != test.whole {
+				t.Errorf("whole %v, open for writing %v, %v; want %v", f.Whole, writes, err,
+					test.whole)
 			}
 		})
 	}
 }
 
-// A file without a name is found where somebody has it open; if nobody has, nobody can have locked it.
+// A file without a name is found where somebody has it open; if nobody has, nobody can have locked
+// it.
 func TestOpenBackingUnnamed(t *testing.T) {
 	path := image(t, 1<<20)
 	file := identityOf(t, path)

@@ -23,12 +23,13 @@ type placement int
 const (
 	straight  placement = iota // in the same order
 	scattered                  // anywhere in it, and nobody else's are there
-	allotted                   // anywhere in it, among those of others, which the driver keeps apart
-	readOnly                   // they are another volume's, and only read
+	// anywhere in it, among those of others, which the driver keeps apart
+	allotted
+	readOnly // they are another volume's, and only read
 )
 
-// partsOf lists what a device consists of; nothing for a disk, or a file: what a file system does with its device is its
-// own affair.
+// partsOf lists what a device consists of; nothing for a disk, or a file: what a file system does
+// with its device is its own affair.
 func partsOf(id ID, table tableReader) ([]stretch, error) {
 	if !id.Device {
 		return nil, nil
@@ -43,7 +44,8 @@ func partsOf(id ID, table tableReader) ([]stretch, error) {
 	whole := span{0, size}
 	if start := id.Number("start"); start >= 0 {
 		if disk, ok := kernel.At(id.Dir() + "/.."); ok {
-			return []stretch{{whole, DeviceID(disk), span{start << 9, start<<9 + size}, straight}}, nil
+			return []stretch{{whole, DeviceID(disk), span{start << 9, start<<9 + size}, straight}},
+				nil
 		}
 	}
 	if id.Has("loop") {
@@ -55,7 +57,8 @@ func partsOf(id ID, table tableReader) ([]stretch, error) {
 	return stackedParts(id, whole, table)
 }
 
-// stackedParts lists what a device consists of that a driver made of others, such as device-mapper or md.
+// stackedParts lists what a device consists of that a driver made of others, such as device-mapper
+// or md.
 func stackedParts(id ID, whole span, table tableReader) ([]stretch, error) {
 	below, err := id.Below()
 	if err != nil {
@@ -82,7 +85,8 @@ func stackedParts(id ID, whole span, table tableReader) ([]stretch, error) {
 	return parts, nil
 }
 
-// isContainer tells whether several arrays may share the disks of one with this kind of md metadata.
+// isContainer tells whether several arrays may share the disks of one with this kind of md
+// metadata.
 func isContainer(metadata string) bool { return strings.HasPrefix(metadata, "external:") }
 
 // A tableReader finds the table of a device of device-mapper.

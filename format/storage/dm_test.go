@@ -10,11 +10,13 @@ import (
 	"lvmsync/format/storage/dmtable"
 )
 
-// dmDevice makes a device-mapper device from a table until the test ends, and gives its path and its name in sysfs.
+// dmDevice makes a device-mapper device from a table until the test ends, and gives its path and
+// its name in sysfs.
 func dmDevice(t *testing.T, name, table string) (path, label string) {
 	t.Helper()
 	needRoot(t)
-	if devices, err := os.ReadFile("/proc/devices"); err != nil || !strings.Contains(string(devices), "device-mapper") {
+	if devices, err := os.ReadFile("/proc/devices"); err != nil ||
+		!strings.Contains(string(devices), "device-mapper") {
 		t.Skip("this kernel has no device-mapper: make lvm runs it in the guest")
 	}
 	name = fmt.Sprintf("test-%s-%d", name, os.Getpid())
@@ -66,7 +68,8 @@ func TestDeviceMapperParts(t *testing.T) {
 	sectors := fsSize >> 9
 	one, _ := dmDevice(t, "one", fmt.Sprintf("0 %d linear %s 0", sectors, dev))
 	two, _ := dmDevice(t, "two", fmt.Sprintf("0 %d linear %s %d", sectors, dev, sectors))
-	across, label := dmDevice(t, "across", fmt.Sprintf("0 1024 zero\n1024 %d linear %s %d", sectors-1024, dev, sectors/2))
+	across, label := dmDevice(t, "across",
+		fmt.Sprintf("0 1024 zero\n1024 %d linear %s %d", sectors-1024, dev, sectors/2))
 	checkBelow(t, across, identityOf(t, dev), identityOf(t, disk))
 	mkfs(t, two)
 	dir := mount(t, two)
@@ -74,7 +77,8 @@ func TestDeviceMapperParts(t *testing.T) {
 	hold(t, "<>", across)
 	checkUsers(t, one, "open for writing by sh (pid N) through "+label+", on the same storage")
 	window := losetup(t, disk, "--offset", fmt.Sprint(2*fsSize-4096), "--sizelimit", "4096")
-	checkUsers(t, window, "mounted on "+dir+" (ext4, rw) through "+labelOf(t, two)+", on the same storage",
+	checkUsers(t, window, "mounted on "+dir+" (ext4, rw) through "+
+		labelOf(t, two)+", on the same storage",
 		"on the same storage as loop device "+dev)
 
 	lines := make([]string, 2000) // more than the kernel's answer has room for at first
@@ -87,7 +91,8 @@ func TestDeviceMapperParts(t *testing.T) {
 		t.Fatalf("table of %d lines, %v; want %d", len(targets), err, len(lines))
 	}
 	checkUsers(t, many)
-	checkUsers(t, window, "mounted on "+dir+" (ext4, rw) through "+labelOf(t, two)+", on the same storage",
+	checkUsers(t, window, "mounted on "+dir+" (ext4, rw) through "+
+		labelOf(t, two)+", on the same storage",
 		"on the same storage as loop device "+dev)
 }
 

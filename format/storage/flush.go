@@ -16,22 +16,26 @@ import (
 	"lvmsync/format/storage/kernel"
 )
 
-// ramdiskMajor is the device number of brd, whose BLKFLSBUF threw the content away before Linux 4.14.
+// ramdiskMajor is the device number of brd, whose BLKFLSBUF threw the content away before Linux
+// 4.14.
 const ramdiskMajor = 1
 
-// Flush writes everything that is still in memory above an open device, or image file, down to it: the file systems
-// mounted from it and the page cache of its block device, and before them those of all devices stacked on it
-// (partitions, dm-crypt, volume groups, loop devices, ...), from the top down; and those of the devices that it stands on,
-// and of others on the same storage, as far as it may open them. Without it a list of changes misses what was written
-// but not yet flushed. Whatever is written while Flush runs may or may not be included.
+// Flush writes everything that is still in memory above an open device, or image file, down to it:
+// the file systems mounted from it and the page cache of its block device, and before them those of
+// all devices stacked on it (partitions, dm-crypt, volume groups, loop devices, ...), from the top
+// down; and those of the devices that it stands on, and of others on the same storage, as far as it
+// may open them. Without it a list of changes misses what was written but not yet flushed. Whatever
+// is written while Flush runs may or may not be included.
 //
-// File systems that are mounted in another mount namespace only, or lazily unmounted, are flushed too if the caller is
-// root; except btrfs where no mount leads to it, which the kernel does not flush through its device.
+// File systems that are mounted in another mount namespace only, or lazily unmounted, are flushed
+// too if the caller is root; except btrfs where no mount leads to it, which the kernel does not
+// flush through its device.
 //
-// What was written to loop devices of an image file can't be flushed where sysfs is not mounted. That is no error, for
-// there is seldom any; [Users] gives one.
+// What was written to loop devices of an image file can't be flushed where sysfs is not mounted.
+// That is no error, for there is seldom any; [Users] gives one.
 //
-// The error names the mount or device that could not be flushed. What it lies on is then unflushed, too.
+// The error names the mount or device that could not be flushed. What it lies on is then unflushed,
+// too.
 func Flush(f *os.File, id ID) error {
 	s, err := around(id)
 	if errors.Is(err, errNoSysfs) && !id.Device {
@@ -66,16 +70,18 @@ func Flush(f *os.File, id ID) error {
 	return nil
 }
 
-// flushBelow flushes the page cache of a device that the one to be read stands on, for what is there would not be read, and
-// empties it as far as it may: a loop device on it reads through it, even with O_DIRECT, and it may have what was there before
-// others wrote to the storage. A file needs none of it: who reads it reads its page cache. What this process may not open, such
-// as the disk of a volume that it was given, it can't flush.
+// flushBelow flushes the page cache of a device that the one to be read stands on, for what is
+// there would not be read, and empties it as far as it may: a loop device on it reads through it,
+// even with O_DIRECT, and it may have what was there before others wrote to the storage. A file
+// needs none of it: who reads it reads its page cache. What this process may not open, such as the
+// disk of a volume that it was given, it can't flush.
 func flushBelow(l layer) error {
 	if !l.id.Device {
 		return nil
 	}
 	f, err := openNode(l)
-	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) || errors.Is(err, unix.ENXIO) {
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) ||
+		errors.Is(err, unix.ENXIO) {
 		return nil
 	}
 	if err != nil {
@@ -91,7 +97,8 @@ func flushBelow(l layer) error {
 
 func flushLayer(l layer, mounts []*mountinfo.Info) error {
 	f, err := openNode(l)
-	if errors.Is(err, unix.ENXIO) || errors.Is(err, unix.ENOMEDIUM) || err != nil && !l.id.Exists() {
+	if errors.Is(err, unix.ENXIO) || errors.Is(err, unix.ENOMEDIUM) ||
+		err != nil && !l.id.Exists() {
 		return nil // there is nothing behind the node any more, or no node
 	}
 	if err != nil {
@@ -118,7 +125,8 @@ func flushDevice(f *os.File, id ID, mounts []*mountinfo.Info) error {
 	if !id.Device || id.Major == ramdiskMajor {
 		return nil
 	}
-	// fsync knows the device's own cache only. This flushes the file system, wherever that is mounted.
+	// fsync knows the device's own cache only. This flushes the file system, wherever that is
+	// mounted.
 	err = flushBuffers(f)
 	switch {
 	case err == nil:
@@ -126,27 +134,31 @@ func flushDevice(f *os.File, id ID, mounts []*mountinfo.Info) error {
 	case errors.Is(err, unix.EACCES) && hidden == nil: // not root: what is in sight has been flushed
 		return nil
 	case hidden != nil:
-		return fmt.Errorf("the file system on %s lies hidden below another mount: %w", hidden.Mountpoint, err)
+		return fmt.Errorf("the file system on %s lies hidden below another mount: %w",
+			hidden.Mountpoint, err)
 	}
 	return fmt.Errorf("flush its buffers: %w", err)
 }
 
 // flushBuffers is a variable so that tests see when it isn't called.
 var flushBuffers = func(device *os.File) error {
-	return kernel.Control(device, func(fd int) error { return unix.IoctlSetInt(fd, unix.BLKFLSBUF, 0) })
+	return kernel.Control(device, func(fd int) error {
+		return unix.IoctlSetInt(fd, unix.BLKFLSBUF, 0)
+	})
 }
 
-// DropCache empties the page cache of an open block device, what other openers of it keep there included, as far as the
-// caller may: it takes root. What has not been written yet is written first. A ramdisk is left alone, for its page cache
-// was all that there is of it before Linux 4.14.
+// DropCache empties the page cache of an open block device, what other openers of it keep there
+// included, as far as the caller may: it takes root. What has not been written yet is written
+// first. A ramdisk is left alone, for its page cache was all that there is of it before Linux 4.14.
 func DropCache(device *os.File) {
 	if id, err := IdentifyFile(device); err == nil && id.Device && id.Major != ramdiskMajor {
 		_ = flushBuffers(device)
 	}
 }
 
-// syncMounts flushes the file system of each mount, once. It gives a mount whose file system could not be reached
-// because another mount hides it, and that has a device through which it can be flushed instead.
+// syncMounts flushes the file system of each mount, once. It gives a mount whose file system could
+// not be reached because another mount hides it, and that has a device through which it can be
+// flushed instead.
 func syncMounts(mounts []*mountinfo.Info) (hidden *mountinfo.Info, err error) {
 	synced := make(map[[2]int]bool)
 	for _, m := range mounts {
@@ -163,7 +175,8 @@ func syncMounts(mounts []*mountinfo.Info) (hidden *mountinfo.Info, err error) {
 		switch {
 		case synced[[2]int{m.Major, m.Minor}]:
 		case m.Major == 0:
-			return nil, fmt.Errorf("the file system mounted on %s lies hidden below another mount", m.Mountpoint)
+			return nil, fmt.Errorf("the file system mounted on %s lies hidden below another mount",
+				m.Mountpoint)
 		default:
 			hidden = m
 		}
@@ -171,7 +184,8 @@ func syncMounts(mounts []*mountinfo.Info) (hidden *mountinfo.Info, err error) {
 	return hidden, nil
 }
 
-// syncMount flushes the file system of a mount. It reports false if the mount cannot be reached by its path.
+// syncMount flushes the file system of a mount. It reports false if the mount cannot be reached by
+// its path.
 func syncMount(m *mountinfo.Info) (bool, error) {
 	f, err := openMount(m)
 	if f == nil {
@@ -181,10 +195,12 @@ func syncMount(m *mountinfo.Info) (bool, error) {
 	return true, kernel.Control(f, unix.Syncfs)
 }
 
-// openMount opens the directory or file on which m is mounted. It gives nil if something else is there by now.
+// openMount opens the directory or file on which m is mounted. It gives nil if something else is
+// there by now.
 func openMount(m *mountinfo.Info) (*os.File, error) {
 	f, err := os.OpenFile(m.Mountpoint, unix.O_RDONLY|unix.O_DIRECTORY, 0)
-	if errors.Is(err, unix.ENOTDIR) { // a bind mount of a file; O_NONBLOCK for the pipe that has taken its place
+	// a bind mount of a file; O_NONBLOCK for the pipe that has taken its place
+	if errors.Is(err, unix.ENOTDIR) {
 		f, err = os.OpenFile(m.Mountpoint, unix.O_RDONLY|unix.O_NONBLOCK, 0)
 	}
 	if errors.Is(err, fs.ErrNotExist) {
@@ -208,7 +224,8 @@ func onMount(f *os.File, mountID int) bool {
 // mountOfFile is the number of the mount that an open file lies on.
 func mountOfFile(f *os.File) (id int, ok bool) {
 	var info []byte
-	_ = kernel.Control(f, func(fd int) (err error) { // no info: not on the mount, as far as anybody can tell
+	// no info: not on the mount, as far as anybody can tell
+	_ = kernel.Control(f, func(fd int) (err error) {
 		info, err = os.ReadFile(filepath.Join("/proc/self/fdinfo", strconv.Itoa(fd)))
 		return err
 	})

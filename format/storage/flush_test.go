@@ -19,8 +19,9 @@ const fsSize = 16 << 20
 // marker is a block that is nowhere but where a test writes it.
 func marker() []byte { return noise(99, 4096) }
 
-// checkFlush flushes what is above the device or file at path, and checks that the marker, written there, is in the
-// image file at the bottom of it all by then. (Reading the device itself, past its cache, would flush that.)
+// checkFlush flushes what is above the device or file at path, and checks that the marker, written
+// there, is in the image file at the bottom of it all by then. (Reading the device itself, past its
+// cache, would flush that.)
 func checkFlush(t *testing.T, path, image string) {
 	t.Helper()
 	if holds(t, image, marker()) {
@@ -58,7 +59,8 @@ func TestFlushMountedFileSystem(t *testing.T) {
 	checkFlush(t, dev, disk)
 }
 
-// Flush as root would reach the file system through the device as well; this is the way that reports errors.
+// Flush as root would reach the file system through the device as well; this is the way that
+// reports errors.
 func TestSyncMounts(t *testing.T) {
 	disk := image(t, fsSize)
 	dev := losetup(t, disk)
@@ -68,7 +70,8 @@ func TestSyncMounts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if hidden, err := syncMounts(mountsFrom(mounts, open(t, dev).ID())); hidden != nil || err != nil {
+	if hidden, err := syncMounts(mountsFrom(mounts, open(t, dev).ID())); hidden != nil ||
+		err != nil {
 		t.Fatalf("syncMounts = %v, %v", hidden, err)
 	}
 	if !holds(t, disk, marker()) {
@@ -130,7 +133,8 @@ func TestFlushMountHiddenByAnother(t *testing.T) {
 	}
 }
 
-// Nothing in the mount table leads to a lazily unmounted file system, or to one in another mount namespace.
+// Nothing in the mount table leads to a lazily unmounted file system, or to one in another mount
+// namespace.
 func TestFlushFileSystemOutOfSight(t *testing.T) {
 	disk := image(t, fsSize)
 	dev := losetup(t, disk)
@@ -164,13 +168,14 @@ func TestFlushLoopDeviceOnImageFile(t *testing.T) {
 	checkFlush(t, path, path)
 }
 
-// A loop device is read through the page cache of the device that it lies on, which knows nothing of what is written to the
-// image by other ways.
+// A loop device is read through the page cache of the device that it lies on, which knows nothing
+// of what is written to the image by other ways.
 func TestFlushEmptiesCacheBelow(t *testing.T) {
 	disk := image(t, 1<<20)
 	other := losetup(t, disk)
 	top := open(t, losetup(t, losetup(t, disk)))
-	got, err := unix.Mmap(-1, 0, 4096, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE)
+	got, err := unix.Mmap(-1, 0, 4096, unix.PROT_READ|unix.PROT_WRITE,
+		unix.MAP_ANON|unix.MAP_PRIVATE)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -205,8 +210,8 @@ func TestFlushPartition(t *testing.T) {
 	checkFlush(t, dev, disk)
 }
 
-// addPartition makes a partition of fsSize bytes on a loop device that is 1 MiB larger. The kernel is told of it
-// directly: it may not know any kind of partition table.
+// addPartition makes a partition of fsSize bytes on a loop device that is 1 MiB larger. The kernel
+// is told of it directly: it may not know any kind of partition table.
 func addPartition(t *testing.T, dev string) string {
 	t.Helper()
 	run(t, "addpart", dev, "1", "2048", strconv.Itoa(fsSize>>9))
@@ -223,7 +228,8 @@ func TestFlushNamesWhatFailed(t *testing.T) {
 		"dev/block/254:77/dm/name":              "vg-crypt",
 	})
 	err := f.Flush()
-	want := "flush " + dev + ": dm-7 (vg-crypt), which is stacked on it: open /dev/no-such-node for direct reading: no such file or directory"
+	want := "flush " + dev + ": dm-7 (vg-crypt), which is stacked on it: open /dev/no-such-node " +
+		"for direct reading: no such file or directory"
 	if err == nil || err.Error() != want {
 		t.Errorf("error %v, want %s", err, want)
 	}

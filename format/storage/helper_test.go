@@ -42,8 +42,9 @@ func losetup(t *testing.T, backing string, options ...string) string {
 	return dev
 }
 
-// asNobody runs fn in a process without any privileges and gives the first line that it prints. That process runs the
-// same test from its beginning, so the call has to come first but for what that process should do, too.
+// asNobody runs fn in a process without any privileges and gives the first line that it prints.
+// That process runs the same test from its beginning, so the call has to come first but for what
+// that process should do, too.
 func asNobody(t *testing.T, fn func()) string {
 	t.Helper()
 	if os.Getenv("TEST_AS_NOBODY") != "" {
@@ -51,7 +52,8 @@ func asNobody(t *testing.T, fn func()) string {
 		os.Exit(0)
 	}
 	needRoot(t)
-	cmd := exec.Command("/proc/self/exe", "-test.run=^"+t.Name()+"$") // the path may not be open to nobody
+	// the path may not be open to nobody
+	cmd := exec.Command("/proc/self/exe", "-test.run=^"+t.Name()+"$")
 	cmd.Dir = "/"
 	cmd.Env = append(os.Environ(), "TEST_AS_NOBODY=1")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}

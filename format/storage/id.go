@@ -11,8 +11,8 @@ import (
 	"lvmsync/format/storage/kernel"
 )
 
-// ID identifies a block device or a regular file on this machine, whatever path leads to it. Two IDs are equal if
-// and only if they mean the same device or file.
+// ID identifies a block device or a regular file on this machine, whatever path leads to it. Two
+// IDs are equal if and only if they mean the same device or file.
 type ID struct {
 	// Device is true for a block device, false for a regular file.
 	Device bool
@@ -33,9 +33,9 @@ func (id ID) String() string {
 	return fmt.Sprintf("file with inode %d on device %s", id.Inode, id.DevNum)
 }
 
-// Identify finds the identity of the block device or regular file at path, following symbolic links, without opening
-// it. A file in an overlay is the one that has its bytes now, in the upper directory or a lower one. For anything else the
-// error says what it is.
+// Identify finds the identity of the block device or regular file at path, following symbolic
+// links, without opening it. A file in an overlay is the one that has its bytes now, in the upper
+// directory or a lower one. For anything else the error says what it is.
 func Identify(path string) (ID, error) { return new(overlays).identify(path) }
 
 // IdentifyFile is Identify for an open file.

@@ -11,10 +11,11 @@ import (
 	"lvmsync/format/storage/kernel"
 )
 
-// LiesOn tells whether the file or folder at path is kept on the storage that a block device or file stands for: in a file
-// system on it, or in an image file there, and so on. What is written to the storage may then change the file, and the other
-// way round. Of an overlay that counts which is written to. Of a file system that doesn't tell what it is on, as those of a
-// network don't, nothing is known, and the answer is no.
+// LiesOn tells whether the file or folder at path is kept on the storage that a block device or
+// file stands for: in a file system on it, or in an image file there, and so on. What is written to
+// the storage may then change the file, and the other way round. Of an overlay that counts which is
+// written to. Of a file system that doesn't tell what it is on, as those of a network don't,
+// nothing is known, and the answer is no.
 func LiesOn(path string, id ID) (bool, error) {
 	found, err := liesOn(path, id)
 	if err != nil {

@@ -19,8 +19,9 @@ type backing struct {
 
 // loopBacking asks the loop device id what it lies on.
 //
-// The kernel is asked for device and inode. Its name for the file, in sysfs, is the one that it had when it was opened:
-// another file may have that by now, and a file may have lost it. It counts only where the loop device can't be opened.
+// The kernel is asked for device and inode. Its name for the file, in sysfs, is the one that it had
+// when it was opened: another file may have that by now, and a file may have lost it. It counts
+// only where the loop device can't be opened.
 func (o *overlays) loopBacking(id ID) (backing, bool) {
 	info, err := loopStatus(id)
 	if errors.Is(err, unix.ENXIO) { // let go of just now
@@ -46,7 +47,8 @@ func deviceBehind(info *unix.LoopInfo64) (kernel.DevNum, bool) {
 	return kernel.Of(info.Rdevice), info.Rdevice != 0 && info.Rdevice != info.Device
 }
 
-// behind finds the file behind one that the kernel calls name, in whatever mount namespace, if that is in an overlay.
+// behind finds the file behind one that the kernel calls name, in whatever mount namespace, if that
+// is in an overlay.
 func (o *overlays) behind(file ID, name string) ID {
 	if !o.mayHave(file) {
 		return file

@@ -28,7 +28,8 @@ func mountsIn(process string) ([]*mountinfo.Info, error) {
 	return mounts, nil
 }
 
-// mountsFrom picks the mounts whose file system keeps its data on the block device or, without a loop device, in the file id.
+// mountsFrom picks the mounts whose file system keeps its data on the block device or, without a
+// loop device, in the file id.
 func mountsFrom(mounts []*mountinfo.Info, id ID) []*mountinfo.Info {
 	var found []*mountinfo.Info
 	if !id.Device {
@@ -53,10 +54,11 @@ func mountsFrom(mounts []*mountinfo.Info, id ID) []*mountinfo.Info {
 	return found
 }
 
-// btrfsMembers gives id and the other devices of the btrfs file system in use that id is part of, if it is. The mount
-// table names only one of them.
+// btrfsMembers gives id and the other devices of the btrfs file system in use that id is part of,
+// if it is. The mount table names only one of them.
 func btrfsMembers(id ID) (members map[ID]bool, inUse bool) {
-	dirs, _ := filepath.Glob(filepath.Join(kernel.Sys, "fs", "btrfs", "*", "devices")) // fails for a bad pattern only
+	// fails for a bad pattern only
+	dirs, _ := filepath.Glob(filepath.Join(kernel.Sys, "fs", "btrfs", "*", "devices"))
 	for _, dir := range dirs {
 		devices, err := os.ReadDir(dir)
 		if err != nil {
@@ -75,7 +77,8 @@ func btrfsMembers(id ID) (members map[ID]bool, inUse bool) {
 	return map[ID]bool{id: true}, false
 }
 
-// readOnlyMount tells whether nothing can be written through the mount: it, or its whole file system, is read-only.
+// readOnlyMount tells whether nothing can be written through the mount: it, or its whole file
+// system, is read-only.
 func readOnlyMount(m *mountinfo.Info) bool {
 	return hasOption(m.Options, "ro") || hasOption(m.VFSOptions, "ro")
 }

@@ -18,8 +18,8 @@ type namespace struct {
 	mounts []*mountinfo.Info
 }
 
-// otherNamespaces lists the mount namespaces of other processes, as far as this one may look at them. (One in which no
-// process is, or which only a thread has, is not seen.)
+// otherNamespaces lists the mount namespaces of other processes, as far as this one may look at
+// them. (One in which no process is, or which only a thread has, is not seen.)
 func otherNamespaces() []namespace {
 	entries, err := os.ReadDir(procRoot)
 	if err != nil {
@@ -70,8 +70,8 @@ func mountsOn(own []*mountinfo.Info, others []namespace, id ID) (users []User) {
 	return users
 }
 
-// mountedElsewhere finds who has mounted the device or file id in another mount namespace, but where a mount of ours, one
-// of own, says as much.
+// mountedElsewhere finds who has mounted the device or file id in another mount namespace, but
+// where a mount of ours, one of own, says as much.
 func mountedElsewhere(others []namespace, own []*mountinfo.Info, id ID) (users []User) {
 	for _, ns := range others {
 		for _, m := range mountsFrom(ns.mounts, id) {
@@ -79,7 +79,9 @@ func mountedElsewhere(others []namespace, own []*mountinfo.Info, id ID) (users [
 			isKnown := func(o *mountinfo.Info) bool {
 				return o.Major == m.Major && o.Minor == m.Minor && (u.ReadOnly || !readOnlyMount(o))
 			}
-			isTold := func(o User) bool { return o.Mountpoint == u.Mountpoint && o.ReadOnly == u.ReadOnly }
+			isTold := func(o User) bool {
+				return o.Mountpoint == u.Mountpoint && o.ReadOnly == u.ReadOnly
+			}
 			if slices.ContainsFunc(own, isKnown) || slices.ContainsFunc(users, isTold) {
 				continue
 			}
@@ -90,8 +92,9 @@ func mountedElsewhere(others []namespace, own []*mountinfo.Info, id ID) (users [
 	return users
 }
 
-// outOfSight tells whether the kernel has mounted a file system that is on a device itself, and of what type, in whatever
-// namespace and though nothing may lead to it any more. Not all file systems tell.
+// outOfSight tells whether the kernel has mounted a file system that is on a device itself, and of
+// what type, in whatever namespace and though nothing may lead to it any more. Not all file systems
+// tell.
 func outOfSight(id ID) (fsType string, ok bool) {
 	if !id.Device {
 		return "", false
@@ -108,12 +111,14 @@ func outOfSight(id ID) (fsType string, ok bool) {
 	return "", false
 }
 
-// reachable lists mounts that only other namespaces have of file systems with a device number of their own, such as btrfs,
-// by a path that leads there: nothing but the mount leads to these.
+// reachable lists mounts that only other namespaces have of file systems with a device number of
+// their own, such as btrfs, by a path that leads there: nothing but the mount leads to these.
 func reachable(others []namespace, own []*mountinfo.Info) (found []*mountinfo.Info) {
 	for _, ns := range others {
 		for _, m := range ns.mounts {
-			isSame := func(o *mountinfo.Info) bool { return o.Major == m.Major && o.Minor == m.Minor }
+			isSame := func(o *mountinfo.Info) bool {
+				return o.Major == m.Major && o.Minor == m.Minor
+			}
 			if m.Major == 0 && filepath.IsAbs(m.Source) && !slices.ContainsFunc(own, isSame) {
 				there := *m
 				there.Mountpoint = filepath.Join(ns.root, m.Mountpoint)

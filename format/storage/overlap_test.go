@@ -13,8 +13,9 @@ import (
 	"lvmsync/format/storage/kernel"
 )
 
-// fakeStack shows devices that this machine does not have: sda with the partitions sda1 and sda2, and device-mapper
-// devices, by number, with the given tables in sectors. md0 is made of dm-90 and dm-91.
+// fakeStack shows devices that this machine does not have: sda with the partitions sda1 and sda2,
+// and device-mapper devices, by number, with the given tables in sectors. md0 is made of dm-90 and
+// dm-91.
 func fakeStack(t *testing.T, tables map[uint32]string) {
 	t.Helper()
 	files := map[string]string{
@@ -22,8 +23,9 @@ func fakeStack(t *testing.T, tables map[uint32]string) {
 		"dev/block/dev":     "8:0", // what a partition is a part of
 		"dev/block/8:1/dev": "8:1", "dev/block/8:1/size": "400000", "dev/block/8:1/start": "2048",
 		"dev/block/8:2/dev": "8:2", "dev/block/8:2/size": "400000", "dev/block/8:2/start": "500000",
-		"dev/block/9:0/dev": "9:0", "dev/block/9:0/size": "1000", "dev/block/9:0/md/metadata_version": "1.2",
-		"dev/block/9:0/slaves/dm-90/dev": "253:90", "dev/block/9:0/slaves/dm-91/dev": "253:91",
+		"dev/block/9:0/dev": "9:0", "dev/block/9:0/size": "1000",
+		"dev/block/9:0/md/metadata_version": "1.2",
+		"dev/block/9:0/slaves/dm-90/dev":    "253:90", "dev/block/9:0/slaves/dm-91/dev": "253:91",
 	}
 	parsed := make(map[kernel.DevNum]dmtable.Table)
 	for minor, text := range tables {
@@ -37,7 +39,8 @@ func fakeStack(t *testing.T, tables map[uint32]string) {
 			size += target.LengthSectors
 		}
 		dir := fmt.Sprintf("dev/block/253:%d/", minor)
-		files[dir+"dev"], files[dir+"size"], files[dir+"dm/name"] = fmt.Sprintf("253:%d", minor), fmt.Sprint(size), "name"
+		files[dir+"dev"], files[dir+"size"], files[dir+"dm/name"] = fmt.Sprintf("253:%d", minor),
+			fmt.Sprint(size), "name"
 	}
 	fakeSys(t, files)
 	old := readTable
@@ -52,7 +55,8 @@ func TestOverlaps(t *testing.T) {
 		11: "0 1000 linear 8:2 3048",
 		12: "0 10 linear 8:2 4040", // somebody's own, across both
 		13: "0 100 linear 8:0 " + fmt.Sprint(500000+2048+999),
-		// A thick snapshot: origin, -real, -cow, and the snapshot; read only by hand: a device on -real.
+		// A thick snapshot: origin, -real, -cow, and the snapshot; read only by hand: a device on
+		// -real.
 		20: "0 1000 snapshot-origin 253:21",
 		21: "0 1000 linear 8:2 10000",
 		22: "0 500 linear 8:2 11000",
@@ -98,21 +102,30 @@ func TestOverlaps(t *testing.T) {
 		a, b ID
 		want bool
 	}{
-		{disk, one, true}, {one, two, false}, {dm(10), disk, true}, {dm(10), two, true}, {dm(10), one, false},
-		{dm(10), dm(11), false}, {dm(10), dm(12), true}, {dm(11), dm(12), true}, {dm(10), dm(13), true}, {dm(11), dm(13), true},
+		{disk, one, true}, {one, two, false}, {dm(10), disk, true}, {dm(10), two, true},
+		{dm(10), one, false},
+		{dm(10), dm(11), false}, {dm(10), dm(12), true}, {dm(11), dm(12), true},
+		{dm(10), dm(13), true}, {dm(11), dm(13), true},
 
-		{dm(20), dm(21), true}, {dm(20), dm(23), false}, {dm(23), dm(21), false}, {dm(23), dm(22), true},
-		{dm(24), dm(20), true}, {dm(24), dm(23), false}, {dm(23), two, true}, {dm(20), two, true}, {dm(20), dm(10), false},
+		{dm(20), dm(21), true}, {dm(20), dm(23), false}, {dm(23), dm(21), false},
+		{dm(23), dm(22), true},
+		{dm(24), dm(20), true}, {dm(24), dm(23), false}, {dm(23), two, true}, {dm(20), two, true},
+		{dm(20), dm(10), false},
 
-		{dm(33), dm(34), false}, {dm(33), dm(30), true}, {dm(33), dm(32), true}, {dm(33), dm(31), true}, {dm(33), two, true},
-		{dm(33), dm(35), true}, {dm(33), dm(36), true}, {dm(33), dm(10), false}, {dm(34), dm(11), false}, {dm(33), one, false},
+		{dm(33), dm(34), false}, {dm(33), dm(30), true}, {dm(33), dm(32), true},
+		{dm(33), dm(31), true}, {dm(33), two, true},
+		{dm(33), dm(35), true}, {dm(33), dm(36), true}, {dm(33), dm(10), false},
+		{dm(34), dm(11), false}, {dm(33), one, false},
 
-		{dm(45), dm(46), false}, {dm(45), dm(40), true}, {dm(45), dm(42), true}, {dm(45), dm(44), true}, {dm(45), one, true},
-		{dm(50), dm(51), false}, {dm(50), dm(52), true}, {dm(50), dm(51), false}, {dm(50), two, true},
+		{dm(45), dm(46), false}, {dm(45), dm(40), true}, {dm(45), dm(42), true},
+		{dm(45), dm(44), true}, {dm(45), one, true},
+		{dm(50), dm(51), false}, {dm(50), dm(52), true}, {dm(50), dm(51), false},
+		{dm(50), two, true},
 		{dm(60), dm(61), true}, {dm(60), dm(62), false},
 		{dm(73), dm(74), false}, {dm(73), dm(71), true}, {dm(70), dm(72), true},
 		{dm(80), one, true}, {dm(80), two, true}, {dm(81), disk, false},
-		{md, dm(90), true}, {md, dm(91), true}, {md, dm(92), true}, {md, dm(10), false}, {md, one, true},
+		{md, dm(90), true}, {md, dm(91), true}, {md, dm(92), true}, {md, dm(10), false},
+		{md, one, true},
 	} {
 		a, err := Of(test.a)
 		if err != nil {
@@ -135,16 +148,20 @@ func TestOverlapsWithoutTables(t *testing.T) {
 		"dev/block/8:0/dev": "8:0", "dev/block/8:0/size": "1000000",
 		"dev/block/dev":     "8:0",
 		"dev/block/8:2/dev": "8:2", "dev/block/8:2/size": "400000", "dev/block/8:2/start": "500000",
-		"dev/block/253:1/size": "1000", "dev/block/253:1/dm/name": "a", "dev/block/253:1/slaves/sda2/dev": "8:2",
-		"dev/block/253:2/size": "1000", "dev/block/253:2/dm/name": "b", "dev/block/253:2/slaves/sda2/dev": "8:2",
-		"dev/block/253:3/size": "1000", "dev/block/253:3/dm/name": "c", "dev/block/253:3/slaves/sdb/dev": "8:16",
-		"dev/block/8:16/dev": "8:16", "dev/block/8:16/size": "1000000",
+		"dev/block/253:1/size": "1000", "dev/block/253:1/dm/name": "a",
+		"dev/block/253:1/slaves/sda2/dev": "8:2",
+		"dev/block/253:2/size":            "1000", "dev/block/253:2/dm/name": "b",
+		"dev/block/253:2/slaves/sda2/dev": "8:2",
+		"dev/block/253:3/size":            "1000", "dev/block/253:3/dm/name": "c",
+		"dev/block/253:3/slaves/sdb/dev": "8:16",
+		"dev/block/8:16/dev":             "8:16", "dev/block/8:16/size": "1000000",
 	})
 	one, err := Of(device(1))
 	if err != nil {
 		t.Fatal(err)
 	}
-	for id, want := range map[ID]bool{device(2): false, numbered(8, 2): true, numbered(8, 0): true} {
+	for id, want := range map[ID]bool{device(2): false, numbered(8, 2): true,
+		numbered(8, 0): true} {
 		other, err := Of(id)
 		if err != nil || one.Overlaps(other) != want {
 			t.Errorf("%s: %v, %v; want %v", id, one.Overlaps(other), err, want)
@@ -158,8 +175,8 @@ func TestOverlapsWithoutTables(t *testing.T) {
 	}
 }
 
-// What is flushed comes down to what is flushed later, however often a device is met.
-// What starts alike has one header; what lies somewhere in the same devices need not.
+// What is flushed comes down to what is flushed later, however often a device is met. What starts
+// alike has one header; what lies somewhere in the same devices need not.
 func TestSameStart(t *testing.T) {
 	fakeStack(t, map[uint32]string{
 		10: "0 100 linear 8:2 2048\n100 100 linear 8:2 4048",
@@ -178,10 +195,12 @@ func TestSameStart(t *testing.T) {
 		a, b uint32
 		want bool
 	}{
-		{10, 10, true}, {10, 11, true}, {11, 12, false}, {10, 13, false}, {20, 21, true}, {20, 22, false}, {21, 22, false},
+		{10, 10, true}, {10, 11, true}, {11, 12, false}, {10, 13, false}, {20, 21, true},
+		{20, 22, false}, {21, 22, false},
 		{20, 23, false}, {31, 31, true}, {31, 32, false}, {30, 31, false},
 	} {
-		for _, ab := range [][2]ID{{device(test.a), device(test.b)}, {device(test.b), device(test.a)}} {
+		for _, ab := range [][2]ID{{device(test.a), device(test.b)},
+			{device(test.b), device(test.a)}} {
 			if got, err := SameStart(ab[0], ab[1], 512); err != nil || got != test.want {
 				t.Errorf("%s and %s: %v, %v; want %v", ab[0], ab[1], got, err, test.want)
 			}
@@ -191,7 +210,8 @@ func TestSameStart(t *testing.T) {
 
 func TestStorageInOrder(t *testing.T) {
 	fakeStack(t, map[uint32]string{
-		1: "0 10 linear 253:2 0\n10 10 linear 253:3 0", 2: "0 10 linear 253:4 0", 3: "0 10 linear 253:4 100", 4: "0 200 linear 8:1 0",
+		1: "0 10 linear 253:2 0\n10 10 linear 253:3 0", 2: "0 10 linear 253:4 0",
+		3: "0 10 linear 253:4 100", 4: "0 200 linear 8:1 0",
 	})
 	s, err := Of(device(1))
 	if err != nil {
@@ -223,7 +243,8 @@ func TestSpans(t *testing.T) {
 		spans []span
 		want  bool
 	}{
-		{nil, false}, {[]span{{0, 10}}, true}, {[]span{{5, 10}, {0, 5}}, true}, {[]span{{0, 4}, {5, 10}}, false},
+		{nil, false}, {[]span{{0, 10}}, true}, {[]span{{5, 10}, {0, 5}}, true},
+		{[]span{{0, 4}, {5, 10}}, false},
 		{[]span{{0, 9}}, false}, {[]span{{0, 3}, {0, 20}}, true}, {[]span{{1, 10}}, false},
 	} {
 		if got := covers(test.spans, span{0, 10}); got != test.want {
@@ -248,7 +269,8 @@ func TestPlaces(t *testing.T) {
 		id   ID
 		want []format.Place
 	}{
-		{device(1), []format.Place{{ID: "253:1"}, {ID: "uuid LVM-abcdef", Offset: 100 * sector, Length: 1000 * sector}}}, // not what LVM lies on
+		{device(1), []format.Place{{ID: "253:1"}, // not what LVM lies on
+			{ID: "uuid LVM-abcdef", Offset: 100 * sector, Length: 1000 * sector}}},
 		{device(2), []format.Place{{ID: "uuid LVM-abcdef"}}},
 		{device(3), []format.Place{
 			{ID: "253:3"},

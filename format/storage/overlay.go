@@ -13,11 +13,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A file in an overlay is another one, in one of the directories that it is laid over: the upper one, or a lower one until
-// the file is first opened for writing. That is where its bytes are, and who has it by that name uses the same storage, but
-// device and inode of the overlay's don't tell.
+// A file in an overlay is another one, in one of the directories that it is laid over: the upper
+// one, or a lower one until the file is first opened for writing. That is where its bytes are, and
+// who has it by that name uses the same storage, but device and inode of the overlay's don't tell.
 
-// Overlays finds the files behind those in overlays. It remembers the mounts, and is for one look at the system.
+// Overlays finds the files behind those in overlays. It remembers the mounts, and is for one look
+// at the system.
 type overlays struct {
 	own        []*mountinfo.Info
 	elsewhere  []namespace
@@ -32,8 +33,8 @@ type mountAt struct {
 	root string
 }
 
-// mayHave tells whether a file may be one in an overlay, as far as that is known without looking at it: to look at one
-// keeps its file system from being unmounted at that moment.
+// mayHave tells whether a file may be one in an overlay, as far as that is known without looking at
+// it: to look at one keeps its file system from being unmounted at that moment.
 func (o *overlays) mayHave(id ID) bool {
 	if !id.mayBeOverlaid() {
 		return false
@@ -42,8 +43,8 @@ func (o *overlays) mayHave(id ID) bool {
 	return !o.plain[[2]int{int(id.Major), int(id.Minor)}]
 }
 
-// Real is the path of the file that has the bytes of the one at path, which is path itself but in overlays; and in one whose
-// layers can't be found.
+// Real is the path of the file that has the bytes of the one at path, which is path itself but in
+// overlays; and in one whose layers can't be found.
 func (o *overlays) real(path string) string {
 	for range 8 { // an overlay may lie on others; the kernel allows two
 		below, ok := o.below(path)
@@ -70,7 +71,8 @@ func (o *overlays) below(path string) (string, bool) {
 		return "", false
 	}
 	for _, base := range o.bases(m) {
-		if found, ok := inLayers(layersOf(m.Info), base, filepath.Join(m.Root, rel)); ok && sameInode(path, found) {
+		if found, ok := inLayers(layersOf(m.Info), base, filepath.Join(m.Root, rel)); ok &&
+			sameInode(path, found) {
 			return found, true
 		}
 	}
@@ -92,8 +94,9 @@ func inLayers(layers []string, base, rel string) (string, bool) {
 	return "", false
 }
 
-// bases lists where the paths of an overlay's layers may begin. They are as whoever mounted it gave them: mostly our names;
-// in a container its own; or relative to a folder that is above the place where it is mounted, as Docker has it.
+// bases lists where the paths of an overlay's layers may begin. They are as whoever mounted it gave
+// them: mostly our names; in a container its own; or relative to a folder that is above the place
+// where it is mounted, as Docker has it.
 func (o *overlays) bases(m mountAt) []string {
 	bases := []string{"/"}
 	if m.root != "" {
@@ -103,7 +106,8 @@ func (o *overlays) bases(m mountAt) []string {
 		if same.Major != m.Major || same.Minor != m.Minor || same.FSType != m.FSType {
 			continue
 		}
-		for dir := filepath.Dir(same.Mountpoint); dir != "/" && !slices.Contains(bases, dir); dir = filepath.Dir(dir) {
+		dir := filepath.Dir(same.Mountpoint)
+		for ; dir != "/" && !slices.Contains(bases, dir); dir = filepath.Dir(dir) {
 			bases = append(bases, dir)
 		}
 	}
@@ -160,7 +164,8 @@ func (o *overlays) note(mounts []*mountinfo.Info, root string) {
 // mountID is the number of the mount that a path leads to, whatever namespace that is in.
 func mountID(path string) (int, bool) {
 	var st unix.Statx_t
-	if err := unix.Statx(unix.AT_FDCWD, path, unix.AT_STATX_DONT_SYNC, unix.STATX_MNT_ID, &st); err != nil {
+	if err := unix.Statx(unix.AT_FDCWD, path, unix.AT_STATX_DONT_SYNC, unix.STATX_MNT_ID,
+		&st); err != nil {
 		return 0, false
 	}
 	if st.Mask&unix.STATX_MNT_ID != 0 {
@@ -187,22 +192,24 @@ func placeOf(path string) (string, error) {
 // openPlace opens a path without opening what is there.
 func openPlace(path string) (*os.File, error) { return os.OpenFile(path, unix.O_PATH, 0) }
 
-// sameInode tells whether a file in an overlay is the one at path: its times are those of the inode that it stands for, to
-// the nanosecond. Somebody may be writing to it.
+// sameInode tells whether a file in an overlay is the one at path: its times are those of the inode
+// that it stands for, to the nanosecond. Somebody may be writing to it.
 func sameInode(inOverlay, path string) bool {
 	var before, at, after unix.Statx_t
 	for _, look := range []struct {
 		path string
 		st   *unix.Statx_t
 	}{{inOverlay, &before}, {path, &at}, {inOverlay, &after}} {
-		if err := unix.Statx(unix.AT_FDCWD, look.path, 0, unix.STATX_BASIC_STATS|unix.STATX_BTIME, look.st); err != nil {
+		if err := unix.Statx(unix.AT_FDCWD, look.path, 0, unix.STATX_BASIC_STATS|unix.STATX_BTIME,
+			look.st); err != nil {
 			return false
 		}
 	}
 	if before.Btime != at.Btime || before.Mode != at.Mode {
 		return false
 	}
-	return !earlier(at.Ctime, before.Ctime) && !earlier(after.Ctime, at.Ctime) && (before.Ctime != after.Ctime || before.Size == at.Size)
+	return !earlier(at.Ctime, before.Ctime) && !earlier(after.Ctime, at.Ctime) &&
+		(before.Ctime != after.Ctime || before.Size == at.Size)
 }
 
 func earlier(a, b unix.StatxTimestamp) bool {

@@ -23,14 +23,15 @@ func needOverlay(t *testing.T) {
 	t.Helper()
 	needRoot(t)
 	dir := t.TempDir()
-	if out, err := exec.Command("mount", "-t", "overlay", "overlay", "-o", "lowerdir="+t.TempDir()+":"+t.TempDir(), dir).CombinedOutput(); err != nil {
+	if out, err := exec.Command("mount", "-t", "overlay", "overlay", "-o", "lowerdir="+
+		t.TempDir()+":"+t.TempDir(), dir).CombinedOutput(); err != nil {
 		t.Skipf("no overlay file system here: %s", out)
 	}
 	run(t, "umount", dir)
 }
 
-// overlaid mounts an overlay until the test ends. The file "image" is in its lower directory. The upper one is on the
-// file system at dir.
+// overlaid mounts an overlay until the test ends. The file "image" is in its lower directory. The
+// upper one is on the file system at dir.
 func overlaid(t *testing.T, dir string) overlayDirs {
 	t.Helper()
 	needOverlay(t)
@@ -47,7 +48,8 @@ func overlaid(t *testing.T, dir string) overlayDirs {
 	}
 	run(t, "truncate", "-s", "1M", filepath.Join(o.lower, "image"))
 	q := strings.NewReplacer(`\`, `\\`, ",", `\,`, ":", `\:`).Replace
-	mountOn(t, o.merged, "-t", "overlay", "overlay", "-o", "lowerdir="+q(root)+":"+q(o.lower)+",upperdir="+q(o.upper)+",workdir="+q(work))
+	mountOn(t, o.merged, "-t", "overlay", "overlay", "-o", "lowerdir="+q(root)+":"+
+		q(o.lower)+",upperdir="+q(o.upper)+",workdir="+q(work))
 	return o
 }
 
@@ -74,7 +76,8 @@ func TestIdentifyOverlaid(t *testing.T) {
 			t.Errorf("%s: %s is not %s", name, merged, lower)
 		}
 		copyUp(t, merged)
-		if identityOf(t, merged) != identityOf(t, upper) || identityOf(t, merged) == identityOf(t, lower) {
+		if identityOf(t, merged) != identityOf(t, upper) ||
+			identityOf(t, merged) == identityOf(t, lower) {
 			t.Errorf("%s: %s is not %s after it has been copied up", name, merged, upper)
 		}
 		bound := filepath.Join(mount(t, "--bind", o.merged), "image")
@@ -99,7 +102,8 @@ func TestIdentifyOverlaid(t *testing.T) {
 		}
 		other := filepath.Join(o.merged, "other")
 		run(t, "cp", "-p", merged, other)
-		if identityOf(t, other) != identityOf(t, filepath.Join(o.upper, "other")) || identityOf(t, other) == identityOf(t, upper) {
+		if identityOf(t, other) != identityOf(t, filepath.Join(o.upper, "other")) ||
+			identityOf(t, other) == identityOf(t, upper) {
 			t.Errorf("%s: %s is %s", name, other, identityOf(t, other))
 		}
 	}
@@ -110,13 +114,15 @@ func TestIdentifyOverlaidRelative(t *testing.T) {
 	needOverlay(t)
 	dir := t.TempDir()
 	run(t, "sh", "-c", `cd "$1" && mkdir -p id/merged id/upper id/work l/a && truncate -s 1M l/a/image`, "sh", dir)
-	cmd := exec.Command("mount", "-t", "overlay", "overlay", "-o", "lowerdir=l/a,upperdir=id/upper,workdir=id/work", "id/merged")
+	cmd := exec.Command("mount", "-t", "overlay", "overlay", "-o",
+		"lowerdir=l/a,upperdir=id/upper,workdir=id/work", "id/merged")
 	cmd.Dir = dir
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
 	t.Cleanup(func() { run(t, "umount", "--lazy", filepath.Join(dir, "id/merged")) })
-	if a, b := identityOf(t, filepath.Join(dir, "id/merged/image")), identityOf(t, filepath.Join(dir, "l/a/image")); a != b {
+	if a, b := identityOf(t, filepath.Join(dir, "id/merged/image")),
+		identityOf(t, filepath.Join(dir, "l/a/image")); a != b {
 		t.Errorf("%s, %s", a, b)
 	}
 }
@@ -124,7 +130,8 @@ func TestIdentifyOverlaidRelative(t *testing.T) {
 // An overlay may lie on another one.
 func TestIdentifyOverlaidTwice(t *testing.T) {
 	below := overlaid(t, t.TempDir())
-	top := mount(t, "-t", "overlay", "overlay", "-o", "lowerdir="+strings.NewReplacer(`\`, `\\`, ",", `\,`, ":", `\:`).Replace(below.merged)+":"+t.TempDir())
+	top := mount(t, "-t", "overlay", "overlay", "-o", "lowerdir="+
+		strings.NewReplacer(`\`, `\\`, ",", `\,`, ":", `\:`).Replace(below.merged)+":"+t.TempDir())
 	if a, b := identityOf(t, image1(top)), identityOf(t, image1(below.lower)); a != b {
 		t.Errorf("%s, %s", a, b)
 	}
@@ -152,10 +159,12 @@ func TestUsersOverlaid(t *testing.T) {
 	hold(t, "<>", upper)
 	checkUsers(t, merged, append(both, "open for writing by sh (pid N)")...)
 	hold(t, "<>", merged)
-	checkUsers(t, upper, append(both, "open for writing by sh (pid N)", "open for writing by sh (pid N)")...)
+	checkUsers(t, upper, append(both, "open for writing by sh (pid N)",
+		"open for writing by sh (pid N)")...)
 }
 
-// What a container has open, in an overlay that is its root, is known by the name that it has outside.
+// What a container has open, in an overlay that is its root, is known by the name that it has
+// outside.
 func TestUsersOverlaidElsewhere(t *testing.T) {
 	needOverlay(t)
 	dir := t.TempDir()
@@ -188,7 +197,8 @@ func TestUsersOverlaidElsewhere(t *testing.T) {
 	checkUsers(t, path, "behind loop device "+dev, "open for writing by sh (pid N)")
 	through := filepath.Join("/proc", fmt.Sprint(cmd.Process.Pid), "root", dir, "merged", "image")
 	checkUsers(t, through, "behind loop device "+dev, "open for writing by sh (pid N)")
-	if got := usersOf(t, dev); len(got) != 1 || !strings.HasPrefix(got[0], "open for writing by sh (pid N) through ") {
+	if got := usersOf(t, dev); len(got) != 1 ||
+		!strings.HasPrefix(got[0], "open for writing by sh (pid N) through ") {
 		t.Errorf("users of %s: %q", dev, got)
 	}
 }
@@ -212,10 +222,11 @@ func TestUsersReflink(t *testing.T) {
 
 func TestLayersOf(t *testing.T) {
 	for options, want := range map[string][]string{
-		`rw,lowerdir=/a:/b\134:c::/d\040e,upperdir=/u\134\054p,workdir=/w`: {"/u,p", "/a", "/b:c", "/d e"},
-		`ro,lowerdir+=/a:b,lowerdir+=/c\134d,datadir+=/e`:                  {"/a:b", `/c\d`, "/e"},
-		`rw,lowerdir=/a\134\134:/b`:                                        {`/a\`, "/b"},
-		`rw,redirect_dir=on`:                                               nil,
+		`rw,lowerdir=/a:/b\134:c::/d\040e,upperdir=/u\134\054p,workdir=/w`: {"/u,p", "/a", "/b:c",
+			"/d e"},
+		`ro,lowerdir+=/a:b,lowerdir+=/c\134d,datadir+=/e`: {"/a:b", `/c\d`, "/e"},
+		`rw,lowerdir=/a\134\134:/b`:                       {`/a\`, "/b"},
+		`rw,redirect_dir=on`:                              nil,
 	} {
 		got := layersOf(&mountinfo.Info{VFSOptions: options})
 		if diff := cmp.Diff(want, got); diff != "" {

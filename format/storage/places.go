@@ -13,9 +13,10 @@ import (
 	"lvmsync/format/storage/kernel"
 )
 
-// places lists where the bytes of a device or file are, itself first, as far as that outlasts the device: who has the
-// same place later, under whatever name, has the same bytes. It ends at logical volumes, for what LVM takes back when a
-// volume is removed it gives to the next one, and at everything that may be anywhere in what it lies on.
+// places lists where the bytes of a device or file are, itself first, as far as that outlasts the
+// device: who has the same place later, under whatever name, has the same bytes. It ends at logical
+// volumes, for what LVM takes back when a volume is removed it gives to the next one, and at
+// everything that may be anywhere in what it lies on.
 func places(path string, id ID) ([]format.Place, error) {
 	s, err := newSurvey().storageOf(id, everything, isLogicalVolume)
 	if err != nil {
@@ -55,8 +56,10 @@ func isLogicalVolume(id ID) bool { return id.Device && strings.HasPrefix(id.UUID
 // born tells when the file id was made, if path leads to it and its file system knows.
 func born(path string, id ID) (time.Time, bool) {
 	var st unix.Statx_t
-	err := unix.Statx(unix.AT_FDCWD, new(overlays).real(path), 0, unix.STATX_INO|unix.STATX_BTIME, &st)
-	if err != nil || st.Mask&unix.STATX_BTIME == 0 || id != (ID{DevNum: kernel.DevNum{Major: st.Dev_major, Minor: st.Dev_minor}, Inode: st.Ino}) {
+	err := unix.Statx(unix.AT_FDCWD, new(overlays).real(path), 0, unix.STATX_INO|unix.STATX_BTIME,
+		&st)
+	if err != nil || st.Mask&unix.STATX_BTIME == 0 ||
+		id != (ID{DevNum: kernel.DevNum{Major: st.Dev_major, Minor: st.Dev_minor}, Inode: st.Ino}) {
 		return time.Time{}, false
 	}
 	return time.Unix(st.Btime.Sec, int64(st.Btime.Nsec)).UTC(), true

@@ -11,8 +11,9 @@ import (
 // probeDir is where all programs of this kind find the lock below. A variable, for tests.
 var probeDir = "/run/lvmsync"
 
-// probe opens a device for a moment as if to claim it, and gives what came of that. Another program that probes the same device has
-// it claimed for that moment: so one at a time does. Who may not make the lock probes without.
+// probe opens a device for a moment as if to claim it, and gives what came of that. Another program
+// that probes the same device has it claimed for that moment: so one at a time does. Who may not
+// make the lock probes without.
 func probe(path string) error {
 	if f := probeLock(); f != nil {
 		defer f.Close()

@@ -7,7 +7,8 @@ import (
 	"testing"
 )
 
-// Those who ask at once whether a device is claimed don't see one another, and see somebody who has claimed it.
+// Those who ask at once whether a device is claimed don't see one another, and see somebody who has
+// claimed it.
 func TestProbesAtOnce(t *testing.T) {
 	needRoot(t)
 	file := filepath.Join(t.TempDir(), "file")

@@ -15,8 +15,9 @@ import (
 	"lvmsync/format/storage/kernel"
 )
 
-// processesUsing finds the processes, other than this one, that hold any of the given devices and files open for writing, or
-// that have locked another name of one. via says for each of them what User.Via is to be. unseen counts the processes that could not be looked at.
+// processesUsing finds the processes, other than this one, that hold any of the given devices and
+// files open for writing, or that have locked another name of one. via says for each of them what
+// User.Via is to be. unseen counts the processes that could not be looked at.
 func processesUsing(via map[ID]string) (users []User, unseen int, err error) {
 	entries, err := os.ReadDir(procRoot)
 	if err != nil {
@@ -39,7 +40,8 @@ func processesUsing(via map[ID]string) (users []User, unseen int, err error) {
 		}
 		for _, id := range uses.order {
 			kind := uses.kinds[id]
-			users = append(users, User{Kind: kind, ReadOnly: kind == Locked, Via: via[id], PID: pid, Process: processName(pid)})
+			users = append(users, User{Kind: kind, ReadOnly: kind == Locked, Via: via[id], PID: pid,
+				Process: processName(pid)})
 		}
 	}
 	return users, unseen, nil
@@ -74,7 +76,8 @@ func usesOf(pid int, wanted map[ID]string, files *overlays) (uses, error) {
 			return err
 		}
 		for _, fd := range fds {
-			path, info := filepath.Join(dir, "fd", fd.Name()), filepath.Join(dir, "fdinfo", fd.Name())
+			path, info := filepath.Join(dir, "fd", fd.Name()),
+				filepath.Join(dir, "fdinfo", fd.Name())
 			id, ok := files.identifyFD(path)
 			if _, want := wanted[id]; !ok || !want {
 				continue
@@ -97,7 +100,8 @@ func usesOf(pid int, wanted map[ID]string, files *overlays) (uses, error) {
 	// A thread may have a file table of its own, and the others go on when the first one has ended.
 	tasks, _ := os.ReadDir(filepath.Join(dir, "task")) // gone with the process
 	for _, task := range tasks {
-		if tid, tidErr := strconv.Atoi(task.Name()); tidErr != nil || tid == pid || sharesFiles(pid, tid) {
+		if tid, tidErr := strconv.Atoi(task.Name()); tidErr != nil || tid == pid ||
+			sharesFiles(pid, tid) {
 			continue
 		}
 		if taskErr := look(filepath.Join(dir, "task", task.Name())); taskErr == nil {
@@ -107,14 +111,16 @@ func usesOf(pid int, wanted map[ID]string, files *overlays) (uses, error) {
 	return found, err
 }
 
-// lockedAsAnother tells whether a descriptor has a lock on a file in an overlay, which who tries to lock the file id behind
-// that does not meet. One of a file that this process has open, too, it has met, or has got from whoever started it.
+// lockedAsAnother tells whether a descriptor has a lock on a file in an overlay, which who tries to
+// lock the file id behind that does not meet. One of a file that this process has open, too, it has
+// met, or has got from whoever started it.
 func lockedAsAnother(path, fdinfo string, id ID) bool {
 	named, ok := identifyInMemory(path)
 	if !ok || named == id || !hasField(fdinfo, "lock:") {
 		return false
 	}
-	fds, _ := filepath.Glob(filepath.Join(procRoot, "self", "fd", "*")) // fails for a bad pattern only
+	// fails for a bad pattern only
+	fds, _ := filepath.Glob(filepath.Join(procRoot, "self", "fd", "*"))
 	return !slices.ContainsFunc(fds, func(fd string) bool {
 		own, ok := identifyInMemory(fd)
 		return ok && own == named
@@ -123,11 +129,12 @@ func lockedAsAnother(path, fdinfo string, id ID) bool {
 
 func hasField(info, key string) bool {
 	data, err := os.ReadFile(info)
-	return err == nil && (strings.HasPrefix(string(data), key) || strings.Contains(string(data), "\n"+key))
+	return err == nil && (strings.HasPrefix(string(data), key) ||
+		strings.Contains(string(data), "\n"+key))
 }
 
-// mappedForWriting lists the devices and files that a process has mapped into its memory so that what it writes there goes to
-// them: it may have closed them.
+// mappedForWriting lists the devices and files that a process has mapped into its memory so that
+// what it writes there goes to them: it may have closed them.
 func mappedForWriting(dir string, files *overlays) (found []ID) {
 	maps, err := os.ReadFile(filepath.Join(dir, "maps"))
 	if err != nil {
@@ -138,7 +145,8 @@ func mappedForWriting(dir string, files *overlays) (found []ID) {
 		if len(f) < 6 || len(f[1]) < 4 || f[1][1] != 'w' || f[1][3] != 's' || f[4] == "0" {
 			continue
 		}
-		if id, ok := files.identifyFD(filepath.Join(dir, "map_files", f[0])); ok && !slices.Contains(found, id) {
+		if id, ok := files.identifyFD(filepath.Join(dir, "map_files", f[0])); ok &&
+			!slices.Contains(found, id) {
 			found = append(found, id)
 		}
 	}
@@ -163,11 +171,13 @@ func (o *overlays) identifyFD(path string) (ID, bool) {
 	return id, ok
 }
 
-// identifyInMemory identifies what a path leads to, where a file in an overlay is one of its own. It asks for what the
-// kernel has in memory: a plain stat of a file on a dead network server would hang.
+// identifyInMemory identifies what a path leads to, where a file in an overlay is one of its own.
+// It asks for what the kernel has in memory: a plain stat of a file on a dead network server would
+// hang.
 func identifyInMemory(path string) (ID, bool) {
 	var st unix.Statx_t
-	err := unix.Statx(unix.AT_FDCWD, path, unix.AT_STATX_DONT_SYNC, unix.STATX_TYPE|unix.STATX_INO, &st)
+	err := unix.Statx(unix.AT_FDCWD, path, unix.AT_STATX_DONT_SYNC, unix.STATX_TYPE|unix.STATX_INO,
+		&st)
 	if err != nil {
 		return ID{}, false
 	}
@@ -175,7 +185,8 @@ func identifyInMemory(path string) (ID, bool) {
 	case unix.S_IFBLK:
 		return DeviceID(kernel.DevNum{Major: st.Rdev_major, Minor: st.Rdev_minor}), true
 	case unix.S_IFREG:
-		return ID{DevNum: kernel.DevNum{Major: st.Dev_major, Minor: st.Dev_minor}, Inode: st.Ino}, true
+		return ID{DevNum: kernel.DevNum{Major: st.Dev_major, Minor: st.Dev_minor}, Inode: st.Ino},
+			true
 	}
 	return ID{}, false
 }

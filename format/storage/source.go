@@ -10,13 +10,14 @@ import (
 	"lvmsync/format/storage/kernel"
 )
 
-// Describe tells what identifies the device or file id, which path leads to, as
-// a patch's header has it.
+// Describe tells what identifies the device or file id, which path leads to, as a patch's header
+// has it.
 func Describe(path string, id ID) format.Source {
 	if abs, err := filepath.Abs(path); err == nil { // the patch is read elsewhere
 		path = abs
 	}
-	s := format.Source{Type: "file", Path: path, BootID: bootID(), DeviceID: deviceID(id), DeviceUUID: deviceUUID(id)}
+	s := format.Source{Type: "file", Path: path, BootID: bootID(), DeviceID: deviceID(id),
+		DeviceUUID: deviceUUID(id)}
 	if id.Device {
 		s.Type = "device"
 	}
@@ -53,8 +54,9 @@ func AddStorage(s *format.Source, path string, id ID) {
 	s.Storage = append(s.Storage, found[:min(len(found), format.MaxPlaces-len(s.Storage))]...)
 }
 
-// SharesWith tells whether a device or file shares storage with the device that a patch of this boot was read from, or
-// with one of those with the given device-mapper UUIDs, as far as they are still there.
+// SharesWith tells whether a device or file shares storage with the device that a patch of this
+// boot was read from, or with one of those with the given device-mapper UUIDs, as far as they are
+// still there.
 func SharesWith(id ID, source format.Source, uuids ...string) (bool, error) {
 	own, err := Of(id)
 	if err != nil {

@@ -25,13 +25,14 @@ type layerKind int
 
 const (
 	partition layerKind = iota // of the device below
-	holder                     // device-mapper, md, bcache: whatever the kernel lists under holders/
-	loop                       // loop device whose backing file or device is the one below
-	base                       // what it is stacked on does not matter
+	// device-mapper, md, bcache: whatever the kernel lists under holders/
+	holder
+	loop // loop device whose backing file or device is the one below
+	base // what it is stacked on does not matter
 )
 
-// above finds everything stacked on id, directly or not. A layer comes after all that is stacked on it, so that data
-// flushed layer by layer in this order end up below.
+// above finds everything stacked on id, directly or not. A layer comes after all that is stacked on
+// it, so that data flushed layer by layer in this order end up below.
 func above(id ID) ([]layer, error) {
 	loops, err := loopsByBacking()
 	if err != nil {
@@ -125,7 +126,8 @@ func loopsByBacking() (map[ID][]layer, error) {
 	return loops, nil
 }
 
-// label names a layer for people: the kernel's name, and device-mapper's where there is one; or that of a file.
+// label names a layer for people: the kernel's name, and device-mapper's where there is one; or
+// that of a file.
 func (l layer) label() string {
 	if !l.id.Device {
 		return printable(l.name)

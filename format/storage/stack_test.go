@@ -48,8 +48,8 @@ func device(minor uint32) ID { return numbered(253, minor) }
 
 func numbered(major, minor uint32) ID { return DeviceID(kernel.DevNum{Major: major, Minor: minor}) }
 
-// vda has a partition; a volume of it (dm-1) and a mirror half (dm-2) lie on that, the mirror (dm-3) on both, and the
-// encrypted dm-4 on the mirror. dm-9 vanishes while it is looked at.
+// vda has a partition; a volume of it (dm-1) and a mirror half (dm-2) lie on that, the mirror
+// (dm-3) on both, and the encrypted dm-4 on the mirror. dm-9 vanishes while it is looked at.
 var diamond = map[string]string{
 	"dev/block/253:0/dev":                 "253:0\n",
 	"dev/block/253:0/vda1/dev":            "253:10\n",
@@ -79,14 +79,16 @@ func TestAbove(t *testing.T) {
 	for _, l := range layers {
 		names = append(names, l.label())
 	}
-	if diff := cmp.Diff([]string{"dm-4 (vg-crypt)", "dm-3", "dm-1", "dm-2", "vda1"}, names); diff != "" {
+	if diff := cmp.Diff([]string{"dm-4 (vg-crypt)", "dm-3", "dm-1", "dm-2", "vda1"},
+		names); diff != "" {
 		t.Errorf("from the top down (-want +got):\n%s", diff)
 	}
 }
 
 func TestAboveUnknownDevice(t *testing.T) {
 	fakeSys(t, diamond)
-	if layers, err := above(device(77)); err == nil || !strings.Contains(err.Error(), "block device 253:77") {
+	if layers, err := above(device(77)); err == nil ||
+		!strings.Contains(err.Error(), "block device 253:77") {
 		t.Errorf("above = %v, %v; want an error that names the device", layers, err)
 	}
 }

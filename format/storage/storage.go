@@ -2,8 +2,8 @@
 // locks or shares it.
 //
 // It reads /proc and /sys as the calling process sees them: mounts in the mount namespaces of other
-// processes are users as far as these can be looked at, which takes root. What it tells is a look at
-// a moment. All of it may be called concurrently.
+// processes are users as far as these can be looked at, which takes root. What it tells is a look
+// at a moment. All of it may be called concurrently.
 package storage
 
 import (
@@ -27,8 +27,9 @@ func (s span) empty() bool { return s.start >= s.end }
 
 func (s span) and(o span) span { return span{max(s.start, o.start), min(s.end, o.end)} }
 
-// Storage is what a device or file stands for: bytes of itself, of what it stands on, and so on down to disks and image
-// files. Two that share a byte are two names for the same storage, or one is a part of the other.
+// Storage is what a device or file stands for: bytes of itself, of what it stands on, and so on
+// down to disks and image files. Two that share a byte are two names for the same storage, or one
+// is a part of the other.
 type Storage struct {
 	id    ID
 	order []ID // from the top down: each before what it stands on itself
@@ -41,17 +42,18 @@ type holding struct {
 	partly []span // some of it does, among what belongs to others
 }
 
-// Of finds the storage that a block device or file stands for: the disk of a partition; what device-mapper, md and
-// others are made of; the file or device behind a loop device, by what the kernel says that it is, whatever name it has now.
-// It ends at files, for the device that a file system is on holds them as it likes. It's a look at a moment: devices may
-// change.
+// Of finds the storage that a block device or file stands for: the disk of a partition; what
+// device-mapper, md and others are made of; the file or device behind a loop device, by what the
+// kernel says that it is, whatever name it has now. It ends at files, for the device that a file
+// system is on holds them as it likes. It's a look at a moment: devices may change.
 //
-// A driver that keeps apart what it places on the same device, as thin volumes are in a pool, is believed: those don't
-// share storage. Nor does a snapshot share its origin's, of which it only reads.
+// A driver that keeps apart what it places on the same device, as thin volumes are in a pool, is
+// believed: those don't share storage. Nor does a snapshot share its origin's, of which it only
+// reads.
 func Of(id ID) (Storage, error) { return newSurvey().storageOf(id, everything, nil) }
 
-// MayShare tells whether two devices or files may share storage, as far as that can be told where device-mapper is not to be
-// asked: those that have a part of the same device may.
+// MayShare tells whether two devices or files may share storage, as far as that can be told where
+// device-mapper is not to be asked: those that have a part of the same device may.
 func MayShare(a, b ID) (bool, error) {
 	v := newSurvey()
 	v.table = func(kernel.DevNum) (dmtable.Table, error) { return nil, errors.New("not asked") }
@@ -60,7 +62,8 @@ func MayShare(a, b ID) (bool, error) {
 		return false, err
 	}
 	o, err := v.storageOf(b, everything, nil)
-	return s.Overlaps(o) || s.shares(o, func(a, b *holding) bool { return overlap(a.partly, b.partly) }), err
+	partly := func(a, b *holding) bool { return overlap(a.partly, b.partly) }
+	return s.Overlaps(o) || s.shares(o, partly), err
 }
 
 // SameStart tells whether the first n bytes of two devices or files are known to share storage.
@@ -120,7 +123,8 @@ func (v survey) partsOf(id ID) ([]stretch, error) {
 	return parts, nil
 }
 
-// storageOf is Of for a part of a device or file. It looks no further down than to where stop, if it's given, says so.
+// storageOf is Of for a part of a device or file. It looks no further down than to where stop, if
+// it's given, says so.
 func (v survey) storageOf(id ID, part span, stop func(ID) bool) (Storage, error) {
 	s := Storage{id: id, parts: make(map[ID]*holding)}
 	var lay func(id ID, where []span, sure bool, above []ID) error
@@ -181,8 +185,8 @@ func (s *Storage) add(id ID, where []span, sure bool) {
 	}
 }
 
-// under tells where on the device below the given bytes of the one above are, as far as they belong to the part. It
-// gives false if they are somewhere there, among others.
+// under tells where on the device below the given bytes of the one above are, as far as they belong
+// to the part. It gives false if they are somewhere there, among others.
 func (p stretch) under(where []span) (down []span, sure bool) {
 	if p.how == readOnly {
 		return nil, true

@@ -45,7 +45,8 @@ func TestBelowOnOverlay(t *testing.T) {
 	needRoot(t)
 	dir := t.TempDir()
 	layers := "lowerdir=" + t.TempDir() + ",upperdir=" + t.TempDir() + ",workdir=" + t.TempDir()
-	if out, err := exec.Command("mount", "-t", "overlay", "-o", layers, "overlay", dir).CombinedOutput(); err != nil {
+	if out, err := exec.Command("mount", "-t", "overlay", "-o", layers, "overlay",
+		dir).CombinedOutput(); err != nil {
 		t.Skipf("no overlay file system here: %s", out)
 	}
 	t.Cleanup(func() { run(t, "umount", "--lazy", dir) })
@@ -80,7 +81,8 @@ func TestBelowWithoutRoot(t *testing.T) {
 			return
 		}
 		parts, err := partsOf(id, readTable)
-		fmt.Println(len(parts) == 1 && parts[0].to == file && parts[0].down == span{4096, 1 << 20}, err)
+		fmt.Println(len(parts) == 1 && parts[0].to == file && parts[0].down == span{4096, 1 << 20},
+			err)
 	})
 	if said != "true <nil>" {
 		t.Error(said)
@@ -124,7 +126,8 @@ func TestBelowUnnamed(t *testing.T) {
 	}
 }
 
-// Loop devices share storage if any of their bytes are the same, whatever lies between and whatever name the file has.
+// Loop devices share storage if any of their bytes are the same, whatever lies between and whatever
+// name the file has.
 func TestOverlapsOfLoops(t *testing.T) {
 	const mib = 1 << 20
 	file := image(t, 4*mib)
@@ -135,7 +138,8 @@ func TestOverlapsOfLoops(t *testing.T) {
 	if err := os.Rename(file, renamed); err != nil {
 		t.Fatal(err)
 	}
-	paths := map[string]string{"file": renamed, "all": all, "first": first, "second": second, "upon": upon}
+	paths := map[string]string{"file": renamed, "all": all, "first": first, "second": second,
+		"upon": upon}
 	overlap, start := map[[2]string]bool{}, map[[2]string]bool{}
 	note := func(in map[[2]string]bool, group ...string) {
 		for _, a := range group {

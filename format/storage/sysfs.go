@@ -10,7 +10,8 @@ import (
 )
 
 // errNoSysfs: there is nothing to see in sysfs, which does not mean that there is nothing.
-var errNoSysfs = errors.New("sysfs is not mounted on /sys, so loop devices and other block devices can't be seen")
+var errNoSysfs = errors.New("sysfs is not mounted on /sys, so loop devices and other block " +
+	"devices can't be seen")
 
 // checkSysfs makes sure that what sysfs says of devices can be seen.
 func checkSysfs() error {

@@ -14,27 +14,29 @@ import (
 	"lvmsync/format/storage/kernel"
 )
 
-// A ThinPart is a part of a block device that lies in a thin pool, with only other devices in between.
+// A ThinPart is a part of a block device that lies in a thin pool, with only other devices in
+// between.
 type ThinPart struct {
 	Off, Len int64 // the part, in bytes
 	Block    int64 // size of the pool's blocks, in bytes
 	First    int64 // where in the device one of them begins, or would: before Off, too, and below 0
 	Zeroes   bool  // the pool zeroes a block before it is first written in part
-	// Direct is true if the device itself is a thin volume without an external origin: what is unmapped there reads as
-	// zeros, and what doesn't is mapped.
+	// Direct is true if the device itself is a thin volume without an external origin: what is
+	// unmapped there reads as zeros, and what doesn't is mapped.
 	Direct bool
 	Pool   string // names the pool to people
 }
 
-// errUnknownPool means that a device stands on a thin pool which does not zero its blocks, or may do so, and where
-// in the device those begin can't be told.
+// errUnknownPool means that a device stands on a thin pool which does not zero its blocks, or may
+// do so, and where in the device those begin can't be told.
 var errUnknownPool = errors.New("cannot tell where blocks of a thin pool begin")
 
 // maxLayers bounds how many devices stand on one another.
 const maxLayers = 32
 
-// ThinParts finds the parts of a block device that lie in thin pools, in order. It fails where one that does not zero its
-// blocks may be among them, and where those begin can't be told. It asks the kernel alone; a file has none.
+// ThinParts finds the parts of a block device that lie in thin pools, in order. It fails where one
+// that does not zero its blocks may be among them, and where those begin can't be told. It asks the
+// kernel alone; a file has none.
 func ThinParts(id ID) ([]ThinPart, error) {
 	if !id.Device {
 		return nil, nil // a file system answers for what isn't written
@@ -47,7 +49,8 @@ func ThinParts(id ID) ([]ThinPart, error) {
 	var parts []ThinPart
 	for i, p := range found {
 		if !p.Zeroes && slices.ContainsFunc(found[:i], p.sharesBlock) {
-			return nil, fmt.Errorf("%w: different parts of it lie in one block of %s", errUnknownPool, p.Pool)
+			return nil, fmt.Errorf("%w: different parts of it lie in one block of %s",
+				errUnknownPool, p.Pool)
 		}
 		parts = append(parts, p.ThinPart)
 	}
@@ -112,7 +115,8 @@ func thinParts(dev kernel.DevNum, layers int) ([]volumePart, error) {
 
 const maxLength = 1<<63 - 1
 
-// window is what parts of a device become in another one that shows its bytes from "from" on, length of them, at "at".
+// window is what parts of a device become in another one that shows its bytes from "from" on,
+// length of them, at "at".
 func window(parts []volumePart, from, length, at int64) (seen []volumePart) {
 	for _, p := range parts {
 		start, end := max(p.Off, from), p.Off+p.Len
@@ -131,16 +135,19 @@ func window(parts []volumePart, from, length, at int64) (seen []volumePart) {
 	return seen
 }
 
-// belowPlain finds what a partition, or a loop device over a device, is a part of, and where that begins, in bytes.
+// belowPlain finds what a partition, or a loop device over a device, is a part of, and where that
+// begins, in bytes.
 func belowPlain(dev kernel.DevNum, layers int) (below kernel.DevNum, at int64, ok bool, err error) {
 	if _, err := os.Stat(dev.Dir()); err != nil {
-		return kernel.DevNum{}, 0, false, nil // gone, or without sysfs: nothing is known to be below
+		// gone, or without sysfs: nothing is known to be below
+		return kernel.DevNum{}, 0, false, nil
 	}
 	if dev.Has("partition") {
 		disk, isDisk := kernel.At(dev.Dir() + "/..")
 		start := dev.Number("start")
 		if !isDisk || start < 0 {
-			return kernel.DevNum{}, 0, false, fmt.Errorf("device %s: the disk that it is a part of is not known", dev)
+			return kernel.DevNum{}, 0, false,
+				fmt.Errorf("device %s: the disk that it is a part of is not known", dev)
 		}
 		return disk, start * format.SectorSize, true, nil
 	}
@@ -181,8 +188,10 @@ func targetParts(dev kernel.DevNum, t dmtable.Target, layers int) ([]volumePart,
 	return window(parts, int64(legs[0].Start)*format.SectorSize, length, at), err
 }
 
-// thinPart is a thin volume. A pool that itself lies in one without zeroing is beyond what is dealt with.
-func thinPart(dev kernel.DevNum, t dmtable.Target, at, length int64, layers int) ([]volumePart, error) {
+// thinPart is a thin volume. A pool that itself lies in one without zeroing is beyond what is dealt
+// with.
+func thinPart(dev kernel.DevNum, t dmtable.Target, at, length int64,
+	layers int) ([]volumePart, error) {
 	thin, err := dmtable.ParseThin(t)
 	if err != nil {
 		return nil, err
@@ -192,7 +201,8 @@ func thinPart(dev kernel.DevNum, t dmtable.Target, at, length int64, layers int)
 		return nil, err
 	}
 	if len(table) != 1 {
-		return nil, fmt.Errorf("table of the thin pool %s: %d lines, not one", thin.Pool, len(table))
+		return nil, fmt.Errorf("table of the thin pool %s: %d lines, not one", thin.Pool,
+			len(table))
 	}
 	pool, err := dmtable.ParsePool(table[0])
 	if err != nil {
@@ -206,14 +216,16 @@ func thinPart(dev kernel.DevNum, t dmtable.Target, at, length int64, layers int)
 	if !zeroes && slices.ContainsFunc(inner, unzeroed) {
 		return nil, fmt.Errorf("%w: %s lies in another one", errUnknownPool, poolName(thin.Pool))
 	}
-	part := ThinPart{Off: at, Len: length, Block: int64(pool.BlockSectors) * format.SectorSize, First: at, Zeroes: zeroes,
+	part := ThinPart{Off: at, Len: length, Block: int64(pool.BlockSectors) * format.SectorSize,
+		First: at, Zeroes: zeroes,
 		Direct: !thin.HasExternal, Pool: poolName(thin.Pool)}
 	return []volumePart{{part, dev, 0}}, nil
 }
 
 func unzeroed(p volumePart) bool { return !p.Zeroes }
 
-// opaque is an error if a device, whose bytes lie elsewhere in those beneath it, stands on a pool without zeroing.
+// opaque is an error if a device, whose bytes lie elsewhere in those beneath it, stands on a pool
+// without zeroing.
 func opaque(dev kernel.DevNum, kind string, layers int) error {
 	slaves, err := dev.Below()
 	if err != nil {
@@ -225,14 +237,15 @@ func opaque(dev kernel.DevNum, kind string, layers int) error {
 			return err
 		}
 		if i := slices.IndexFunc(parts, unzeroed); i >= 0 {
-			return fmt.Errorf("%w: it stands on %s, which does not zero its blocks, by way of %s", errUnknownPool, parts[i].Pool, kind)
+			return fmt.Errorf("%w: it stands on %s, which does not zero its blocks, by way of %s",
+				errUnknownPool, parts[i].Pool, kind)
 		}
 	}
 	return nil
 }
 
-// partsUnasked does without the table of a device, for which a program may lack the right: what stands on no other
-// device of device-mapper is in no thin pool, and LVM marks its own.
+// partsUnasked does without the table of a device, for which a program may lack the right: what
+// stands on no other device of device-mapper is in no thin pool, and LVM marks its own.
 func partsUnasked(dev kernel.DevNum, layers int, reason error) ([]volumePart, error) {
 	slaves, err := dev.Below()
 	if err != nil {
@@ -240,7 +253,8 @@ func partsUnasked(dev kernel.DevNum, layers int, reason error) ([]volumePart, er
 	}
 	ours := strings.HasPrefix(dev.UUID(), "LVM-")
 	for _, s := range slaves {
-		if s.IsMapped() && (!ours || !strings.HasPrefix(s.UUID(), "LVM-") || strings.HasSuffix(s.UUID(), "-tpool")) {
+		if s.IsMapped() && (!ours || !strings.HasPrefix(s.UUID(), "LVM-") ||
+			strings.HasSuffix(s.UUID(), "-tpool")) {
 			return nil, fmt.Errorf("%w: %w", errUnknownPool, reason)
 		}
 	}

@@ -27,28 +27,29 @@ const (
 	OpenForWriting
 	// Locked: a process has locked it by a name in an overlay, where that has locks of its own.
 	Locked
-	// Claimed: the kernel, or a program, has it for its own use, and there is no more to be seen of it, such as a disk of
-	// a ZFS pool.
+	// Claimed: the kernel, or a program, has it for its own use, and there is no more to be seen of
+	// it, such as a disk of a ZFS pool.
 	Claimed
 )
 
-// User is somebody, or something in the kernel, that uses a device or file. Fields that do not belong to its kind are
-// empty.
+// User is somebody, or something in the kernel, that uses a device or file. Fields that do not
+// belong to its kind are empty.
 type User struct {
 	Kind Kind
-	// Via is empty if the device or file itself is used. Otherwise it is what is used instead: a device stacked on it, as
-	// "dm-3 (vg-crypt)"; something that it stands on, as "vda, beneath it"; or another device on the same storage, as
-	// "loop1, on the same storage".
+	// Via is empty if the device or file itself is used. Otherwise it is what is used instead: a
+	// device stacked on it, as "dm-3 (vg-crypt)"; something that it stands on, as "vda, beneath
+	// it"; or another device on the same storage, as "loop1, on the same storage".
 	Via string
 	// ReadOnly is true if the user cannot write: the mount or the stacked device is read-only.
 	ReadOnly bool
-	// Mountpoint and FSType, for example "/srv" and "ext4", are those of a mount. Mountpoint is empty if the kernel has it,
-	// but in no mount namespace that can be seen, as after umount --lazy.
+	// Mountpoint and FSType, for example "/srv" and "ext4", are those of a mount. Mountpoint is
+	// empty if the kernel has it, but in no mount namespace that can be seen, as after umount
+	// --lazy.
 	Mountpoint, FSType string
 	// Device is the stacked or loop device, for example "dm-3 (vg-crypt)" or "loop7".
 	Device string
-	// PID and Process, the name of the program (the kernel keeps 15 bytes of it), are those of a process; for a mount, of
-	// one that has it in its mount namespace, if that is not ours.
+	// PID and Process, the name of the program (the kernel keeps 15 bytes of it), are those of a
+	// process; for a mount, of one that has it in its mount namespace, if that is not ours.
 	PID     int
 	Process string
 }
@@ -99,7 +100,8 @@ func (u User) mount() string {
 }
 
 func mountUser(m *mountinfo.Info) User {
-	return User{Kind: Mounted, ReadOnly: readOnlyMount(m), Mountpoint: printable(m.Mountpoint), FSType: printable(m.FSType)}
+	return User{Kind: Mounted, ReadOnly: readOnlyMount(m), Mountpoint: printable(m.Mountpoint),
+		FSType: printable(m.FSType)}
 }
 
 // Usage is what Users found.
@@ -109,21 +111,25 @@ type Usage struct {
 	Unseen int
 }
 
-// Users finds who uses the block device or file, or anything that shares storage with it, except this process: mounts,
-// stacked devices, loop devices and swap, whether they write or not, and processes that hold it open for writing. What
-// shares storage is all that is stacked on it; all that it stands on, down to disks and image files; and what is stacked
-// on those on the same bytes, like a second loop device of the same file. (See [Of]. A volume of the same group is
-// no user, nor is another partition of the disk, nor a thick snapshot of its origin.)
+// Users finds who uses the block device or file, or anything that shares storage with it, except
+// this process: mounts, stacked devices, loop devices and swap, whether they write or not, and
+// processes that hold it open for writing. What shares storage is all that is stacked on it; all
+// that it stands on, down to disks and image files; and what is stacked on those on the same bytes,
+// like a second loop device of the same file. (See [Of]. A volume of the same group is no user, nor
+// is another partition of the disk, nor a thick snapshot of its origin.)
 //
-// Of what is not stacked on it, mounts, loop devices, swap and processes count, and not that there is a device.
+// Of what is not stacked on it, mounts, loop devices, swap and processes count, and not that there
+// is a device.
 //
-// Mounts in other mount namespaces count, and file systems that are mounted where nothing leads to them.
+// Mounts in other mount namespaces count, and file systems that are mounted where nothing leads to
+// them.
 //
 // It is a look at a moment, no lock: somebody may come and go while it runs.
 func Users(id ID) (Usage, error) { return users(id, false) }
 
-// UsersAndClaims finds also that a device which shares storage with id, but is neither that nor stacked on it, is claimed,
-// where nothing else tells of it. Who tries to claim such a device at that moment, as mount does, may find it busy.
+// UsersAndClaims finds also that a device which shares storage with id, but is neither that nor
+// stacked on it, is claimed, where nothing else tells of it. Who tries to claim such a device at
+// that moment, as mount does, may find it busy.
 func UsersAndClaims(id ID) (Usage, error) { return users(id, true) }
 
 func users(id ID, claims bool) (Usage, error) {
@@ -160,7 +166,8 @@ func users(id ID, claims bool) (Usage, error) {
 func (l layer) beneath() string   { return l.label() + ", beneath it" }
 func (l layer) onTheSame() string { return l.label() + ", on the same storage" }
 
-// kernelUsers finds the users of the device or file, and of its surroundings, that are no processes.
+// kernelUsers finds the users of the device or file, and of its surroundings, that are no
+// processes.
 func (s surroundings) kernelUsers(id ID) ([]User, error) {
 	mounts, err := readMounts()
 	if err != nil {
@@ -182,7 +189,8 @@ func (s surroundings) kernelUsers(id ID) ([]User, error) {
 		look(l.id, l.label())
 		switch l.kind {
 		case holder:
-			stacked = append(stacked, User{Kind: Stacked, Device: l.label(), ReadOnly: l.readOnly()})
+			stacked = append(stacked, User{Kind: Stacked, Device: l.label(),
+				ReadOnly: l.readOnly()})
 		case loop:
 			loops = append(loops, User{Kind: Loop, Device: l.name, ReadOnly: l.readOnly()})
 		case partition, base: // that there is a partition table uses nothing
@@ -194,13 +202,15 @@ func (s surroundings) kernelUsers(id ID) ([]User, error) {
 	for _, l := range s.beside {
 		look(l.id, l.onTheSame())
 		if l.kind == loop {
-			loops = append(loops, User{Kind: Loop, Via: l.onTheSame(), Device: l.name, ReadOnly: l.readOnly()})
+			loops = append(loops, User{Kind: Loop, Via: l.onTheSame(), Device: l.name,
+				ReadOnly: l.readOnly()})
 		}
 	}
 	return append(append(append(mounted, stacked...), loops...), swap...), nil
 }
 
-// swapAreas lists the devices and files that the kernel swaps to; none if the kernel has no swap at all.
+// swapAreas lists the devices and files that the kernel swaps to; none if the kernel has no swap at
+// all.
 func swapAreas() map[ID]bool {
 	data, err := os.ReadFile(filepath.Join(procRoot, "swaps"))
 	if err != nil {

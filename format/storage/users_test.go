@@ -39,7 +39,8 @@ func usersOf(t *testing.T, path string) []string {
 	return list
 }
 
-// withoutLosetup leaves out losetup, which other tests run at the same time: it tries devices that have just been taken.
+// withoutLosetup leaves out losetup, which other tests run at the same time: it tries devices that
+// have just been taken.
 func withoutLosetup(users []User) []User {
 	return slices.DeleteFunc(users, func(u User) bool { return u.Process == "losetup" })
 }
@@ -51,10 +52,12 @@ func checkUsers(t *testing.T, path string, want ...string) {
 	}
 }
 
-// hold starts a process that opens path with a shell's redirection, twice, until the test ends. It gives its process id.
+// hold starts a process that opens path with a shell's redirection, twice, until the test ends. It
+// gives its process id.
 func hold(t *testing.T, redirection, path string) int {
 	t.Helper()
-	cmd := exec.Command("sh", "-c", `exec 3`+redirection+`"$1" 4`+redirection+`"$1"; echo open; read end`, "sh", path)
+	cmd := exec.Command("sh", "-c",
+		`exec 3`+redirection+`"$1" 4`+redirection+`"$1"; echo open; read end`, "sh", path)
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -99,7 +102,8 @@ func TestUsersReadOnlyMount(t *testing.T) {
 		t.Fatal(err)
 	}
 	usage.Users = withoutLosetup(usage.Users)
-	want := Usage{Users: []User{{Kind: Mounted, ReadOnly: true, Mountpoint: dir, FSType: "ext4"}}, Unseen: usage.Unseen}
+	want := Usage{Users: []User{{Kind: Mounted, ReadOnly: true, Mountpoint: dir, FSType: "ext4"}},
+		Unseen: usage.Unseen}
 	if diff := cmp.Diff(want, usage); diff != "" {
 		t.Errorf("usage (-want +got):\n%s", diff)
 	}
@@ -146,8 +150,9 @@ func TestUsersProcesses(t *testing.T) {
 	checkUsers(t, path, "open for writing by sh (pid N)", "open for writing by sh (pid N)")
 }
 
-// Somebody may write though the process has no descriptor for it: a thread that has a file table of its own, also when the
-// process's first thread has ended, and memory that a file or device is mapped to.
+// Somebody may write though the process has no descriptor for it: a thread that has a file table of
+// its own, also when the process's first thread has ended, and memory that a file or device is
+// mapped to.
 func TestUsersWithoutDescriptor(t *testing.T) {
 	if path := os.Getenv("TEST_THREAD_HOLDS"); path != "" {
 		holdInThread(path)
@@ -216,7 +221,8 @@ func holdInMemory(path string) {
 	if err != nil {
 		os.Exit(1)
 	}
-	if _, err := unix.Mmap(fd, 0, 4096, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED); err != nil {
+	if _, err := unix.Mmap(fd, 0, 4096, unix.PROT_READ|unix.PROT_WRITE,
+		unix.MAP_SHARED); err != nil {
 		os.Exit(1)
 	}
 	unix.Close(fd)
@@ -236,7 +242,8 @@ func TestUsersProcessesOfDevice(t *testing.T) {
 	checkUsers(t, dev)
 	pid := hold(t, "<>", dev)
 	checkUsers(t, dev, "open for writing by sh (pid N)")
-	checkUsers(t, path, "behind loop device "+dev, "open for writing by sh (pid N) through "+filepath.Base(dev))
+	checkUsers(t, path, "behind loop device "+dev, "open for writing by sh (pid N) through "+
+		filepath.Base(dev))
 	id, err := Identify(dev)
 	if err != nil {
 		t.Fatal(err)

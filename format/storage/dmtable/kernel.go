@@ -38,7 +38,8 @@ func Read(num kernel.DevNum) (Table, error) {
 }
 
 func read(num kernel.DevNum) (Table, error) {
-	control, err := os.OpenFile(filepath.Join(kernel.Dev, "mapper", unix.DM_CONTROL_NODE), os.O_RDWR, 0)
+	control, err := os.OpenFile(filepath.Join(kernel.Dev, "mapper", unix.DM_CONTROL_NODE),
+		os.O_RDWR, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -66,7 +67,8 @@ func status(control *os.File, num kernel.DevNum, size int) (answer []byte, full 
 		Flags: unix.DM_STATUS_TABLE_FLAG | unix.DM_SECURE_DATA_FLAG,
 	}
 	err = kernel.Control(control, func(fd int) error {
-		_, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), unix.DM_TABLE_STATUS, uintptr(unsafe.Pointer(head)))
+		_, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), unix.DM_TABLE_STATUS,
+			uintptr(unsafe.Pointer(head)))
 		switch errno {
 		case 0:
 			return nil

@@ -11,12 +11,13 @@ import (
 type Leg struct {
 	Dev           kernel.DevNum
 	Start, Length uint64 // sectors
-	// Mixed is true if the target's sectors lie in it in another order, with other things between them, or not all.
+	// Mixed is true if the target's sectors lie in it in another order, with other things between
+	// them, or not all.
 	Mixed bool
 }
 
-// Legs tells where a target lies. It reports false for a type whose table doesn't tell that, or of which this program
-// doesn't know: then the target may lie anywhere in the devices beneath.
+// Legs tells where a target lies. It reports false for a type whose table doesn't tell that, or of
+// which this program doesn't know: then the target may lie anywhere in the devices beneath.
 func (t Target) Legs() ([]Leg, bool) {
 	switch t.Type {
 	case "linear", "flakey", "dust", "log-writes", "snapshot-origin":
@@ -36,7 +37,8 @@ func (t Target) Legs() ([]Leg, bool) {
 // withOffset are the types whose tables have a start behind each device.
 var withOffset = []string{"linear", "flakey", "dust", "delay", "crypt"}
 
-// legsAt reads the legs whose devices are the arguments with these numbers, as far as there are so many.
+// legsAt reads the legs whose devices are the arguments with these numbers, as far as there are so
+// many.
 func (t Target) legsAt(places ...int) (legs []Leg, ok bool) {
 	for _, i := range places {
 		if i > 0 && i >= len(t.Args) && len(legs) > 0 {

@@ -9,17 +9,20 @@ import (
 	"lvmsync/format/storage/kernel"
 )
 
-// maxChunkSectors is the largest chunk that the kernel takes (dm-exception-store.c): what an int can count in bytes.
+// maxChunkSectors is the largest chunk that the kernel takes (dm-exception-store.c): what an int
+// can count in bytes.
 const maxChunkSectors = (1<<31 - 1) >> 9
 
-// Snapshot is the table line of a thick snapshot (kernel: dm-snap.c, snapshot_status, STATUSTYPE_TABLE).
+// Snapshot is the table line of a thick snapshot (kernel: dm-snap.c, snapshot_status,
+// STATUSTYPE_TABLE).
 type Snapshot struct {
-	// Merge is true for the target of type "snapshot-merge": the origin of a snapshot that is being merged into it.
+	// Merge is true for the target of type "snapshot-merge": the origin of a snapshot that is being
+	// merged into it.
 	Merge bool
 	// Real is the device with the origin's data, COW that with the exceptions.
 	Real, COW kernel.DevNum
-	// Persistent is "P" for an exception store on disk, "PO" for one that can say it has overflowed, "N" for one in
-	// memory only.
+	// Persistent is "P" for an exception store on disk, "PO" for one that can say it has
+	// overflowed, "N" for one in memory only.
 	Persistent string
 	// ChunkSectors is the size of a chunk; the store's own header counts, if they differ.
 	ChunkSectors uint64
@@ -37,7 +40,8 @@ func ParseSnapshot(t Target) (Snapshot, error) {
 		err = fmt.Errorf("it begins at sector %d", t.Start)
 	}
 	if err != nil {
-		return Snapshot{}, fmt.Errorf("table line of a snapshot %q: %w", strings.Join(t.Args, " "), err)
+		return Snapshot{}, fmt.Errorf("table line of a snapshot %q: %w", strings.Join(t.Args, " "),
+			err)
 	}
 	s.Merge = t.Type == "snapshot-merge"
 	return s, nil
@@ -58,7 +62,8 @@ func parseSnapshotArgs(args []string) (s Snapshot, err error) {
 		return s, fmt.Errorf("unknown kind of exception store %q", s.Persistent)
 	}
 	s.ChunkSectors, err = strconv.ParseUint(args[3], 10, 64)
-	if err != nil || s.ChunkSectors == 0 || s.ChunkSectors&(s.ChunkSectors-1) != 0 || s.ChunkSectors > maxChunkSectors {
+	if err != nil || s.ChunkSectors == 0 || s.ChunkSectors&(s.ChunkSectors-1) != 0 ||
+		s.ChunkSectors > maxChunkSectors {
 		return s, fmt.Errorf("bad chunk size %q", args[3])
 	}
 	if rest := args[4:]; len(rest) > 0 {

@@ -19,14 +19,20 @@ func target(t *testing.T, line string) Target {
 }
 
 func TestParseSnapshot(t *testing.T) {
+	dm := func(minor uint32) kernel.DevNum { return kernel.DevNum{Major: 253, Minor: minor} }
 	for line, want := range map[string]Snapshot{
-		"0 12008 snapshot 253:1 253:2 P 128":        {Real: kernel.DevNum{Major: 253, Minor: 1}, COW: kernel.DevNum{Major: 253, Minor: 2}, Persistent: "P", ChunkSectors: 128},
-		"0 120000 snapshot-merge 253:15 253:16 P 8": {Merge: true, Real: kernel.DevNum{Major: 253, Minor: 15}, COW: kernel.DevNum{Major: 253, Minor: 16}, Persistent: "P", ChunkSectors: 8},
-		"0 2048 snapshot 253:28 253:29 N 8":         {Real: kernel.DevNum{Major: 253, Minor: 28}, COW: kernel.DevNum{Major: 253, Minor: 29}, Persistent: "N", ChunkSectors: 8},
-		"0 2048 snapshot 253:28 253:29 PO 8 1 discard_zeroes_cow": {Real: kernel.DevNum{Major: 253, Minor: 28}, COW: kernel.DevNum{Major: 253, Minor: 29}, Persistent: "PO",
-			ChunkSectors: 8, Features: []string{"discard_zeroes_cow"}},
-		"0 2048 snapshot 253:28 253:29 PO 8 2 discard_zeroes_cow discard_passdown_origin": {Real: kernel.DevNum{Major: 253, Minor: 28}, COW: kernel.DevNum{Major: 253, Minor: 29},
-			Persistent: "PO", ChunkSectors: 8, Features: []string{"discard_zeroes_cow", "discard_passdown_origin"}},
+		"0 12008 snapshot 253:1 253:2 P 128": {
+			Real: dm(1), COW: dm(2), Persistent: "P", ChunkSectors: 128},
+		"0 120000 snapshot-merge 253:15 253:16 P 8": {
+			Merge: true, Real: dm(15), COW: dm(16), Persistent: "P", ChunkSectors: 8},
+		"0 2048 snapshot 253:28 253:29 N 8": {
+			Real: dm(28), COW: dm(29), Persistent: "N", ChunkSectors: 8},
+		"0 2048 snapshot 253:28 253:29 PO 8 1 discard_zeroes_cow": {
+			Real: dm(28), COW: dm(29), Persistent: "PO", ChunkSectors: 8,
+			Features: []string{"discard_zeroes_cow"}},
+		"0 2048 snapshot 253:28 253:29 PO 8 2 discard_zeroes_cow discard_passdown_origin": {
+			Real: dm(28), COW: dm(29), Persistent: "PO", ChunkSectors: 8,
+			Features: []string{"discard_zeroes_cow", "discard_passdown_origin"}},
 	} {
 		got, err := ParseSnapshot(target(t, line))
 		if err != nil {
@@ -62,7 +68,8 @@ func TestParseSnapshotRefuses(t *testing.T) {
 			t.Errorf("%s: got something with an error:\n%s", line, diff)
 		}
 	}
-	_, err := ParseSnapshot(Target{Start: 8, LengthSectors: 8, Type: "snapshot", Args: []string{"253:1", "253:2", "P", "8"}})
+	_, err := ParseSnapshot(Target{Start: 8, LengthSectors: 8, Type: "snapshot",
+		Args: []string{"253:1", "253:2", "P", "8"}})
 	checkError(t, err, "begins at sector 8")
 }
 
@@ -73,7 +80,8 @@ func FuzzSnapshot(f *testing.F) {
 	f.Fuzz(func(t *testing.T, kind, args string) {
 		line := Target{LengthSectors: 8, Type: kind, Args: strings.Fields(args)}
 		if s, err := ParseSnapshot(line); err == nil {
-			if s.ChunkSectors == 0 || s.ChunkSectors > maxChunkSectors || len(s.Features) > len(line.Args) {
+			if s.ChunkSectors == 0 || s.ChunkSectors > maxChunkSectors ||
+				len(s.Features) > len(line.Args) {
 				t.Fatalf("bad target %+v", s)
 			}
 		}

@@ -22,12 +22,12 @@ type Target struct {
 	Args []string
 }
 
-// Table is all targets of a device, in order; they follow each other with no gap. It is empty for a device without a
-// live table.
+// Table is all targets of a device, in order; they follow each other with no gap. It is empty for a
+// device without a live table.
 type Table []Target
 
-// Parse reads the lines that "dmsetup table" or "dmsetup status" prints for a single device. Nonsense, such as a
-// gap, is an error.
+// Parse reads the lines that "dmsetup table" or "dmsetup status" prints for a single device.
+// Nonsense, such as a gap, is an error.
 func Parse(text string) (Table, error) {
 	var table Table
 	var end uint64
@@ -41,7 +41,8 @@ func Parse(text string) (Table, error) {
 			return nil, fmt.Errorf("%w in %q", err, strings.TrimSpace(line))
 		}
 		if t.Start != end {
-			return nil, fmt.Errorf("line %q does not begin where the one before ends, at sector %d", strings.TrimSpace(line), end)
+			return nil, fmt.Errorf("line %q does not begin where the one before ends, at sector %d",
+				strings.TrimSpace(line), end)
 		}
 		end += t.LengthSectors
 		table = append(table, t)
@@ -55,14 +56,16 @@ func parseTarget(words []string) (Target, error) {
 	}
 	start, err1 := strconv.ParseUint(words[0], 10, 64)
 	length, err2 := strconv.ParseUint(words[1], 10, 64)
-	if err1 != nil || err2 != nil || length == 0 || start > MaxSectors || length > MaxSectors-start {
+	if err1 != nil || err2 != nil || length == 0 || start > MaxSectors ||
+		length > MaxSectors-start {
 		return Target{}, fmt.Errorf("bad start or length")
 	}
-	return Target{Start: start, LengthSectors: length, Type: words[2], Args: slices.Clone(words[3:])}, nil
+	return Target{Start: start, LengthSectors: length, Type: words[2],
+		Args: slices.Clone(words[3:])}, nil
 }
 
-// PassesTo is the device that a target hands everything on to as it is, from sector to same sector: what the origin of a
-// thick snapshot lies on, or a device that is its other name.
+// PassesTo is the device that a target hands everything on to as it is, from sector to same sector:
+// what the origin of a thick snapshot lies on, or a device that is its other name.
 func (t Target) PassesTo() (kernel.DevNum, bool) {
 	args := strings.Join(t.Args, " ")
 	switch {

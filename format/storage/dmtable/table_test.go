@@ -14,10 +14,13 @@ func TestParse(t *testing.T) {
 		want       Table
 	}{
 		{"no table", "\n", nil},
-		{"snapshot", "0 12008 snapshot 253:1 253:2 P 128\n", Table{{0, 12008, "snapshot", []string{"253:1", "253:2", "P", "128"}}}},
-		{"status without arguments", "0 12008 snapshot-origin \n", Table{{0, 12008, "snapshot-origin", nil}}},
+		{"snapshot", "0 12008 snapshot 253:1 253:2 P 128\n",
+			Table{{0, 12008, "snapshot", []string{"253:1", "253:2", "P", "128"}}}},
+		{"status without arguments", "0 12008 snapshot-origin \n",
+			Table{{0, 12008, "snapshot-origin", nil}}},
 		{"two targets", "0 800 linear 254:32 33424\n800 400 linear 254:48 2048\n", Table{
-			{0, 800, "linear", []string{"254:32", "33424"}}, {800, 400, "linear", []string{"254:48", "2048"}}}},
+			{0, 800, "linear", []string{"254:32", "33424"}},
+			{800, 400, "linear", []string{"254:48", "2048"}}}},
 		{"last sector there is", "0 18014398509481983 error", Table{{0, MaxSectors, "error", nil}}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -10,23 +10,27 @@ import (
 	"lvmsync/format/storage/kernel"
 )
 
-// ErrPoolFailed means that a thin volume's pool has failed: the kernel then says nothing of the volume, not even in its table.
+// ErrPoolFailed means that a thin volume's pool has failed: the kernel then says nothing of the
+// volume, not even in its table.
 var ErrPoolFailed = errors.New("the thin pool has failed")
 
 // Thin is the table line of a thin volume (kernel: dm-thin.c, thin_ctr).
 type Thin struct {
 	Pool kernel.DevNum // the pool that it is in
 	ID   uint32        // its id there
-	// External is the device that unmapped blocks are read from, if HasExternal is set; else they are zeros.
+	// External is the device that unmapped blocks are read from, if HasExternal is set; else they
+	// are zeros.
 	External    kernel.DevNum
 	HasExternal bool
 }
 
-// ParseThin reads a target of a table that is of type thin; [ErrPoolFailed] if there's nothing to read.
+// ParseThin reads a target of a table that is of type thin; [ErrPoolFailed] if there's nothing to
+// read.
 func ParseThin(t Target) (Thin, error) {
 	s, err := parseThinArgs(t)
 	if err != nil {
-		return Thin{}, fmt.Errorf("table line of a thin volume %q: %w", strings.Join(t.Args, " "), err)
+		return Thin{}, fmt.Errorf("table line of a thin volume %q: %w", strings.Join(t.Args, " "),
+			err)
 	}
 	return s, nil
 }
@@ -65,7 +69,8 @@ type Pool struct {
 func ParsePool(t Target) (Pool, error) {
 	s, err := parsePoolArgs(t)
 	if err != nil {
-		return Pool{}, fmt.Errorf("table line of a thin pool %q: %w", strings.Join(t.Args, " "), err)
+		return Pool{}, fmt.Errorf("table line of a thin pool %q: %w", strings.Join(t.Args, " "),
+			err)
 	}
 	return s, nil
 }
@@ -80,7 +85,8 @@ func parsePoolArgs(t Target) (s Pool, err error) {
 	if s.Data, err = kernel.Parse(t.Args[1]); err != nil {
 		return s, err
 	}
-	if s.BlockSectors, err = strconv.ParseUint(t.Args[2], 10, 32); err != nil || s.BlockSectors == 0 {
+	if s.BlockSectors, err = strconv.ParseUint(t.Args[2], 10, 32); err != nil ||
+		s.BlockSectors == 0 {
 		return s, fmt.Errorf("%q is not a size of blocks", t.Args[2])
 	}
 	if rest := t.Args[4:]; len(rest) > 0 {

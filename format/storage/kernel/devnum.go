@@ -69,8 +69,8 @@ func ByUUID(uuid string) (DevNum, error) {
 	return DevNum{}, fmt.Errorf("%w: there is none with the UUID %s", ErrNotDM, uuid)
 }
 
-// LVMUUID is what device-mapper has as the UUID of a logical volume, by those that LVM prints of its
-// group and of itself.
+// LVMUUID is what device-mapper has as the UUID of a logical volume, by those that LVM prints of
+// its group and of itself.
 func LVMUUID(vg, lv string) string { return "LVM-" + strings.ReplaceAll(vg+lv, "-", "") }
 
 // String gives the number as tables have it: "253:1".

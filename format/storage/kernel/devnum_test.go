@@ -8,7 +8,8 @@ import (
 )
 
 func TestParse(t *testing.T) {
-	for _, s := range []string{"", ":", "253", "253:", ":1", "253:1:1", "253:-1", "+253:1", "253:4294967296", " 253:1"} {
+	for _, s := range []string{"", ":", "253", "253:", ":1", "253:1:1", "253:-1", "+253:1",
+		"253:4294967296", " 253:1"} {
 		if n, err := Parse(s); err == nil {
 			t.Errorf("Parse(%q) = %v", s, n)
 		}
@@ -33,7 +34,8 @@ func TestByUUID(t *testing.T) {
 	}
 	for uuid, want := range map[string]bool{"LVM-a": true, "LVM-b": false, "": false} {
 		num, err := ByUUID(uuid)
-		if (err == nil) != want || want && num != (DevNum{253, 1}) || !want && !errors.Is(err, ErrNotDM) {
+		if (err == nil) != want || want && num != (DevNum{253, 1}) || !want &&
+			!errors.Is(err, ErrNotDM) {
 			t.Errorf("%q: %s, %v", uuid, num, err)
 		}
 	}
