@@ -11,14 +11,14 @@ import (
 
 	"github.com/RoaringBitmap/roaring/v2/roaring64"
 
-	"lvmsync/dump/devmapper"
 	"lvmsync/dump/internal/dmtest"
+	"lvmsync/format/storage/kernel"
 )
 
 // showSeries shows the captured pool of pool128k: the volume o, its snapshots s1 and s2, and s1a, a snapshot of s1.
 func showSeries(t *testing.T) *shown {
 	const size, status = 20512768, "0 196608 thin-pool 4 69/512 173/768 %s rw discard_passdown queue_if_no_space - 128"
-	s := &shown{Machine: dmtest.New(t), t: t, dir: t.TempDir(), paths: map[string]string{}, nums: map[string]devmapper.DevNum{},
+	s := &shown{Machine: dmtest.New(t), t: t, dir: t.TempDir(), paths: map[string]string{}, nums: map[string]kernel.DevNum{},
 		ids: map[string]uint32{"o": 1, "s1": 2, "s2": 3, "s1a": 4}, mapped: map[string]*roaring64.Bitmap{}}
 	locks, notes := lockDir, sentDir
 	t.Cleanup(func() { lockDir, sentDir = locks, notes })

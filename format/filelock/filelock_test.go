@@ -78,7 +78,7 @@ func TestLockOfCallerStays(t *testing.T) {
 			if err := unix.Flock(inherited, tt.how|unix.LOCK_NB); err != nil {
 				t.Fatal(err)
 			}
-			if err := Lock(open(t, path), tt.whole); !errors.Is(err, tt.want) {
+			if err := Take(open(t, path), tt.whole); !errors.Is(err, tt.want) {
 				t.Errorf("%v, want %v", err, tt.want)
 			}
 			exclusive := errors.Is(unix.Flock(int(open(t, path).Fd()), unix.LOCK_SH|unix.LOCK_NB), unix.EAGAIN)
