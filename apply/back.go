@@ -81,15 +81,15 @@ func (c *chain) newerBehind(i int) (newer []int) {
 // that was broken off, if one that was made later, and comes behind it, replaces that again:
 // the later run may have taken back what the first one did. Of that nothing but when they
 // were made tells.
-func (c *chain) newestFirst(w *sweep) error {
-	at := slices.IndexFunc(w.links, func(l *link) bool { return l.gone != nil })
+func (c *chain) newestFirst(check *baseCheck) error {
+	at := slices.IndexFunc(check.links, func(l *link) bool { return l.gone != nil })
 	if at < 0 {
 		return nil
 	}
 	before := c.patches[at].name
 	err := &OrderError{Before: before, After: c.patches[c.newerBehind(at)[0]].name,
 		Reason: fmt.Sprintf("undo patches go back the newest first, and at bytes %s there is not what %s replaces, but what it leads to",
-			ranges(w.links[at].gone, 1), before)}
+			ranges(check.links[at].gone, 1), before)}
 	if fits := c.sorted(); fits.firstMisfit(false, func(string) {}) == nil && !fits.hasNewerBehind() {
 		err.Fits = fits.names()
 	}

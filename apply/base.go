@@ -1,48 +1,19 @@
 package apply
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"io"
+	"math"
+	"slices"
 	"strings"
-	"sync/atomic"
-
-	"github.com/cespare/xxhash/v2"
-	"golang.org/x/sync/errgroup"
 
 	"lvmsync/format"
+	"lvmsync/format/walk"
 )
 
-const (
-	// parallelReads is how many reads of the destination are in flight.
-	parallelReads = 16
-	// shownExtents is how many extents a BaseError or a LostError names.
-	shownExtents = 3
-)
-
-// A baseCheck compares the destination with the base of a patch.
-type baseCheck struct {
-	dest *destination
-	name string // of the patch, if there are several
-	seed uint64 // of the base hashes
-	undo bool   // it's an undo patch
-	skip bool
-
-	wrong []format.Extent // the first that hold something else
-	count int64           // of them
-	zeros spans
-	buf   [3][]byte
-}
-
-// newBaseCheck prepares to check the base of the patch with that header.
-func newBaseCheck(d *destination, h format.Header, skip bool) *baseCheck {
-	c := &baseCheck{dest: d, undo: h.Kind == format.Undo, skip: skip, zeros: spans{dest: d}}
-	if h.Base != nil {
-		c.seed = uint64(h.Base.HashSeed)
-	}
-	return c
-}
+// shownExtents is how many extents a BaseError or a LostError names.
+const shownExtents = 3
 
 // A BaseError says where the destination does not hold the base of a patch.
 type BaseError struct {
@@ -61,13 +32,15 @@ func (e *BaseError) Error() string {
 		text = fmt.Sprintf("what comes before %s is not its base", e.Patch)
 	}
 	if e.Of > 0 {
-		return fmt.Sprintf("%s: %d of %d samples of what the patch leaves unchanged differ", text, e.Samples, e.Of)
+		return fmt.Sprintf("%s: %d of %d samples of what the patch leaves unchanged differ",
+			text, e.Samples, e.Of)
 	}
 	what := fmt.Sprintf("%d extents hold", e.Count)
 	if e.Count == 1 {
 		what = "an extent holds"
 	}
-	return fmt.Sprintf("%s: %s something else, at bytes %s", text, what, ranges(e.Extents, e.Count))
+	return fmt.Sprintf("%s: %s something else, at bytes %s", text, what,
+		ranges(e.Extents, e.Count))
 }
 
 // ranges lists the first of count extents.
@@ -85,139 +58,207 @@ func ranges(first []format.Extent, count int64) string {
 // Unwrap makes the error match ErrWrongBase.
 func (e *BaseError) Unwrap() error { return ErrWrongBase }
 
-// samples compares the destination with the fingerprint of a patch.
-func (c *baseCheck) samples(ctx context.Context, h format.Header) error {
-	if c.skip || h.Base == nil {
-		return nil
+// A baseCheck compares the base of each of several patches, or of one, with what the ones
+// before it will leave, in one walk through the volume. It goes in steps: parts of the
+// volume of which a patch has all or nothing. Patches that can be read at random run goes
+// through; of one that comes segment by segment, run compares the fingerprint, and segment or
+// compare the rest.
+type baseCheck struct {
+	dest  *destination
+	skip  bool // nothing is compared
+	links []*link
+	pos   int64 // where the next step begins, or before
+
+	step  format.Extent
+	known inMemory    // the last that is known of what the destination holds
+	from  io.ReaderAt // where the rest of that is read
+	ahead ahead
+	buf   []byte // for known
+	data  []byte // see segment
+}
+
+func newBaseCheck(d *destination, c *chain, skip bool) *baseCheck {
+	b := &baseCheck{dest: d, skip: skip}
+	for i := range c.patches {
+		b.links = append(b.links, newLink(d, c, i))
 	}
-	var bad, of atomic.Int64
-	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(parallelReads)
-	for _, s := range h.Base.Fingerprint {
-		if s.Offset+format.SampleSize > c.dest.size {
-			continue // cut off
+	for i, l := range b.links {
+		for _, j := range c.newerBehind(i) {
+			l.newer = append(l.newer, b.links[j])
 		}
-		g.Go(func() error {
-			b := make([]byte, format.SampleSize)
-			if err := readFull(ctx, c.dest, b, s.Offset); err != nil {
+	}
+	b.ahead = ahead{spans: spans{dest: d}, links: b.links}
+	b.from = &b.ahead
+	return b
+}
+
+// run goes through the volume. Its errors are those of reading.
+func (b *baseCheck) run(ctx context.Context) error {
+	for !b.skip {
+		for _, l := range b.links {
+			if err := l.cursor.Load(); err != nil && err != io.EOF {
+				return fmt.Errorf("%s: %w", l.name, err)
+			}
+		}
+		if !b.next() {
+			return nil
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if b.wanted() {
+			b.step.Len = min(b.step.Len, pieceSize-b.step.Off%pieceSize)
+			if err := b.compareStep(ctx); err != nil {
 				return err
 			}
-			of.Add(1)
-			if !s.Holds(b) {
-				bad.Add(1)
+		}
+		b.pos = b.step.End()
+		for _, l := range b.links {
+			if err := l.cursor.Skip(b.pos); err != nil {
+				return fmt.Errorf("%s: %w", l.name, err)
 			}
-			return nil
-		})
-	}
-	if err := g.Wait(); err != nil {
-		return err
-	}
-	if bad.Load() > 0 {
-		return &BaseError{Patch: c.name, Undo: c.undo, Samples: int(bad.Load()), Of: int(of.Load())}
+		}
 	}
 	return nil
 }
 
-// segment compares the destination with the base hashes of a segment.
-func (c *baseCheck) segment(ctx context.Context, s *format.Segment) error {
-	if c.skip || !hasBase(s) {
+// segment compares the destination with the base hashes of a segment of the only patch.
+func (b *baseCheck) segment(ctx context.Context, s *format.Segment) error {
+	if b.skip || !hasBase(s) {
 		return nil
 	}
-	old := c.buffer(2, int64(len(s.Data)))
-	if err := c.dest.readData(ctx, s, old); err != nil {
+	if len(b.data) < len(s.Data) {
+		b.data = alignedBuffer(max(len(s.Data), pieceSize))
+	}
+	old := b.data[:len(s.Data)]
+	if err := b.dest.readData(ctx, s, old); err != nil {
 		return err
 	}
-	c.zeros.ofZeros(s)
-	return c.compare(ctx, s, old, &c.zeros)
+	b.ahead.ofZeros(s)
+	return b.compare(ctx, s, old, &b.ahead.spans)
+}
+
+func hasBase(s *format.Segment) bool {
+	return slices.ContainsFunc(s.Records, func(r format.Record) bool { return r.HasBase })
 }
 
 // compare does the same if old, which lies in step with the data of the segment, and
 // zeros are what the destination holds.
-func (c *baseCheck) compare(ctx context.Context, s *format.Segment, old []byte, zeros *spans) error {
+func (b *baseCheck) compare(
+	ctx context.Context, s *format.Segment, old []byte, zeros io.ReaderAt,
+) error {
 	for r, data := range s.All() {
-		var is, shall io.ReaderAt = zeros, zeroReader{}
-		if r.Kind == format.Data {
-			is, shall = inMemory{old[:r.Len], r.Off}, inMemory{data, r.Off}
-			old = old[r.Len:]
-		}
-		if err := c.record(ctx, r, is, shall); err != nil {
+		there := inMemory{old[:len(data)], r.Off}
+		old = old[len(data):]
+		if err := b.extent(ctx, r, data, there, zeros); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func hasBase(s *format.Segment) bool {
-	for _, r := range s.Records {
-		if r.HasBase {
-			return true
-		}
-	}
-	return false
-}
-
-// record compares what is there with the base hash of one extent. If that differs, it
-// may be what the patch leads to already: an earlier run was interrupted.
-func (c *baseCheck) record(ctx context.Context, r format.Record, is, shall io.ReaderAt) error {
-	if c.skip || !r.HasBase || r.End() > c.dest.size {
+// extent does it with an extent of the only patch, and what is known of the destination
+// there; the rest of that is read.
+func (b *baseCheck) extent(
+	ctx context.Context, r format.Record, data []byte, known inMemory, from io.ReaderAt,
+) error {
+	if !r.HasBase {
 		return nil
 	}
-	sum := xxhash.NewWithSeed(c.seed)
-	err := pieces(r.Extent, func(off, n int64) error {
-		b := c.buffer(0, n)
-		err := readFull(ctx, is, b, off)
-		sum.Write(b)
-		return err
-	})
-	if err != nil || sum.Sum64() == r.BaseHash {
-		return err
+	b.known, b.from = known, from
+	only := b.links[0]
+	only.left = nil // run has compared the fingerprint, or nobody asks for that
+	*only.cursor = walk.Cursor{Rest: r, Data: data}
+	return b.run(ctx)
+}
+
+// next finds the next step, if there is one.
+func (b *baseCheck) next() bool {
+	b.step = format.Extent{Off: math.MaxInt64}
+	for _, l := range b.links {
+		if l.cursor.Rest.Len > 0 {
+			b.step = narrowed(b.step, l.cursor.Rest.Extent)
+		}
+		if len(l.left) > 0 {
+			from := max(l.left[0].Offset, b.pos)
+			sample := format.Extent{Off: from, Len: l.left[0].Offset + format.SampleSize - from}
+			b.step = narrowed(b.step, sample)
+		}
 	}
-	if !c.dest.isNew() {
-		if same, err := c.same(ctx, r.Extent, is, shall); same || err != nil {
+	return b.step.Len > 0
+}
+
+// narrowed is the first part of the volume of which both a step and e have all or nothing.
+func narrowed(step, e format.Extent) format.Extent {
+	switch {
+	case e.Off < step.Off:
+		return format.Extent{Off: e.Off, Len: min(e.End(), step.Off) - e.Off}
+	case e.Off == step.Off:
+		return format.Extent{Off: e.Off, Len: min(e.Len, step.Len)}
+	}
+	return format.Extent{Off: step.Off, Len: min(step.Len, e.Off-step.Off)}
+}
+
+// wanted tells whether anything is compared in the step.
+func (b *baseCheck) wanted() bool {
+	return slices.ContainsFunc(b.links, func(l *link) bool {
+		return l.has(b.step) && l.cursor.Rest.HasBase || l.samples(b.step)
+	})
+}
+
+// compareStep deals with a step.
+func (b *baseCheck) compareStep(ctx context.Context) error {
+	var state []byte
+	for _, l := range b.links {
+		l.before = state
+		if l.has(b.step) {
+			if state = zeros[:b.step.Len]; l.cursor.Rest.Kind == format.Data {
+				state = l.cursor.Data[:b.step.Len]
+			}
+		}
+		l.after = state
+	}
+	for i := range b.links {
+		if err := b.compareHash(ctx, i); err != nil {
+			return err
+		}
+		if err := b.compareSample(ctx, i); err != nil {
 			return err
 		}
 	}
-	c.isWrong(r.Extent)
 	return nil
 }
 
-// isWrong notes an extent that holds something else.
-func (c *baseCheck) isWrong(e format.Extent) {
-	c.count++
-	if len(c.wrong) < shownExtents {
-		c.wrong = append(c.wrong, e)
+// state is what is there in the step if that is what a patch left; nil: none did.
+func (b *baseCheck) state(ctx context.Context, left []byte) ([]byte, error) {
+	if left != nil {
+		return left, nil
 	}
+	return b.holds(ctx)
 }
 
-// same tells whether an extent is the same in both.
-func (c *baseCheck) same(ctx context.Context, e format.Extent, a, b io.ReaderAt) (bool, error) {
-	same := true
-	err := pieces(e, func(off, n int64) error {
-		x, y := c.buffer(0, n), c.buffer(1, n)
-		if err := readFull(ctx, a, x, off); err != nil {
+// holds is what the destination holds in the step.
+func (b *baseCheck) holds(ctx context.Context) ([]byte, error) {
+	if there := b.known.part(b.step); there != nil {
+		return there, nil
+	}
+	if b.buf == nil {
+		b.buf = alignedBuffer(pieceSize)
+	}
+	there := b.buf[:b.step.Len]
+	if err := readFull(ctx, b.from, there, b.step.Off); err != nil {
+		return nil, err
+	}
+	b.known = inMemory{there, b.step.Off}
+	return there, nil
+}
+
+// result is the error to report, if anything differed: that of the first patch.
+func (b *baseCheck) result() error {
+	for _, l := range b.links {
+		if err := l.result(); err != nil {
 			return err
 		}
-		if err := readFull(ctx, b, y, off); err != nil {
-			return err
-		}
-		same = same && bytes.Equal(x, y)
-		return nil
-	})
-	return same, err
-}
-
-// result is the error to report, if anything differed.
-func (c *baseCheck) result() error {
-	if c.count == 0 {
-		return nil
 	}
-	return &BaseError{Patch: c.name, Undo: c.undo, Extents: c.wrong, Count: c.count}
-}
-
-// buffer is one of the check's buffers with room for n bytes.
-func (c *baseCheck) buffer(i int, n int64) []byte {
-	if int64(cap(c.buf[i])) < n {
-		c.buf[i] = alignedBuffer(int(max(n, pieceSize)))
-	}
-	return c.buf[i][:n]
+	return nil
 }

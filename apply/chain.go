@@ -46,6 +46,9 @@ func (c *chain) close() {
 	}
 }
 
+// alone is the patch as a chain of one.
+func (in *input) alone() *chain { return &chain{patches: []*input{in}} }
+
 func (c *chain) last() *input { return c.patches[len(c.patches)-1] }
 
 func (c *chain) headers() []format.Header {
@@ -84,8 +87,11 @@ func (c *chain) verified(ctx context.Context, d *destination, o Options) (segmen
 		return c.verifiedMerge(ctx, d, o)
 	}
 	in := c.patches[0]
-	check := newBaseCheck(d, in.header, o.NoCheckBase)
-	if err := check.samples(ctx, in.header); err != nil {
+	check := newBaseCheck(d, c, o.NoCheckBase)
+	if err := check.run(ctx); err != nil {
+		return nil, err
+	}
+	if err := check.result(); err != nil {
 		return nil, err
 	}
 	if in.again == nil || o.DryRun && !in.mayLackEnd() { // a dry run's replay reads and checks the same
@@ -184,12 +190,12 @@ func (c *chain) checkBases(ctx context.Context, d *destination, o Options) error
 	if err := c.checkHashed(); err != nil {
 		return err
 	}
-	w := newSweep(d, c)
-	if err := w.run(ctx); err != nil {
+	check := newBaseCheck(d, c, false)
+	if err := check.run(ctx); err != nil {
 		return err
 	}
-	if err := c.wrongOrder(w.result()); err != nil {
+	if err := c.wrongOrder(check.result()); err != nil {
 		return err
 	}
-	return c.newestFirst(w)
+	return c.newestFirst(check)
 }

@@ -2,7 +2,6 @@ package apply
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -73,13 +72,9 @@ func (c *chain) isCopy(ctx context.Context, d *destination, kind container.Kind,
 			return true, nil
 		}
 		if b.there && i == len(c.patches)-1 && b.HasBase && !o.NoCheckBase {
-			check := newBaseCheck(d, in.header, false)
-			var shall io.ReaderAt = inMemory{b.data, b.Off}
-			if b.Kind == format.Zero {
-				shall = zeroReader{}
-			}
-			err := check.record(ctx, b.Record, d, shall)
-			return check.count == 0 && b.End() <= d.size, err
+			check := newBaseCheck(d, in.alone(), false)
+			err := check.extent(ctx, b.Record, b.data, inMemory{}, d)
+			return check.result() == nil && b.End() <= d.size, err
 		}
 		if b.there {
 			break
@@ -109,11 +104,11 @@ func (c *chain) holdsBase(ctx context.Context, d *destination) (bool, error) {
 	if !told {
 		return false, nil
 	}
-	err := newBaseCheck(d, h, false).samples(ctx, h)
-	if errors.Is(err, ErrWrongBase) {
-		return d.isDevice, nil // whose wrong base is told as such
+	check := newBaseCheck(d, c.patches[0].alone(), false)
+	if err := check.run(ctx); err != nil {
+		return false, err
 	}
-	return err == nil, err
+	return check.result() == nil || d.isDevice, nil // whose wrong base is told as such
 }
 
 // A beginning is what a patch has for the first bytes of the volume.

@@ -37,6 +37,31 @@ func headed(t testing.TB, kind format.Kind, head string, base []byte) ([]byte, *
 	return patch, v
 }
 
+// hashedHead is a patch of the first block of one volume, with a sample of another one.
+func hashedHead(t testing.TB, base, sampled []byte) []byte {
+	t.Helper()
+	var out bytes.Buffer
+	w, err := format.NewWriter(&out, format.Header{ID: uuid.New(), Kind: format.Delta,
+		VolumeSize: int64(len(base)), Granularity: 4096,
+		Base: &format.Base{Fingerprint: format.Fingerprint{{Offset: mib / 2,
+			Hash: format.Hash(xxhash.Sum64(sampled[mib/2 : mib/2+format.SampleSize]))}}},
+	}, format.WriterOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := w.NewSegment()
+	s.Data = append(s.Data, garbage(4096)...)
+	s.Records = append(s.Records, format.Record{Extent: data(0, 4096),
+		HasBase: true, BaseHash: xxhash.Sum64(base[:4096])})
+	if err := w.Write(s); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return out.Bytes()
+}
+
 // forgotten are backups that somebody names last. Each has more bytes than a volume of 1
 // MiB and fewer than one of 4 MiB.
 func forgotten(t testing.TB) map[string][]byte {
@@ -161,6 +186,14 @@ func TestNotRaw(t *testing.T) {
 		path := image(t, t.TempDir(), content)
 		apply(t, path, pipe(p))
 		wantContent(t, path, v.onto(content, 1))
+	})
+	t.Run("a file that has what is replaced, not the samples", func(t *testing.T) {
+		p := hashedHead(t, content, garbage(int64(len(content))))
+		path := image(t, t.TempDir(), content)
+		for _, patch := range []io.Reader{bytes.NewReader(p), pipe(p)} {
+			newRun(path).do(t.Context(), patch).wantError(t, ErrWrongBase, "1 of 1 samples")
+		}
+		wantContent(t, path, content)
 	})
 	t.Run("device, nothing known of it", func(t *testing.T) {
 		path := loopDevice(t, image(t, t.TempDir(), content[:2*mib]))

@@ -11,8 +11,12 @@ import (
 	"lvmsync/format/durable"
 )
 
-// pieceSize is how much of a long extent is looked at at a time, in bytes.
-const pieceSize = 1 << 20
+const (
+	// pieceSize is how much of a long extent is looked at at a time, in bytes.
+	pieceSize = 1 << 20
+	// parallelReads is how many reads of the destination are in flight.
+	parallelReads = 16
+)
 
 // pieces cuts an extent into pieces on a grid of pieceSize.
 func pieces(e format.Extent, do func(off, n int64) error) error {
@@ -137,10 +141,10 @@ func (m inMemory) ReadAt(b []byte, off int64) (int, error) {
 	return len(b), nil
 }
 
-// zeroReader is a volume of zeros.
-type zeroReader struct{}
-
-func (zeroReader) ReadAt(b []byte, _ int64) (int, error) {
-	clear(b)
-	return len(b), nil
+// part is what m has of an extent; nil if that isn't all.
+func (m inMemory) part(e format.Extent) []byte {
+	if e.Off < m.off || e.End() > m.end() {
+		return nil
+	}
+	return m.data[e.Off-m.off : e.End()-m.off]
 }

@@ -83,7 +83,7 @@ func newReplay(c *chain, s segments, d *destination, u *undo, o Options) *replay
 		d.blocks.filling = func(pool string) { o.Warn(unzeroedWarning(d.path, pool, u)) }
 	}
 	if len(c.patches) == 1 {
-		p.base = newBaseCheck(d, c.patches[0].header, o.NoCheckBase)
+		p.base = newBaseCheck(d, c, o.NoCheckBase)
 	}
 	if o.Verify && !o.DryRun {
 		p.readBack = &readBack{dest: d, warn: o.Warn, told: make(map[string]bool)}

@@ -9,7 +9,8 @@ import (
 )
 
 // A Cursor walks through the extents of a patch, two segments of which it holds in
-// memory. It is for one goroutine, and needs no end.
+// memory. It is for one goroutine, and needs no end. The zero Cursor is behind the last one; if
+// Rest and Data are set, it walks through that extent alone.
 type Cursor struct {
 	// Rest is what is left of the extent at the cursor, whose hash is 0 unless that is
 	// all of it. It is empty before Load, and when Skip has dropped all of it.
@@ -17,7 +18,7 @@ type Cursor struct {
 	// Data is the data of Rest, until Load or Skip goes on to the next extent.
 	Data []byte
 
-	file    *format.File
+	file    *format.File // may be nil
 	segment int // the next to be read
 	ahead   chan readAhead
 	current *format.Segment // may be nil
@@ -34,7 +35,7 @@ func NewCursor(f *format.File) *Cursor { return &Cursor{file: f} }
 func (c *Cursor) Load() error {
 	for c.Rest.Len == 0 {
 		if c.current == nil || c.record == len(c.current.Records) {
-			if c.segment == len(c.file.Index()) {
+			if !c.more() {
 				c.release()
 				return io.EOF
 			}
@@ -75,11 +76,14 @@ func (c *Cursor) next() error {
 	c.release() // the next one is read into its memory
 	c.current = r.segment
 	c.record, c.left = 0, c.current.Data
-	if c.segment < len(c.file.Index()) {
+	if c.more() {
 		c.readAhead()
 	}
 	return nil
 }
+
+// more tells whether there are segments behind the current one.
+func (c *Cursor) more() bool { return c.file != nil && c.segment < len(c.file.Index()) }
 
 func (c *Cursor) readAhead() {
 	go func(i int) {
@@ -118,7 +122,7 @@ func (c *Cursor) Skip(off int64) error {
 // are others.
 func (c *Cursor) Loaded() (next []format.Record, more bool) {
 	if c.current == nil {
-		return nil, c.segment < len(c.file.Index())
+		return nil, c.more()
 	}
-	return c.current.Records[c.record:], c.segment < len(c.file.Index())
+	return c.current.Records[c.record:], c.more()
 }

@@ -15,24 +15,27 @@ import (
 	"lvmsync/format"
 )
 
-// What a sweep finds is what comparing each patch with a copy of each state finds,
-// whatever sizes the extents have, and whether the hashes are right or not.
-func TestSweep(t *testing.T) {
+// What the check of the bases finds is what comparing each patch with a copy of each state
+// finds, whatever sizes the extents have, and whether the hashes are right or not. Of one
+// patch that is also what is found segment by segment.
+func TestBaseModel(t *testing.T) {
 	right, wrongExtents, wrongSamples := 0, 0, 0
 	for seed := range uint64(300) {
-		r := sweepRound{Rand: rand.New(rand.NewPCG(seed, 0))}
+		r := baseRound{Rand: rand.New(rand.NewPCG(seed, 0))}
 		r.size = 512 * (1 + r.Int64N(64))
 		if seed%100 == 0 {
 			r.size = 3*pieceSize + 1536
 		}
 		states := [][]byte{garbage(r.size)}
-		for range 2 + r.IntN(3) {
+		for range 1 + r.IntN(4) {
 			states = append(states, r.addPatch(states[len(states)-1]))
 		}
-		held := r.held(states)
-		got, want := r.sweep(t, held), r.compareStates(held)
-		if !reflect.DeepEqual(got, want) {
-			t.Fatalf("seed %d: %v, want %v", seed, got, want)
+		there := r.there(states)
+		want := r.compareStates(there)
+		for _, got := range r.check(t, there) {
+			if !reflect.DeepEqual(got, want) {
+				t.Fatalf("seed %d: %v, want %v", seed, got, want)
+			}
 		}
 		switch e, _ := want.(*BaseError); {
 		case e == nil:
@@ -44,29 +47,31 @@ func TestSweep(t *testing.T) {
 		}
 	}
 	if min(right, wrongExtents, wrongSamples) < 20 {
-		t.Errorf("right %d, wrong extents %d, wrong samples %d: too few", right, wrongExtents, wrongSamples)
+		t.Errorf("right %d, wrong extents %d, wrong samples %d: too few",
+			right, wrongExtents, wrongSamples)
 	}
 }
 
-// A sweepRound is a volume and patches of it, that follow one another.
-type sweepRound struct {
+// A baseRound is a volume and patches of it, that follow one another.
+type baseRound struct {
 	*rand.Rand
 	size    int64
-	patches []sweepPatch
+	patches []basePatch
 }
 
-type sweepPatch struct {
+type basePatch struct {
 	records []format.Record
 	data    []byte
 	samples format.Fingerprint
 }
 
 // addPatch makes up a patch and returns what it leads to.
-func (r *sweepRound) addPatch(before []byte) (after []byte) {
-	var p sweepPatch
+func (r *baseRound) addPatch(before []byte) (after []byte) {
+	var p basePatch
 	after = bytes.Clone(before)
 	for at := 512 * r.Int64N(3); at < r.size; at += 512 * (r.Int64N(r.size/512) / 4) {
-		x := format.Record{Extent: format.Extent{Off: at, Len: min(512*(1+r.Int64N(1+r.size/1024)), r.size-at)}}
+		size := min(512*(1+r.Int64N(1+r.size/1024)), r.size-at)
+		x := format.Record{Extent: format.Extent{Off: at, Len: size}}
 		if x.HasBase = r.IntN(4) > 0; x.HasBase {
 			x.BaseHash = r.hash(before[x.Off:x.End()], 300)
 		}
@@ -79,34 +84,36 @@ func (r *sweepRound) addPatch(before []byte) (after []byte) {
 		p.records = append(p.records, x)
 		at = x.End()
 	}
-	for at := 512 * r.Int64N(8); at+format.SampleSize <= r.size; at += format.SampleSize + 512*r.Int64N(1+r.size/1024) {
-		p.samples = append(p.samples, format.Sample{Offset: at, Hash: format.Hash(r.hash(before[at:at+format.SampleSize], 8))})
+	for at := 512 * r.Int64N(8); at+format.SampleSize <= r.size; {
+		hash := format.Hash(r.hash(before[at:at+format.SampleSize], 8))
+		p.samples = append(p.samples, format.Sample{Offset: at, Hash: hash})
+		at += format.SampleSize + 512*r.Int64N(1+r.size/1024)
 	}
 	r.patches = append(r.patches, p)
 	return after
 }
 
 // hash is mostly that of b, and a wrong one once in a while.
-func (r *sweepRound) hash(b []byte, oneIn int) uint64 {
+func (r *baseRound) hash(b []byte, oneIn int) uint64 {
 	if r.IntN(oneIn) == 0 {
 		return 1
 	}
 	return xxhash.Sum64(b)
 }
 
-// held makes up what the destination holds: the base, or parts of what comes later.
-func (r *sweepRound) held(states [][]byte) []byte {
-	held := bytes.Clone(states[0])
+// there makes up what the destination holds: the base, or parts of what comes later.
+func (r *baseRound) there(states [][]byte) []byte {
+	there := bytes.Clone(states[0])
 	for range r.IntN(4) {
 		from := 512 * r.Int64N(r.size/512)
-		copy(held[from:], states[r.IntN(len(states))][from:from+1+r.Int64N(r.size-from)])
+		copy(there[from:], states[r.IntN(len(states))][from:from+1+r.Int64N(r.size-from)])
 	}
-	return held
+	return there
 }
 
-// compareStates is the model of a sweep.
-func (r *sweepRound) compareStates(held []byte) error {
-	states := [][]byte{held}
+// compareStates is the model of the check.
+func (r *baseRound) compareStates(there []byte) error {
+	states := [][]byte{there}
 	for _, p := range r.patches {
 		after, data := bytes.Clone(states[len(states)-1]), p.data
 		for _, x := range p.records {
@@ -138,8 +145,9 @@ func (r *sweepRound) compareStates(held []byte) error {
 		e.Of = 0
 		for _, x := range p.records {
 			in := func(state []byte) []byte { return state[x.Off:x.End()] }
+			isThere := func(state []byte) bool { return bytes.Equal(in(state), in(there)) }
 			if x.HasBase && xxhash.Sum64(in(states[i])) != x.BaseHash &&
-				!slices.ContainsFunc(states[i+1:], func(s []byte) bool { return bytes.Equal(in(s), in(held)) }) {
+				!slices.ContainsFunc(states[i+1:], isThere) {
 				if e.Count++; e.Count <= shownExtents {
 					e.Extents = append(e.Extents, x.Extent)
 				}
@@ -153,15 +161,18 @@ func (r *sweepRound) compareStates(held []byte) error {
 }
 
 // touched tells whether one of the patches has a part of a sample.
-func touched(patches []sweepPatch, off int64) bool {
-	return slices.ContainsFunc(patches, func(p sweepPatch) bool {
-		return slices.ContainsFunc(p.records, func(x format.Record) bool { return x.Off < off+format.SampleSize && off < x.End() })
+func touched(patches []basePatch, off int64) bool {
+	return slices.ContainsFunc(patches, func(p basePatch) bool {
+		return slices.ContainsFunc(p.records, func(x format.Record) bool {
+			return x.Off < off+format.SampleSize && off < x.End()
+		})
 	})
 }
 
-func (r *sweepRound) sweep(t *testing.T, held []byte) error {
+// check checks the bases, of one patch in both ways.
+func (r *baseRound) check(t *testing.T, there []byte) (found []error) {
 	d, err := openDestination([]format.Header{{VolumeSize: r.size}}, Options{
-		Destination: image(t, quickDir(t), held), system: fake(&fakeSystem{}),
+		Destination: image(t, quickDir(t), there), system: fake(&fakeSystem{}),
 	}.withDefaults())
 	if err != nil {
 		t.Fatal(err)
@@ -175,19 +186,38 @@ func (r *sweepRound) sweep(t *testing.T, held []byte) error {
 		if err != nil {
 			t.Fatal(err)
 		}
-		c.files, c.patches = append(c.files, f), append(c.patches, &input{name: fmt.Sprint(i)})
+		c.files = append(c.files, f)
+		c.patches = append(c.patches, &input{name: fmt.Sprint(i), header: f.Header()})
 	}
-	w := newSweep(d, c)
-	if err := w.run(t.Context()); err != nil {
+	check := newBaseCheck(d, c, false)
+	if err := check.run(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	return w.result()
+	found = []error{check.result()}
+	if len(c.files) > 1 {
+		return found
+	}
+	check = newBaseCheck(d, c.patches[0].alone(), false)
+	if err := check.run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for i := range c.files[0].Index() {
+		s, err := c.files[0].ReadSegment(i)
+		if err == nil {
+			err = check.segment(t.Context(), s)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	return append(found, check.result())
 }
 
 // encode writes a patch, a few extents a segment.
-func (r *sweepRound) encode(t *testing.T, p sweepPatch) []byte {
+func (r *baseRound) encode(t *testing.T, p basePatch) []byte {
 	var out bytes.Buffer
-	w, err := format.NewWriter(&out, format.Header{ID: uuid.New(), Kind: format.Delta, VolumeSize: r.size, Granularity: 512,
+	w, err := format.NewWriter(&out, format.Header{ID: uuid.New(), Kind: format.Delta,
+		VolumeSize: r.size, Granularity: 512,
 		Base: &format.Base{Exact: true, Fingerprint: p.samples}}, format.WriterOptions{})
 	if err != nil {
 		t.Fatal(err)
@@ -213,7 +243,7 @@ func (r *sweepRound) encode(t *testing.T, p sweepPatch) []byte {
 
 // What no later patch asks for is passed over, not gone through: it may be larger than
 // any disk.
-func TestSweepOfHoles(t *testing.T) {
+func TestBaseOfHoles(t *testing.T) {
 	const size = 1 << 60
 	full := newVolume(format.Full, size, []format.Extent{zero(0, size)})
 	full.header.Created = time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC)
