@@ -88,9 +88,11 @@ func (c *chain) newestFirst(check *baseCheck) error {
 	}
 	before := c.patches[at].name
 	err := &OrderError{Before: before, After: c.patches[c.newerBehind(at)[0]].name,
-		Reason: fmt.Sprintf("undo patches go back the newest first, and at bytes %s there is not what %s replaces, but what it leads to",
+		Reason: fmt.Sprintf("undo patches go back the newest first, and at bytes %s "+
+			"there is not what %s replaces, but what it leads to",
 			ranges(check.links[at].gone, 1), before)}
-	if fits := c.sorted(); fits.firstMisfit(false, func(string) {}) == nil && !fits.hasNewerBehind() {
+	fits := c.sorted()
+	if fits.firstMisfit(false, func(string) {}) == nil && !fits.hasNewerBehind() {
 		err.Fits = fits.names()
 	}
 	return err

@@ -22,7 +22,8 @@ func openChain(patches []Patch, o Options) (*chain, error) {
 		in, err := openInput(p, o.held(), o)
 		if err == nil && len(patches) > 1 && in.at == nil {
 			in.close()
-			err = errors.New("only files can be applied one after another, not a pipe: write it to a file first")
+			err = errors.New("only files can be applied one after another, not a pipe: " +
+				"write it to a file first")
 		}
 		if err != nil {
 			c.close()
@@ -94,8 +95,8 @@ func (c *chain) verified(ctx context.Context, d *destination, o Options) (segmen
 	if err := check.result(); err != nil {
 		return nil, err
 	}
-	if in.again == nil || o.DryRun && !in.mayLackEnd() { // a dry run's replay reads and checks the same
-		return in, nil
+	if in.again == nil || o.DryRun && !in.mayLackEnd() {
+		return in, nil // what replays it, in a dry run too, reads and checks the same
 	}
 	lost := &lostCount{size: d.size}
 	err := in.readAll(ctx, o, func(s *format.Segment) error {
@@ -160,7 +161,8 @@ func (in *input) readFile(ctx context.Context, o Options) (*format.File, error) 
 	if !in.device && !in.hasTrailer() {
 		f, err := format.OpenFile(in.at, in.size) // says so before all of it has been read
 		if err != nil && in.header.Kind == format.Undo {
-			err = &AloneError{Err: fmt.Errorf("%w; an undo patch without its end can be used alone only", err)}
+			err = fmt.Errorf("%w; an undo patch without its end can be used alone only", err)
+			err = &AloneError{Err: err}
 		}
 		return f, err
 	}

@@ -40,7 +40,8 @@ func checkUsers(path string, claimed bool, o Options) error {
 		o.Warn(fmt.Sprintf("who uses %s is not known: %v", path, err))
 	}
 	if usage.Unseen > 0 {
-		o.Warn(fmt.Sprintf("%d processes could not be looked at: whether one has %s open is not known", usage.Unseen, path))
+		o.Warn(fmt.Sprintf("%d processes could not be looked at: "+
+			"whether one has %s open is not known", usage.Unseen, path))
 	}
 	var texts []string
 	for _, u := range usage.Users {
@@ -141,7 +142,8 @@ func sameSource(h format.Header, dst format.Source) bool {
 			return slices.ContainsFunc(dst.Storage, p.Overlaps)
 		})
 	}
-	return (src.DeviceUUID == "" || dst.DeviceUUID == "") && src.DeviceID != "" && src.DeviceID == dst.DeviceID
+	return (src.DeviceUUID == "" || dst.DeviceUUID == "") &&
+		src.DeviceID != "" && src.DeviceID == dst.DeviceID
 }
 
 func inBootOf(h format.Header, dst format.Source) bool {

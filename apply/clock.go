@@ -54,11 +54,12 @@ func (m moment) dated() bool { return !m.at.IsZero() }
 
 // thereAt tells whether a snapshot was there when a patch was dumped: it names it, or lists it.
 func (m moment) thereAt(h format.Header) bool {
-	return m.snapshot == baseOf(h).Snapshot || m.snapshot == stateOf(h).Snapshot || slices.Contains(h.Source.Snapshots, m.snapshot)
+	return m.snapshot == baseOf(h).Snapshot || m.snapshot == stateOf(h).Snapshot ||
+		slices.Contains(h.Source.Snapshots, m.snapshot)
 }
 
-// madeAfter tells whether a snapshot was made after one of two patches was dumped: it was not there yet, but when the other one
-// was dumped, later.
+// madeAfter tells whether a snapshot was made after one of two patches was dumped: it was
+// not there yet, but when the other one was dumped, later.
 func (m moment) madeAfter(h, other format.Header) bool {
 	return m.cameAfter(h, other) && !m.adopted(h, other)
 }
@@ -150,11 +151,12 @@ func inBoot(a, b format.Header) ordering {
 	if !sameBoot(a, b) {
 		return unclear
 	}
-	return compare(a.Source.Uptime, b.Source.Uptime)
+	return compareNumbers(a.Source.Uptime, b.Source.Uptime)
 }
 
 func sameBoot(a, b format.Header) bool {
-	return a.Source.BootID != "" && a.Source.BootID == b.Source.BootID && uptime(a) > 0 && uptime(b) > 0
+	return a.Source.BootID != "" && a.Source.BootID == b.Source.BootID &&
+		uptime(a) > 0 && uptime(b) > 0
 }
 
 // uptime is how long the machine had been up when a patch was dumped; 0 if that is not
@@ -166,7 +168,7 @@ func uptime(h format.Header) time.Duration {
 	return time.Duration(h.Source.Uptime) * time.Millisecond
 }
 
-func compare(x, y int64) ordering {
+func compareNumbers(x, y int64) ordering {
 	switch {
 	case x < y:
 		return earlier
@@ -185,9 +187,9 @@ func order(x, y moment) ordering {
 	case !x.dated() || !y.dated():
 		return unclear
 	case x.snapshot == "" && y.snapshot == "":
-		return compare(x.at.UnixNano(), y.at.UnixNano())
+		return compareNumbers(x.at.UnixNano(), y.at.UnixNano())
 	}
-	o := compare(x.at.Unix(), y.at.Unix())
+	o := compareNumbers(x.at.Unix(), y.at.Unix())
 	if o == same {
 		o = unclear
 	}
@@ -223,16 +225,19 @@ func skewOf(a, b format.Header) string {
 	if b.Created.Before(a.Created) {
 		first, second = b, a
 	}
-	if first.Host != "" && first.Host == second.Host && first.Source.BootID != "" && second.Source.BootID != "" &&
+	if first.Host != "" && first.Host == second.Host &&
+		first.Source.BootID != "" && second.Source.BootID != "" &&
 		uptime(second) > 0 && booted(second).Add(clockSlack).Before(first.Created) {
-		return fmt.Sprintf("the clock of %s was set: it dates a dump of one boot into another one", format.Shown(first.Host))
+		return fmt.Sprintf("the clock of %s was set: it dates a dump of one boot into another one",
+			format.Shown(first.Host))
 	}
 	return ""
 }
 
 // youngerThanItself tells whether a patch was dumped before its own snapshot was there.
 func youngerThanItself(h format.Header) bool {
-	return !h.Created.IsZero() && (baseOf(h).SnapshotCreated.After(h.Created) || stateOf(h).SnapshotCreated.After(h.Created))
+	return !h.Created.IsZero() && (baseOf(h).SnapshotCreated.After(h.Created) ||
+		stateOf(h).SnapshotCreated.After(h.Created))
 }
 
 // booted is when the machine was started, by the clock as it was when a patch was dumped.

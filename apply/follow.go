@@ -18,11 +18,21 @@ type verdict struct {
 	hashes  bool   // only what the second replaces tells: its base hashes
 }
 
-func never(reason string) verdict          { return verdict{reason: reason} }
-func notByClock(reason string) verdict     { return verdict{reason: reason, clock: true} }
-func cantTell(reason string) verdict       { return verdict{reason: reason, clock: true, unknown: true} }
-func doubtful(doubt string) verdict        { return verdict{doubt: doubt} }
-func (v verdict) spoken() bool             { return v != verdict{} }
+func never(reason string) verdict      { return verdict{reason: reason} }
+func notByClock(reason string) verdict { return verdict{reason: reason, clock: true} }
+func doubtful(doubt string) verdict    { return verdict{doubt: doubt} }
+func (v verdict) spoken() bool         { return v != verdict{} }
+
+func cantTell(reason string) verdict {
+	return verdict{reason: reason, clock: true, unknown: true}
+}
+
+// otherVolumes is the verdict on patches of which only one can be of the volume.
+func otherVolumes(a, b format.Header) verdict {
+	return never(fmt.Sprintf("they are of different volumes, %s and %s",
+		volumeName(a), volumeName(b)))
+}
+
 func baseOf(h format.Header) format.Base   { return deref(h.Base) }
 func stateOf(h format.Header) format.State { return deref(h.State) }
 
@@ -57,7 +67,8 @@ func follows(a, b format.Header) verdict {
 	case b.Kind == format.Full:
 		return never("it is a full patch, which needs none before it")
 	case b.Start > 0:
-		return never(fmt.Sprintf("it is the rest of an interrupted run and leaves out what changed before byte %d", b.Start))
+		return never(fmt.Sprintf("it is the rest of an interrupted run "+
+			"and leaves out what changed before byte %d", b.Start))
 	case base.Patch != uuid.Nil && linked(a, b):
 		return verdict{}
 	case a.Kind == format.Undo && b.Kind == format.Undo:
@@ -65,11 +76,14 @@ func follows(a, b format.Header) verdict {
 	case base.Patch != uuid.Nil:
 		return never(fmt.Sprintf("it follows the patch with the id %s", base.Patch))
 	case otherVolume(a, b):
-		return never(fmt.Sprintf("they are of different volumes, %s and %s", volumeName(a), volumeName(b)))
+		return otherVolumes(a, b)
 	case b.VolumeSize < a.VolumeSize:
-		return never(fmt.Sprintf("its volume has %d bytes, fewer than %d before", b.VolumeSize, a.VolumeSize))
-	case linked(a, b) && a.Kind == format.Undo && base.Exact && base.Snapshot == stateOf(a).Snapshot:
-		return doubtful(fmt.Sprintf("it starts from snapshot %s exactly: that this is where the undo patch leads holds only if "+
+		return never(fmt.Sprintf("its volume has %d bytes, fewer than %d before",
+			b.VolumeSize, a.VolumeSize))
+	case linked(a, b) && a.Kind == format.Undo &&
+		base.Exact && base.Snapshot == stateOf(a).Snapshot:
+		return doubtful(fmt.Sprintf("it starts from snapshot %s exactly: "+
+			"that this is where the undo patch leads holds only if "+
 			"what that takes back was the first delta since then", snapshotName(b, base.Snapshot)))
 	case linked(a, b):
 		return verdict{}
@@ -105,7 +119,7 @@ func linked(a, b format.Header) bool {
 func followsBack(a, b format.Header) verdict {
 	switch {
 	case otherVolume(a, b):
-		return never(fmt.Sprintf("they are of different volumes, %s and %s", volumeName(a), volumeName(b)))
+		return otherVolumes(a, b)
 	case linked(b, a):
 		return never("undo patches go back the newest first, and it is of the later run")
 	}
@@ -128,9 +142,9 @@ func followsVolume(a, b format.Header) verdict {
 		name, clock(endOf(a).at)))
 }
 
-// followsBackFrom is about a patch b that leads back to a snapshot from what the volume was when b was dumped, and holds no
-// more than what differs between the two, by the maps of thin volumes or exactly. Where something was different in between,
-// and a leads there, that stays.
+// followsBackFrom is about a patch b that leads back to a snapshot from what the volume was
+// when b was dumped, and holds no more than what differs between the two, by the maps of thin
+// volumes or exactly. Where something was different in between, and a leads there, that stays.
 func followsBackFrom(a, b format.Header) verdict {
 	return followsInTime(a, b).and(fmt.Sprintf("it leads back from what the volume was %s: if it was in use between %s and then, "+
 		"something may be left", clock(b.Created), clock(endOf(a).at)))
@@ -144,7 +158,8 @@ func followsExactly(a, b format.Header) verdict {
 	return followsOnly(a, b, starts, starts+" exactly, and the one before leads past it")
 }
 
-// followsOnly is about a patch b that fits nothing but its own snapshot. Past says that a leads past that.
+// followsOnly is about a patch b that fits nothing but its own snapshot. Past says that a
+// leads past that.
 func followsOnly(a, b format.Header, starts, past string) verdict {
 	snapshot, reached := startOf(b), endOf(a)
 	if reached.snapshot != "" {
@@ -171,7 +186,8 @@ func followsInTime(a, b format.Header) verdict {
 	first, last, reached := startOf(b), endOf(b), endOf(a)
 	starts := "it starts from snapshot "
 	// A dump comes after all snapshots that it knows, whatever the clock says.
-	if dumped := first.known() && first.snapshot == ""; dumped || last.snapshot != "" && order(first, last) == later {
+	dumped := first.known() && first.snapshot == ""
+	if dumped || last.snapshot != "" && order(first, last) == later {
 		first, last = last, first
 		starts = "it leads back to snapshot "
 	}
@@ -194,7 +210,8 @@ func notAfter(a, b format.Header, reached, last moment) verdict {
 		if reached.snapshot != "" && last.snapshot != "" && sameBoot(a, b) {
 			return never(outOfDate(reached, last))
 		}
-		return notByClock(outOfDate(reached, last)) // of the dumps; what was dumped may be older than they are
+		// Of the dumps: what was dumped may be older than they are.
+		return notByClock(outOfDate(reached, last))
 	}
 	if why := untold(a, b); why != "" {
 		return cantTell(why)
@@ -228,7 +245,8 @@ func notBefore(a, b format.Header, reached, first moment, starts string) verdict
 	case known == later:
 		return inUse(b, starts, first, reached)
 	case o == earlier && reached.snapshot != "": // of two snapshots, nothing else ever tells
-		return doubtful(starts + ": that this is older than where the one before leads, only the clock says")
+		return doubtful(starts + ": that this is older than where the one before leads, " +
+			"only the clock says")
 	case o == earlier:
 		return verdict{}
 	case reached.snapshot == "":
@@ -236,7 +254,8 @@ func notBefore(a, b format.Header, reached, first moment, starts string) verdict
 	case o == later:
 		return notByClock(starts + missing)
 	}
-	return cantTell(starts + ", where the one before does not lead, and " + indistinct(first, reached))
+	return cantTell(starts + ", where the one before does not lead, and " +
+		indistinct(first, reached))
 }
 
 // inUse is the doubt about a snapshot that was made after the volume itself was dumped. If that dump had not ended then, it has
@@ -246,7 +265,8 @@ func inUse(b format.Header, starts string, snapshot, dumped moment) verdict {
 		return doubtful("whether a patch between them is missing can't be told")
 	}
 	if snapshot.at.Before(dumped.at) { // by a clock that was wrong
-		return doubtful(starts + ", made after the one before was dumped: if the volume was in use between, something is missing")
+		return doubtful(starts + ", made after the one before was dumped: " +
+			"if the volume was in use between, something is missing")
 	}
 	made, before := toldApart(snapshot.at, dumped.at)
 	meanwhile := ""

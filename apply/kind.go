@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 
 	"golang.org/x/sys/unix"
 
@@ -61,7 +62,9 @@ func lookAt(path string) *destination {
 // isCopy tells whether what the destination holds is what the patches are about: they
 // lead to the same kind of thing, or say that it is what they replace. What is no patch
 // may also be left to what the first patch says of its base, all of it or a sample.
-func (c *chain) isCopy(ctx context.Context, d *destination, kind container.Kind, o Options) (bool, error) {
+func (c *chain) isCopy(
+	ctx context.Context, d *destination, kind container.Kind, o Options,
+) (bool, error) {
 	for i := range c.patches { // the newest one that has the beginning tells what will be there
 		in := c.patches[len(c.patches)-1-i]
 		b, err := in.beginning(o.held())
@@ -149,11 +152,12 @@ func (in *input) beginning(held int) (beginning, error) {
 // beginningOf copies what a segment has for the first bytes of the volume.
 func beginningOf(s *format.Segment) beginning {
 	for r, data := range s.All() {
-		b := beginning{Record: r, there: r.Off == 0, data: make([]byte, min(r.Len, container.HeadSize))}
 		if r.Kind == format.Data {
-			b.data = append([]byte(nil), data...)
+			data = slices.Clone(data)
+		} else {
+			data = make([]byte, min(r.Len, container.HeadSize))
 		}
-		return b
+		return beginning{Record: r, there: r.Off == 0, data: data}
 	}
 	return beginning{}
 }

@@ -46,8 +46,8 @@ func (e *AloneError) Unwrap() error { return e.Err }
 // headers tell.
 func (c *chain) checkOrder(o Options) error {
 	if in := c.patches[0]; in.header.Start > 0 {
-		o.Warn(fmt.Sprintf("%s begins at byte %d: what changed before must be there already, from the run that it is the rest of",
-			in.name, in.header.Start))
+		o.Warn(fmt.Sprintf("%s begins at byte %d: what changed before must be there already, "+
+			"from the run that it is the rest of", in.name, in.header.Start))
 	}
 	err := c.firstMisfit(o.TrustOrder, o.Warn)
 	if err == nil {
@@ -69,7 +69,8 @@ func (c *chain) firstMisfit(trust bool, warn func(string)) *OrderError {
 		before := c.patches[i]
 		v := follows(before.header, in.header)
 		if v.reason != "" {
-			err := &OrderError{Before: before.name, After: in.name, Reason: v.reason, Clock: v.clock, Unknown: v.unknown}
+			err := &OrderError{Before: before.name, After: in.name,
+				Reason: v.reason, Clock: v.clock, Unknown: v.unknown}
 			if !v.clock || !trust {
 				return err
 			}
@@ -109,7 +110,8 @@ func (c *chain) sorted() *chain {
 	})
 	sorted := new(chain)
 	for len(left) > 0 {
-		i := max(0, slices.IndexFunc(left, func(in *input) bool { return sorted.goesNext(in, left) }))
+		i := slices.IndexFunc(left, func(in *input) bool { return sorted.goesNext(in, left) })
+		i = max(0, i)
 		sorted.patches = append(sorted.patches, left[i])
 		left = slices.Delete(left, i, i+1)
 	}
@@ -130,8 +132,9 @@ func (c *chain) goesNext(in *input, left []*input) bool {
 	if len(c.patches) > 0 {
 		return linked(c.last().header, in.header)
 	}
-	return in.header.Kind == format.Full ||
-		!slices.ContainsFunc(left, func(other *input) bool { return other != in && linked(other.header, in.header) })
+	return in.header.Kind == format.Full || !slices.ContainsFunc(left, func(other *input) bool {
+		return other != in && linked(other.header, in.header)
+	})
 }
 
 // volumeName names a patch's volume for people.
