@@ -104,6 +104,15 @@ func (u *undo) add(off int64, old, shall []byte) error {
 	if n := min(u.saved-off, int64(len(old))); n > 0 {
 		off, old, shall = off+n, old[n:], shall[n:]
 	}
+	if len(old) == 0 {
+		return nil
+	}
+	if part := off % format.SectorSize; part > 0 {
+		if err := u.addSector(off - part); err != nil {
+			return err
+		}
+		return u.add(off, old, shall)
+	}
 	end := off + int64(len(old))
 	whole := end - off
 	if end < u.size {
@@ -123,8 +132,8 @@ func (u *undo) add(off int64, old, shall []byte) error {
 	return nil
 }
 
-// addSector saves a whole sector of which a part shall change: what comes behind the
-// end of a volume that wasn't of whole sectors may be another patch's, and is saved
+// addSector saves a whole sector of which a part shall change: what comes before or behind
+// the end of a volume that wasn't of whole sectors may be another patch's, and is saved
 // with it. What the sector shall hold isn't known here.
 func (u *undo) addSector(off int64) error {
 	b := make([]byte, min(format.SectorSize, u.size-off))
