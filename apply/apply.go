@@ -115,7 +115,7 @@ func Run(ctx context.Context, patches []Patch, o Options) (report Report, err er
 	}
 	defer in.close()
 	report.Header, report.Patches = in.last().header, len(in.patches)
-	seen := lookAt(o.Destination)
+	seen := openToRead(o.Destination)
 	defer seen.close(o)
 	if err := in.checkKind(ctx, seen, o); err != nil {
 		return report, err
@@ -138,12 +138,12 @@ func Run(ctx context.Context, patches []Patch, o Options) (report Report, err er
 		o.Warn(unchecked)
 	}
 	o.Started(in.headers())
-	undo, err := createUndo(in.headers(), dest, o)
+	journal, err := createJournal(in.headers(), dest, o)
 	if err != nil {
 		return report, err
 	}
 	defer func() {
-		undoErr := undo.close(dest.touched)
+		undoErr := journal.end(dest.touched)
 		if undoErr != nil && (err == nil || !dest.touched) {
 			o.Warn(undoErr.Error())
 		}
@@ -155,13 +155,13 @@ func Run(ctx context.Context, patches []Patch, o Options) (report Report, err er
 	if err != nil {
 		return report, err
 	}
-	p := newReplay(in, segments, dest, undo, o)
-	err = p.run(ctx)
-	p.fill(&report)
+	r := newReplay(in, segments, dest, journal, o)
+	err = r.run(ctx)
+	r.report(&report)
 	if err == nil {
-		p.lost.warn(o)
+		r.planner.lost.warn(o)
 	}
 	report.Created = dest.created && (err == nil || dest.touched)
-	report.Undo = undo != nil && dest.touched
+	report.Undo = journal != nil && dest.touched
 	return report, err
 }

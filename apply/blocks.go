@@ -52,6 +52,9 @@ func (d *destination) findThin(o Options) error {
 	return nil
 }
 
+// any tells whether there are any.
+func (b *poolBlocks) any() bool { return len(b.parts) > 0 }
+
 // in yields the blocks that [off, end) touches, as far as they are in the destination.
 func (b *poolBlocks) in(off, end int64) iter.Seq2[format.Extent, storage.ThinPart] {
 	return func(yield func(format.Extent, storage.ThinPart) bool) {

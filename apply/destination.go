@@ -28,11 +28,11 @@ type destination struct {
 	blocks   poolBlocks
 	created  bool
 	touched  bool // a write was tried
-	finished bool // it holds all that it shall
+	complete bool // it holds all that it shall
 
-	window    window
-	finishing outcome // of the window before
-	failed    error   // the first error of writing or flushing
+	window   window
+	flushing outcome // of the window before
+	failed   error   // the first error of writing or flushing
 }
 
 // isNew tells whether there was nothing before, and so no earlier run either that
@@ -80,6 +80,9 @@ func openDestination(patches []format.Header, o Options) (*destination, error) {
 	}
 	return d, nil
 }
+
+// room is how much of an extent the destination has room for, in bytes. The rest is cut off.
+func (d *destination) room(e format.Extent) int64 { return max(0, min(e.Len, d.size-e.Off)) }
 
 // volumeSize is the size of the volume, in bytes, that the patches are about. It
 // may have grown from one to the next.
@@ -185,8 +188,8 @@ func (d *destination) close(o Options) {
 	if d.f == nil {
 		return
 	}
-	_ = d.finishing.wait() // it uses the file
-	if d.created && !d.touched && !d.finished {
+	_ = d.flushing.wait() // it uses the file
+	if d.created && !d.touched && !d.complete {
 		// It's still locked: nobody can have begun to use it.
 		if err := d.file.Remove(); err != nil {
 			o.Warn(fmt.Sprintf("%s was created and could not be removed again: %v", d.path, err))

@@ -54,23 +54,23 @@ func (d *destination) isZero(e format.Extent) bool {
 // mapped, and once a part of it is written, the rest reads as what is uncovered.
 func (d *destination) rewrite(block format.Extent, part storage.ThinPart) error {
 	d.blocks.tell(part)
-	var held [][]byte
+	var whole [][]byte
 	err := pieces(block, func(off, n int64) error {
 		b := d.blocks.buffer(0)[:n]
 		if _, err := d.ReadAt(b, off); err != nil {
 			return err
 		}
 		if bytes.Equal(b, zeros[:n]) {
-			held = append(held, alignedZeros[:n])
+			whole = append(whole, alignedZeros[:n])
 			return nil
 		}
-		held = append(held, append(alignedBuffer(int(n))[:0], b...))
+		whole = append(whole, append(alignedBuffer(int(n))[:0], b...))
 		return nil
 	})
 	if err != nil {
 		return err
 	}
-	return d.writeVector(held, block.Off)
+	return d.writeVector(whole, block.Off)
 }
 
 // alignedZeros are the zeros of a piece, however many of them are written.

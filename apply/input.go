@@ -166,7 +166,7 @@ func (in *input) Next() (*format.Segment, error) {
 }
 
 // readAll reads a patch to its end, for the checks, and hands on its segments.
-func (in *input) readAll(ctx context.Context, o Options, look func(*format.Segment) error) error {
+func (in *input) readAll(ctx context.Context, o Options, use func(*format.Segment) error) error {
 	in.lost = lostCount{size: in.header.VolumeSize}
 	for {
 		s, err := in.Next()
@@ -180,7 +180,7 @@ func (in *input) readAll(ctx context.Context, o Options, look func(*format.Segme
 			return err
 		}
 		in.lost.add(s)
-		err = look(s)
+		err = use(s)
 		s.Release()
 		if err != nil {
 			return err

@@ -35,10 +35,10 @@ func (c *chain) checkKind(ctx context.Context, d *destination, o Options) error 
 	return fmt.Errorf("%s is %s, %w", d.path, kind.Name, ErrNotRaw)
 }
 
-// lookAt opens a destination that is there just to read it. What is wrong with one that
+// openToRead opens a destination that is there just to read it. What is wrong with one that
 // can't be, which then looks empty, is told when it's opened to be written. Close it at
 // the end: to do so before would give up the locks that this process has on the file.
-func lookAt(path string) *destination {
+func openToRead(path string) *destination {
 	d := &destination{path: path}
 	st, err := os.Stat(path)
 	if err != nil || st.Mode().Type() != 0 && st.Mode().Type() != os.ModeDevice {
@@ -48,15 +48,15 @@ func lookAt(path string) *destination {
 	if err != nil {
 		return d
 	}
-	looked := &destination{path: path, f: f, isDevice: st.Mode().Type() == os.ModeDevice}
-	if looked.size, err = f.Seek(0, io.SeekEnd); err == nil {
-		looked.in, err = openDirect(looked)
+	opened := &destination{path: path, f: f, isDevice: st.Mode().Type() == os.ModeDevice}
+	if opened.size, err = f.Seek(0, io.SeekEnd); err == nil {
+		opened.in, err = openDirect(opened)
 	}
 	if err != nil {
 		f.Close()
 		return d
 	}
-	return looked
+	return opened
 }
 
 // isCopy tells whether what the destination holds is what the patches are about: they

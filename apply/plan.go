@@ -1,149 +1,184 @@
 package apply
 
 import (
+	"bytes"
 	"context"
+	"iter"
 
 	"lvmsync/format"
 	"lvmsync/format/refine"
 )
 
-// plan finds out what a segment changes, and checks its base. Old is what the
-// destination holds in its data extents. Without an undo patch it's written at once.
-func (p *replay) plan(ctx context.Context, s *format.Segment, old []byte) error {
-	var err error
-	p.zeros.ofZeros(s)
-	if p.base != nil {
-		if err := p.base.compare(ctx, s, old, &p.zeros); err != nil {
-			return err
-		}
-		if err := p.base.result(); err != nil && !p.dryRun { // which counts all of them
+// A planner finds out what segments change, and whether the patch may be applied.
+type planner struct {
+	dest   *destination
+	base   *baseCheck // nil: checked before
+	lost   lostCount
+	accept bool // what is lost
+	dryRun bool // count all that speaks against the patch before refusing it
+	zeros  spans
+
+	totals format.Totals // of the segments so far
+	right  int64         // bytes that are there already
+	cut    int64         // bytes that the destination has no room for
+}
+
+// A change is a part of an extent that is to be written or, if data is nil, made zeros.
+type change struct {
+	format.Extent
+	data []byte
+	ends *format.Segment // set: it is empty and stands behind the last change of that segment
+}
+
+// A difference is a change with what it replaces.
+type difference struct {
+	change
+	// Is is what there is now in place of shall, which is what the change leads to. Both are
+	// nil of what is to be made zeros as a whole, since it is long: what is there must be
+	// read again, and is zeros before from.
+	is, shall []byte
+	from      int64
+}
+
+// count counts a segment, and refuses it if it has something lost.
+func (p *planner) count(s *format.Segment) error {
+	p.totals.Add(s.Records)
+	p.lost.add(s)
+	if p.dryRun {
+		return nil
+	}
+	return p.lost.refuse(p.accept, true)
+}
+
+// refuse is the error to report at the end of a dry run.
+func (p *planner) refuse() error {
+	if err := p.lost.refuse(p.accept, false); err != nil || p.base == nil {
+		return err
+	}
+	return p.base.result()
+}
+
+// plan checks the base of a segment, and hands on what it changes, in order. Where it doesn't
+// matter what is there, that is everything, and what there is isn't told.
+func (p *planner) plan(ctx context.Context, f *fetched, use func(difference) error) error {
+	there := f.there
+	if there != nil {
+		if err := p.checkBase(ctx, f); err != nil {
 			return err
 		}
 	}
-	for e, data := range runs(s) {
+	for e, data := range runs(f.segment) {
 		whole := e.Len
-		if e.Len = p.room(e); e.Kind == format.Zero {
-			err = p.planZero(ctx, e)
-		} else {
-			err = p.planData(ctx, e.Off, data[:e.Len], old[:e.Len])
-			old = old[whole:]
+		e.Len = p.dest.room(e)
+		p.cut += whole - e.Len
+		var err error
+		switch {
+		case f.there == nil:
+			data = data[:min(e.Len, int64(len(data)))]
+			err = use(difference{change: change{Extent: e, data: data}})
+		case e.Kind == format.Zero:
+			err = p.planZeros(ctx, e, use)
+		default:
+			err = p.planData(e.Off, data[:e.Len], there[:e.Len], use)
+			there = there[whole:]
 		}
 		if err != nil {
 			return err
 		}
 	}
-	p.planned.held = append(p.planned.held, s)
-	if p.undo != nil && len(p.planned.held) < batchSegments && p.undo.pending < undoBatch {
-		return nil
-	}
-	return p.commit(ctx)
+	return nil
 }
 
-// planData plans to write those blocks of data that differ from what is there.
-func (p *replay) planData(ctx context.Context, off int64, data, old []byte) error {
-	if p.undo != nil {
-		if err := p.save(ctx, off, old, data); err != nil {
+// checkBase compares a segment with its base.
+func (p *planner) checkBase(ctx context.Context, f *fetched) error {
+	p.zeros.ofZeros(f.segment)
+	if p.base == nil {
+		return nil
+	}
+	err := p.base.compare(ctx, f.segment, f.there, &p.zeros)
+	if err == nil && !p.dryRun {
+		err = p.base.result()
+	}
+	return err
+}
+
+// planData hands on those blocks of data that differ from what is there.
+func (p *planner) planData(off int64, data, is []byte, use func(difference) error) error {
+	p.right += int64(len(data))
+	for e, d := range refine.Runs(off, data, is) {
+		p.right -= e.Len
+		from, to := e.Off-off, e.End()-off
+		err := use(difference{
+			change: change{Extent: e, data: d}, is: is[from:to], shall: data[from:to]})
+		if err != nil {
 			return err
 		}
-	}
-	p.report.Right += int64(len(data))
-	for e, d := range refine.Runs(off, data, old) {
-		p.report.Right -= e.Len
-		p.planned.changes = append(p.planned.changes, change{e, d})
 	}
 	return nil
 }
 
-// planZero plans to make an extent zeros, as a whole unless it is zeros: the part
-// of a thin volume that can be freed may be larger than any block.
-func (p *replay) planZero(ctx context.Context, e format.Extent) error {
+// planZeros hands on an extent that is to be zeros, in large parts that are handed on whole
+// unless they are zeros: what of a thin volume can be freed may be larger than any block.
+func (p *planner) planZeros(
+	ctx context.Context, e format.Extent, use func(difference) error,
+) error {
 	for e.Len > 0 {
 		part := e
 		part.Len = min(e.Len, undoBatch-e.Off%undoBatch)
 		e.Off, e.Len = part.End(), e.Len-part.Len
-		differs := false
-		err := pieces(part, func(off, n int64) error {
-			if differs && (p.undo == nil || len(p.dest.blocks.parts) > 0) {
-				return nil // that's enough to know
-			}
-			old := p.piece[:n]
-			if err := readFull(ctx, &p.zeros, old, off); err != nil {
-				return err
-			}
-			for range refine.Runs(off, zeros[:n], old) {
-				differs = true
-				break
-			}
-			if !differs || p.undo == nil {
-				return nil
-			}
-			if len(p.dest.blocks.parts) > 0 {
-				return p.saveZeros(ctx, part) // once is enough
-			}
-			return p.undo.add(off, old, zeros[:n])
-		})
+		from, err := p.zerosEnd(ctx, part)
+		switch {
+		case err != nil:
+		case from == part.End():
+			p.right += part.Len
+		default:
+			err = use(difference{change: change{Extent: part}, from: from})
+		}
 		if err != nil {
 			return err
 		}
-		if !differs {
-			p.report.Right += part.Len
-			continue
-		}
-		p.planned.changes = append(p.planned.changes, change{part, nil})
-		if p.undo != nil && p.undo.pending >= undoBatch {
-			if err := p.commit(ctx); err != nil {
-				return err
-			}
-		}
 	}
 	return nil
 }
 
-// commit makes the undo patch durable as far as it goes, then writes what is planned.
-// With an undo patch, the next batch is planned meanwhile, for the disks are slow; the
-// outcome is waited for later.
-func (p *replay) commit(ctx context.Context) error {
-	if err := p.committing.wait(); err != nil {
-		return err
-	}
-	b := p.planned
-	if p.undo == nil {
-		p.planned = batch{b.changes[:0], b.held[:0]}
-		return p.carryOut(ctx, b)
-	}
-	p.planned = batch{}
-	pending, err := p.undo.handOver()
-	if err != nil {
-		return err
-	}
-	p.committing = begin(func() error {
-		if pending {
-			if err := p.undo.sync(); err != nil {
-				return err
-			}
+// zerosEnd finds the first piece of an extent that isn't zeros; the extent's end if there is
+// none.
+func (p *planner) zerosEnd(ctx context.Context, e format.Extent) (int64, error) {
+	end := e.End()
+	err := pieces(e, func(off, n int64) error {
+		if off > end {
+			return nil // that's enough to know
 		}
-		return p.carryOut(ctx, b)
+		is, err := p.zeros.view(ctx, off, n)
+		if !bytes.Equal(is, zeros[:len(is)]) {
+			end = off
+		}
+		return err
 	})
-	if len(p.dest.blocks.parts) > 0 { // nothing of a block may be read while it is filled
-		return p.committing.wait()
-	}
-	return nil
+	return end, err
 }
 
-// carryOut writes the changes of a batch.
-func (p *replay) carryOut(ctx context.Context, b batch) error {
-	for _, c := range b.changes {
-		if err := p.do(ctx, c, func(int64) {}); err != nil {
-			return err
+// runs yields the extents of a segment with their data. Those that touch and
+// are of one kind come as one: their data lie side by side.
+func runs(s *format.Segment) iter.Seq2[format.Extent, []byte] {
+	return func(yield func(format.Extent, []byte) bool) {
+		rest := s.Data
+		for i := 0; i < len(s.Records); {
+			run := s.Records[i].Extent
+			for i++; i < len(s.Records); i++ {
+				next := s.Records[i].Extent
+				if next.Kind != run.Kind || next.Off != run.End() {
+					break
+				}
+				run.Len += next.Len
+			}
+			var data []byte
+			if run.Kind == format.Data {
+				data, rest = rest[:run.Len], rest[run.Len:]
+			}
+			if !yield(run, data) {
+				return
+			}
 		}
 	}
-	for _, s := range b.held {
-		for _, r := range s.Records {
-			p.done += r.Len
-		}
-		if err := p.finish(ctx, s); err != nil {
-			return err
-		}
-	}
-	return nil
 }

@@ -33,7 +33,7 @@ type readBack struct {
 // add remembers what a segment said.
 func (r *readBack) add(ctx context.Context, s *format.Segment) error {
 	for x, data := range s.All() {
-		room := max(0, min(x.Len, r.dest.size-x.Off))
+		room := r.dest.room(x.Extent)
 		if room < x.Len && x.Kind == format.Data {
 			x.Hash = xxhash.Sum64(data[:room])
 		}

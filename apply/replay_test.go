@@ -56,13 +56,15 @@ func TestExtentsAtTheLimit(t *testing.T) {
 		cut  int64
 	}{{0, 1023}, {512, 1023}, {end - 512, 512}, {end, 0}}
 	for _, tt := range tests {
-		p := &replay{dest: &destination{size: tt.size}, dryRun: true, progress: func(Stage, int64) {}}
+		d := &destination{size: tt.size}
+		r := &replay{dest: d, planner: planner{dest: d, dryRun: true},
+			writer: writer{dest: d, dryRun: true, progress: func(Stage, int64) {}}}
 		s := &format.Segment{Records: []format.Record{{Extent: data(end-1023, 511)}, {Extent: zero(end-512, 512)}}, Data: make([]byte, 511)}
-		if err := p.write(t.Context(), s); err != nil {
+		if err := r.replay(t.Context(), &fetched{segment: s}); err != nil {
 			t.Fatal(err)
 		}
-		if p.report.Cut != tt.cut || p.through != end {
-			t.Errorf("destination of %d bytes: %d cut, through %d", tt.size, p.report.Cut, p.through)
+		if r.planner.cut != tt.cut || r.writer.through != end {
+			t.Errorf("destination of %d bytes: %d cut, through %d", tt.size, r.planner.cut, r.writer.through)
 		}
 	}
 }

@@ -33,8 +33,7 @@ func (z *spans) clear() { z.coming, z.read = z.coming[:0], z.read[:0] }
 // add adds an extent that begins no earlier than the last one, as much of it as the
 // destination has room for.
 func (z *spans) add(e format.Extent) {
-	e.Len = min(e.Len, z.dest.size-e.Off)
-	if e.Len <= 0 {
+	if e.Len = z.dest.room(e); e.Len == 0 {
 		return
 	}
 	if n := len(z.coming); n > 0 && e.Off-z.coming[n-1].End() <= smallGap {
@@ -53,14 +52,42 @@ func (z *spans) ReadAt(b []byte, off int64) (int, error) {
 	return z.dest.ReadAt(b, off) // what is large, or by a gap that can't be read
 }
 
+// view is what the destination holds in [off, off+n), no more than a piece, to be looked at
+// until something else is asked for.
+func (z *spans) view(ctx context.Context, off, n int64) ([]byte, error) {
+	b, i := z.find(off, n), z.from(off)
+	if b == nil && i < len(z.coming) && z.coming[i].Off <= off && z.fill(off) == nil {
+		b = z.find(off, n)
+	}
+	if b != nil {
+		return b, ctx.Err()
+	}
+	if z.read = z.read[:0]; z.buf == nil {
+		z.buf = alignedBuffer(pieceSize)
+	}
+	return z.buf[:n], readFull(ctx, z.dest, z.buf[:n], off)
+}
+
+// find finds [off, off+n) in what has been read; nil if that doesn't have all of it.
+func (z *spans) find(off, n int64) []byte {
+	i := sort.Search(len(z.read), func(i int) bool { return z.read[i].off > off }) - 1
+	if i < 0 || off+n > z.read[i].end() {
+		return nil
+	}
+	at := off - z.read[i].off
+	return z.read[i].data[at : at+n]
+}
+
+// from finds the first of what is coming that goes on behind off.
+func (z *spans) from(off int64) int {
+	return sort.Search(len(z.coming), func(i int) bool { return z.coming[i].End() > off })
+}
+
 // copy fills b from what has been read, if that has all of it.
 func (z *spans) copy(b []byte, off int64) bool {
-	i := sort.Search(len(z.read), func(i int) bool { return z.read[i].off > off }) - 1
-	if i < 0 || off+int64(len(b)) > z.read[i].end() {
-		return false
-	}
-	copy(b, z.read[i].data[off-z.read[i].off:])
-	return true
+	from := z.find(off, int64(len(b)))
+	copy(b, from)
+	return from != nil
 }
 
 // fill reads as much of what is coming as fits, from off on.
@@ -72,8 +99,7 @@ func (z *spans) fill(off int64) error {
 	var g errgroup.Group
 	g.SetLimit(parallelReads)
 	rest := z.buf
-	first := sort.Search(len(z.coming), func(i int) bool { return z.coming[i].End() > off })
-	for _, e := range z.coming[first:] {
+	for _, e := range z.coming[z.from(off):] {
 		from := max(e.Off, off)
 		part := rest[:min(e.End()-from, int64(len(rest)))]
 		if rest = rest[len(part):]; len(part) == 0 {

@@ -150,8 +150,8 @@ func (in *input) damaged(reason string) error {
 	return &DamagedUndoError{From: in.from, Left: in.size - in.from, Reason: reason, Err: in.why}
 }
 
-// behind looks at the whole segments behind the damage until look has seen enough.
-func (in *input) behind(look func(*format.Segment) (more bool, err error)) error {
+// behind hands on the whole segments behind the damage until use has seen enough.
+func (in *input) behind(use func(*format.Segment) (more bool, err error)) error {
 	s, err := salvage.NewReader(in.at, in.size, in.header, in.from, in.end)
 	if err != nil {
 		return err
@@ -164,7 +164,7 @@ func (in *input) behind(look func(*format.Segment) (more bool, err error)) error
 		if err != nil {
 			return err
 		}
-		if more, err := look(segment); err != nil || !more {
+		if more, err := use(segment); err != nil || !more {
 			return err
 		}
 	}

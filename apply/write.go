@@ -65,17 +65,17 @@ func (d *destination) writeError(off int64, err error) error {
 // turn waits for the window before and has the current one brought to the
 // destination.
 func (d *destination) turn() error {
-	if err := d.finishing.wait(); err != nil {
+	if err := d.flushing.wait(); err != nil {
 		return d.fail(err)
 	}
 	w := d.window
 	d.window = window{}
-	d.finishing = begin(func() error { return d.finish(w) })
+	d.flushing = begin(func() error { return d.bring(w) })
 	return nil
 }
 
-// finish brings a window to the destination.
-func (d *destination) finish(w window) error {
+// bring brings a window to the destination.
+func (d *destination) bring(w window) error {
 	err := d.makeZeros(w.zeros)
 	if err == nil {
 		err = d.flush()
@@ -116,7 +116,7 @@ func (d *destination) sync() error {
 	}
 	w := d.window
 	d.window = window{}
-	err := d.finishing.wait()
+	err := d.flushing.wait()
 	if err == nil {
 		err = d.makeZeros(w.zeros)
 	}
