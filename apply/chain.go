@@ -113,7 +113,7 @@ func (c *chain) verified(ctx context.Context, d *destination, o Options) (segmen
 		return nil, err
 	}
 	if !o.NoCheckBase {
-		if err := in.reaches(ctx, d); err != nil {
+		if err := in.tail.reaches(ctx, d); err != nil {
 			return nil, err
 		}
 	}

@@ -32,7 +32,10 @@ type input struct {
 	warn   func(string)
 	peeked *format.Segment // read ahead; the next one to return
 	end    int64           // of the extents that have been read
-	damage
+
+	force      bool  // use what is whole of an undo patch that is damaged
+	prefixOnly bool  // but nothing that only its base hashes vouch for
+	tail       *tail // nil: all of it has been understood, as far as it has been read
 
 	byHashes bool  // only its base hashes tell that it follows the one before
 	unhashed int64 // bytes of extents for which it has none, but for single sectors
@@ -130,7 +133,9 @@ func (in *input) rewind(held int) error {
 	}
 	in.reader.Close()
 	in.reader, in.end = r, 0
-	in.salvage = nil
+	if in.tail != nil {
+		in.tail.salvage = nil
+	}
 	if in.spool != nil {
 		st, err := in.spool.File().Stat()
 		if err != nil {
@@ -150,8 +155,8 @@ func (in *input) Next() (*format.Segment, error) {
 		in.peeked = nil
 		return s, nil
 	}
-	if in.salvage != nil {
-		return in.salvaged()
+	if in.tail != nil && in.tail.salvage != nil {
+		return in.tail.next()
 	}
 	s, err := in.reader.Next()
 	switch {
@@ -159,7 +164,7 @@ func (in *input) Next() (*format.Segment, error) {
 		in.end = s.Records[len(s.Records)-1].End()
 	case err != io.EOF:
 		if err = in.torn(spoolError(err)); err == nil {
-			return in.salvaged()
+			return in.tail.next()
 		}
 	}
 	return s, err

@@ -129,14 +129,14 @@ func (r *replay) all(ctx context.Context) error {
 		}
 		// Else it's written at once, before the next is waited for; or what is read could be
 		// what a block of a pool uncovers while it is filled.
-		ahead := now.reading != nil && !r.dest.blocks.any()
-		if ahead {
+		early := now.reading != nil && !r.dest.blocks.any()
+		if early {
 			next = r.fetcher.next(ctx)
 		}
 		if err := r.replay(ctx, now); err != nil {
 			return err
 		}
-		if !ahead {
+		if !early {
 			next = r.fetcher.next(ctx)
 		}
 	}

@@ -26,18 +26,17 @@ const (
 
 const _ = uint(maxUndoTail - maxUndoUnsafe - maxUndoUnsafe/8) // tables and headers
 
-// A damage is what is known of an undo patch that lacks its end, or is damaged.
-type damage struct {
-	force      bool // use what is whole of it all the same
-	prefixOnly bool // but nothing that only its base hashes vouch for
-
-	told    bool            // that it has no end
-	from    int64           // where the first thing is that isn't understood, in bytes
-	found   bool            // there is more behind what isn't understood, or it is damaged for sure
-	skipped int64           // bytes of whole segments that nothing vouches for
-	unread  int64           // bytes that are not understood, from there on
+// A tail is what an undo patch has behind the last segment that is understood, where it lacks
+// its end, or is damaged.
+type tail struct {
+	in      *input
+	from    int64           // where it begins, in bytes
 	why     error           // what is wrong there
-	salvage *salvage.Reader // what is read now instead; nil: the patch itself
+	told    bool            // that the patch has no end
+	found   bool            // there is something in it, or the patch is damaged for sure
+	skipped int64           // bytes of whole segments that nothing vouches for
+	unread  int64           // bytes that are not understood
+	salvage *salvage.Reader // of what is whole in it
 }
 
 // A DamagedUndoError means that an undo patch is damaged where a crash can't have torn
@@ -54,7 +53,8 @@ func (e *DamagedUndoError) Error() string {
 	if e.Reason == "" {
 		return e.Err.Error()
 	}
-	return fmt.Sprintf("%v; a crash can't have left it so: of the %d bytes from byte %d on, %s", e.Err, e.Left, e.From, e.Reason)
+	return fmt.Sprintf("%v; a crash can't have left it so: of the %d bytes from byte %d on, %s",
+		e.Err, e.Left, e.From, e.Reason)
 }
 
 // Unwrap gives what is wrong: the error matches [format.ErrCorrupt].
@@ -73,12 +73,13 @@ func (in *input) hasTrailer() bool {
 
 // torn deals with an error of reading the patch. If it's only the end that an undo patch
 // lacks since the machine died, or damage that is to be overlooked, it returns nil, and
-// what is left comes from salvaged. What comes through a pipe has been read from
+// what is left comes from the tail. What comes through a pipe has been read from
 // somewhere, and what is on a device was brought there: a missing end is that of the
 // transfer.
 func (in *input) torn(err error) error {
 	var corrupt *format.CorruptError
 	var truncated *format.TruncatedError
+	from := int64(0)
 	switch {
 	case in.header.Kind != format.Undo:
 		return err
@@ -87,49 +88,58 @@ func (in *input) torn(err error) error {
 	case in.at == nil || in.device:
 		return err
 	case errors.As(err, &corrupt):
-		in.from = corrupt.Offset
+		from = corrupt.Offset
 	case errors.As(err, &truncated):
-		in.from = truncated.Start
+		from = truncated.Start
 	default:
 		return err
 	}
-	in.why = err
-	damaged := in.isDamaged()
-	if in.force {
-		in.found = damaged != nil
-		return in.startSalvage(in.prefixOnly)
+	if in.tail == nil {
+		in.tail = &tail{in: in}
+	}
+	in.tail.from, in.tail.why = from, err
+	return in.tail.begin()
+}
+
+// begin has the tail read from now on, if a crash may have left it so, or damage is to be
+// overlooked.
+func (t *tail) begin() error {
+	damaged := t.isDamaged()
+	if t.in.force {
+		t.found = damaged != nil
+		return t.startSalvage(t.in.prefixOnly)
 	}
 	if damaged != nil {
 		return damaged
 	}
-	in.tellTorn()
-	return in.startSalvage(true)
+	t.tellTorn()
+	return t.startSalvage(true)
 }
 
 // tellTorn says that the undo patch has no end.
-func (in *input) tellTorn() {
-	if in.told {
+func (t *tail) tellTorn() {
+	if t.told {
 		return
 	}
-	in.told = true
-	in.unread = in.size - in.from
-	in.warn(fmt.Sprintf("%s has no end, as if the run that wrote it had been broken off: %v; %d bytes at its end are not understood",
-		in.name, in.why, in.unread))
+	t.told = true
+	t.unread = t.in.size - t.from
+	t.in.warn(fmt.Sprintf("%s has no end, as if the run that wrote it had been broken off: %v; "+
+		"%d bytes at its end are not understood", t.in.name, t.why, t.unread))
 }
 
 // isDamaged tells why what is wrong with the undo patch was not left behind by a crash, as
 // far as its file shows. A file whose last part was not durable when the machine died may
 // have anything there, but no trailer: that is written when all else is durable.
-func (in *input) isDamaged() error {
-	left := in.size - in.from
-	if in.hasTrailer() {
-		return in.damaged("") // it isn't unfinished
+func (t *tail) isDamaged() error {
+	left := t.in.size - t.from
+	if t.in.hasTrailer() {
+		return t.damaged("") // it isn't unfinished
 	}
 	if left > maxUndoTail {
-		return in.damaged(fmt.Sprintf("no more than the last %d can be torn", maxUndoTail))
+		return t.damaged(fmt.Sprintf("no more than the last %d can be torn", maxUndoTail))
 	}
 	saved := int64(0)
-	err := in.behind(func(s *format.Segment) (bool, error) {
+	err := t.behind(func(s *format.Segment) (bool, error) {
 		for _, r := range s.Records {
 			saved += r.Len
 		}
@@ -137,22 +147,23 @@ func (in *input) isDamaged() error {
 	})
 	switch {
 	case errors.Is(err, salvage.ErrTooMuch):
-		return in.damaged(err.Error())
+		return t.damaged(err.Error())
 	case err != nil:
 		return err
 	case saved > maxUndoUnsafe:
-		return in.damaged(fmt.Sprintf("whole segments hold more than the %d bytes of the volume that are saved before it is made durable", maxUndoUnsafe))
+		return t.damaged(fmt.Sprintf("whole segments hold more than the %d bytes of the volume "+
+			"that are saved before it is made durable", maxUndoUnsafe))
 	}
 	return nil
 }
 
-func (in *input) damaged(reason string) error {
-	return &DamagedUndoError{From: in.from, Left: in.size - in.from, Reason: reason, Err: in.why}
+func (t *tail) damaged(reason string) error {
+	return &DamagedUndoError{From: t.from, Left: t.in.size - t.from, Reason: reason, Err: t.why}
 }
 
-// behind hands on the whole segments behind the damage until use has seen enough.
-func (in *input) behind(use func(*format.Segment) (more bool, err error)) error {
-	s, err := salvage.NewReader(in.at, in.size, in.header, in.from, in.end)
+// behind hands on the whole segments in the tail until use has seen enough.
+func (t *tail) behind(use func(*format.Segment) (more bool, err error)) error {
+	s, err := salvage.NewReader(t.in.at, t.in.size, t.in.header, t.from, t.in.end)
 	if err != nil {
 		return err
 	}
@@ -174,26 +185,27 @@ func (in *input) behind(use func(*format.Segment) (more bool, err error)) error 
 // was overwritten, once the patch has been read. What a segment has saved is overwritten
 // when the segment, and all before it, is durable: if that has been done with what a
 // segment behind the damage holds, no crash can have torn what is before it.
-func (in *input) reaches(ctx context.Context, d *destination) error {
-	if !in.told || in.force || in.unread == 0 {
+func (t *tail) reaches(ctx context.Context, d *destination) error {
+	if t == nil || !t.told || t.in.force || t.unread == 0 {
 		return nil
 	}
 	reason := ""
-	err := in.behind(func(s *format.Segment) (bool, error) {
+	err := t.behind(func(s *format.Segment) (bool, error) {
 		for r, old := range s.All() {
 			over, err := d.overwritten(ctx, r, old)
 			if err != nil {
 				return false, err
 			}
 			if over {
-				reason = fmt.Sprintf("a whole segment holds what byte %d of the volume has been overwritten since", r.Off)
+				reason = fmt.Sprintf("a whole segment holds what byte %d of the volume "+
+					"has been overwritten since", r.Off)
 				return false, nil
 			}
 		}
 		return true, nil
 	})
 	if err == nil && reason != "" {
-		err = in.damaged(reason)
+		err = t.damaged(reason)
 	}
 	return err
 }
@@ -216,29 +228,29 @@ func (d *destination) overwritten(ctx context.Context, r format.Record, old []by
 
 // startSalvage ends the reading of the patch itself. What is whole behind the damage
 // comes then, unless nothing shall.
-func (in *input) startSalvage(nothing bool) error {
-	from := in.from
+func (t *tail) startSalvage(nothing bool) error {
+	from := t.from
 	if nothing {
-		from = in.size
+		from = t.in.size
 	}
 	var err error
-	in.salvage, err = salvage.NewReader(in.at, in.size, in.header, from, in.end)
+	t.salvage, err = salvage.NewReader(t.in.at, t.in.size, t.in.header, from, t.in.end)
 	return err
 }
 
-// salvaged returns the next whole segment behind the damage. Only base hashes vouch for
+// next returns the next whole segment behind the damage. Only base hashes vouch for
 // its place: without them it could be anybody's.
-func (in *input) salvaged() (*format.Segment, error) {
+func (t *tail) next() (*format.Segment, error) {
 	for {
-		s, err := in.salvage.Next()
+		s, err := t.salvage.Next()
 		if err == io.EOF {
-			in.tellMissing()
+			t.tellMissing()
 		}
-		in.found = in.found || err == nil
+		t.found = t.found || err == nil
 		if err != nil || allHaveBase(s) {
 			return s, err
 		}
-		in.skipped += in.salvage.At() - s.Offset
+		t.skipped += t.salvage.At() - s.Offset
 	}
 }
 
@@ -252,18 +264,19 @@ func allHaveBase(s *format.Segment) bool {
 }
 
 // tellMissing says, when all of a damaged undo patch has been read, how much is missing.
-func (in *input) tellMissing() {
-	if !in.found {
-		in.tellTorn()
+func (t *tail) tellMissing() {
+	if !t.found {
+		t.tellTorn()
 	}
-	if in.told {
+	if t.told {
 		return
 	}
-	in.told = true
-	in.unread = in.salvage.Missed() + in.skipped
-	if in.prefixOnly {
-		in.unread = in.size - in.from
+	t.told = true
+	t.unread = t.salvage.Missed() + t.skipped
+	if t.in.prefixOnly {
+		t.unread = t.in.size - t.from
 	}
-	in.warn(fmt.Sprintf("forced: %s is damaged, and takes back what is whole of it only; %d bytes of it are not understood, "+
-		"and what they had saved stays as it is: %v", in.name, in.unread, in.why))
+	t.in.warn(fmt.Sprintf("forced: %s is damaged, and takes back what is whole of it only; "+
+		"%d bytes of it are not understood, and what they had saved stays as it is: %v",
+		t.in.name, t.unread, t.why))
 }

@@ -117,10 +117,9 @@ func read(
 // verified describes the patch once it has been read to its end.
 func (in *input) verified() Verified {
 	v := Verified{Name: in.name, Header: in.header, Totals: in.reader.Totals(),
-		Size: in.reader.Size(), NoEnd: in.told, Torn: in.unread,
-		ByBase: in.byHashes, Lost: in.lost.Lost}
-	if v.NoEnd {
-		v.Size = in.size
+		Size: in.reader.Size(), ByBase: in.byHashes, Lost: in.lost.Lost}
+	if t := in.tail; t != nil && t.told {
+		v.NoEnd, v.Torn, v.Size = true, t.unread, in.size
 	}
 	return v
 }
