@@ -29,7 +29,7 @@ type Options struct {
 	Destination  string // block device or image file
 	Create       bool   // create the image file, sparse, if it's missing
 	AllowSmaller bool   // cut what lies past the end of the destination
-	Force        bool   // write though the destination is in use, no raw volume, or the source of a full patch
+	Force        bool   // write though it's in use, no raw volume, or the source of a full patch
 	NoCheckBase  bool   // write whatever the destination holds
 	TrustOrder   bool   // take patches in the order given where only times speak against it
 	AcceptLost   bool   // write zeros for what could not be read when the patch was made
@@ -96,7 +96,7 @@ type Report struct {
 	Zeroed          int64         // bytes made zeros
 	Right           int64         // bytes not written: they were already there
 	Cut             int64         // bytes of extents past the destination's end, left out
-	Lost            int64         // bytes of zeros for what could not be read when the patch was made
+	Lost            int64         // bytes of zeros for what could not be read for the patch
 }
 
 // Run applies patches, each of which follows the one before. One alone may come

@@ -19,7 +19,8 @@ func (c *chain) leaveToHashes(o Options) {
 			o.Warn(fmt.Sprintf("not checked: whether %s follows %s", in.name, before.name))
 			continue
 		}
-		o.Warn(fmt.Sprintf("%s after %s: no name links these two undo patches; that none between them is missing, only what %s replaces tells",
+		o.Warn(fmt.Sprintf("%s after %s: no name links these two undo patches; "+
+			"that none between them is missing, only what %s replaces tells",
 			in.name, before.name, in.name))
 	}
 }
@@ -30,7 +31,8 @@ func (c *chain) checkHashed() error {
 		if in.byHashes && in.unhashed > 0 {
 			return &AloneError{OneByOne: c.oneByOne(), Err: &OrderError{
 				Before: c.patches[i-1].name, After: in.name, Unknown: true,
-				Reason: fmt.Sprintf("no name links them, and of %d bytes it doesn't say what it replaces", in.unhashed),
+				Reason: fmt.Sprintf("no name links them, "+
+					"and of %d bytes it doesn't say what it replaces", in.unhashed),
 			}}
 		}
 	}

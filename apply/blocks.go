@@ -38,9 +38,12 @@ func (d *destination) findThin(o Options) error {
 	}
 	switch {
 	case err != nil && !o.Force:
-		return fmt.Errorf("find out what a write to %s does to what is beside it: %w; have the pool zero its blocks (lvchange -Zy); --force writes all the same, and zeros beside what is written may become what the disk held before", d.path, err)
+		return fmt.Errorf("find out what a write to %s does to what is beside it: %w; "+
+			"have the pool zero its blocks (lvchange -Zy); --force writes all the same, "+
+			"and zeros beside what is written may become what the disk held before", d.path, err)
 	case err != nil:
-		o.Warn(fmt.Sprintf("it is not known what a write to %s does to what is beside it: %v", d.path, err))
+		o.Warn(fmt.Sprintf("it is not known what a write to %s does to what is beside it: %v",
+			d.path, err))
 	}
 	d.isThin = len(parts) == 1 && parts[0].Direct && parts[0].Off == 0 && parts[0].Len >= d.size
 	for _, p := range parts {
@@ -86,7 +89,8 @@ func blockAt(p storage.ThinPart, off int64) int64 { return off - (off-p.First)%p
 func (b *poolBlocks) split(off, end int64) iter.Seq2[format.Extent, bool] {
 	return func(yield func(e format.Extent, partial bool) bool) {
 		part := func(from, to int64, partial bool) bool {
-			return from >= to || yield(format.Extent{Off: from, Len: to - from, Kind: format.Zero}, partial)
+			e := format.Extent{Off: from, Len: to - from, Kind: format.Zero}
+			return e.Len <= 0 || yield(e, partial)
 		}
 		for _, p := range b.parts {
 			from, to := max(off, p.Off), min(end, p.Off+p.Len)
@@ -100,7 +104,8 @@ func (b *poolBlocks) split(off, end int64) iter.Seq2[format.Extent, bool] {
 			if to < p.Off+p.Len {
 				tail = max(head, blockAt(p, to))
 			}
-			if !part(off, from, false) || !part(from, head, true) || !part(head, tail, false) || !part(tail, to, true) {
+			if !part(off, from, false) || !part(from, head, true) ||
+				!part(head, tail, false) || !part(tail, to, true) {
 				return
 			}
 			off = to

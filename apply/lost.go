@@ -28,7 +28,8 @@ func (l Lost) String() string {
 	if l.Count == 1 {
 		extents = "extent"
 	}
-	return fmt.Sprintf("%d bytes in %d %s, at bytes %s", l.Bytes, l.Count, extents, ranges(l.Extents, l.Count))
+	return fmt.Sprintf("%d bytes in %d %s, at bytes %s",
+		l.Bytes, l.Count, extents, ranges(l.Extents, l.Count))
 }
 
 // A LostError says where a patch has zeros for what could not be read.
@@ -96,13 +97,15 @@ func (l *lostCount) warn(o Options) {
 	if o.DryRun {
 		what = "would be zeros"
 	}
-	o.Warn(fmt.Sprintf("%v of %s %s, for they could not be read when the patch was made", l.Lost, o.Destination, what))
+	o.Warn(fmt.Sprintf("%v of %s %s, for they could not be read when the patch was made",
+		l.Lost, o.Destination, what))
 }
 
 // warnVerified tells of what is right but for that, and is refused unless the user agrees.
 func (l Lost) warnVerified(what string, o Options) {
 	if l.Count > 0 {
-		o.Warn(fmt.Sprintf("%v could not be read when %s made: zeros stand there, and lvmsync-apply needs --accept-lost-sectors", l, what))
+		o.Warn(fmt.Sprintf("%v could not be read when %s made: zeros stand there, "+
+			"and lvmsync-apply needs --accept-lost-sectors", l, what))
 	}
 }
 

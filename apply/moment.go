@@ -11,8 +11,8 @@ func outOfDate(reached, last moment) string {
 	case last.snapshot != "":
 		return "it leads to a snapshot that is older than where the one before leads"
 	case reached.snapshot == "" && sameBoot(reached.dump, last.dump): // whatever the clock said
-		return fmt.Sprintf("it is older, made when the machine had been up for %v, and the one before after %v",
-			uptime(last.dump), uptime(reached.dump))
+		return fmt.Sprintf("it is older, made when the machine had been up for %v, "+
+			"and the one before after %v", uptime(last.dump), uptime(reached.dump))
 	}
 	is, not := toldApart(last.at, reached.at)
 	return "it is older, made " + is + " and not after " + not
@@ -39,7 +39,8 @@ const toTheSecond = "2006-01-02 15:04:05"
 func toldApart(x, y time.Time) (string, string) {
 	x, y = x.Local(), y.Local()
 	zone := ""
-	if x.Format("-0700") != y.Format("-0700") { // one is of the summer: what the clock showed says little
+	if x.Format("-0700") != y.Format("-0700") {
+		// One is of the summer: what the clock showed says little.
 		zone = " -0700"
 	}
 	for _, fraction := range []string{"", ".000", ".000000"} {

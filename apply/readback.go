@@ -111,7 +111,8 @@ func (r *readBack) emptyCaches() {
 	}
 	for _, b := range d.backing {
 		if st, err := b.Stat(); err == nil && !emptyCache(b.File, 0, st.Size()) {
-			r.tell(b.Path, "it can't be emptied", fmt.Sprintf("%s, on which %s lies,", b.Path, d.path))
+			r.tell(b.Path, "it can't be emptied",
+				fmt.Sprintf("%s, on which %s lies,", b.Path, d.path))
 		}
 	}
 }
@@ -142,7 +143,8 @@ func (r *readBack) compareExtent(ctx context.Context, x format.Record) error {
 		off += int64(len(b))
 	}
 	if !same || x.Kind == format.Data && sum.Sum64() != x.Hash {
-		return fmt.Errorf("read back %s: the device does not hold what was written to [%d, %d)", r.dest.path, x.Off, x.End())
+		return fmt.Errorf("read back %s: the device does not hold what was written to [%d, %d)",
+			r.dest.path, x.Off, x.End())
 	}
 	return nil
 }

@@ -103,7 +103,8 @@ func (d *destination) zeroAligned(off, size int64) error {
 		return writeZeros(d.writeAt, off, size)
 	case unix.Fallocate(fd, unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE, off, size) == nil:
 		return nil
-	case d.isDevice && unix.Fallocate(fd, unix.FALLOC_FL_ZERO_RANGE|unix.FALLOC_FL_KEEP_SIZE, off, size) == nil:
+	case d.isDevice && unix.Fallocate(fd,
+		unix.FALLOC_FL_ZERO_RANGE|unix.FALLOC_FL_KEEP_SIZE, off, size) == nil:
 		return nil
 	}
 	return writeZeros(d.writeAt, off, size)
