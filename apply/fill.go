@@ -78,20 +78,11 @@ var alignedZeros = alignedBuffer(pieceSize)
 
 // writePast writes zeros past the page cache.
 func (d *destination) writePast(e format.Extent) error {
-	b := d.blocks.buffer(0)
-	clear(b)
-	const most = 1024 // IOV_MAX
-	for off := e.Off; off < e.End(); {
-		var vector [][]byte
-		start := off
-		for ; off < e.End() && len(vector) < most; off += int64(len(vector[len(vector)-1])) {
-			vector = append(vector, b[:min(int64(len(b)), e.End()-off)])
-		}
-		if err := d.writeVector(vector, start); err != nil {
-			return err
-		}
+	var vector [][]byte
+	for left := e.Len; left > 0; left -= pieceSize {
+		vector = append(vector, alignedZeros[:min(left, pieceSize)])
 	}
-	return nil
+	return d.writeVector(vector, e.Off)
 }
 
 // writeVector writes past the page cache; through it where a device's sectors are too
@@ -105,7 +96,8 @@ func (d *destination) writeVector(vector [][]byte, off int64) error {
 		d.blocks.out = out
 	}
 	for len(vector) > 0 {
-		n, err := unix.Pwritev(int(d.blocks.out.Fd()), vector, off)
+		const most = 1024 // IOV_MAX
+		n, err := unix.Pwritev(int(d.blocks.out.Fd()), vector[:min(len(vector), most)], off)
 		switch {
 		case errors.Is(err, unix.EINTR):
 			continue

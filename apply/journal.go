@@ -24,8 +24,8 @@ const undoBatch = 8 << 20
 const undoSegment = 1 << 20
 
 // A journal is the undo patch of a run: what the destination held before, written ahead.
-// Nothing is overwritten before what it held is durable in the patch. What a crash leaves of
-// it is read by Next of an [input] (see torn).
+// Nothing is overwritten before what it held is durable in the patch. Where a crash has left
+// it without its end, a tail tells what of it can be used.
 //
 // It's for one goroutine, but for what handOver returns.
 type journal struct {

@@ -27,28 +27,40 @@ func (k *keeper) handOver() (makeDurable func() error, err error) {
 	return k.journal.handOver()
 }
 
-// save saves what a change replaces. A block is saved whole once, and before anything is
-// written to it: if it stays mapped where it is, only if it's all zeros.
-func (k *keeper) save(ctx context.Context, d difference) error {
+// save saves what a change replaces.
+func (k *keeper) save(ctx context.Context, d difference) (err error) {
 	at := max(d.Off, d.from)
+	if k.dest.blocks.any() {
+		at, err = k.saveBlocks(ctx, d, at)
+	}
+	if err == nil {
+		err = k.add(ctx, d, at, d.End())
+	}
+	return err
+}
+
+// saveBlocks saves what a change replaces from at on, and its blocks, up to where it returns.
+// A block is saved whole once, before anything is written to it; if it stays mapped where it
+// is, only if it's all zeros.
+func (k *keeper) saveBlocks(ctx context.Context, d difference, at int64) (int64, error) {
 	for block, part := range k.dest.blocks.inPages(d.Off, d.End()) {
 		if block.End() <= k.kept {
 			continue
 		}
 		k.kept = block.End()
 		if err := k.add(ctx, d, at, block.Off); err != nil {
-			return err
+			return 0, err
 		}
 		at = max(at, block.Off)
 		if part.Direct && d.Kind == format.Data && !k.dest.isZero(block) {
 			continue
 		}
 		if err := k.read(ctx, block, k.journal.addWhole); err != nil {
-			return err
+			return 0, err
 		}
 		at = max(at, block.End())
 	}
-	return k.add(ctx, d, at, d.End())
+	return at, nil
 }
 
 // add saves what of [from, to) a change replaces.
@@ -57,7 +69,7 @@ func (k *keeper) add(ctx context.Context, d difference, from, to int64) error {
 		return nil
 	}
 	if d.is != nil {
-		return k.journal.add(from, d.is[from-d.Off:to-d.Off], d.shall[from-d.Off:to-d.Off])
+		return k.journal.add(from, d.is[from-d.Off:to-d.Off], d.data[from-d.Off:to-d.Off])
 	}
 	return k.read(ctx, format.Extent{Off: from, Len: to - from}, func(off int64, is []byte) error {
 		return k.journal.add(off, is, zeros[:len(is)])

@@ -23,21 +23,18 @@ type planner struct {
 	cut    int64         // bytes that the destination has no room for
 }
 
-// A change is a part of an extent that is to be written or, if data is nil, made zeros.
+// A change is a part of an extent that is to be written or, if it is a zero extent, made zeros.
 type change struct {
 	format.Extent
-	data []byte
+	data []byte          // what it leads to; nil: zeros
 	ends *format.Segment // set: it is empty and stands behind the last change of that segment
 }
 
 // A difference is a change with what it replaces.
 type difference struct {
 	change
-	// Is is what there is now in place of shall, which is what the change leads to. Both are
-	// nil of what is to be made zeros as a whole, since it is long: what is there must be
-	// read again, and is zeros before from.
-	is, shall []byte
-	from      int64
+	is   []byte // what is there; nil where the change has no data: that is long, and read again
+	from int64  // from here on, for what comes before is zeros
 }
 
 // count counts a segment, and refuses it if it has something lost.
@@ -105,11 +102,10 @@ func (p *planner) checkBase(ctx context.Context, f *fetched) error {
 // planData hands on those blocks of data that differ from what is there.
 func (p *planner) planData(off int64, data, is []byte, use func(difference) error) error {
 	p.right += int64(len(data))
-	for e, d := range refine.Runs(off, data, is) {
+	for e := range refine.Runs(off, data, is) {
 		p.right -= e.Len
 		from, to := e.Off-off, e.End()-off
-		err := use(difference{
-			change: change{Extent: e, data: d}, is: is[from:to], shall: data[from:to]})
+		err := use(difference{change: change{Extent: e, data: data[from:to]}, is: is[from:to]})
 		if err != nil {
 			return err
 		}

@@ -162,7 +162,7 @@ func (r *replay) replay(ctx context.Context, f *fetched) error {
 		return err
 	}
 	r.batch = append(r.batch, change{ends: f.segment})
-	if r.ended++; r.keeper == nil || r.ended == batchSegments {
+	if r.ended++; r.keeper == nil || r.ended == batchSegments || r.keeper.isFull() {
 		return r.commit(ctx)
 	}
 	return nil
@@ -170,16 +170,17 @@ func (r *replay) replay(ctx context.Context, f *fetched) error {
 
 // add adds a change to the batch, once what it replaces has been saved.
 func (r *replay) add(ctx context.Context, d difference) error {
-	if r.keeper != nil {
-		if err := r.keeper.save(ctx, d); err != nil {
-			return err
-		}
-	}
-	r.batch = append(r.batch, d.change)
+	var err error
 	if r.keeper != nil && r.keeper.isFull() {
-		return r.commit(ctx)
+		err = r.commit(ctx)
 	}
-	return nil
+	if err == nil && r.keeper != nil {
+		err = r.keeper.save(ctx, d)
+	}
+	if err == nil {
+		r.batch = append(r.batch, d.change)
+	}
+	return err
 }
 
 // commit carries out the batch: with an undo patch, when that is durable as far as it goes.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/cespare/xxhash/v2"
 
@@ -97,23 +98,18 @@ func (in *input) torn(err error) error {
 	if in.tail == nil {
 		in.tail = &tail{in: in}
 	}
-	in.tail.from, in.tail.why = from, err
-	return in.tail.begin()
-}
-
-// begin has the tail read from now on, if a crash may have left it so, or damage is to be
-// overlooked.
-func (t *tail) begin() error {
+	t := in.tail
+	t.from, t.why = from, err
 	damaged := t.isDamaged()
-	if t.in.force {
+	switch {
+	case in.force:
 		t.found = damaged != nil
-		return t.startSalvage(t.in.prefixOnly)
-	}
-	if damaged != nil {
+	case damaged != nil:
 		return damaged
+	default:
+		t.tellTorn()
 	}
-	t.tellTorn()
-	return t.startSalvage(true)
+	return t.startSalvage(!in.force || in.prefixOnly)
 }
 
 // tellTorn says that the undo patch has no end.
@@ -247,20 +243,12 @@ func (t *tail) next() (*format.Segment, error) {
 			t.tellMissing()
 		}
 		t.found = t.found || err == nil
-		if err != nil || allHaveBase(s) {
+		alone := func(r format.Record) bool { return !r.HasBase }
+		if err != nil || !slices.ContainsFunc(s.Records, alone) {
 			return s, err
 		}
 		t.skipped += t.salvage.At() - s.Offset
 	}
-}
-
-func allHaveBase(s *format.Segment) bool {
-	for _, r := range s.Records {
-		if !r.HasBase {
-			return false
-		}
-	}
-	return true
 }
 
 // tellMissing says, when all of a damaged undo patch has been read, how much is missing.
