@@ -29,7 +29,7 @@ func checkPlaces(patches []Patch, o Options) error {
 	var all []struct{ what, path string }
 	add := func(what, path string) { all = append(all, struct{ what, path string }{what, path}) }
 	for _, p := range patches {
-		if f, ok := p.Reader.(*os.File); ok {
+		if f, ok := p.Reader.(interface{ Fd() uintptr }); ok {
 			add("the patch "+p.Name, fmt.Sprintf("/proc/self/fd/%d", f.Fd()))
 		}
 	}

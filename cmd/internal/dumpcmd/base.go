@@ -59,12 +59,12 @@ func openSignature(ctx context.Context, inv *cli.Invocation,
 	if err != nil {
 		return nil, nil, err
 	}
+	in = patchfile.Reader(ctx, f)
 	if !cli.IsStored(f) {
-		return patchfile.Reader(ctx, f), nil, nil
+		return in, nil, nil
 	}
-	in = f
 	if patchfile.IsDevice(f) {
-		in = format.OnDevice(f)
+		in = format.OnDevice(in)
 	}
 	begin, err := f.Seek(0, io.SeekCurrent)
 	if err == nil {

@@ -2,7 +2,9 @@ package e2e
 
 import (
 	"bytes"
+	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -10,6 +12,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // signalled ends a program with a signal and checks status and message.
@@ -112,6 +115,43 @@ func TestApplyStopped(t *testing.T) {
 			if test.status == 1 && !bytes.Equal(mustRead(t, dest), before) {
 				t.Error("the destination has changed")
 			}
+		})
+	}
+}
+
+// Where the end of a patch or signature is looked for in a long row of zeros, or what is behind that
+// end, a program ends when it is told to.
+func TestZerosStopped(t *testing.T) {
+	dir := t.TempDir()
+	disk, patch, signature := filepath.Join(dir, "disk.img"), filepath.Join(dir, "disk.lvmpatch"),
+		filepath.Join(dir, "disk.lvmsig")
+	mustWrite(t, disk, bytes.Repeat([]byte("x"), 64<<10))
+	wantRun(t, 0, "", "lvmsync-dump", "--full", disk, "-o", patch)
+	wantRun(t, 0, "", "lvmsync-patch", "signature", disk, "-o", signature)
+	for _, path := range []string{patch, signature} {
+		if err := os.Truncate(path, 1<<40); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, args := range [][]string{
+		{"lvmsync-patch", "verify", patch},
+		{"lvmsync-patch", "verify", patch, patch},
+		{"lvmsync-patch", "info", patch},
+		{"lvmsync-apply", "-n", patch, disk},
+		{"lvmsync-dump", "--signature", signature, disk, "-o", filepath.Join(dir, "new")},
+	} {
+		t.Run(strings.Join(args[:2], " "), func(t *testing.T) {
+			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+			defer cancel()
+			cmd := exec.CommandContext(ctx, args[0], args[1:]...)
+			messages := start(t, cmd)
+			for read := 0; read < 64<<20; { // so much is zeros
+				b := mustRead(t, fmt.Sprintf("/proc/%d/io", cmd.Process.Pid))
+				if _, err := fmt.Sscanf(string(b), "rchar: %d", &read); err != nil {
+					t.Fatalf("the program has ended: %v\n%s", err, messages)
+				}
+			}
+			signalled(t, cmd, messages, 1, "interrupted")
 		})
 	}
 }

@@ -83,13 +83,33 @@ func Patch(ctx context.Context, inv *cli.Invocation, name string) (apply.Patch, 
 	return apply.Patch{Name: Shown(name), Reader: Reader(ctx, f)}, nil
 }
 
-// Reader reads an open patch. Only a regular file and a block device can be read twice; everything
-// else may be a pipe whose other side is silent.
+// Reader reads an open patch until ctx ends. Only a regular file and a block device can be read
+// twice; everything else may be a pipe whose other side is silent.
 func Reader(ctx context.Context, f *os.File) io.Reader {
 	if cli.IsStored(f) {
-		return f
+		return stored{f, ctx}
 	}
 	return cli.InterruptibleReader(ctx, f)
+}
+
+// A stored patch may be sought through for long, such as a sparse file for where its zeros begin.
+type stored struct {
+	*os.File
+	ctx context.Context
+}
+
+func (s stored) Read(b []byte) (int, error) {
+	if err := s.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return s.File.Read(b)
+}
+
+func (s stored) ReadAt(b []byte, off int64) (int, error) {
+	if err := s.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return s.File.ReadAt(b, off)
 }
 
 // IsDevice tells whether f is a block device. A patch that was written there ends before the device
