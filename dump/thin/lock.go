@@ -89,19 +89,18 @@ func tryLock(path string) (*lock, error) {
 
 // read reads the note. What can't be read proves nothing.
 func (l *lock) read(note any) {
-	if text, err := io.ReadAll(io.NewSectionReader(l.f, 0, 4096)); err == nil {
-		_ = json.Unmarshal(text, note)
-	}
+	// What follows is left of an older note.
+	_ = json.NewDecoder(io.NewSectionReader(l.f, 0, 4096)).Decode(note)
 }
 
-// note replaces the note.
+// note replaces the note. Should the run be killed meanwhile, there is the old one or the new one.
 func (l *lock) note(note any) error {
 	text, err := json.Marshal(note)
 	if err == nil {
-		err = l.f.Truncate(0)
+		_, err = l.f.WriteAt(text, 0)
 	}
 	if err == nil {
-		_, err = l.f.WriteAt(text, 0)
+		err = l.f.Truncate(int64(len(text)))
 	}
 	if err != nil {
 		return fmt.Errorf("write the lock %s: %w", l.f.Name(), err)

@@ -2,8 +2,11 @@ package thin
 
 import (
 	"context"
+	"os"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"lvmsync/dump/devmapper"
 )
@@ -34,6 +37,38 @@ func TestLock(t *testing.T) {
 	var got note
 	if l.read(&got); got != noted {
 		t.Errorf("the note is %v, want %v", got, noted)
+	}
+}
+
+// A run that is killed while it replaces a note leaves the old one or the new one, never none.
+func TestNoteReplacedHalfWay(t *testing.T) {
+	type note struct{ Block, Sum uint64 }
+	first, second := note{1 << 60, 1 << 60}, note{Block: 7}
+	for name, seal := range map[string]int{
+		"before it is written": unix.F_SEAL_WRITE,
+		"before it is cut":     unix.F_SEAL_SHRINK,
+	} {
+		t.Run(name, func(t *testing.T) {
+			fd, err := unix.MemfdCreate("lock", unix.MFD_ALLOW_SEALING)
+			if err != nil {
+				t.Fatal(err)
+			}
+			l := &lock{f: os.NewFile(uintptr(fd), "lock")}
+			defer l.close()
+			if err := l.note(first); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := unix.FcntlInt(uintptr(fd), unix.F_ADD_SEALS, seal); err != nil {
+				t.Fatal(err)
+			}
+			if err := l.note(second); err == nil {
+				t.Fatal("the note was replaced")
+			}
+			var got note
+			if l.read(&got); got != first && got != second {
+				t.Errorf("the note is %v, want %v or %v", got, first, second)
+			}
+		})
 	}
 }
 
