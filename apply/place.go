@@ -18,10 +18,8 @@ var ErrOnDestination = errors.New("it lies on the destination, and would be over
 // lies where it is lost: on the destination, which --force lets be overwritten though it is
 // mounted, or where no file can be kept.
 func checkPlaces(patches []Patch, o Options) error {
-	if o.Undo != "" {
-		if err := durable.CheckPlace(o.Undo); err != nil {
-			return fmt.Errorf("create the undo patch: %w", err)
-		}
+	if err := checkUndoPlace(o.Undo); err != nil {
+		return fmt.Errorf("create the undo patch: %w", err)
 	}
 	if st, err := os.Stat(o.Destination); err != nil || st.Mode().Type() != 0 && st.Mode().Type() != fs.ModeDevice {
 		return nil // it is created, or refused
@@ -57,6 +55,20 @@ func checkPlaces(patches []Patch, o Options) error {
 		}
 	}
 	return nil
+}
+
+// checkUndoPlace refuses a path for an undo patch where no file can be, or something else is.
+func checkUndoPlace(path string) error {
+	st, err := os.Stat(path)
+	switch {
+	case path == "":
+		return nil
+	case err == nil && st.IsDir():
+		return fmt.Errorf("%s is a folder: name a new file", path)
+	case err == nil && !st.Mode().IsRegular():
+		return fmt.Errorf("%s is a device, pipe or socket: name a new file", path)
+	}
+	return durable.CheckPlace(path)
 }
 
 // warnMemory tells that an image file is kept in memory: that it is durable is not true then.

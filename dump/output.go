@@ -13,6 +13,9 @@ import (
 	"lvmsync/format/durable"
 )
 
+// ErrNoFile means that what was to be replaced is not a file: it can't appear whole.
+var ErrNoFile = errors.New("it is a device, pipe or socket, not a file")
+
 // An Output is a patch file that appears whole, under its name and durable, or
 // not at all. One that is killed, or whose machine stops, leaves a file behind
 // whose name begins with a dot and the patch's name.
@@ -29,7 +32,7 @@ type Output struct {
 // is replaced then, and not touched before; its permissions are kept. A new file
 // is for its owner only, for it holds a volume's data. Where path is a symbolic
 // link, the file that it leads to is meant, and need not exist. What is no
-// regular file is refused: a device or pipe can't appear whole. So is one that another
+// regular file is refused (ErrNoFile): a device or pipe can't appear whole. So is one that another
 // program has locked or may write to (ErrOutputInUse), and a path where no file can be kept
 // (a *[durable.PlaceError]).
 func CreateOutput(path string) (*Output, error) { return createOutput(path, durable.FS{}) }
@@ -38,10 +41,10 @@ func createOutput(path string, files durable.FS) (*Output, error) {
 	o := &Output{path: path}
 	real, err := followLinks(path)
 	if err == nil {
-		err = durable.CheckPlace(real)
+		err = checkReplaceable(real)
 	}
 	if err == nil {
-		err = checkReplaceable(real)
+		err = durable.CheckPlace(real)
 	}
 	if err == nil {
 		o.old, err = lockOld(real)
@@ -138,7 +141,7 @@ func checkReplaceable(path string) error {
 	case st.IsDir():
 		return errors.New("it is a folder")
 	case !st.Mode().IsRegular():
-		return errors.New("it is a device, pipe or socket, not a file")
+		return ErrNoFile
 	}
 	return nil
 }

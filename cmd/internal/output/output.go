@@ -104,12 +104,14 @@ type removedError struct{ error }
 
 func (e *removedError) Unwrap() error { return e.error }
 
-// Hint says what to do about a lack of space for what was to be written, or nothing.
+// Hint says what to do about a place where nothing can be written, or nothing.
 func Hint(err error) string {
 	var removed *removedError
 	switch {
 	case errors.Is(err, dump.ErrOutputInUse):
 		return "choose another name, or end what uses it"
+	case errors.Is(err, dump.ErrNoFile):
+		return "what shall be written there goes to standard output: >NAME"
 	case !cli.IsFull(err):
 		return ""
 	case errors.As(err, &removed):
