@@ -68,10 +68,15 @@ func (fs FS) Create(path string) (*File, error) {
 
 // Replace starts a file that Commit puts at path, which must not be a symbolic link. Until
 // then it has a hidden name beside that. It gets the permissions of a file that is
-// there, else it is for its owner only.
+// there, else it is for its owner only. One that is a mount point (ErrMountPoint) or that may not
+// be changed is refused.
 func (fs FS) Replace(path string) (*File, error) {
 	dir, name, err := openFolder(path)
 	if err != nil {
+		return nil, err
+	}
+	if err := dir.mayReplace(name); err != nil {
+		dir.Close()
 		return nil, err
 	}
 	f, hidden, err := dir.createBeside(name)

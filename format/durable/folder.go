@@ -15,6 +15,10 @@ import (
 // name leads elsewhere.
 var ErrMoved = errors.New("its folder was renamed or removed meanwhile")
 
+// ErrMountPoint means that something is mounted on a file, as on those that a container is given:
+// nothing can take its place.
+var ErrMountPoint = errors.New("it is a mount point, and can't be replaced")
+
 // A folder is held open, so that what was begun in it can be ended there, or taken away,
 // though its name leads elsewhere by now.
 type folder struct {
@@ -52,6 +56,26 @@ func (d *folder) createBeside(name string) (f *os.File, hidden string, err error
 		}
 	}
 	return f, hidden, err
+}
+
+// mayReplace tells why what has that name can't be replaced, as far as that is known before it is
+// tried: which is when all has been written.
+func (d *folder) mayReplace(name string) error {
+	attributes := func(path string) uint64 {
+		var st unix.Statx_t
+		_ = unix.Statx(unix.AT_FDCWD, path, unix.AT_SYMLINK_NOFOLLOW, 0, &st)
+		return st.Attributes // none of what is not there, or where the kernel or the disk has none
+	}
+	file := attributes(filepath.Join(d.path, name))
+	switch {
+	case file&unix.STATX_ATTR_MOUNT_ROOT != 0:
+		return ErrMountPoint
+	case file&(unix.STATX_ATTR_IMMUTABLE|unix.STATX_ATTR_APPEND) != 0:
+		return errors.New("it must not be changed, or only be added to (chattr)")
+	case attributes(d.path)&unix.STATX_ATTR_APPEND != 0:
+		return errors.New("its folder may only be added to (chattr)")
+	}
+	return nil
 }
 
 // remove takes a file away, unless its name is another one's by now.

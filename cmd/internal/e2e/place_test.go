@@ -180,6 +180,37 @@ func TestOutputInUse(t *testing.T) {
 	}
 }
 
+// What can't be replaced is refused before anything is read.
+func TestOutputNotReplaceable(t *testing.T) {
+	b := newBench(t)
+	dev, _ := b.loop(b.noise("disk", 3, 24*mib))
+	folder := b.mount(dev)
+	for name, test := range map[string]struct{ script, undo, message string }{
+		"mount point": {`mount --bind "$2" "$1"/old`, `umount "$1"/old`,
+			"it is a mount point, and can't be replaced"},
+		"immutable": {`chattr +i "$1"/old`, `chattr -i "$1"/old`,
+			"it must not be changed, or only be added to (chattr)"},
+		"to be added to": {`chattr +a "$1"/old`, `chattr -a "$1"/old`,
+			"it must not be changed, or only be added to (chattr)"},
+		"folder to be added to": {`chattr +a "$1"`, `chattr -a "$1"`,
+			"its folder may only be added to (chattr)"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b.sh("sh", "-c", `rm -f "$1"/old "$1"/.old* && touch "$1"/old`, "sh", folder)
+			b.sh("sh", "-c", test.script, "sh", folder, b.noise("other", 4, 1))
+			defer b.sh("sh", "-c", test.undo, "sh", folder)
+			for _, args := range [][]string{{"lvmsync-dump", "--full"},
+				{"lvmsync-patch", "signature"}} {
+				wantRun(t, 1, "error: create the patch file "+folder+"/old: "+test.message,
+					args[0], args[1], b.image, "-o", folder+"/old")
+			}
+			if left, err := os.ReadDir(folder); err != nil || len(left) != 2 { // and lost+found
+				t.Errorf("left: %s (%v)", listed(left), err)
+			}
+		})
+	}
+}
+
 // Who reads it, or has locked it for the sake of this program, is no reason.
 func TestOutputNotInUse(t *testing.T) {
 	b := newBench(t)

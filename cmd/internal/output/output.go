@@ -11,6 +11,7 @@ import (
 
 	"lvmsync/cmd/internal/cli"
 	"lvmsync/dump"
+	"lvmsync/format/durable"
 	"lvmsync/format/storage"
 )
 
@@ -110,7 +111,7 @@ func Hint(err error) string {
 	switch {
 	case errors.Is(err, dump.ErrOutputInUse):
 		return "choose another name, or end what uses it"
-	case errors.Is(err, dump.ErrNoFile):
+	case errors.Is(err, dump.ErrNoFile), errors.Is(err, durable.ErrMountPoint):
 		return "what shall be written there goes to standard output: >NAME"
 	case !cli.IsFull(err):
 		return ""
