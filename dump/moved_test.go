@@ -17,7 +17,7 @@ func TestOutputFolderMoves(t *testing.T) {
 		t.Fatal(err)
 	}
 	writeFile(t, "folder/x", "old")
-	o, err := CreateOutput("folder/x")
+	o, err := CreateOutput("patch", "folder/x")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -16,29 +16,33 @@ import (
 // ErrNoFile means that what was to be replaced is not a file: it can't appear whole.
 var ErrNoFile = errors.New("it is a device, pipe or socket, not a file")
 
-// An Output is a patch file that appears whole, under its name and durable, or
+// An Output is the file of a patch or signature that appears whole, under its name and durable, or
 // not at all. One that is killed, or whose machine stops, leaves a file behind
 // whose name begins with a dot and the patch's name.
 type Output struct {
 	file *durable.File
 	old  *os.File // what is there before, locked; may be nil
+	what string   // is in it: "patch"
 	path string   // as given
 
 	committed bool // it has its name
 	removed   bool
 }
 
-// CreateOutput starts a file that Commit will put at path. A file that is there
+// CreateOutput starts a file that Commit will put at path. What is in it, such as "patch", is for
+// messages. A file that is there
 // is replaced then, and not touched before; its permissions are kept. A new file
 // is for its owner only, for it holds a volume's data. Where path is a symbolic
 // link, the file that it leads to is meant, and need not exist. What is no
 // regular file is refused (ErrNoFile): a device or pipe can't appear whole. So is one that another
 // program has locked or may write to (ErrOutputInUse), and a path where no file can be kept
 // (a *[durable.PlaceError]).
-func CreateOutput(path string) (*Output, error) { return createOutput(path, durable.FS{}) }
+func CreateOutput(what, path string) (*Output, error) {
+	return createOutput(what, path, durable.FS{})
+}
 
-func createOutput(path string, files durable.FS) (*Output, error) {
-	o := &Output{path: path}
+func createOutput(what, path string, files durable.FS) (*Output, error) {
+	o := &Output{what: what, path: path}
 	real, err := followLinks(path)
 	if err == nil {
 		err = checkReplaceable(real)
@@ -54,7 +58,7 @@ func createOutput(path string, files durable.FS) (*Output, error) {
 	}
 	if err != nil {
 		o.closeOld()
-		return nil, fmt.Errorf("create the patch file %s: %w", path, durable.Cause(err))
+		return nil, fmt.Errorf("create the %s file %s: %w", what, path, durable.Cause(err))
 	}
 	return o, nil
 }
@@ -63,7 +67,7 @@ func createOutput(path string, files durable.FS) (*Output, error) {
 func (o *Output) Write(b []byte) (int, error) {
 	n, err := o.file.Write(b)
 	if err != nil {
-		err = fmt.Errorf("write the patch file %s: %w", o.path, err)
+		err = fmt.Errorf("write the %s file %s: %w", o.what, o.path, err)
 	}
 	return n, err
 }
@@ -79,12 +83,13 @@ func (o *Output) Commit() error {
 	case err == nil:
 		return nil
 	case o.committed:
-		return fmt.Errorf("the patch file %s is whole, but may not outlive a crash: %w", o.path, err)
+		return fmt.Errorf("the %s file %s is whole, but may not outlive a crash: %w",
+			o.what, o.path, err)
 	}
 	if removeErr := o.Cleanup(); removeErr != nil {
 		err = fmt.Errorf("%w; then %w", err, removeErr)
 	}
-	return fmt.Errorf("finish the patch file %s: %w", o.path, err)
+	return fmt.Errorf("finish the %s file %s: %w", o.what, o.path, err)
 }
 
 // Cleanup removes the unfinished file. After Commit it does nothing.
@@ -94,7 +99,7 @@ func (o *Output) Cleanup() error {
 	}
 	defer o.closeOld()
 	if err := o.file.Remove(); err != nil {
-		return fmt.Errorf("remove the unfinished patch file: %w", err)
+		return fmt.Errorf("remove the unfinished %s file: %w", o.what, err)
 	}
 	o.removed = true
 	return nil

@@ -32,7 +32,7 @@ func TestOutputFailsOnce(t *testing.T) {
 				failed = failed || now
 				return now
 			}
-			o, err := createOutput("x", durable.FS{
+			o, err := createOutput("patch", "x", durable.FS{
 				Write: func(f *os.File, b []byte) (int, error) {
 					if fails("write") {
 						return 0, unix.ENOSPC
@@ -117,7 +117,7 @@ func TestOutputOnFullDevice(t *testing.T) {
 	if err := output(t, path, "old"); err != nil {
 		t.Fatal(err)
 	}
-	o, err := CreateOutput(path)
+	o, err := CreateOutput("patch", path)
 	if err != nil {
 		t.Fatal(err)
 	}

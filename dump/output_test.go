@@ -23,7 +23,7 @@ func writeFile(t *testing.T, path, text string) {
 // output writes text to an Output at path and commits it.
 func output(t *testing.T, path, text string) error {
 	t.Helper()
-	o, err := CreateOutput(path)
+	o, err := CreateOutput("patch", path)
 	if err != nil {
 		return err
 	}
@@ -114,7 +114,7 @@ func TestOutputKeepsOldFile(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "x")
 	writeFile(t, path, "old")
-	o, err := CreateOutput(path)
+	o, err := CreateOutput("patch", path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -304,7 +304,7 @@ func TestOutputInReadOnlyFolder(t *testing.T) {
 func TestCommitFails(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "x")
-	o, err := CreateOutput(path)
+	o, err := CreateOutput("patch", path)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -164,9 +164,9 @@ func TestOutputInUse(t *testing.T) {
 			path := b.noise("old", 3, mib)
 			before := mustRead(t, path)
 			test.use(b, path)
-			for _, args := range [][]string{{"lvmsync-dump", "--full"},
-				{"lvmsync-patch", "signature"}} {
-				wantRun(t, 1, "error: create the patch file "+
+			for what, args := range map[string][]string{"patch": {"lvmsync-dump", "--full"},
+				"signature": {"lvmsync-patch", "signature"}} {
+				wantRun(t, 1, "error: create the "+what+" file "+
 					path+": the file to replace is in use: "+test.message,
 					args[0], args[1], b.image, "-o", path)
 			}
@@ -199,9 +199,9 @@ func TestOutputNotReplaceable(t *testing.T) {
 			b.sh("sh", "-c", `rm -f "$1"/old "$1"/.old* && touch "$1"/old`, "sh", folder)
 			b.sh("sh", "-c", test.script, "sh", folder, b.noise("other", 4, 1))
 			defer b.sh("sh", "-c", test.undo, "sh", folder)
-			for _, args := range [][]string{{"lvmsync-dump", "--full"},
-				{"lvmsync-patch", "signature"}} {
-				wantRun(t, 1, "error: create the patch file "+folder+"/old: "+test.message,
+			for what, args := range map[string][]string{"patch": {"lvmsync-dump", "--full"},
+				"signature": {"lvmsync-patch", "signature"}} {
+				wantRun(t, 1, "error: create the "+what+" file "+folder+"/old: "+test.message,
 					args[0], args[1], b.image, "-o", folder+"/old")
 			}
 			if left, err := os.ReadDir(folder); err != nil || len(left) != 2 { // and lost+found

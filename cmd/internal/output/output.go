@@ -48,10 +48,10 @@ func toStdout(inv *cli.Invocation) bool {
 	return ok && fd == int(inv.Std().Out.Fd())
 }
 
-// Write has do write. A file is durable then, and is there only if do succeeds; what is written to
+// Write has do write what is a "patch" or the like. A file is durable then, and is there only if do succeeds; what is written to
 // must share storage with none of the sources, which are the inputs and what else is read. Whether
 // standard output has arrived is checked in the end.
-func Write(inv *cli.Invocation, inputs dump.Inputs, sources []string,
+func Write(inv *cli.Invocation, what string, inputs dump.Inputs, sources []string,
 	do func(io.Writer) error) error {
 	if toStdout(inv) {
 		if id, err := storage.IdentifyFile(inv.Std().Out); err == nil && isSource(id, sources) {
@@ -66,7 +66,7 @@ func Write(inv *cli.Invocation, inputs dump.Inputs, sources []string,
 	if id, err := storage.Identify(path); err == nil && isSource(id, sources) {
 		return cli.Usagef("%s is source and output at once", path)
 	}
-	out, err := dump.CreateOutput(path)
+	out, err := dump.CreateOutput(what, path)
 	if err != nil {
 		return err
 	}

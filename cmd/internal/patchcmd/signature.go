@@ -90,7 +90,7 @@ func makeSignature(ctx context.Context, inv *cli.Invocation) error {
 	bar := inv.NewBar()
 	defer bar.Clear()
 	var report signature.Report
-	err = output.Write(inv, inputs, inputs.Paths(), func(w io.Writer) error {
+	err = output.Write(inv, "signature", inputs, inputs.Paths(), func(w io.Writer) error {
 		report, err = signature.Make(ctx, f, w, signature.Options{
 			BlockSize:   blockSize,
 			Tool:        "lvmsync-patch",
