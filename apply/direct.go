@@ -3,6 +3,7 @@ package apply
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -11,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"lvmsync/format/durable"
+	"lvmsync/format/storage"
 )
 
 // directSize is how much is read past the cache at a time, in bytes.
@@ -44,6 +46,9 @@ func openDirect(d *destination) (*direct, error) {
 // openAgain opens the same file or device once more, whatever its name means by now.
 func openAgain(d *destination, flags int) (*os.File, error) {
 	f, err := os.OpenFile(fmt.Sprintf("/proc/self/fd/%d", d.f.Fd()), flags, 0)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = storage.ErrNoProc
+	}
 	if err != nil {
 		return nil, fmt.Errorf("open %s once more: %w", d.path, durable.Cause(err))
 	}

@@ -42,7 +42,7 @@ func notInUse(f *os.File) error {
 	}
 	usage, err := storage.Users(id)
 	if err != nil {
-		return err
+		return fmt.Errorf("find out who uses it: %w", err)
 	}
 	var users []string
 	for _, u := range usage.Users {

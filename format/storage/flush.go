@@ -38,7 +38,7 @@ const ramdiskMajor = 1
 // too.
 func Flush(f *os.File, id ID) error {
 	s, err := around(id)
-	if errors.Is(err, errNoSysfs) && !id.Device {
+	if errors.Is(err, ErrNoSysfs) && !id.Device {
 		err = nil
 	}
 	if err != nil {

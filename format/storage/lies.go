@@ -2,7 +2,6 @@ package storage
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"slices"
@@ -17,14 +16,6 @@ import (
 // written to. Of a file system that doesn't tell what it is on, as those of a network don't,
 // nothing is known, and the answer is no.
 func LiesOn(path string, id ID) (bool, error) {
-	found, err := liesOn(path, id)
-	if err != nil {
-		return false, fmt.Errorf("find what %s lies on: %w", path, err)
-	}
-	return found, nil
-}
-
-func liesOn(path string, id ID) (bool, error) {
 	v := newSurvey()
 	own, err := v.storageOf(id, everything, nil)
 	if err != nil {

@@ -1,7 +1,9 @@
 package storage
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -12,7 +14,13 @@ import (
 )
 
 // readMounts lists the mounts that this process can see.
-func readMounts() ([]*mountinfo.Info, error) { return mountsIn(filepath.Join(procRoot, "self")) }
+func readMounts() ([]*mountinfo.Info, error) {
+	mounts, err := mountsIn(filepath.Join(procRoot, "self"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, ErrNoProc
+	}
+	return mounts, err
+}
 
 // mountsIn lists the mounts that the process with this folder can see.
 func mountsIn(process string) ([]*mountinfo.Info, error) {

@@ -23,7 +23,7 @@ func places(path string, id ID) ([]format.Place, error) {
 		return nil, fmt.Errorf("find the places of %s: %w", id, err)
 	}
 	loops, err := loopsByBacking() // for the names
-	if err != nil && !errors.Is(err, errNoSysfs) {
+	if err != nil && !errors.Is(err, ErrNoSysfs) {
 		return nil, fmt.Errorf("find the places of %s: %w", id, err)
 	}
 	var found []format.Place

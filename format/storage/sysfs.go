@@ -9,15 +9,19 @@ import (
 	"lvmsync/format/storage/kernel"
 )
 
-// errNoSysfs: there is nothing to see in sysfs, which does not mean that there is nothing.
-var errNoSysfs = errors.New("sysfs is not mounted on /sys, so loop devices and other block " +
-	"devices can't be seen")
+var (
+	// ErrNoSysfs: there is nothing to see in sysfs, which does not mean that there is nothing.
+	ErrNoSysfs = errors.New("sysfs is not mounted on /sys, so loop devices and other block " +
+		"devices can't be seen")
+	// ErrNoProc means the same of proc.
+	ErrNoProc = errors.New("proc is not mounted on /proc, so mounts and processes can't be seen")
+)
 
 // checkSysfs makes sure that what sysfs says of devices can be seen.
 func checkSysfs() error {
 	for _, dir := range []string{"block", "dev/block"} {
 		if !isSysfs(filepath.Join(kernel.Sys, dir)) {
-			return errNoSysfs
+			return ErrNoSysfs
 		}
 	}
 	return nil

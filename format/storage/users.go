@@ -135,11 +135,11 @@ func UsersAndClaims(id ID) (Usage, error) { return users(id, true) }
 func users(id ID, claims bool) (Usage, error) {
 	s, err := around(id)
 	if err != nil {
-		return Usage{}, fmt.Errorf("who uses %s: %w", id, err)
+		return Usage{}, err
 	}
 	users, err := s.kernelUsers(id)
 	if err != nil {
-		return Usage{}, fmt.Errorf("who uses %s: %w", id, err)
+		return Usage{}, err
 	}
 	via := map[ID]string{id: ""}
 	for _, l := range s.above {
@@ -153,7 +153,7 @@ func users(id ID, claims bool) (Usage, error) {
 	}
 	writers, unseen, err := processesUsing(via)
 	if err != nil {
-		return Usage{}, fmt.Errorf("who uses %s: %w", id, err)
+		return Usage{}, err
 	}
 	users = append(users, writers...)
 	if claims {

@@ -12,6 +12,7 @@ import (
 
 	"lvmsync/apply"
 	"lvmsync/format"
+	"lvmsync/format/storage"
 )
 
 // hints are all errors that have one.
@@ -73,6 +74,8 @@ var hints = map[string]struct {
 		"copy or send the patch again"},
 	"newer format":  {format.ErrVersion, "install a newer lvmsync"},
 	"newer feature": {format.ErrFeature, "install a newer lvmsync"},
+	"no sysfs":      {storage.ErrNoSysfs, "mount -t sysfs"},
+	"no proc":       {storage.ErrNoProc, "mount -t proc"},
 	"permission":    {fs.ErrPermission, ""},
 	"anything else": {errors.New("x"), ""},
 }

@@ -13,6 +13,7 @@ import (
 	"lvmsync/dump/devmapper"
 	"lvmsync/dump/thick"
 	"lvmsync/dump/thin"
+	"lvmsync/format/storage"
 )
 
 // status is the exit status for an error.
@@ -53,4 +54,6 @@ var advice = cli.Advice{
 	{devmapper.ErrNotFound, "check the name: a logical volume is vg/lv or /dev/vg/lv; \"lsblk\" " +
 		"and \"lvs\" list what there is"},
 	{devmapper.ErrNoTool, "install the package that has it: dmsetup, lvm2"},
+	{storage.ErrNoSysfs, "mount -t sysfs sysfs /sys"},
+	{storage.ErrNoProc, "mount -t proc proc /proc"},
 }

@@ -12,6 +12,7 @@ import (
 	"lvmsync/dump/devmapper"
 	"lvmsync/dump/thick"
 	"lvmsync/dump/thin"
+	"lvmsync/format/storage"
 )
 
 // No hint proposes to remove or overwrite anything: a snapshot may be somebody's only backup.
@@ -32,6 +33,8 @@ func TestHints(t *testing.T) {
 		"no such device":   {devmapper.ErrNotFound, "check the name: a logical volume is"},
 		"no such volume": {fmt.Errorf("%w (%w)", devmapper.ErrNotFound, devmapper.ErrNoTool),
 			"check the name; of a logical volume"},
+		"no sysfs":      {storage.ErrNoSysfs, "mount -t sysfs"},
+		"no proc":       {storage.ErrNoProc, "mount -t proc"},
 		"no dmsetup":    {devmapper.ErrNoTool, "install the package"},
 		"anything else": {errors.New("x"), ""},
 	} {

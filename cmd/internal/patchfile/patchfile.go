@@ -18,6 +18,7 @@ import (
 	"lvmsync/format"
 	"lvmsync/format/durable"
 	"lvmsync/format/sigfile"
+	"lvmsync/format/storage"
 )
 
 // Names are the patches that the arguments name: standard input if there are none.
@@ -151,7 +152,7 @@ func IsBad(err error) bool {
 		errors.Is(err, format.ErrCorrupt)
 }
 
-// advice is what to do about a patch that can't be used.
+// advice is what to do about a patch that can't be used, and where that can't be told.
 var advice = cli.Advice{
 	{format.ErrNotPatch, "patches are made by lvmsync-dump; if it failed on the other side, its " +
 		"message says why"},
@@ -160,6 +161,8 @@ var advice = cli.Advice{
 	{format.ErrVersion, "install a newer lvmsync here"},
 	{format.ErrFeature, "install a newer lvmsync here"},
 	{format.ErrCorrupt, "copy or send the patch again"},
+	{storage.ErrNoSysfs, "mount -t sysfs sysfs /sys"},
+	{storage.ErrNoProc, "mount -t proc proc /proc"},
 }
 
 // Hint says what to do about an error of reading a patch, or nothing.
