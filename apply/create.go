@@ -54,14 +54,17 @@ func mayCreate(path string, h format.Header, o Options) error {
 	if _, err := os.Lstat(path); err == nil {
 		return fmt.Errorf("%w: %s is a symbolic link that leads nowhere", ErrMissing, path)
 	}
+	placeErr := durable.CheckPlace(path)
 	switch {
-	case !o.Create:
+	case !o.Create && placeErr != nil:
 		return fmt.Errorf("%w: %s", ErrMissing, path)
+	case !o.Create:
+		return fmt.Errorf("%w: %s", ErrNotCreated, path)
 	case h.Kind != format.Full:
 		return fmt.Errorf("%w: %s does not exist, and only a full patch can create it", ErrNeedsFull, path)
 	}
-	if err := durable.CheckPlace(path); err != nil {
-		return fmt.Errorf("%w: %w", ErrMissing, err)
+	if placeErr != nil {
+		return fmt.Errorf("%w: %w", ErrMissing, placeErr)
 	}
 	return nil
 }

@@ -16,6 +16,8 @@ var (
 	ErrUndoExists = errors.New("the undo patch exists and is not overwritten")
 	// ErrMissing means that the destination doesn't exist.
 	ErrMissing = errors.New("the destination does not exist")
+	// ErrNotCreated means the same of one that Options.Create could have made.
+	ErrNotCreated = fmt.Errorf("%w", ErrMissing)
 	// ErrInUse means that somebody else uses the destination. Nothing was
 	// written.
 	ErrInUse = errors.New("the destination is in use")

@@ -78,7 +78,10 @@ func (e *volumeError) hint() string {
 		return "as a destination a logical volume is named by its device: " +
 			cli.ShellWord(e.device)
 	}
-	return fmt.Sprintf("as a destination a logical volume is named by its device, which would be "+
-		"%s, but is not there: is the volume active? --create makes an image file of a full patch",
-		cli.ShellWord(e.device))
+	hint := fmt.Sprintf("as a destination a logical volume is named by its device, which would be "+
+		"%s, but is not there: is the volume active?", cli.ShellWord(e.device))
+	if errors.Is(e, apply.ErrNotCreated) {
+		hint += " --create makes an image file of a full patch"
+	}
+	return hint
 }

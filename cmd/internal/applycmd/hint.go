@@ -104,7 +104,8 @@ var advice = cli.Advice{
 	{apply.ErrIsPatch, "name the device or image file to write to behind the patches"},
 	{apply.ErrNotRaw, "name a device, or a raw image; qemu-nbd shows what is in an image of " +
 		"another format as a device"},
-	{apply.ErrMissing, "check the name; --create makes an image file of a full patch"},
+	{apply.ErrNotCreated, "check the name; --create makes an image file of a full patch"},
+	{apply.ErrMissing, "check the name"},
 	{apply.ErrNeedsFull, "apply a full patch first"},
 	{apply.ErrWrongBase, "apply the patches in between first, or a full one; --no-check-base " +
 		"overrules this, and what comes of it is nobody's copy"},
