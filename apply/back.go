@@ -93,8 +93,7 @@ func (c *chain) newestFirst(check *baseCheck) error {
 		Reason: fmt.Sprintf("undo patches go back the newest first, and at bytes %s "+
 			"there is not what %s replaces, but what it leads to",
 			ranges(check.links[at].gone, 1), before)}
-	fits := c.sorted()
-	if fits.firstMisfit(false, func(string) {}) == nil && !fits.hasNewerBehind() {
+	if fits := c.fitting(); fits != nil && !fits.hasNewerBehind() {
 		err.Fits = fits.names()
 	}
 	return err

@@ -15,6 +15,7 @@ type verdict struct {
 	clock   bool   // the reason rests on times, which may be wrong
 	unknown bool   // the reason is that nothing can be told
 	doubt   string // what the user should look at if it does
+	smaller bool   // the reason is that the volume has become smaller
 	hashes  bool   // only what the second replaces tells: its base hashes
 }
 
@@ -78,8 +79,10 @@ func follows(a, b format.Header) verdict {
 	case otherVolume(a, b):
 		return otherVolumes(a, b)
 	case b.VolumeSize < a.VolumeSize:
-		return never(fmt.Sprintf("its volume has %d bytes, fewer than %d before",
+		v := never(fmt.Sprintf("its volume has %d bytes, fewer than %d before",
 			b.VolumeSize, a.VolumeSize))
+		v.smaller = true
+		return v
 	case linked(a, b) && a.Kind == format.Undo &&
 		base.Exact && base.Snapshot == stateOf(a).Snapshot:
 		return doubtful(fmt.Sprintf("it starts from snapshot %s exactly: "+

@@ -15,6 +15,8 @@ type OrderError struct {
 	Reason        string   // why After can't follow Before
 	Clock         bool     // nothing but times speaks against it: Options.TrustOrder overrules it
 	Unknown       bool     // the times can't tell
+	Twice         string   // a patch before After, by name, which is the same one
+	Smaller       bool     // the volume of After has become smaller: it needs a run of its own
 	Fits          []string // an order in which all of them would fit; empty: none is known
 }
 
@@ -69,8 +71,11 @@ func (c *chain) firstMisfit(trust bool, warn func(string)) *OrderError {
 		before := c.patches[i]
 		v := follows(before.header, in.header)
 		if v.reason != "" {
-			err := &OrderError{Before: before.name, After: in.name,
-				Reason: v.reason, Clock: v.clock, Unknown: v.unknown}
+			err := &OrderError{Before: before.name, After: in.name, Reason: v.reason,
+				Clock: v.clock, Unknown: v.unknown, Smaller: v.smaller}
+			if at := slices.IndexFunc(c.patches[:i+1], in.isSame); at >= 0 {
+				err.Twice = c.patches[at].name
+			}
 			if !v.clock || !trust {
 				return err
 			}
@@ -88,11 +93,25 @@ func (c *chain) firstMisfit(trust bool, warn func(string)) *OrderError {
 // oldest; undo patches come last, and go back the newest first. That is only proposed if
 // nothing speaks against it.
 func (c *chain) fittingOrder() []string {
+	if fits := c.fitting(); fits != nil {
+		return fits.names()
+	}
+	return nil
+}
+
+// fitting are the patches in that order, or nil. Who goes back and then on gets none: in any other
+// order they would lead elsewhere.
+func (c *chain) fitting() *chain {
+	for i, in := range c.patches[1:] {
+		if in.header.Kind != format.Undo && c.patches[i].header.Kind == format.Undo {
+			return nil
+		}
+	}
 	sorted := c.sorted()
 	if sorted.firstMisfit(false, func(string) {}) != nil {
 		return nil
 	}
-	return sorted.names()
+	return sorted
 }
 
 // sorted are the patches in that order, whether they fit or not.
@@ -117,6 +136,9 @@ func (c *chain) sorted() *chain {
 	}
 	return sorted
 }
+
+// isSame tells whether another input is the same patch.
+func (in *input) isSame(other *input) bool { return in.header.ID == other.header.ID }
 
 func (c *chain) names() []string {
 	var names []string

@@ -228,7 +228,7 @@ func TestCheckOrder(t *testing.T) {
 		{"another volume", []format.Header{mon, ordered(3, 11, lv("b", "B"))}, "2 3", nil},
 		{"a gap", []format.Header{mon, ordered(5, 11, after(4))}, "2 5", nil},
 		{"undo", []format.Header{full, mon, undoMon}, "", nil},
-		{"undo before its patch", []format.Header{undoMon, mon}, "8 2", []string{"2", "8"}},
+		{"undo before its patch, which goes back and on again", []format.Header{undoMon, mon}, "8 2", nil},
 		{"one that belongs further ahead", []format.Header{full, mon, tue, ordered(4, 9)}, "3 4", []string{"1", "4", "2", "3"}},
 	}
 	for _, tt := range tests {

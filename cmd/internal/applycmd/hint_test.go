@@ -32,9 +32,12 @@ var hints = map[string]struct {
 	"part-way": {&apply.PartialError{Err: unix.EIO},
 		"mend the cause and apply again"},
 	"wrong order": {&apply.OrderError{Reason: "x", Fits: []string{"a", "b"}},
-		"they would fit in this order: a b"},
+		"by names and times they would fit in this order: a b"},
 	"wrong order by clock": {&apply.OrderError{Reason: "x", Clock: true},
 		"add the patches that are missing"},
+	"twice": {&apply.OrderError{After: "b", Reason: "x", Twice: "a"},
+		"name each patch once: a and b are the same"},
+	"smaller": {&apply.OrderError{After: "b", Reason: "x", Smaller: true}, "none is missing"},
 	"a patch is missing": {&apply.OrderError{Reason: "x"},
 		"add the patches that are missing, the oldest first"},
 	"undo patch is there": {apply.ErrUndoExists, "choose another name"},
@@ -120,7 +123,7 @@ func TestGoBackPasted(t *testing.T) {
 		}
 	}
 	got := hint(&apply.OrderError{Reason: "x", Fits: []string{"monday evening", "$x", "-q"}})
-	if want := "they would fit in this order: 'monday evening' '$x' ./-q"; got != want {
+	if want := "by names and times they would fit in this order: 'monday evening' '$x' ./-q"; got != want {
 		t.Errorf("%q, want %q", got, want)
 	}
 }

@@ -16,7 +16,7 @@ func TestHints(t *testing.T) {
 		hint string
 	}{
 		"wrong order": {&apply.OrderError{Reason: "x", Fits: []string{"a b", "-c"}},
-			"they would fit in this order: 'a b' ./-c"},
+			"by names and times they would fit in this order: 'a b' ./-c"},
 		"wrong order by clock": {&apply.OrderError{Reason: "x", Clock: true},
 			"add the patches that are missing, the oldest first; if you know better than the " +
 				"clock"},

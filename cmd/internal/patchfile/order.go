@@ -2,6 +2,7 @@ package patchfile
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -51,8 +52,13 @@ func OrderHint(err error) string {
 		return "one by one they can be used, in this order: " + strings.Join(lines, " && ")
 	case !errors.As(err, &order):
 		return ""
+	case order.Twice != "":
+		return fmt.Sprintf("name each patch once: %s and %s are the same", order.Twice, order.After)
 	case len(order.Fits) > 0:
-		return "they would fit in this order: " + lineOf(err, order.Fits)
+		return "by names and times they would fit in this order: " + lineOf(err, order.Fits)
+	case order.Smaller:
+		return fmt.Sprintf("none is missing: take those before %s by themselves, and then it and "+
+			"those behind it, for a destination does not become smaller", order.After)
 	case order.Clock:
 		return "add the patches that are missing, the oldest first; " +
 			"if you know better than the clock that none is, --trust-order takes them as they " +
