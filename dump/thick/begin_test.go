@@ -35,7 +35,7 @@ func TestSnapshotMadeMeanwhile(t *testing.T) {
 			if got := src.Header().Source.Snapshots; !slices.Equal(got, want) {
 				t.Errorf("when the dump began there were %v, want %v", got, want)
 			}
-			report, err := dump.Run(t.Context(), src, new(bytes.Buffer), dump.Options{})
+			report, err := dump.Run(t.Context(), src.Source(), new(bytes.Buffer), dump.Options{})
 			if err != nil {
 				t.Fatal(err)
 			}

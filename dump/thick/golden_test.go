@@ -106,7 +106,7 @@ func TestCapturedSnapshots(t *testing.T) {
 			}
 			defer src.Close()
 			var patch bytes.Buffer
-			if _, err := dump.Run(ctx, src, &patch, dump.Options{Level: 1}); err != nil {
+			if _, err := dump.Run(ctx, src.Source(), &patch, dump.Options{Level: 1}); err != nil {
 				t.Fatal(err)
 			}
 			volume, err := os.ReadFile(c.base)
@@ -149,7 +149,7 @@ func TestCapturedExact(t *testing.T) {
 				t.Fatalf("the snapshot has %s, want %s (%v)", sum, c.Snapshot, err)
 			}
 			var patch bytes.Buffer
-			report, err := dump.Run(t.Context(), src, &patch, dump.Options{ExactBase: true})
+			report, err := dump.Run(t.Context(), src.Source(), &patch, dump.Options{ExactBase: true})
 			if err != nil {
 				t.Fatal(err)
 			}

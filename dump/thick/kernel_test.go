@@ -112,7 +112,7 @@ func TestWaysToOpen(t *testing.T) {
 			}
 			defer src.Close()
 			var patch bytes.Buffer
-			report, err := dump.Run(t.Context(), src, &patch, dump.Options{})
+			report, err := dump.Run(t.Context(), src.Source(), &patch, dump.Options{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -158,7 +158,7 @@ func TestStatusAsked(t *testing.T) {
 				src, err := open(s)
 				if err == nil && look == 3 {
 					defer src.Close()
-					_, err = dump.Run(t.Context(), src, new(bytes.Buffer), dump.Options{})
+					_, err = dump.Run(t.Context(), src.Source(), new(bytes.Buffer), dump.Options{})
 				}
 				if !errors.Is(err, dump.ErrIncomplete) {
 					t.Errorf("invalid at look %d: %v", look, err)

@@ -47,8 +47,6 @@ type Source struct {
 	standing []*snapshot
 }
 
-var _ dump.Source = (*Source)(nil)
-
 // list reads the exceptions of a snapshot of snapshotSize bytes. The areas below initialised may be read ahead.
 func (s *Source) list(ctx context.Context, snapshotSize, initialised int64) error {
 	chunks, err := s.store.Exceptions(ctx, snapshotSize, initialised)
