@@ -3,8 +3,8 @@
 package dump
 
 import (
+	"bytes"
 	"io"
-	"iter"
 	"runtime"
 	"testing"
 
@@ -14,10 +14,9 @@ import (
 
 // A repeated volume holds the same bytes again and again. So does its base.
 type repeated struct {
-	fakeSource
-	size      int64
-	step, len int64 // of its extents
-	old       memory
+	now, old memory
+	step     int64 // of its extents
+	len      int64
 }
 
 // memory is read as if it were repeated without end.
@@ -34,38 +33,32 @@ func (m memory) ReadAt(p []byte, off int64) (int, error) {
 	return n, nil
 }
 
+func (m memory) WillNeed(off, n int64) {}
+
 func (m memory) Size() int64 { return m.size }
 
-func (r *repeated) Header() format.Header {
-	h := r.fakeSource.Header()
-	h.VolumeSize = r.size
-	return h
+func (r *repeated) source() Source {
+	src := new(fakeSource).source()
+	src.Header.VolumeSize = r.now.size
+	src.Data, src.Base, src.Extents = r.now, r.old, r.extents
+	return src
 }
 
-func (r *repeated) ReadAt(p []byte, off int64) (int, error) {
-	return memory{r.volume, r.size}.ReadAt(p, off)
-}
-
-func (r *repeated) Base() Base { return r.old }
-
-func (r *repeated) Extents() iter.Seq2[format.Extent, error] {
-	return func(yield func(format.Extent, error) bool) {
-		for off := int64(0); off < r.size; off += r.step {
-			if !yield(format.Extent{Off: off, Len: r.len}, nil) {
-				return
-			}
+func (r *repeated) extents(yield func(format.Extent, error) bool) {
+	for off := int64(0); off < r.now.size; off += r.step {
+		if !yield(format.Extent{Off: off, Len: r.len}, nil) {
+			return
 		}
 	}
 }
 
-// summed is a repeated volume of whose base only sums are known.
-type summed struct{ *repeated }
+// offsets are sums of a base of so many bytes.
+type offsets int64
 
-func (s summed) Sums() Sums                      { return s }
-func (s summed) BlockSize() int64                { return refine.BlockSize }
-func (s summed) Size() int64                     { return s.size }
-func (s summed) Seed() uint64                    { return 0 }
-func (s summed) Sum(off int64) (BlockSum, error) { return BlockSum{Hash: uint64(off)}, nil }
+func (o offsets) BlockSize() int64                { return refine.BlockSize }
+func (o offsets) Size() int64                     { return int64(o) }
+func (o offsets) Seed() uint64                    { return 0 }
+func (o offsets) Sum(off int64) (BlockSum, error) { return BlockSum{Hash: uint64(off)}, nil }
 
 // A run allocates its buffers at the beginning and nothing for each segment. (The race
 // detector makes pools forget.)
@@ -78,7 +71,7 @@ func TestNoAllocationPerSegment(t *testing.T) {
 	}
 	for name, test := range map[string]struct {
 		step, len int64
-		wrap      func(*repeated) Source
+		change    func(*Source)
 		options   Options
 	}{
 		"stored":               {batchData, batchData, nil, Options{}},
@@ -86,17 +79,17 @@ func TestNoAllocationPerSegment(t *testing.T) {
 		"many extents":         {8 * kib, 4 * kib, nil, Options{}},
 		"compared with base":   {batchData, batchData, nil, Options{ExactBase: true}},
 		"many, with base":      {8 * kib, 4 * kib, nil, Options{ExactBase: true}},
-		"compared with sums":   {batchData, batchData, func(r *repeated) Source { return summed{r} }, Options{}},
+		"compared with sums":   {batchData, batchData, func(s *Source) { s.Sums = offsets(s.Header.VolumeSize) }, Options{}},
 		"some can't be read":   {batchData, batchData, nil, Options{ZeroUnreadable: true}},
-		"half of it are zeros": {batchData, batchData, func(r *repeated) Source { clear(r.volume[:batchData/2]); return r }, Options{}},
+		"half of it are zeros": {batchData, batchData, func(s *Source) { clear(s.Data.(memory).bytes[:batchData/2]) }, Options{}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			mallocs := func(segments int64) int64 {
-				r := &repeated{size: segments * batchData, step: test.step, len: test.len, old: memory{old, segments * batchData}}
-				r.volume = append(r.volume, now...)
-				src := Source(r)
-				if test.wrap != nil {
-					src = test.wrap(r)
+				size := segments * batchData
+				r := &repeated{memory{bytes.Clone(now), size}, memory{old, size}, test.step, test.len}
+				src := r.source()
+				if test.change != nil {
+					test.change(&src)
 				}
 				var before, after runtime.MemStats
 				runtime.ReadMemStats(&before)

@@ -8,14 +8,14 @@ import (
 	"lvmsync/format"
 )
 
-// toldSource remembers what it was told will be read.
-type toldSource struct {
-	*fakeSource
+// A toldReader remembers what it was told will be read.
+type toldReader struct {
+	Reader
 	mu   sync.Mutex
 	told []format.Extent
 }
 
-func (s *toldSource) WillNeed(off, n int64) {
+func (s *toldReader) WillNeed(off, n int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.told = append(s.told, format.Extent{Off: off, Len: n})
@@ -36,19 +36,21 @@ func TestAnnounce(t *testing.T) {
 		"one that fits":  {data(0, 4*kib, 20*kib, 4*kib), 24 * kib, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
-			src := &toldSource{fakeSource: &fakeSource{volume: noise(size), extents: test.extents}}
+			src := (&fakeSource{volume: noise(size), extents: test.extents}).source()
+			in := &toldReader{Reader: src.Data}
+			src.Data = in
 			if _, err := Run(t.Context(), src, io.Discard, Options{}); err != nil {
 				t.Fatal(err)
 			}
 			bytes := int64(0)
-			for _, e := range src.told {
+			for _, e := range in.told {
 				bytes += e.Len
 			}
-			if bytes != test.told || int64(len(src.told)) != test.calls {
-				t.Errorf("told of %d bytes in %d calls, want %d in %d", bytes, len(src.told), test.told, test.calls)
+			if bytes != test.told || int64(len(in.told)) != test.calls {
+				t.Errorf("told of %d bytes in %d calls, want %d in %d", bytes, len(in.told), test.told, test.calls)
 			}
 			for _, e := range test.extents {
-				if !covered(e, src.told) {
+				if !covered(e, in.told) {
 					t.Errorf("%v was not announced", e)
 				}
 			}

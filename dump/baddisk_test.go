@@ -22,10 +22,13 @@ type badDisk struct {
 	reads atomic.Int64
 }
 
-func (d *badDisk) LogicalBlockSize() int  { return int(d.block) }
-func (d *badDisk) Unchanged() io.ReaderAt { return nil }
+func (d *badDisk) source() Source {
+	src := d.fakeSource.source()
+	src.Data, src.SectorSize, src.Unchanged = readerAt(d.read), int(d.block), nil
+	return src
+}
 
-func (d *badDisk) ReadAt(p []byte, off int64) (int, error) {
+func (d *badDisk) read(p []byte, off int64) (int, error) {
 	d.reads.Add(1)
 	for i := off / d.block; i*d.block < off+int64(len(p)); i++ {
 		if d.bad[i] {
@@ -37,7 +40,7 @@ func (d *badDisk) ReadAt(p []byte, off int64) (int, error) {
 			return len(p), fmt.Errorf("read /dev/bad at byte %d: %w", max(off, i*d.block), err)
 		}
 	}
-	return d.fakeSource.ReadAt(p, off)
+	return d.fakeSource.read(p, off)
 }
 
 // lost is what must be lost of the extents that are read.

@@ -17,7 +17,7 @@ func BenchmarkRun(b *testing.B) {
 		"4 KiB chunks": every(8*kib, 4*kib, size),
 	} {
 		b.Run(name, func(b *testing.B) {
-			src := &fakeSource{volume: volume, extents: extents}
+			src := (&fakeSource{volume: volume, extents: extents}).source()
 			plan, _ := Plan(b.Context(), src)
 			b.SetBytes(plan.DataBytes)
 			for b.Loop() {
@@ -39,29 +39,30 @@ func benchBase(size, every int) (base, now []byte) {
 	return base, now
 }
 
-// known is a volume whose base's sums are known.
-type known struct {
-	*fakeSource
-	sums []BlockSum
+// knownSums are those of a base in memory.
+type knownSums struct {
+	size int64
+	list []BlockSum
 }
 
-func (k known) Sums() Sums       { return k }
-func (k known) BlockSize() int64 { return refine.BlockSize }
-func (k known) Size() int64      { return int64(len(k.volume)) }
-func (k known) Seed() uint64     { return 7 }
-func (k known) Sum(off int64) (BlockSum, error) {
-	return k.sums[off/refine.BlockSize], nil
+func (k knownSums) BlockSize() int64 { return refine.BlockSize }
+func (k knownSums) Size() int64      { return k.size }
+func (k knownSums) Seed() uint64     { return 7 }
+func (k knownSums) Sum(off int64) (BlockSum, error) {
+	return k.list[off/refine.BlockSize], nil
 }
 
 // BenchmarkCompare finds one block in twenty that differs, as stored bytes.
 func BenchmarkCompare(b *testing.B) {
 	const size = 12 * mib
 	base, now := benchBase(size, 20)
-	src := &fakeSource{volume: now, base: base, extents: data(0, size)}
-	bySums := known{fakeSource: src}
+	src := (&fakeSource{volume: now, base: base, extents: data(0, size)}).source()
+	sums := knownSums{size: size}
 	for i := 0; i < size; i += refine.BlockSize {
-		bySums.sums = append(bySums.sums, BlockSum{Hash: sigfile.Sum(7, base[i:i+refine.BlockSize])})
+		sums.list = append(sums.list, BlockSum{Hash: sigfile.Sum(7, base[i:i+refine.BlockSize])})
 	}
+	bySums := src
+	bySums.Sums = sums
 	run := func(src Source, o Options) func(*testing.B) {
 		return func(b *testing.B) {
 			b.SetBytes(size)

@@ -36,7 +36,7 @@ func TestCancelWhileWriterBlocks(t *testing.T) {
 				synctest.Wait() // until all the others wait
 				cancel()
 			}()
-			if _, err := Run(ctx, bigSource{src}, w, Options{}); !errors.Is(err, context.Canceled) {
+			if _, err := Run(ctx, big(src), w, Options{}); !errors.Is(err, context.Canceled) {
 				t.Errorf("got %v, want %v", err, context.Canceled)
 			}
 			if room > 0 {
@@ -59,7 +59,7 @@ func TestCancelWhileSourceBlocks(t *testing.T) {
 			return len(p), nil
 		}
 		var patch bytes.Buffer
-		if _, err := Run(ctx, src, &patch, Options{}); !errors.Is(err, context.DeadlineExceeded) {
+		if _, err := Run(ctx, src.source(), &patch, Options{}); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("got %v, want %v", err, context.DeadlineExceeded)
 		}
 		checkTorn(t, patch.Bytes())
@@ -92,7 +92,7 @@ func TestCancelInTheMiddle(t *testing.T) {
 				var o Options
 				arrange(src, &o, cancel)
 				var patch bytes.Buffer
-				if _, err := Run(ctx, src, &patch, o); !errors.Is(err, context.Canceled) {
+				if _, err := Run(ctx, src.source(), &patch, o); !errors.Is(err, context.Canceled) {
 					t.Errorf("got %v, want %v", err, context.Canceled)
 				}
 				checkTorn(t, patch.Bytes())

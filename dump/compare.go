@@ -27,23 +27,15 @@ type comparison struct {
 
 // newComparison prepares to compare; nil if that is not wanted.
 func newComparison(src Source, o Options) (*comparison, error) {
-	size := src.Header().VolumeSize
-	if s, ok := src.(Summed); ok {
-		sums := s.Sums()
-		c := &comparison{sums: sums, blockSize: sums.BlockSize(), known: size}
-		if sums.Size() != size { // a last block that is not whole has the sum of what there is
-			c.known = min(sums.Size(), size) / c.blockSize * c.blockSize
-		}
-		return c, nil
-	}
-	if !o.ExactBase {
+	switch {
+	case src.Sums != nil:
+		return &comparison{sums: src.Sums, blockSize: src.Sums.BlockSize(), known: src.Shared()}, nil
+	case !o.ExactBase:
 		return nil, nil
-	}
-	base := src.Base()
-	if base == nil {
+	case src.Base == nil:
 		return nil, ErrNoBase
 	}
-	return &comparison{base: base, blockSize: cmp.Or(o.BlockSize, refine.BlockSize), known: min(size, base.Size())}, nil
+	return &comparison{base: src.Base, blockSize: cmp.Or(o.BlockSize, refine.BlockSize), known: src.Shared()}, nil
 }
 
 // piece is how much is compared at a time, in bytes: whole blocks, and little enough
@@ -138,7 +130,7 @@ func (p *pipeline) compareRecords(r read) error {
 	sums := r.sums
 	for _, x := range r.records {
 		now := s.now[:x.Len]
-		if err := readExtent(p.src, now, x.Extent); err != nil {
+		if err := readExtent(p.src.Data, now, x.Extent); err != nil {
 			return err
 		}
 		var old []byte
@@ -153,7 +145,7 @@ func (p *pipeline) compareRecords(r read) error {
 			}
 		}
 		n := p.compare.sumsIn(x.Extent)
-		for part := range cut(x.Extent, p.salvage.lostIn(x.Off, x.End())) {
+		for part := range cut(x.Extent, p.src.losses.in(x.Off, x.End())) {
 			from, to := part.Off-x.Off, part.End()-x.Off
 			switch {
 			case part.Lost:

@@ -13,7 +13,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"iter"
 	"os"
 
 	"github.com/google/uuid"
@@ -26,68 +25,6 @@ import (
 // dumped may be used.
 var ErrIncomplete = errors.New("the list of changes is incomplete")
 
-// A Source finds what a patch must hold.
-type Source interface {
-	// Header describes the patch: kind, source, volume size, granularity, base,
-	// and what is planned. Run fills in the rest. Source.Uptime is when the dump
-	// began: before anything was listed; 0 if that is now.
-	Header() format.Header
-	// Extents yields the extents in ascending order, none touching the next of
-	// its kind. The first error ends it.
-	Extents() iter.Seq2[format.Extent, error]
-	// ReadAt reads the data. It is called from several goroutines.
-	io.ReaderAt
-	// Base reads the base of a delta; nil if it can't be read.
-	Base() Base
-	// Unchanged reads what lies outside the extents of a delta, best from
-	// something that stands still; nil for a full patch, and if the header has
-	// the fingerprint already.
-	Unchanged() io.ReaderAt
-	// Inputs are the devices and files that it reads. They have been flushed.
-	Inputs() Inputs
-	// Check is called when the last data has been read. An error means that
-	// list or data turned out not to be what they should, and that the patch
-	// must not be finished.
-	Check(ctx context.Context) error
-	// Close releases what the source holds.
-	Close() error
-}
-
-// A Base is what the volume held before the changes. It may be shorter than the
-// volume, which has grown then: by whole sectors. ReadAt is called from several
-// goroutines.
-type Base interface {
-	io.ReaderAt
-	Size() int64 // in bytes
-}
-
-// Sums are the hashes of a base that can't be read here, as xxh64 with a seed.
-type Sums interface {
-	// BlockSize is how much each sum is of, in bytes: a power of two.
-	BlockSize() int64
-	// Size is the size of the base in bytes. Of a last block that is not whole
-	// the sum is of what there is.
-	Size() int64
-	// Seed is that of the sums, and of the base hashes in the patch.
-	Seed() uint64
-	// Sum returns the sum of the block that begins at off. From one call to the
-	// next, off must increase.
-	Sum(off int64) (BlockSum, error)
-}
-
-// A BlockSum is the hash of a block.
-type BlockSum struct {
-	Hash uint64 // means nothing if Zero is set
-	Zero bool   // the block is all zeros
-}
-
-// A Summed is a [Source] that knows the sums of its base and not what it holds.
-// Its extents begin and end on blocks, and are the whole volume.
-type Summed interface {
-	Source
-	Sums() Sums
-}
-
 // Options tune [Run].
 type Options struct {
 	// ExactBase is the user's word that the destination holds the base bit by
@@ -98,8 +35,7 @@ type Options struct {
 	Tool        string // name of the program, for the header
 	ToolVersion string // its version
 	// ZeroUnreadable makes a run go on where a sector can't be read: it is sent as a
-	// lost zero extent. A sector has 512 bytes, or what the source's method
-	// LogicalBlockSize says, if it has one.
+	// lost zero extent.
 	ZeroUnreadable bool
 	// Unreadable, if set, is called with each range that can't be read, and why, one
 	// at a time.
@@ -128,25 +64,22 @@ type Report struct {
 // context.DeadlineExceeded, unless a ReadAt or Write that is under way doesn't:
 // it waits for those. A w that may block for ever must therefore know ctx.
 func Run(ctx context.Context, src Source, w io.Writer, o Options) (Report, error) {
-	h := src.Header()
-	h.ID = uuid.New()
-	h.Created, h.Source.Uptime = begun(h.Source.Uptime)
-	h.Tool, h.ToolVersion = o.Tool, o.ToolVersion
-	h.Host, _ = os.Hostname() // only told to people: unknown is fine
+	if err := src.complete(); err != nil {
+		return Report{}, err
+	}
+	reading, fail := context.WithCancelCause(ctx)
+	defer fail(nil)
+	if o.ZeroUnreadable {
+		src = src.zeroingUnreadable(reading, o.Unreadable)
+	}
 	compare, err := newComparison(src, o)
 	if err != nil {
 		return Report{}, err
 	}
-	original := src
-	var save *salvage
-	if o.ZeroUnreadable {
-		save = newSalvage(ctx, src, o.Unreadable)
-		src = save
-		h.RequiredFeatures = append(h.RequiredFeatures, format.LostSectors)
-	}
+	h := completeHeader(src.Header, o)
 	if h.Kind == format.Delta {
-		if err := describeBase(ctx, src, &h, compare != nil); err != nil {
-			return Report{}, failed(ctx, original, err)
+		if h.Base, err = describeBase(ctx, src, compare != nil); err != nil {
+			return Report{}, failed(ctx, src, err)
 		}
 	}
 	pw, err := format.NewWriter(w, h, format.WriterOptions{Level: o.Level, BeforeTrailer: o.BeforeTrailer})
@@ -154,8 +87,8 @@ func Run(ctx context.Context, src Source, w io.Writer, o Options) (Report, error
 		return Report{}, err
 	}
 	defer pw.Abort()
-	if err := newPipeline(src, compare, save, pw, o.Progress).run(ctx); err != nil {
-		return Report{}, failed(ctx, original, err)
+	if err := newPipeline(src, compare, pw, o.Progress).run(reading, fail); err != nil {
+		return Report{}, failed(ctx, src, err)
 	}
 	if err := src.Check(ctx); err != nil {
 		return Report{}, err
@@ -166,35 +99,44 @@ func Run(ctx context.Context, src Source, w io.Writer, o Options) (Report, error
 	if err := pw.Close(); err != nil {
 		return Report{}, err
 	}
-	return Report{Header: h, Totals: pw.Totals(), Lost: save.total(), PatchBytes: pw.PatchBytes()}, nil
+	return Report{Header: h, Totals: pw.Totals(), Lost: src.losses.total(), PatchBytes: pw.PatchBytes()}, nil
+}
+
+// completeHeader fills in what a source doesn't say.
+func completeHeader(h format.Header, o Options) format.Header {
+	h.ID = uuid.New()
+	h.Created, h.Source.Uptime = begun(h.Source.Uptime)
+	h.Tool, h.ToolVersion = o.Tool, o.ToolVersion
+	h.Host, _ = os.Hostname() // only told to people: unknown is fine
+	return h
 }
 
 // ErrNoBase means that blocks can't be compared with the base, for it can't be
 // read.
 var ErrNoBase = errors.New("the base can't be read here")
 
-// describeBase says in the header of a delta what the destination must hold.
-func describeBase(ctx context.Context, src Source, h *format.Header, exact bool) error {
+// describeBase is what the header of a delta says of what the destination must hold.
+func describeBase(ctx context.Context, src Source, exact bool) (*format.Base, error) {
 	base := format.Base{}
-	if h.Base != nil {
-		base = *h.Base
+	if src.Header.Base != nil {
+		base = *src.Header.Base
 	}
 	base.Exact = exact
-	if in := src.Unchanged(); in != nil {
+	if src.Unchanged != nil {
 		var err error
-		if base.Fingerprint, err = fingerprint(ctx, in, src.Extents(), h.VolumeSize); err != nil {
-			return fmt.Errorf("take a sample of what has not changed: %w", err)
+		base.Fingerprint, err = fingerprint(ctx, src.Unchanged, src.Extents, src.Header.VolumeSize)
+		if err != nil {
+			return nil, fmt.Errorf("take a sample of what has not changed: %w", err)
 		}
 	}
-	h.Base = &base
-	return nil
+	return &base, nil
 }
 
 // failed is the error to report for err, which came while the source was read.
 // If the source says that it is worth nothing any more, that is the reason: the
 // snapshot that it was read from gives errors once it has overflowed.
 func failed(ctx context.Context, src Source, err error) error {
-	if _, ok := src.(Summed); ok {
+	if src.Sums != nil {
 		return err // its check would wait for all of the signature
 	}
 	if ctx.Err() == nil {
@@ -209,7 +151,7 @@ func failed(ctx context.Context, src Source, err error) error {
 // of zeros among the data are not looked for.
 func Plan(ctx context.Context, src Source) (format.Totals, error) {
 	var t format.Totals
-	for e, err := range src.Extents() {
+	for e, err := range src.Extents {
 		if err == nil {
 			err = ctx.Err()
 		}

@@ -89,7 +89,7 @@ func TestSourceErrors(t *testing.T) {
 			test.src.volume = volume
 			onProcs(t, func(t *testing.T) {
 				var patch bytes.Buffer
-				_, err := Run(t.Context(), test.src, &patch, Options{})
+				_, err := Run(t.Context(), test.src.source(), &patch, Options{})
 				if err == nil || err.Error() != test.text || test.is != nil && !errors.Is(err, test.is) {
 					t.Errorf("got error\n%v, want\n%s", err, test.text)
 				}
@@ -115,7 +115,7 @@ func TestFirstErrorCounts(t *testing.T) {
 			}
 			return len(p), nil
 		}
-		if _, err := Run(t.Context(), src, io.Discard, Options{}); !errors.Is(err, errTest) {
+		if _, err := Run(t.Context(), src.source(), io.Discard, Options{}); !errors.Is(err, errTest) {
 			t.Errorf("got %v, want %v", err, errTest)
 		}
 	})
@@ -134,7 +134,7 @@ func TestReadFailsWhileAllWait(t *testing.T) {
 			synctest.Wait()
 			close(stuck)
 		}()
-		if _, err := Run(t.Context(), bigSource{src}, io.Discard, Options{}); !errors.Is(err, errTest) {
+		if _, err := Run(t.Context(), big(src), io.Discard, Options{}); !errors.Is(err, errTest) {
 			t.Errorf("got %v, want %v", err, errTest)
 		}
 	})
@@ -153,7 +153,7 @@ func TestPlanErrors(t *testing.T) {
 		"context": {canceled, &fakeSource{extents: some}, context.Canceled},
 		"check":   {t.Context(), &fakeSource{extents: some, check: func(context.Context) error { return ErrIncomplete }}, ErrIncomplete},
 	} {
-		if _, err := Plan(test.ctx, test.src); !errors.Is(err, test.want) {
+		if _, err := Plan(test.ctx, test.src.source()); !errors.Is(err, test.want) {
 			t.Errorf("%s: %v, want %v", name, err, test.want)
 		}
 	}
@@ -175,13 +175,11 @@ func endless() (*fakeSource, *atomic.Int64) {
 	return src, n
 }
 
-// bigSource has a size that its volume has not.
-type bigSource struct{ *fakeSource }
-
-func (s bigSource) Header() format.Header {
-	h := s.fakeSource.Header()
-	h.VolumeSize = endlessSize
-	return h
+// big is a source with a size that its volume has not.
+func big(s *fakeSource) Source {
+	src := s.source()
+	src.Header.VolumeSize = endlessSize
+	return src
 }
 
 // A limitedWriter fails when it is full, in the middle of a write.
@@ -208,7 +206,7 @@ func TestWriterFails(t *testing.T) {
 			onProcs(t, func(t *testing.T) {
 				src, read := endless()
 				w := &limitedWriter{left: room, err: errTest}
-				if _, err := Run(t.Context(), bigSource{src}, w, Options{}); !errors.Is(err, errTest) || !strings.HasPrefix(err.Error(), "write the patch at byte ") {
+				if _, err := Run(t.Context(), big(src), w, Options{}); !errors.Is(err, errTest) || !strings.HasPrefix(err.Error(), "write the patch at byte ") {
 					t.Errorf("got %v, want %v", err, errTest)
 				}
 				if n := read.Load(); n > int64(room)+64*batchData {
@@ -224,7 +222,7 @@ func TestWriterFails(t *testing.T) {
 
 // A writer that fails only at the end of the patch.
 func TestWriterFailsAtEnd(t *testing.T) {
-	src := runTests["one block"].source()
+	src := runTests["one block"].fake().source()
 	onProcs(t, func(t *testing.T) {
 		var whole bytes.Buffer
 		if _, err := Run(t.Context(), src, &whole, Options{}); err != nil {

@@ -10,7 +10,7 @@ import (
 // sampled takes the fingerprint of a volume and checks that every sample is right and outside the extents.
 func sampled(t *testing.T, volume []byte, extents []format.Extent) format.Fingerprint {
 	t.Helper()
-	f, err := fingerprint(t.Context(), bytes.NewReader(volume), (&fakeSource{extents: extents}).Extents(), int64(len(volume)))
+	f, err := fingerprint(t.Context(), bytes.NewReader(volume), (&fakeSource{extents: extents}).list, int64(len(volume)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -76,7 +76,7 @@ func TestFingerprintFails(t *testing.T) {
 		t.Error("a base that is too short gives no error")
 	}
 	if f, err := fingerprint(t.Context(), bytes.NewReader(noise(mib)),
-		(&fakeSource{extents: []format.Extent{{Off: 0, Len: 1<<63 - 1}}}).Extents(), 1<<63-1); len(f) != 0 || err != nil {
+		(&fakeSource{extents: []format.Extent{{Off: 0, Len: 1<<63 - 1}}}).list, 1<<63-1); len(f) != 0 || err != nil {
 		t.Errorf("a volume of 2^63-1 bytes: %v, %v", f, err)
 	}
 }

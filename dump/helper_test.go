@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"iter"
 	"math/rand/v2"
 	"sync"
 	"testing"
@@ -25,59 +24,58 @@ type fakeSource struct {
 	base    []byte                                 // nil: it can't be read, and nothing is sampled
 }
 
-func (s *fakeSource) Header() format.Header {
-	return format.Header{
-		Kind:        format.Delta,
-		Source:      format.Source{Type: "file", Path: "/volume"},
-		VolumeSize:  int64(len(s.volume)),
-		Granularity: 512,
+func (s *fakeSource) source() Source {
+	src := Source{
+		Header: format.Header{
+			Kind:        format.Delta,
+			Source:      format.Source{Type: "file", Path: "/volume"},
+			VolumeSize:  int64(len(s.volume)),
+			Granularity: 512,
+		},
+		Extents:    s.list,
+		Data:       readerAt(s.read),
+		SectorSize: sector,
+		Check:      s.check,
+		Close:      func() error { return nil },
+	}
+	if s.check == nil {
+		src.Check = func(context.Context) error { return nil }
+	}
+	if s.base != nil {
+		src.Base = held{bytes.NewReader(s.base)}
+		src.Unchanged = src.Base
+	}
+	return src
+}
+
+func (s *fakeSource) list(yield func(format.Extent, error) bool) {
+	for _, e := range s.extents {
+		if !yield(e, nil) {
+			return
+		}
+	}
+	if s.listErr != nil {
+		yield(format.Extent{}, s.listErr)
 	}
 }
 
-func (s *fakeSource) Extents() iter.Seq2[format.Extent, error] {
-	return func(yield func(format.Extent, error) bool) {
-		for _, e := range s.extents {
-			if !yield(e, nil) {
-				return
-			}
-		}
-		if s.listErr != nil {
-			yield(format.Extent{}, s.listErr)
-		}
-	}
-}
-
-func (s *fakeSource) ReadAt(p []byte, off int64) (int, error) {
+func (s *fakeSource) read(p []byte, off int64) (int, error) {
 	if s.readAt != nil {
 		return s.readAt(p, off)
 	}
 	return bytes.NewReader(s.volume).ReadAt(p, off)
 }
 
-func (s *fakeSource) Base() Base {
-	if s.base == nil {
-		return nil
-	}
-	return bytes.NewReader(s.base)
-}
+// A readerAt is a Reader that nothing makes faster.
+type readerAt func(p []byte, off int64) (int, error)
 
-func (s *fakeSource) Unchanged() io.ReaderAt {
-	if s.base == nil {
-		return nil
-	}
-	return bytes.NewReader(s.base)
-}
+func (f readerAt) ReadAt(p []byte, off int64) (int, error) { return f(p, off) }
+func (f readerAt) WillNeed(off, n int64)                   {}
 
-func (s *fakeSource) Check(ctx context.Context) error {
-	if s.check != nil {
-		return s.check(ctx)
-	}
-	return nil
-}
+// held is a base in memory.
+type held struct{ *bytes.Reader }
 
-func (s *fakeSource) Inputs() Inputs { return nil }
-
-func (s *fakeSource) Close() error { return nil }
+func (held) WillNeed(off, n int64) {}
 
 // noise is a volume of size bytes, 20 MiB at most, with no zero in it.
 func noise(size int) []byte { return bytes.Clone(allNoise()[:size]) }

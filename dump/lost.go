@@ -3,6 +3,7 @@ package dump
 import (
 	"iter"
 	"slices"
+	"sync"
 
 	"lvmsync/format"
 )
@@ -13,34 +14,43 @@ type Lost struct {
 	Bytes   int64
 }
 
+// losses are the ranges that could not be read. There are none in a nil one. They may be used
+// concurrently.
+type losses struct {
+	report func(format.Extent, error) // told of each; may be nil
+
+	mu   sync.Mutex
+	list []format.Extent // in ascending order, none touching the next
+}
+
 // total counts all that has been lost.
-func (s *salvage) total() Lost {
+func (s *losses) total() Lost {
 	if s == nil {
 		return Lost{}
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	n := Lost{Extents: int64(len(s.lost))}
-	for _, e := range s.lost {
+	n := Lost{Extents: int64(len(s.list))}
+	for _, e := range s.list {
 		n.Bytes += e.Len
 	}
 	return n
 }
 
-// lose remembers a range that is lost, and reports it.
-func (s *salvage) lose(l loss) {
+// add remembers a range that is lost, and reports it.
+func (s *losses) add(l loss) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	e := l.Extent
-	from, _ := slices.BinarySearchFunc(s.lost, e.Off, func(x format.Extent, off int64) int { return compareEnd(x, off-1) })
+	from, _ := slices.BinarySearchFunc(s.list, e.Off, func(x format.Extent, off int64) int { return compareEnd(x, off-1) })
 	to := from
-	for to < len(s.lost) && s.lost[to].Off <= e.End() {
-		end := max(e.End(), s.lost[to].End())
-		e.Off = min(e.Off, s.lost[to].Off)
+	for to < len(s.list) && s.list[to].Off <= e.End() {
+		end := max(e.End(), s.list[to].End())
+		e.Off = min(e.Off, s.list[to].Off)
 		e.Len = end - e.Off
 		to++
 	}
-	s.lost = slices.Replace(s.lost, from, to, e)
+	s.list = slices.Replace(s.list, from, to, e)
 	if s.report != nil {
 		s.report(l.Extent, l.err)
 	}
@@ -54,25 +64,25 @@ func compareEnd(x format.Extent, off int64) int {
 	return 1
 }
 
-// lostIn returns what is lost of a range, or reaches into it.
-func (s *salvage) lostIn(off, end int64) []format.Extent {
+// in returns what is lost of a range, or reaches into it.
+func (s *losses) in(off, end int64) []format.Extent {
 	if s == nil {
 		return nil
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var found []format.Extent
-	i, _ := slices.BinarySearchFunc(s.lost, off, compareEnd)
-	for ; i < len(s.lost) && s.lost[i].Off < end; i++ {
-		found = append(found, s.lost[i])
+	i, _ := slices.BinarySearchFunc(s.list, off, compareEnd)
+	for ; i < len(s.list) && s.list[i].Off < end; i++ {
+		found = append(found, s.list[i])
 	}
 	return found
 }
 
 // mark cuts what is lost out of a segment, all of which has been read.
-func (s *salvage) mark(seg *format.Segment) {
+func (s *losses) mark(seg *format.Segment) {
 	planned := len(seg.Records)
-	lost := s.lostIn(seg.Records[0].Off, seg.Records[planned-1].End())
+	lost := s.in(seg.Records[0].Off, seg.Records[planned-1].End())
 	if len(lost) == 0 {
 		return
 	}

@@ -34,7 +34,7 @@ func checkLost(t *testing.T, d *badDisk, exact bool) bool {
 	want := d.lost(exact)
 	reported := int64(0)
 	var out bytes.Buffer
-	report, err := Run(t.Context(), d, &out, Options{ExactBase: exact, ZeroUnreadable: true, Level: 1,
+	report, err := Run(t.Context(), d.source(), &out, Options{ExactBase: exact, ZeroUnreadable: true, Level: 1,
 		Unreadable: func(e format.Extent, err error) {
 			if reported += e.Len; !errors.Is(err, unix.EIO) {
 				t.Errorf("%v is lost by %v", e, err)

@@ -22,26 +22,19 @@ type pipeline struct {
 	used     sync.Pool   // of batches
 	w        *format.Writer
 	progress func(int64)
-	salvage  *salvage // nil: what can't be read ends the run
 	fail     context.CancelCauseFunc
 	filling  *batch      // in plan; may be nil
 	batches  chan *batch // in order, from plan to send
 	reads    chan read   // from plan to the readers
-
-	wantToKnow []willNeeder // what will be read
 }
 
-// A willNeeder reads faster if it's told beforehand what.
-type willNeeder interface{ WillNeed(off, n int64) }
-
-func newPipeline(src Source, compare *comparison, salvage *salvage, w *format.Writer, progress func(int64)) *pipeline {
+func newPipeline(src Source, compare *comparison, w *format.Writer, progress func(int64)) *pipeline {
 	if progress == nil {
 		progress = func(int64) {}
 	}
 	p := &pipeline{
 		src:      src,
 		compare:  compare,
-		salvage:  salvage,
 		w:        w,
 		progress: progress,
 		batches:  make(chan *batch, 64), // the writer's pool is what bounds them
@@ -49,22 +42,13 @@ func newPipeline(src Source, compare *comparison, salvage *salvage, w *format.Wr
 	}
 	p.scratch.New = p.newScratch
 	p.used.New = func() any { return &batch{compare: compare, ready: make(chan struct{}, 1)} }
-	if in, ok := src.(willNeeder); ok {
-		p.wantToKnow = append(p.wantToKnow, in)
-	}
-	if compare != nil {
-		if in, ok := compare.base.(willNeeder); ok {
-			p.wantToKnow = append(p.wantToKnow, in)
-		}
-	}
 	return p
 }
 
-// run returns when everything has been handed to the writer or something failed.
-func (p *pipeline) run(ctx context.Context) error {
-	ctx, p.fail = context.WithCancelCause(ctx)
-	defer p.fail(nil)
-	p.salvage.until(ctx)
+// run returns when everything has been handed to the writer or something failed, which fail cancels
+// ctx for.
+func (p *pipeline) run(ctx context.Context, fail context.CancelCauseFunc) error {
+	p.fail = fail
 	var stages sync.WaitGroup
 	for range readers {
 		stages.Go(func() { p.read(ctx) })
@@ -81,7 +65,7 @@ func (p *pipeline) run(ctx context.Context) error {
 
 // plan cuts the source's extents into batches and orders their reads.
 func (p *pipeline) plan(ctx context.Context) error {
-	for e, err := range p.src.Extents() {
+	for e, err := range p.src.Extents {
 		if err != nil {
 			return err
 		}
@@ -160,17 +144,16 @@ func (p *pipeline) dispatch() {
 // as one, in bytes: a call of its own costs more than to read that.
 const announceGap = 16 << 10
 
-// announce tells the source and the base, if they want to know, what will be read.
+// announce tells the source and the base what will be read.
 func (p *pipeline) announce(reads []read) {
-	if len(p.wantToKnow) == 0 {
-		return
-	}
 	off, end := int64(0), int64(0)
 	tell := func() {
-		for _, in := range p.wantToKnow {
-			if end > off {
-				in.WillNeed(off, end-off)
-			}
+		if end == off {
+			return
+		}
+		p.src.Data.WillNeed(off, end-off)
+		if p.compare != nil && p.compare.base != nil {
+			p.compare.base.WillNeed(off, end-off)
 		}
 	}
 	for _, r := range reads {
@@ -198,7 +181,7 @@ func (p *pipeline) read(ctx context.Context) {
 			if p.compare != nil {
 				r.gather()
 			} else {
-				p.salvage.mark(r.seg)
+				p.src.losses.mark(r.seg)
 				splitZeros(r.seg)
 			}
 			r.ready <- struct{}{}
@@ -211,7 +194,7 @@ func (p *pipeline) readRecords(r read) error {
 		return p.compareRecords(r)
 	}
 	for _, x := range r.records {
-		if err := readExtent(p.src, r.data[:x.Len], x.Extent); err != nil {
+		if err := readExtent(p.src.Data, r.data[:x.Len], x.Extent); err != nil {
 			return err
 		}
 		r.data = r.data[x.Len:]

@@ -121,7 +121,7 @@ func TestSplitLimits(t *testing.T) {
 		"odd":    data(512, batchData-512, batchData+512, 512),
 	} {
 		test := runTest{size: 12 * mib, stripe: 4 * kib, extents: extents}
-		t.Run(name, func(t *testing.T) { checkSplitZeros(t, newWriter(t), test.source()) })
+		t.Run(name, func(t *testing.T) { checkSplitZeros(t, newWriter(t), test.fake()) })
 	}
 }
 
@@ -139,7 +139,7 @@ func TestMemoryIsFlat(t *testing.T) {
 	}
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
-	if _, err := Run(t.Context(), bigSource{src}, io.Discard, Options{}); err != nil {
+	if _, err := Run(t.Context(), big(src), io.Discard, Options{}); err != nil {
 		t.Fatal(err)
 	}
 	runtime.ReadMemStats(&after)

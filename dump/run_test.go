@@ -27,7 +27,7 @@ type runTest struct {
 	extents []format.Extent
 }
 
-func (x runTest) source() *fakeSource {
+func (x runTest) fake() *fakeSource {
 	s := &fakeSource{volume: noise(x.size), extents: x.extents}
 	for _, e := range data(x.zeros...) {
 		clear(s.volume[e.Off:e.End()])
@@ -91,7 +91,7 @@ func zeroExtents(list []format.Extent) []format.Extent {
 func TestRun(t *testing.T) {
 	for name, test := range runTests {
 		t.Run(name, func(t *testing.T) {
-			src := test.source()
+			src := test.fake()
 			for level, procs := range []int{1, 4} {
 				setProcs(t, procs)
 				checkRun(t, src, level)
@@ -113,7 +113,7 @@ func checkRun(t *testing.T, src *fakeSource, level int) {
 	var report Report
 	synctest.Test(t, func(t *testing.T) { // sees goroutines that stay behind
 		var err error
-		if report, err = Run(t.Context(), src, &patch, o); err != nil {
+		if report, err = Run(t.Context(), src.source(), &patch, o); err != nil {
 			t.Fatal(err)
 		}
 	})
@@ -171,14 +171,14 @@ func checkReport(t *testing.T, src *fakeSource, r Report, patch []byte) {
 	if totals != r.Totals || r.PatchBytes != int64(len(patch)) {
 		t.Errorf("report %+v of a patch of %d bytes with %+v", r, len(patch), totals)
 	}
-	plan, err := Plan(t.Context(), src)
+	plan, err := Plan(t.Context(), src.source())
 	if err != nil || plan.Extents != int64(len(src.extents)) || plan.Bytes() != totals.Bytes() {
 		t.Errorf("planned %+v, %v; dumped %+v", plan, err, totals)
 	}
 }
 
 func TestPlan(t *testing.T) {
-	src := runTests["zero extents"].source()
+	src := runTests["zero extents"].fake().source()
 	want := format.Totals{Extents: 3, DataBytes: mib, ZeroBytes: 2 * mib}
 	if got, err := Plan(t.Context(), src); got != want || err != nil {
 		t.Errorf("planned %+v, %v; want %+v", got, err, want)
@@ -188,7 +188,7 @@ func TestPlan(t *testing.T) {
 func TestOptions(t *testing.T) {
 	for _, level := range []int{-1, format.MaxLevel + 1} {
 		var patch bytes.Buffer
-		if _, err := Run(t.Context(), runTests["one block"].source(), &patch, Options{Level: level}); err == nil || patch.Len() > 0 {
+		if _, err := Run(t.Context(), runTests["one block"].fake().source(), &patch, Options{Level: level}); err == nil || patch.Len() > 0 {
 			t.Errorf("level %d: %v, %d bytes", level, err, patch.Len())
 		}
 	}

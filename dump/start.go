@@ -3,7 +3,6 @@ package dump
 import (
 	"context"
 	"fmt"
-	"io"
 	"iter"
 	"slices"
 
@@ -16,54 +15,35 @@ import (
 // again. What is left of a full patch is a delta, for it has gaps. Part of the
 // fingerprint is of what was left out: without that, the rest is for nothing.
 func StartAt(ctx context.Context, src Source, off int64) (Source, error) {
-	h := src.Header()
+	h := &src.Header
 	if off < 0 || off >= h.VolumeSize {
-		return nil, fmt.Errorf("start at byte %d: the volume has %d bytes", off, h.VolumeSize)
+		return Source{}, fmt.Errorf("start at byte %d: the volume has %d bytes", off, h.VolumeSize)
 	}
 	if off -= off % max(h.Granularity, refine.BlockSize); off == 0 {
 		return src, nil
 	}
-	h.Start = off
-	rest := &rest{Source: src, header: h}
-	if err := rest.takeFingerprint(ctx); err != nil {
-		return nil, err
+	var err error
+	if h.Base, err = baseOfRest(ctx, src, off); err != nil {
+		return Source{}, err
 	}
-	if err := rest.plan(ctx); err != nil {
-		return nil, err
+	h.Start, h.Kind = off, format.Delta
+	src.Unchanged = nil // the header has the fingerprint
+	src.Extents = behind(off, src.Extents)
+	if h.Planned, err = planned(ctx, src.Extents); err != nil {
+		return Source{}, err
 	}
-	if s, ok := src.(Summed); ok {
-		return summedRest{rest, s.Sums()}, nil
-	}
-	return rest, nil
+	return src, nil
 }
 
-// A rest is what is left of a source.
-type rest struct {
-	Source
-	header format.Header
-}
-
-// A summedRest is that of a [Summed] source.
-type summedRest struct {
-	*rest
-	sums Sums
-}
-
-func (r summedRest) Sums() Sums { return r.sums }
-
-func (r *rest) Header() format.Header { return r.header }
-
-// LogicalBlockSize is the unit, in bytes, in which the source can be read.
-func (r *rest) LogicalBlockSize() int { return int(sectorOf(r.Source)) }
-
-func (r *rest) Extents() iter.Seq2[format.Extent, error] {
+// behind yields what of the extents lies behind start.
+func behind(start int64, extents iter.Seq2[format.Extent, error]) iter.Seq2[format.Extent, error] {
 	return func(yield func(format.Extent, error) bool) {
-		for e, err := range r.Source.Extents() {
+		for e, err := range extents {
 			if err == nil {
-				if e.End() <= r.header.Start {
+				if e.End() <= start {
 					continue
 				}
-				begin := max(e.Off, r.header.Start)
+				begin := max(e.Off, start)
 				e.Off, e.Len = begin, e.End()-begin
 			}
 			if !yield(e, err) {
@@ -73,38 +53,31 @@ func (r *rest) Extents() iter.Seq2[format.Extent, error] {
 	}
 }
 
-// Unchanged implements [Source]: the header has the fingerprint.
-func (r *rest) Unchanged() io.ReaderAt { return nil }
-
-// takeFingerprint samples what the destination must hold: before the start all that
-// the volume holds now, for an earlier run has brought it; behind it what the patch
-// leaves as it is.
-func (r *rest) takeFingerprint(ctx context.Context) error {
-	h := &r.header
+// baseOfRest is the base of what is left of a source, with samples of what the destination must
+// hold: before the start all that the volume holds now, for an earlier run has brought it; behind it
+// what the patch leaves as it is.
+func baseOfRest(ctx context.Context, src Source, start int64) (*format.Base, error) {
 	base := new(format.Base)
-	if h.Base != nil {
-		*base = *h.Base
+	if src.Header.Base != nil {
+		*base = *src.Header.Base
 	}
-	if in := r.Source.Unchanged(); in != nil && h.Kind != format.Full {
+	if src.Unchanged != nil && src.Header.Kind != format.Full {
 		var err error
-		if base.Fingerprint, err = fingerprint(ctx, passOver{in}, r.Source.Extents(), h.VolumeSize); err != nil {
-			return err
+		base.Fingerprint, err = fingerprint(ctx, passOver{src.Unchanged}, src.Extents, src.Header.VolumeSize)
+		if err != nil {
+			return nil, err
 		}
 	}
-	if h.Kind == format.Full {
-		h.Kind = format.Delta
-	}
-	before, err := Fingerprint(ctx, r.Source, h.Start)
+	before, err := Fingerprint(ctx, src.Data, start)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	behind := slices.DeleteFunc(slices.Clone(base.Fingerprint), func(s format.Sample) bool { return s.Offset < h.Start })
-	if len(before)+len(behind) > format.MaxSamples {
-		before, behind = thinned(before), thinned(behind)
+	after := slices.DeleteFunc(slices.Clone(base.Fingerprint), func(s format.Sample) bool { return s.Offset < start })
+	if len(before)+len(after) > format.MaxSamples {
+		before, after = thinned(before), thinned(after)
 	}
-	base.Fingerprint = slices.Concat(before, behind)
-	h.Base = base
-	return nil
+	base.Fingerprint = slices.Concat(before, after)
+	return base, nil
 }
 
 // thinned leaves half of the largest number of samples, evenly.
@@ -119,19 +92,18 @@ func thinned(f format.Fingerprint) (left format.Fingerprint) {
 	return left
 }
 
-// plan counts what is left.
-func (r *rest) plan(ctx context.Context) error {
-	planned := new(format.Planned)
-	for e, err := range r.Extents() {
+// planned counts what the extents have.
+func planned(ctx context.Context, extents iter.Seq2[format.Extent, error]) (*format.Planned, error) {
+	n := new(format.Planned)
+	for e, err := range extents {
 		if err == nil {
 			err = ctx.Err()
 		}
 		if err != nil {
-			return err
+			return nil, err
 		}
-		planned.Extents++
-		planned.Bytes += e.Len
+		n.Extents++
+		n.Bytes += e.Len
 	}
-	r.header.Planned = planned
-	return nil
+	return n, nil
 }

@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"sync"
+	"slices"
 	"sync/atomic"
 
 	"golang.org/x/sys/unix"
@@ -34,41 +34,28 @@ func unreadable(err error) bool {
 	return false
 }
 
-// A salvage is a Source whose sectors that can't be read come as zeros. It remembers
-// them, so that they become lost extents of the patch.
+// zeroingUnreadable is the source with zeros for what can't be read of the data until ctx ends. Each
+// range that is lost is reported, one at a time.
+func (s Source) zeroingUnreadable(ctx context.Context, report func(format.Extent, error)) Source {
+	s.losses = &losses{report: report}
+	in := &salvage{Reader: s.Data, ctx: ctx, size: s.Header.VolumeSize, sector: int64(s.SectorSize), losses: s.losses}
+	in.good.Store(-1)
+	s.Data = in
+	if s.Unchanged != nil {
+		s.Unchanged = passOver{s.Unchanged}
+	}
+	s.Header.RequiredFeatures = append(slices.Clip(s.Header.RequiredFeatures), format.LostSectors)
+	return s
+}
+
+// A salvage gives zeros for the sectors that can't be read, and remembers those.
 type salvage struct {
-	Source
+	Reader
 	ctx    context.Context
 	size   int64 // of the volume, in bytes
 	sector int64 // what can be read by itself, in bytes
 	good   atomic.Int64
-	report func(format.Extent, error)
-
-	mu   sync.Mutex
-	lost []format.Extent // in ascending order, none touching the next
-}
-
-// newSalvage reads src until ctx ends. Each range that is lost is reported, one at a
-// time.
-func newSalvage(ctx context.Context, src Source, report func(format.Extent, error)) *salvage {
-	s := &salvage{Source: src, ctx: ctx, size: src.Header().VolumeSize, sector: sectorOf(src), report: report}
-	s.good.Store(-1)
-	return s
-}
-
-// sectorOf is what of a source can be read by itself, in bytes.
-func sectorOf(src Source) int64 {
-	if b, ok := src.(interface{ LogicalBlockSize() int }); ok {
-		return max(format.SectorSize, int64(b.LogicalBlockSize()))
-	}
-	return format.SectorSize
-}
-
-// until makes the end of ctx end its reading, too: of a bad disk, that takes long.
-func (s *salvage) until(ctx context.Context) {
-	if s != nil {
-		s.ctx = ctx
-	}
+	losses *losses
 }
 
 // ReadAt implements [io.ReaderAt].
@@ -88,7 +75,7 @@ func (s *salvage) ReadAt(p []byte, off int64) (int, error) {
 		return 0, err
 	}
 	for _, l := range lost {
-		s.lose(l)
+		s.losses.add(l)
 	}
 	return len(p), nil
 }
@@ -99,7 +86,7 @@ func (s *salvage) read(p []byte, off int64) error {
 	if err := s.ctx.Err(); err != nil {
 		return err
 	}
-	n, err := s.Source.ReadAt(p, off)
+	n, err := s.Reader.ReadAt(p, off)
 	if n < len(p) && (err == nil || err == io.EOF) {
 		return io.ErrUnexpectedEOF
 	}
@@ -195,14 +182,7 @@ func (s *salvage) confirm() error {
 // errPassOver is the error of a read that can be done without.
 var errPassOver = errors.New("can't be read and need not be")
 
-// Unchanged implements [Source]: where that can't be read, no sample is taken.
-func (s *salvage) Unchanged() io.ReaderAt {
-	if in := s.Source.Unchanged(); in != nil {
-		return passOver{in}
-	}
-	return nil
-}
-
+// A passOver marks the errors of what can't be read: no sample is taken there.
 type passOver struct{ io.ReaderAt }
 
 func (p passOver) ReadAt(b []byte, off int64) (int, error) {

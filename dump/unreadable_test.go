@@ -54,9 +54,9 @@ func TestNotLost(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			onProcs(t, func(t *testing.T) {
 				var out bytes.Buffer
-				var src Source = test.d
+				src := test.d.source()
 				if test.base != nil {
-					src = otherBase{src, test.base}
+					src.Base = test.base
 				}
 				_, err := Run(t.Context(), src, &out, Options{ExactBase: test.base != nil, ZeroUnreadable: !test.stop})
 				if !errors.Is(err, test.is) || !strings.Contains(err.Error(), test.text) {
@@ -68,23 +68,17 @@ func TestNotLost(t *testing.T) {
 	}
 }
 
-type otherBase struct {
-	Source
-	base Base
-}
-
-func (o otherBase) Base() Base { return o.base }
-
 type badBase struct{}
 
 func (badBase) Size() int64                       { return mib }
+func (badBase) WillNeed(off, n int64)             {}
 func (badBase) ReadAt([]byte, int64) (int, error) { return 0, unix.EIO }
 
 // Each of the kernel's words for a bad sector is known as one.
 func TestUnreadable(t *testing.T) {
 	for _, e := range []error{unix.EIO, unix.ENODATA, unix.EREMOTEIO, unix.EBADMSG, unix.ETIMEDOUT, unix.EILSEQ} {
 		d := &badDisk{fakeSource: &fakeSource{volume: noise(mib), extents: data(0, mib)}, block: sector, bad: map[int64]bool{7: true}, err: e}
-		report, err := Run(t.Context(), d, io.Discard, Options{ZeroUnreadable: true})
+		report, err := Run(t.Context(), d.source(), io.Discard, Options{ZeroUnreadable: true})
 		if err != nil || report.Lost != (Lost{1, sector}) {
 			t.Errorf("%v: %v, %v", e, report.Lost, err)
 		}
@@ -97,7 +91,11 @@ func TestLostCancelled(t *testing.T) {
 	d := &badDisk{fakeSource: &fakeSource{volume: noise(mib), extents: data(0, mib)}, block: sector, bad: map[int64]bool{}}
 	d.bad[0] = true
 	d.bad[1] = true
-	src := cancelling{d, cancel}
+	src := d.source()
+	src.Data = readerAt(func(p []byte, off int64) (int, error) {
+		cancel()
+		return d.read(p, off)
+	})
 	if _, err := Run(ctx, src, io.Discard, Options{ZeroUnreadable: true}); !errors.Is(err, context.Canceled) {
 		t.Errorf("error %v", err)
 	}
@@ -106,27 +104,18 @@ func TestLostCancelled(t *testing.T) {
 	}
 }
 
-type cancelling struct {
-	*badDisk
-	cancel func()
-}
-
-func (c cancelling) ReadAt(p []byte, off int64) (int, error) {
-	c.cancel()
-	return c.badDisk.ReadAt(p, off)
-}
-
 // No sample is taken where that can't be read.
 func TestLostFingerprint(t *testing.T) {
-	src := &fakeSource{volume: noise(8 * mib), extents: data(0, 4*kib), base: noise(8 * mib)}
-	unchanged := readerAt(func(p []byte, off int64) (int, error) {
+	d := &fakeSource{volume: noise(8 * mib), extents: data(0, 4*kib), base: noise(8 * mib)}
+	src := d.source()
+	src.Unchanged = readerAt(func(p []byte, off int64) (int, error) {
 		if off < 4*mib {
 			return 0, unix.EIO
 		}
-		return copy(p, src.base[off:]), nil
+		return copy(p, d.base[off:]), nil
 	})
 	for _, zero := range []bool{false, true} {
-		report, err := Run(t.Context(), unchangedSource{src, unchanged}, io.Discard, Options{ZeroUnreadable: zero})
+		report, err := Run(t.Context(), src, io.Discard, Options{ZeroUnreadable: zero})
 		if !zero {
 			if !errors.Is(err, unix.EIO) {
 				t.Errorf("by default: %v", err)
@@ -138,14 +127,3 @@ func TestLostFingerprint(t *testing.T) {
 		}
 	}
 }
-
-type readerAt func([]byte, int64) (int, error)
-
-func (f readerAt) ReadAt(p []byte, off int64) (int, error) { return f(p, off) }
-
-type unchangedSource struct {
-	Source
-	in io.ReaderAt
-}
-
-func (s unchangedSource) Unchanged() io.ReaderAt { return s.in }

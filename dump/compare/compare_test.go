@@ -103,7 +103,7 @@ func TestHolePastBase(t *testing.T) {
 	}
 	defer src.Close()
 	at := int64(old)
-	for e, err := range src.Extents() {
+	for e, err := range src.Extents {
 		if err != nil {
 			t.Fatal(err)
 		}

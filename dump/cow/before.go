@@ -59,6 +59,9 @@ func (b *Before) take(list []byte) int {
 // Size is the size of the snapshot in bytes.
 func (b *Before) Size() int64 { return b.size }
 
+// WillNeed does nothing: what is read next lies anywhere.
+func (b *Before) WillNeed(off, n int64) {}
+
 // ReadAt implements [io.ReaderAt].
 func (b *Before) ReadAt(p []byte, off int64) (int, error) {
 	if off < 0 || off >= b.size {

@@ -12,10 +12,10 @@ import (
 	"lvmsync/format"
 )
 
-func extents(t *testing.T, s *Source) []format.Extent {
+func extents(t *testing.T, v *Volume) []format.Extent {
 	t.Helper()
 	var list []format.Extent
-	for e, err := range s.Extents() {
+	for e, err := range v.Source().Extents {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -62,7 +62,7 @@ func TestExtents(t *testing.T) {
 			if diff := cmp.Diff(test.want, extents(t, s)); diff != "" {
 				t.Error(diff)
 			}
-			for range s.Extents() { // may be left early
+			for range s.Source().Extents { // may be left early
 				break
 			}
 		})

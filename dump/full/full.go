@@ -6,11 +6,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"iter"
 	"strings"
-
-	"github.com/google/uuid"
 
 	"lvmsync/dump"
 	"lvmsync/dump/blockdev"
@@ -27,9 +24,8 @@ var ErrEmpty = errors.New("the source is empty")
 // hole ends where a block of data begins.
 const granularity = 4096
 
-// A Source is a device or file of which everything is sent. It implements
-// [dump.Source].
-type Source struct {
+// A Volume is a device or file of which everything is sent.
+type Volume struct {
 	*blockdev.File
 	info  format.Source
 	state *format.State // a thick snapshot has a name that deltas know it by
@@ -37,12 +33,10 @@ type Source struct {
 	unnamed error // why LVM could not be asked for names
 }
 
-var _ dump.Source = (*Source)(nil)
-
 // Open opens the block device or image file at path. What was written to it
 // before, and is still in memory above it, is flushed first. If it is a logical
 // volume, and LVM is there to ask, the header gets its names.
-func Open(ctx context.Context, path string) (*Source, error) {
+func Open(ctx context.Context, path string) (*Volume, error) {
 	f, err := blockdev.Open(path)
 	if err != nil {
 		return nil, err
@@ -50,75 +44,67 @@ func Open(ctx context.Context, path string) (*Source, error) {
 	if f.Size() == 0 {
 		return nil, errors.Join(fmt.Errorf("%w: %s has 0 bytes", ErrEmpty, path), f.Close())
 	}
-	s := &Source{File: f, info: dump.DescribeSource(path, f.ID())}
-	if err := s.Inputs().Flush(); err != nil {
+	v := &Volume{File: f, info: dump.DescribeSource(path, f.ID())}
+	if err := f.Flush(); err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
-	s.addLV(ctx)
-	return s, nil
+	v.addLV(ctx)
+	return v, nil
 }
 
 // addLV asks LVM for names. Without an answer the patch is as good, but
 // chains know less of it.
-func (s *Source) addLV(ctx context.Context) {
-	if !strings.HasPrefix(s.info.DeviceUUID, "LVM-") {
+func (v *Volume) addLV(ctx context.Context) {
+	if !strings.HasPrefix(v.info.DeviceUUID, "LVM-") {
 		return
 	}
-	device, err := devmapper.Info(ctx, s.ID().DevNum)
+	device, err := devmapper.Info(ctx, v.ID().DevNum)
 	if err != nil {
-		s.unnamed = err
+		v.unnamed = err
 		return
 	}
 	lv, err := devmapper.LV(ctx, device.VG, device.LV)
 	if err != nil {
-		s.unnamed = err
+		v.unnamed = err
 		return
 	}
 	if lv.Num == device.Num {
-		if !lv.ThickSnapshot() || storage.MayBeWritten(s.ID()) { // then it is no state of its origin
-			dump.AddVolume(ctx, &s.info, lv)
+		if !lv.ThickSnapshot() || storage.MayBeWritten(v.ID()) { // then it is no state of its origin
+			dump.AddVolume(ctx, &v.info, lv)
 			return
 		}
-		dump.AddSnapshot(ctx, &s.info, lv)
-		s.state = &format.State{Snapshot: lv.UUID, SnapshotCreated: lv.Created}
+		dump.AddSnapshot(ctx, &v.info, lv)
+		v.state = &format.State{Snapshot: lv.UUID, SnapshotCreated: lv.Created}
 	}
 }
 
 // Unnamed tells why the header lacks the names of a logical volume, and which
 // snapshot it is, if so; nil otherwise.
-func (s *Source) Unnamed() error { return s.unnamed }
+func (v *Volume) Unnamed() error { return v.unnamed }
 
-// SetNoted says in which notes the patch is (docs/format.md, "Notes").
-func (s *Source) SetNoted(notes map[string]uuid.UUID) { s.info.Noted = notes }
-
-// Header implements [dump.Source].
-func (s *Source) Header() format.Header {
-	return format.Header{
-		Kind:        format.Full,
-		Source:      s.info,
-		VolumeSize:  s.Size(),
-		Granularity: granularity,
-		Planned:     &format.Planned{Bytes: s.Size()},
-		State:       s.state,
+// Source is all of the volume as a full patch. Holes of a file are zero extents, all else is data.
+func (v *Volume) Source() dump.Source {
+	return dump.Source{
+		Header: format.Header{
+			Kind:        format.Full,
+			Source:      v.info,
+			VolumeSize:  v.Size(),
+			Granularity: granularity,
+			Planned:     &format.Planned{Bytes: v.Size()},
+			State:       v.state,
+		},
+		Extents:    v.Extents(granularity),
+		Data:       v.File,
+		SectorSize: v.LogicalBlockSize(),
+		Inputs:     dump.Inputs{{File: v.File, What: "the device"}},
+		Check:      v.check,
+		Close:      v.File.Close,
 	}
 }
 
-// Base implements [dump.Source]: a full patch has none.
-func (s *Source) Base() dump.Base { return nil }
-
-// Unchanged implements [dump.Source]: nothing lies outside a full patch.
-func (s *Source) Unchanged() io.ReaderAt { return nil }
-
-// Inputs implements [dump.Source].
-func (s *Source) Inputs() dump.Inputs { return dump.Inputs{{File: s.File, What: "the device"}} }
-
-// Extents implements [dump.Source]: holes of a file are zero extents, all else
-// is data.
-func (s *Source) Extents() iter.Seq2[format.Extent, error] { return s.ExtentsIn(granularity) }
-
-// ExtentsIn yields the same with holes that begin and end on blocks of blockSize
+// Extents yields all of the volume, with holes that begin and end on blocks of blockSize
 // bytes, or end with the file.
-func (s *Source) ExtentsIn(blockSize int64) iter.Seq2[format.Extent, error] {
+func (v *Volume) Extents(blockSize int64) iter.Seq2[format.Extent, error] {
 	return func(yield func(format.Extent, error) bool) {
 		off := int64(0) // what has been yielded
 		emit := func(end int64, kind format.ExtentKind) bool {
@@ -129,7 +115,7 @@ func (s *Source) ExtentsIn(blockSize int64) iter.Seq2[format.Extent, error] {
 			off = end
 			return yield(e, nil)
 		}
-		for r, err := range s.DataRanges() {
+		for r, err := range v.DataRanges() {
 			if err != nil {
 				yield(format.Extent{}, err)
 				return
@@ -139,23 +125,23 @@ func (s *Source) ExtentsIn(blockSize int64) iter.Seq2[format.Extent, error] {
 			}
 			// Between holes lies data; a hole counts in whole blocks only.
 			start, end := (r.Off+blockSize-1)/blockSize*blockSize, r.Off+r.Len
-			if end < s.Size() {
+			if end < v.Size() {
 				end = end / blockSize * blockSize
 			}
 			if start < end && (!emit(start, format.Data) || !emit(end, format.Zero)) {
 				return
 			}
 		}
-		emit(s.Size(), format.Data)
+		emit(v.Size(), format.Data)
 	}
 }
 
-// Check implements [dump.Source]. A device that fails gives an error when it is
+// check is for what reading doesn't tell. A device that fails gives an error when it is
 // read. But the end of a file that became smaller looks like a hole, and a snapshot
 // that has overflowed gives the same errors as bad sectors.
-func (s *Source) Check(ctx context.Context) error {
-	if err := thick.CheckValid(ctx, s.File); err != nil {
+func (v *Volume) check(ctx context.Context) error {
+	if err := thick.CheckValid(ctx, v.File); err != nil {
 		return err
 	}
-	return s.CheckSize()
+	return v.CheckSize()
 }

@@ -48,7 +48,7 @@ func image(t *testing.T, size int64, pieces ...piece) string {
 	return path
 }
 
-func open(t *testing.T, path string) *Source {
+func open(t *testing.T, path string) *Volume {
 	t.Helper()
 	s, err := Open(t.Context(), path)
 	if err != nil {
@@ -70,7 +70,7 @@ func run(t *testing.T, name string, args ...string) string {
 // checkDump dumps what is at path and lays the patch out.
 func checkDump(t *testing.T, path string) format.Totals {
 	t.Helper()
-	s := open(t, path)
+	s := open(t, path).Source()
 	plan, err := dump.Plan(t.Context(), s)
 	if err != nil {
 		t.Fatal(err)
@@ -143,7 +143,7 @@ func TestDumpDevice(t *testing.T) {
 	if want := int64(4*mib + 512 - 4*kib); totals.ZeroBytes != want {
 		t.Errorf("%d bytes of zeros, want %d", totals.ZeroBytes, want)
 	}
-	if s := open(t, dev).Header().Source; s.Type != "device" || s.DeviceID == "" || s.BootID == "" {
+	if s := open(t, dev).Source().Header.Source; s.Type != "device" || s.DeviceID == "" || s.BootID == "" {
 		t.Errorf("source %+v", s)
 	}
 	// What is written through the device's cache is seen, and what is written
@@ -205,7 +205,7 @@ func TestShrinking(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			path := image(t, size, test.pieces...)
-			s := open(t, path)
+			s := open(t, path).Source()
 			shrink := func(done int64) {
 				if done >= test.when {
 					if err := os.Truncate(path, test.to); err != nil {

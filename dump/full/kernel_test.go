@@ -24,7 +24,7 @@ func snapshot(t *testing.T) (*dmtest.Machine, kernel.DevNum) {
 // A thick snapshot that has become invalid while it was read gives no patch.
 func TestInvalidSnapshot(t *testing.T) {
 	m, num := snapshot(t)
-	src := open(t, num.Path())
+	src := open(t, num.Path()).Source()
 	if err := src.Check(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -42,7 +42,7 @@ func TestNamedState(t *testing.T) {
 			if inUse {
 				hold(t, num.Path())
 			}
-			h := open(t, num.Path()).Header()
+			h := open(t, num.Path()).Source().Header
 			if (h.State == nil) != inUse || !inUse && h.State.Snapshot != "uuid-of-s" {
 				t.Errorf("state %+v", h.State)
 			}

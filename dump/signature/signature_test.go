@@ -46,7 +46,7 @@ func TestPairs(t *testing.T) {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { src.Close() })
-		if h := src.Header(); h.Base.HashSeed == 0 || h.Granularity != blockSize {
+		if h := src.Header; h.Base.HashSeed == 0 || h.Granularity != blockSize {
 			t.Errorf("header %+v", h)
 		}
 		return src

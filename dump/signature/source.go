@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"iter"
 
 	"lvmsync/dump"
 	"lvmsync/dump/full"
@@ -13,66 +12,36 @@ import (
 	"lvmsync/format/sigfile"
 )
 
-// A Source is what differs between a device or file and the volume that a signature
-// was made of. It implements [dump.Summed].
-type Source struct {
-	*full.Source
-	sums *sums
-	base format.Base
-	size int64 // of the volume with the signature, in bytes
-}
-
-var _ dump.Summed = (*Source)(nil)
-
-// Open opens the device or file at path, to compare it with a signature, which is
-// read as it is needed: only its header before Open returns.
-func Open(ctx context.Context, path string, signature io.Reader) (*Source, error) {
+// Open opens the device or file at path, to compare it with the volume that a signature was made
+// of. That is read as it is needed: only its header before Open returns. Whoever opened it closes it.
+func Open(ctx context.Context, path string, signature io.Reader) (dump.Source, error) {
 	r, err := sigfile.NewReader(signature)
 	if err != nil {
-		return nil, err
+		return dump.Source{}, err
 	}
-	f, err := full.Open(ctx, path)
+	now, err := full.Open(ctx, path)
 	if err != nil {
-		return nil, err
+		return dump.Source{}, err
 	}
-	h := r.Header()
-	s := &Source{Source: f, sums: &sums{in: r}, size: h.VolumeSize,
-		base: format.Base{Exact: true, HashSeed: h.Seed}}
-	if s.base.Fingerprint, err = dump.StillHeld(ctx, h.Fingerprint, f, f.Size()); err != nil {
-		return nil, errors.Join(err, f.Close())
+	src, h, sums := now.Source(), r.Header(), &sums{in: r}
+	held, err := dump.StillHeld(ctx, h.Fingerprint, now, now.Size())
+	if err != nil {
+		return dump.Source{}, errors.Join(err, now.Close())
 	}
-	return s, nil
-}
-
-// BaseSize is the size in bytes of the volume that the signature was made of.
-func (s *Source) BaseSize() int64 { return s.size }
-
-// Header implements [dump.Source].
-func (s *Source) Header() format.Header {
-	h := s.Source.Header()
-	h.Kind = format.Delta
-	h.Granularity = s.sums.BlockSize()
-	h.Base = &s.base
-	h.RequiredFeatures = append(h.RequiredFeatures, format.BaseHashSeed)
-	return h
-}
-
-// Sums implements [dump.Summed].
-func (s *Source) Sums() dump.Sums { return s.sums }
-
-// Extents implements [dump.Source]: the whole volume, holes as zero extents as far as
-// they are whole blocks.
-func (s *Source) Extents() iter.Seq2[format.Extent, error] {
-	return s.Source.ExtentsIn(s.sums.BlockSize())
-}
-
-// Check implements [dump.Source]. It also makes sure that all of the signature was
-// right.
-func (s *Source) Check(ctx context.Context) error {
-	if err := s.sums.finish(); err != nil {
-		return err
+	src.Header.Kind = format.Delta
+	src.Header.Granularity = h.BlockSize
+	src.Header.Base = &format.Base{Exact: true, HashSeed: h.Seed, Fingerprint: held}
+	src.Header.RequiredFeatures = []string{format.BaseHashSeed}
+	src.Sums = sums
+	src.Extents = now.Extents(h.BlockSize)
+	checkNow := src.Check
+	src.Check = func(ctx context.Context) error { // and that all of the signature was right
+		if err := sums.finish(); err != nil {
+			return err
+		}
+		return checkNow(ctx)
 	}
-	return s.Source.Check(ctx)
+	return src, nil
 }
 
 // sums are the signature's. It implements [dump.Sums].

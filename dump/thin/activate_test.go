@@ -46,11 +46,11 @@ func (s *shown) locks() int {
 func TestInactiveSnapshot(t *testing.T) {
 	s := inactive(t)
 	for name, tt := range map[string]struct {
-		open  func(context.Context, string) (*Source, error)
+		open  func(context.Context, string) (*Changes, error)
 		state string
 	}{
 		"forth": {Open, ""}, "reverse": {OpenReverse, "uuid-of-s"}, "full": {OpenFull, "uuid-of-s"},
-		"to": {func(ctx context.Context, name string) (*Source, error) { return OpenTo(ctx, "vg/o", name) }, "uuid-of-s"},
+		"to": {func(ctx context.Context, name string) (*Changes, error) { return OpenTo(ctx, "vg/o", name) }, "uuid-of-s"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			src, err := tt.open(t.Context(), "vg/s")
@@ -58,7 +58,7 @@ func TestInactiveSnapshot(t *testing.T) {
 				t.Fatal(err)
 			}
 			state := format.State{}
-			if h := src.Header(); h.State != nil {
+			if h := src.Source().Header; h.State != nil {
 				state = *h.State
 			}
 			if state.Snapshot != tt.state || !s.IsActive("s") {

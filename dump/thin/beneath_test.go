@@ -64,6 +64,13 @@ func TestDifferUpTo(t *testing.T) {
 	}
 }
 
+func extentsOf(c *Changes) (list []format.Extent) {
+	for e := range c.extents() {
+		list = append(list, e)
+	}
+	return list
+}
+
 // What is not mapped is zeros, but data as far as there is something beneath. The last block of either may be partial.
 func TestPlan(t *testing.T) {
 	const block = 64 << 10
@@ -84,14 +91,14 @@ func TestPlan(t *testing.T) {
 		"nothing":      {block, block, set(), set(), nil},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := &Source{
+			s := &Changes{
 				pool: &pool{target: dmtable.Pool{BlockSectors: block / 512}},
 				new:  &volume{file: sparse(t, tt.size), beneath: beneath{file: sparse(t, tt.below), still: true}},
 			}
 			s.plan(tt.mapped, tt.listed)
-			got := slices.Collect(s.extents())
-			if !slices.Equal(got, tt.want) || s.runs != int64(len(got)) {
-				t.Errorf("%v (%d), want %v", got, s.runs, tt.want)
+			got := extentsOf(s)
+			if !slices.Equal(got, tt.want) || s.planned.Extents != int64(len(got)) {
+				t.Errorf("%v (%d), want %v", got, s.planned.Extents, tt.want)
 			}
 		})
 	}
@@ -99,14 +106,14 @@ func TestPlan(t *testing.T) {
 
 // Where a pool can't be asked, all of the volume is data.
 func TestListWhole(t *testing.T) {
-	s := &Source{
+	s := &Changes{
 		pool: &pool{target: dmtable.Pool{BlockSectors: 128}},
 		new:  &volume{file: sparse(t, 200_000), beneath: beneath{still: true}},
 	}
 	if err := s.listWhole(fmt.Errorf("why: %w", ErrHeld)); err != nil {
 		t.Fatal(err)
 	}
-	if got := slices.Collect(s.extents()); !slices.Equal(got, []format.Extent{{Len: 200_000, Kind: format.Data}}) {
+	if got := extentsOf(s); !slices.Equal(got, []format.Extent{{Len: 200_000, Kind: format.Data}}) {
 		t.Errorf("%v", got)
 	}
 	if s.Unasked() == nil {

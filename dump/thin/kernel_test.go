@@ -27,7 +27,7 @@ func TestWaysToOpen(t *testing.T) {
 	o, snap, all := s.mapped["o"], s.mapped["s"], span(0, volumeBlocks)
 	created := "2026-11-26 04:06:47 +0000 UTC"
 	for name, tt := range map[string]struct {
-		open                  func(context.Context) (*Source, error)
+		open                  func(context.Context) (*Changes, error)
 		data, zero            *roaring64.Bitmap
 		kind                  format.Kind
 		base, state           string
@@ -35,19 +35,19 @@ func TestWaysToOpen(t *testing.T) {
 		lv, snapshot          string
 		still, read, compared string // volumes
 	}{
-		"forth": {func(ctx context.Context) (*Source, error) { return Open(ctx, s.paths["s"]) },
+		"forth": {func(ctx context.Context) (*Changes, error) { return Open(ctx, s.paths["s"]) },
 			and(s.changed, o), not(s.changed, o), format.Delta, "uuid-of-s", "", true, "o", "s", "s", "o", "s"},
-		"reverse": {func(ctx context.Context) (*Source, error) { return OpenReverse(ctx, s.paths["s"]) },
+		"reverse": {func(ctx context.Context) (*Changes, error) { return OpenReverse(ctx, s.paths["s"]) },
 			and(s.changed, snap), not(s.changed, snap), format.Delta, "", "uuid-of-s", false, "o", "s", "s", "s", "o"},
-		"snapshot to origin": {func(ctx context.Context) (*Source, error) { return OpenTo(ctx, s.paths["s"], s.paths["o"]) },
+		"snapshot to origin": {func(ctx context.Context) (*Changes, error) { return OpenTo(ctx, s.paths["s"], s.paths["o"]) },
 			and(s.changed, o), not(s.changed, o), format.Delta, "uuid-of-s", "", true, "o", "s", "o", "o", "s"},
-		"origin to snapshot": {func(ctx context.Context) (*Source, error) { return OpenTo(ctx, s.paths["o"], s.paths["s"]) },
+		"origin to snapshot": {func(ctx context.Context) (*Changes, error) { return OpenTo(ctx, s.paths["o"], s.paths["s"]) },
 			and(s.changed, snap), not(s.changed, snap), format.Delta, "", "uuid-of-s", false, "o", "", "s", "s", "o"},
-		"snapshot to another volume": {func(ctx context.Context) (*Source, error) { return OpenTo(ctx, s.paths["s"], s.paths["other"]) },
+		"snapshot to another volume": {func(ctx context.Context) (*Changes, error) { return OpenTo(ctx, s.paths["s"], s.paths["other"]) },
 			nil, nil, format.Delta, "uuid-of-s", "", false, "s", "s", "other", "other", "s"},
-		"full": {func(ctx context.Context) (*Source, error) { return OpenFull(ctx, s.paths["o"]) },
+		"full": {func(ctx context.Context) (*Changes, error) { return OpenFull(ctx, s.paths["o"]) },
 			o, not(all, o), format.Full, "", "", false, "o", "", "", "o", ""},
-		"full of a snapshot in use": {func(ctx context.Context) (*Source, error) { return OpenFull(ctx, s.paths["s"]) },
+		"full of a snapshot in use": {func(ctx context.Context) (*Changes, error) { return OpenFull(ctx, s.paths["s"]) },
 			snap, not(all, snap), format.Full, "", "", false, "s", "", "", "s", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -60,7 +60,7 @@ func TestWaysToOpen(t *testing.T) {
 			if tt.data != nil {
 				s.checkBlocks(t, src, tt.data, tt.zero)
 			}
-			h := src.Header()
+			h := src.Source().Header
 			base, state := format.Base{}, format.State{}
 			if h.Base != nil {
 				base = *h.Base
@@ -84,10 +84,10 @@ func TestWaysToOpen(t *testing.T) {
 			if src.new.name != s.paths[tt.read] || (src.still == nil) != (tt.still == "") || src.still != nil && src.still.name != s.paths[tt.still] {
 				t.Error("another volume is read, or taken for still")
 			}
-			if (src.Base() == nil) != (tt.compared == "") || src.Base() != nil && src.old.name != s.paths[tt.compared] {
+			if (src.Source().Base == nil) != (tt.compared == "") || src.Source().Base != nil && src.old.name != s.paths[tt.compared] {
 				t.Error("another volume is compared with")
 			}
-			if err := src.Check(t.Context()); err != nil {
+			if err := src.Source().Check(t.Context()); err != nil {
 				t.Error(err)
 			}
 		})
@@ -206,11 +206,11 @@ func TestCheckAgain(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer src.Close()
-			if err := src.Check(t.Context()); err != nil {
+			if err := src.Source().Check(t.Context()); err != nil {
 				t.Fatal(err)
 			}
 			tt.change(s)
-			if err := src.Check(t.Context()); err == nil || !strings.Contains(err.Error(), tt.want) {
+			if err := src.Source().Check(t.Context()); err == nil || !strings.Contains(err.Error(), tt.want) {
 				t.Errorf("error %v, want one with %q", err, tt.want)
 			}
 		})
@@ -280,14 +280,14 @@ func TestInputs(t *testing.T) {
 		if readOnly {
 			s.ReadOnly(external)
 		}
-		for name, open := range map[string]func(context.Context, string) (*Source, error){"forth": Open, "reverse": OpenReverse} {
+		for name, open := range map[string]func(context.Context, string) (*Changes, error){"forth": Open, "reverse": OpenReverse} {
 			src, err := open(t.Context(), "vg/s")
 			if err != nil {
 				t.Fatal(err)
 			}
 			defer src.Close()
 			still := map[string]bool{}
-			for _, in := range src.Inputs() {
+			for _, in := range src.Source().Inputs {
 				still[filepath.Base(in.Name())] = in.Still
 			}
 			if !maps.Equal(still, want) {

@@ -11,15 +11,15 @@ import (
 
 // compare asks what has changed from the old volume to the new one: from what the old one holds now, or from all that it may have
 // held under its name.
-func (s *Source) compare(ctx context.Context, m *metadata.Metadata) (*metadata.Difference, error) {
-	old, new := s.old.target.ID, s.new.target.ID
-	may := s.base.Snapshot != ""
+func (c *Changes) compare(ctx context.Context, m *metadata.Metadata) (*metadata.Difference, error) {
+	old, new := c.old.target.ID, c.new.target.ID
+	may := c.base.Snapshot != ""
 	var err error
 	if may {
 		may, err = m.MayDescend(ctx, new, old)
 	}
 	if may && err == nil {
-		may, err = s.mayDescend()
+		may, err = c.mayDescend()
 	}
 	if err != nil {
 		return nil, err
@@ -29,27 +29,27 @@ func (s *Source) compare(ctx context.Context, m *metadata.Metadata) (*metadata.D
 	}
 	d, err := m.DiffEver(ctx, old, new)
 	if err == nil {
-		s.written = d.Written
+		c.written = d.Written
 	}
 	return d, err
 }
 
 // mayDescend tells whether the new volume may stem from the old one as far as LVM knows. A volume is made of one other, and the old
 // one of its origin: so it doesn't where the way up from it leads to that past the old one.
-func (s *Source) mayDescend() (bool, error) {
-	if s.new.lv == nil {
+func (c *Changes) mayDescend() (bool, error) {
+	if c.new.lv == nil {
 		return true, nil
 	}
-	if s.sent.unasked != nil {
-		return false, s.sent.unasked
+	if c.sent.unasked != nil {
+		return false, c.sent.unasked
 	}
 	origins := make(map[string]string)
-	for _, v := range s.sent.group {
+	for _, v := range c.sent.group {
 		origins[v.UUID] = v.OriginUUID
 	}
 	passed := make(map[string]bool)
-	for uuid := s.new.lv.UUID; uuid != s.old.lv.OriginUUID; uuid = origins[uuid] {
-		if uuid == s.old.lv.UUID || origins[uuid] == "" || passed[uuid] { // or it was removed just now
+	for uuid := c.new.lv.UUID; uuid != c.old.lv.OriginUUID; uuid = origins[uuid] {
+		if uuid == c.old.lv.UUID || origins[uuid] == "" || passed[uuid] { // or it was removed just now
 			return true, nil
 		}
 		passed[uuid] = true
@@ -59,4 +59,4 @@ func (s *Source) mayDescend() (bool, error) {
 
 // BaseWritten tells whether the snapshot that is the base has been written to since it was made, and what is sent stems from that: all
 // that may have been changed in it is sent then, as nobody knows what of it the destination has.
-func (s *Source) BaseWritten() bool { return s.written }
+func (c *Changes) BaseWritten() bool { return c.written }

@@ -42,12 +42,12 @@ func TestMayDescend(t *testing.T) {
 		"o": false, "sibling": false, "cousin": false, "child": true, "grandchild": true, "orphan": true, "renamed": true, "gone": true,
 		"loop": true, "onbase": true,
 	} {
-		src := &Source{old: known("s"), new: known(name), sent: sending{group: group}}
+		src := &Changes{old: known("s"), new: known(name), sent: sending{group: group}}
 		if got, err := src.mayDescend(); err != nil || got != want {
 			t.Errorf("%s: %v, want %v (%v)", name, got, want, err)
 		}
 	}
-	src := &Source{old: known("s"), new: &volume{name: "not LVM's"}}
+	src := &Changes{old: known("s"), new: &volume{name: "not LVM's"}}
 	if got, err := src.mayDescend(); err != nil || !got {
 		t.Errorf("a volume that LVM doesn't know: %v (%v)", got, err)
 	}
@@ -88,7 +88,7 @@ func TestBaseWritten(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			from := known(tt.from)
-			src := &Source{pool: &pool{target: dmtable.Pool{BlockSectors: poolBlock / 512}}, old: from, new: known(tt.to),
+			src := &Changes{pool: &pool{target: dmtable.Pool{BlockSectors: poolBlock / 512}}, old: from, new: known(tt.to),
 				kept: from, base: &format.Base{Snapshot: tt.base}}
 			if err := errors.Join(src.askNotes(t.Context()), src.listChanges(t.Context(), m)); err != nil {
 				t.Fatal(err)

@@ -27,46 +27,46 @@ func (v *volume) atRest() bool {
 func (v *volume) unused() bool { return v.beneath.still && !storage.MayBeWritten(v.file.ID()) }
 
 // describe fills in what the patch's header says of its source: lv is that volume, or the snapshot of it, as add has it.
-func (s *Source) describe(ctx context.Context, lv *devmapper.LogicalVolume,
+func (c *Changes) describe(ctx context.Context, lv *devmapper.LogicalVolume,
 	add func(context.Context, *format.Source, devmapper.LogicalVolume)) {
-	s.info = dump.DescribeSource(s.new.file.Name(), s.new.file.ID())
-	s.info.Type = "thin"
+	c.info = dump.DescribeSource(c.new.file.Name(), c.new.file.ID())
+	c.info.Type = "thin"
 	if lv != nil {
-		add(ctx, &s.info, *lv)
+		add(ctx, &c.info, *lv)
 	}
 }
 
 // describeFull names what was given as a volume. If it may be a snapshot, and stands still, it is that, too: a delta from it
 // then follows, and so does one of a snapshot of it.
-func (s *Source) describeFull(ctx context.Context) {
-	if !s.new.isSnapshot() || !s.new.atRest() {
-		s.describe(ctx, s.new.lv, dump.AddVolume)
+func (c *Changes) describeFull(ctx context.Context) {
+	if !c.new.isSnapshot() || !c.new.atRest() {
+		c.describe(ctx, c.new.lv, dump.AddVolume)
 		return
 	}
-	s.describe(ctx, s.new.lv, dump.AddSnapshot)
-	s.state = nameState(s.new)
+	c.describe(ctx, c.new.lv, dump.AddSnapshot)
+	c.state = nameState(c.new)
 }
 
 // describeTo names both volumes. Only of two in the life of one origin it is known that the first has what that held once: a
 // patch then holds all that was written since. Of others, it leads from the very volume that was named, and is about that. What
 // is no snapshot is no base with a name.
-func (s *Source) describeTo(ctx context.Context) {
-	from, to := s.old, s.new
-	s.base = &format.Base{}
+func (c *Changes) describeTo(ctx context.Context) {
+	from, to := c.old, c.new
+	c.base = &format.Base{}
 	switch {
 	case !from.isSnapshot():
-		s.describe(ctx, from.lv, dump.AddVolume)
+		c.describe(ctx, from.lv, dump.AddVolume)
 	case to.lv != nil && (to.lv.UUID == from.lv.OriginUUID || to.isSnapshot() && to.lv.OriginUUID == from.lv.OriginUUID):
-		s.describe(ctx, from.lv, dump.AddSnapshot)
-		s.base.SnapshotCreated = from.lv.Created
+		c.describe(ctx, from.lv, dump.AddSnapshot)
+		c.base.SnapshotCreated = from.lv.Created
 	default:
-		s.describe(ctx, from.lv, dump.AddVolume)
-		s.info.Snapshot, s.info.SnapshotUUID = from.lv.Name, from.lv.UUID
+		c.describe(ctx, from.lv, dump.AddVolume)
+		c.info.Snapshot, c.info.SnapshotUUID = from.lv.Name, from.lv.UUID
 	}
 	if from.isSnapshot() {
-		s.base.Snapshot = from.lv.UUID
+		c.base.Snapshot = from.lv.UUID
 	}
-	s.state = namedState(to)
+	c.state = namedState(to)
 }
 
 // namedState is what the volume is after a patch that leads to v, which the user named as a snapshot: nothing with a name if it

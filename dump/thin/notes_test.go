@@ -40,10 +40,10 @@ func showSeries(t *testing.T) *shown {
 }
 
 // sends is all that a source sends, as data or zeros.
-func (s *Source) sends() *roaring64.Bitmap { return roaring64.Or(s.data, s.zero) }
+func (s *Changes) sends() *roaring64.Bitmap { return roaring64.Or(s.data, s.zero) }
 
 // note notes what a source sends.
-func (s *shown) note(src *Source) *Source {
+func (s *shown) note(src *Changes) *Changes {
 	s.t.Helper()
 	if err := src.NoteSent(s.t.Context()); err != nil {
 		s.t.Fatal(err)
@@ -52,7 +52,7 @@ func (s *shown) note(src *Source) *Source {
 }
 
 // wantAmong checks that some blocks are sent, of which there are any.
-func wantAmong(t *testing.T, src *Source, blocks *roaring64.Bitmap) {
+func wantAmong(t *testing.T, src *Changes, blocks *roaring64.Bitmap) {
 	t.Helper()
 	if left := roaring64.AndNot(blocks, src.sends()); !left.IsEmpty() || blocks.IsEmpty() {
 		t.Errorf("of %v not sent: %v", blocks, left)
@@ -100,9 +100,9 @@ func TestSentAfterFull(t *testing.T) {
 // While a volume is read that may be in use, nothing leads from its snapshots to anything but the volume.
 func TestWhileFullRuns(t *testing.T) {
 	s := showSeries(t)
-	for name, open := range map[string]func() (*Source, error){
-		"full":       func() (*Source, error) { return OpenFull(t.Context(), s.paths["o"]) },
-		"comparison": func() (*Source, error) { return OpenCompared(t.Context(), s.paths["o"]) },
+	for name, open := range map[string]func() (*Changes, error){
+		"full":       func() (*Changes, error) { return OpenFull(t.Context(), s.paths["o"]) },
+		"comparison": func() (*Changes, error) { return OpenCompared(t.Context(), s.paths["o"]) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			first, err := open()
@@ -173,7 +173,7 @@ func TestSentDamagedSnapshot(t *testing.T) {
 			if err := src.NoteSent(t.Context()); err == nil || !strings.Contains(err.Error(), "thin volume") {
 				t.Error(err)
 			}
-			if got := slices.Sorted(maps.Keys(src.Header().Source.Noted)); len(got) != 1 {
+			if got := slices.Sorted(maps.Keys(src.Source().Header.Source.Noted)); len(got) != 1 {
 				t.Errorf("noted for %v", got)
 			}
 		}
@@ -194,11 +194,11 @@ func TestAskedBefore(t *testing.T) {
 	s := showSeries(t)
 	s.noteBefore("s1", &note{blocks: roaring64.New(), Full: []thinVolume{{"vg/o", "uuid-of-o", s.ids["o"]}}})
 	s.Before("lvs", fmt.Sprintf(`[ "$(tail -n 1 $d/dev/%s/told 2>/dev/null)" != reserved ] || touch $d/late`, s.pool))
-	for name, open := range map[string]func() (*Source, error){
-		"full":    func() (*Source, error) { return OpenFull(t.Context(), s.paths["o"]) },
-		"to":      func() (*Source, error) { return OpenTo(t.Context(), s.paths["s1"], s.paths["s1a"]) },
-		"forth":   func() (*Source, error) { return Open(t.Context(), s.paths["s1"]) },
-		"reverse": func() (*Source, error) { return OpenReverse(t.Context(), s.paths["s1"]) },
+	for name, open := range map[string]func() (*Changes, error){
+		"full":    func() (*Changes, error) { return OpenFull(t.Context(), s.paths["o"]) },
+		"to":      func() (*Changes, error) { return OpenTo(t.Context(), s.paths["s1"], s.paths["s1a"]) },
+		"forth":   func() (*Changes, error) { return Open(t.Context(), s.paths["s1"]) },
+		"reverse": func() (*Changes, error) { return OpenReverse(t.Context(), s.paths["s1"]) },
 	} {
 		src, err := open()
 		s.note(opened(t, src, err)).Close()
@@ -247,9 +247,9 @@ func TestNotesTidied(t *testing.T) {
 	own := noteNameOf("uuid-of-s", s.ids["s"])
 	stay := []string{own, "uuid-damaged.3", "uuid-of-moved.3", "uuid-of-usb-disk.3", "uuid-of-docker.3"}
 	slices.Sort(stay)
-	for i, open := range []func() (*Source, error){
-		func() (*Source, error) { return OpenFull(t.Context(), s.paths["o"]) },
-		func() (*Source, error) { return Open(t.Context(), s.paths["s"]) },
+	for i, open := range []func() (*Changes, error){
+		func() (*Changes, error) { return OpenFull(t.Context(), s.paths["o"]) },
+		func() (*Changes, error) { return Open(t.Context(), s.paths["s"]) },
 	} {
 		write("uuid-gone.3", "uuid-of-vg")
 		write("uuid-of-moved.3", "uuid-of-vg")

@@ -10,71 +10,71 @@ import (
 )
 
 // Open opens what has changed on the origin of a thin snapshot since that was made.
-func Open(ctx context.Context, name string) (*Source, error) {
-	return open(ctx, func(s *Source) (err error) {
-		if s.old, s.new, err = openPair(ctx, name); err != nil {
+func Open(ctx context.Context, name string) (*Changes, error) {
+	return open(ctx, func(c *Changes) (err error) {
+		if c.old, c.new, err = openPair(ctx, name); err != nil {
 			return err
 		}
-		s.still, s.kept = s.old, s.old
-		s.describe(ctx, s.old.lv, dump.AddSnapshot)
-		s.base = &format.Base{Snapshot: s.old.lv.UUID, SnapshotCreated: s.old.lv.Created}
+		c.still, c.kept = c.old, c.old
+		c.describe(ctx, c.old.lv, dump.AddSnapshot)
+		c.base = &format.Base{Snapshot: c.old.lv.UUID, SnapshotCreated: c.old.lv.Created}
 		return nil
 	})
 }
 
 // OpenTo opens what has changed from one volume to another one of the same pool. Neither needs to be older, nor stem from the
 // other.
-func OpenTo(ctx context.Context, from, to string) (*Source, error) {
-	return open(ctx, func(s *Source) (err error) {
-		if s.old, err = openVolume(ctx, from); err != nil {
+func OpenTo(ctx context.Context, from, to string) (*Changes, error) {
+	return open(ctx, func(c *Changes) (err error) {
+		if c.old, err = openVolume(ctx, from); err != nil {
 			return err
 		}
-		if s.new, err = openVolume(ctx, to); err != nil {
+		if c.new, err = openVolume(ctx, to); err != nil {
 			return err
 		}
-		if s.old.target.ID == s.new.target.ID && s.old.target.Pool == s.new.target.Pool {
+		if c.old.target.ID == c.new.target.ID && c.old.target.Pool == c.new.target.Pool {
 			return fmt.Errorf("%s and %s are the same volume", from, to)
 		}
-		s.still, s.kept = s.new, s.old
-		s.describeTo(ctx)
+		c.still, c.kept = c.new, c.old
+		c.describeTo(ctx)
 		return nil
 	})
 }
 
 // OpenReverse opens what takes the origin of a thin snapshot back to it.
-func OpenReverse(ctx context.Context, name string) (*Source, error) {
-	return open(ctx, func(s *Source) (err error) {
-		if s.new, s.old, err = openPair(ctx, name); err != nil {
+func OpenReverse(ctx context.Context, name string) (*Changes, error) {
+	return open(ctx, func(c *Changes) (err error) {
+		if c.new, c.old, err = openPair(ctx, name); err != nil {
 			return err
 		}
-		s.still, s.kept = s.new, s.new
-		s.describe(ctx, s.new.lv, dump.AddSnapshot)
-		s.base, s.state = &format.Base{}, namedState(s.new)
+		c.still, c.kept = c.new, c.new
+		c.describe(ctx, c.new.lv, dump.AddSnapshot)
+		c.base, c.state = &format.Base{}, namedState(c.new)
 		return nil
 	})
 }
 
 // OpenFull opens what a thin volume maps; the rest of it are zeros. Where the pool can't be asked, it opens all of the volume.
-func OpenFull(ctx context.Context, name string) (*Source, error) {
-	return open(ctx, func(s *Source) (err error) {
-		if s.new, err = openVolume(ctx, name); err != nil {
+func OpenFull(ctx context.Context, name string) (*Changes, error) {
+	return open(ctx, func(c *Changes) (err error) {
+		if c.new, err = openVolume(ctx, name); err != nil {
 			return err
 		}
-		s.beginReading() // before it is described: a snapshot that is there later is then known to be
-		s.describeFull(ctx)
+		c.beginReading() // before it is described: a snapshot that is there later is then known to be
+		c.describeFull(ctx)
 		return nil
 	})
 }
 
 // OpenCompared opens nothing to dump: it is for notes of what a dump of a volume sends that finds by itself what to send, and may read
 // the volume until Close.
-func OpenCompared(ctx context.Context, name string) (*Source, error) {
-	return open(ctx, func(s *Source) (err error) {
-		if s.new, err = openVolume(ctx, name); err != nil {
+func OpenCompared(ctx context.Context, name string) (*Changes, error) {
+	return open(ctx, func(c *Changes) (err error) {
+		if c.new, err = openVolume(ctx, name); err != nil {
 			return err
 		}
-		s.sent.compare = true
-		s.beginReading()
+		c.sent.compare = true
+		c.beginReading()
 		return nil
 	})
 }
@@ -100,14 +100,14 @@ func openPair(ctx context.Context, name string) (snapshot, origin *volume, err e
 }
 
 // open opens the volumes, then finds out what to send.
-func open(ctx context.Context, volumes func(*Source) error) (*Source, error) {
-	s := new(Source)
-	err := volumes(s)
+func open(ctx context.Context, volumes func(*Changes) error) (*Changes, error) {
+	c := new(Changes)
+	err := volumes(c)
 	if err == nil {
-		err = s.list(ctx)
+		err = c.list(ctx)
 	}
 	if err != nil {
-		return nil, errors.Join(err, s.Close())
+		return nil, errors.Join(err, c.Close())
 	}
-	return s, nil
+	return c, nil
 }

@@ -51,72 +51,72 @@ func (v *volume) ofLVM() thinVolume {
 }
 
 // beginReading tells other runs that a volume is read which may be in use.
-func (s *Source) beginReading() {
-	if s.new.lv != nil && !(s.new.isSnapshot() && s.new.atRest()) {
-		s.sent.reading, s.sent.mute = beginRunning(s.new.lv.UUID)
+func (c *Changes) beginReading() {
+	if c.new.lv != nil && !(c.new.isSnapshot() && c.new.atRest()) {
+		c.sent.reading, c.sent.mute = beginRunning(c.new.lv.UUID)
 	}
 }
 
 // askNotes finds out what the notes tell, and LVM, which is not asked while the pool is locked.
-func (s *Source) askNotes(ctx context.Context) error {
-	v := s.new
-	if s.kept != nil {
-		v = s.kept
+func (c *Changes) askNotes(ctx context.Context) error {
+	v := c.new
+	if c.kept != nil {
+		v = c.kept
 	}
-	if s.sent.group, s.sent.unasked = nil, nil; v.lv != nil {
-		s.sent.group, s.sent.unasked = devmapper.Volumes(ctx, v.lv.VG)
+	if c.sent.group, c.sent.unasked = nil, nil; v.lv != nil {
+		c.sent.group, c.sent.unasked = devmapper.Volumes(ctx, v.lv.VG)
 	}
-	if s.kept == nil {
+	if c.kept == nil {
 		return nil
 	}
-	name, err := noteName(s.kept)
-	if s.sent.unnamed = err != nil; s.sent.unnamed {
-		s.sent.before = &note{Everything: true}
+	name, err := noteName(c.kept)
+	if c.sent.unnamed = err != nil; c.sent.unnamed {
+		c.sent.before = &note{Everything: true}
 	} else {
-		s.sent.before, err = findNote(name)
+		c.sent.before, err = findNote(name)
 	}
-	if s.sent.unknown = err; err == nil && s.sent.before.Everything {
-		s.sent.unknown = errors.New("what was noted of it had been damaged")
+	if c.sent.unknown = err; err == nil && c.sent.before.Everything {
+		c.sent.unknown = errors.New("what was noted of it had been damaged")
 	}
-	return s.checkRunning()
+	return c.checkRunning()
 }
 
 // checkRunning makes sure that no volume in use is just being read that the base is a snapshot of, or was. A patch to that volume is
 // right where it's applied to what was there before, so it's made, but isn't said to follow what is just read.
-func (s *Source) checkRunning() error {
-	if s.kept.lv == nil {
+func (c *Changes) checkRunning() error {
+	if c.kept.lv == nil {
 		return nil
 	}
-	s.sent.amid = false
-	for _, x := range append(s.sent.before.Full, thinVolume{Name: s.kept.lv.VG + "/" + s.kept.lv.Origin, UUID: s.kept.lv.OriginUUID}) {
+	c.sent.amid = false
+	for _, x := range append(c.sent.before.Full, thinVolume{Name: c.kept.lv.VG + "/" + c.kept.lv.Origin, UUID: c.kept.lv.OriginUUID}) {
 		runs, err := isRunning(x.UUID)
 		switch {
 		case err != nil:
 			return err
-		case runs && x.UUID == s.new.ofLVM().UUID:
-			s.sent.amid = true
+		case runs && x.UUID == c.new.ofLVM().UUID:
+			c.sent.amid = true
 		case runs:
-			return fmt.Errorf("%s: %w: it reads %s", s.kept.name, ErrFullRuns, x.Name)
+			return fmt.Errorf("%s: %w: it reads %s", c.kept.name, ErrFullRuns, x.Name)
 		}
 	}
 	return nil
 }
 
 // sendAgain finds what earlier dumps from the base may have brought, to be sent again. If that isn't known, it is all of the volume.
-func (s *Source) sendAgain(ctx context.Context, m *metadata.Metadata) (*roaring64.Bitmap, error) {
-	before := s.sent.before
+func (c *Changes) sendAgain(ctx context.Context, m *metadata.Metadata) (*roaring64.Bitmap, error) {
+	before := c.sent.before
 	if before.Everything {
-		return s.all(), nil
+		return c.all(), nil
 	}
 	again := before.blocks.Clone()
 	for _, x := range before.Full {
-		if x.is(s.old.ofLVM()) || x.is(s.new.ofLVM()) {
+		if x.is(c.old.ofLVM()) || x.is(c.new.ofLVM()) {
 			continue // compared anyway
 		}
-		d, err := s.diffNow(ctx, m, x)
+		d, err := c.diffNow(ctx, m, x)
 		if errors.Is(err, metadata.ErrNoVolume) {
-			s.sent.unknown = fmt.Errorf("%s, of which a copy was made in use, is gone, or was merged into", x.Name)
-			return s.all(), nil
+			c.sent.unknown = fmt.Errorf("%s, of which a copy was made in use, is gone, or was merged into", x.Name)
+			return c.all(), nil
 		}
 		if err != nil {
 			return nil, err
@@ -128,37 +128,30 @@ func (s *Source) sendAgain(ctx context.Context, m *metadata.Metadata) (*roaring6
 }
 
 // diffNow finds how a volume differs from the base, if it is still what it was.
-func (s *Source) diffNow(ctx context.Context, m *metadata.Metadata, x thinVolume) (*metadata.Difference, error) {
-	for _, v := range s.sent.group {
+func (c *Changes) diffNow(ctx context.Context, m *metadata.Metadata, x thinVolume) (*metadata.Difference, error) {
+	for _, v := range c.sent.group {
 		if v.UUID == x.UUID && v.ThinID == strconv.Itoa(int(x.ThinID)) {
-			return m.Diff(ctx, s.kept.target.ID, x.ThinID)
+			return m.Diff(ctx, c.kept.target.ID, x.ThinID)
 		}
 	}
 	return nil, metadata.ErrNoVolume
 }
 
-// all is all blocks of the volume.
-func (s *Source) all() *roaring64.Bitmap {
-	all := roaring64.New()
-	all.AddRange(0, s.blocks(s.new.file.Size()))
-	return all
-}
-
 // compareSnapshots finds what a dump of the volume alone may bring that differs from its snapshots: patches from them can't tell any
 // more once it is discarded. What it maps that they don't is so whatever it's written over with; of what it maps as they do, see
 // [note].Full.
-func (s *Source) compareSnapshots(ctx context.Context, m *metadata.Metadata) error {
-	s.sent.beyond, s.sent.left = make(map[string]*note), errors.Join(s.sent.unasked, s.sent.mute)
-	if s.new.lv == nil || s.sent.left != nil {
+func (c *Changes) compareSnapshots(ctx context.Context, m *metadata.Metadata) error {
+	c.sent.beyond, c.sent.left = make(map[string]*note), errors.Join(c.sent.unasked, c.sent.mute)
+	if c.new.lv == nil || c.sent.left != nil {
 		return nil
 	}
-	for _, v := range s.sent.group {
+	for _, v := range c.sent.group {
 		id, err := strconv.ParseUint(v.ThinID, 10, 24)
-		isOrigin := s.new.isSnapshot() && v.UUID == s.new.lv.OriginUUID
-		if err != nil || !isOrigin && (v.OriginUUID != s.new.lv.UUID || s.sent.reading == nil) {
+		isOrigin := c.new.isSnapshot() && v.UUID == c.new.lv.OriginUUID
+		if err != nil || !isOrigin && (v.OriginUUID != c.new.lv.UUID || c.sent.reading == nil) {
 			continue
 		}
-		d, err := m.Diff(ctx, uint32(id), s.new.target.ID)
+		d, err := m.Diff(ctx, uint32(id), c.new.target.ID)
 		if errors.Is(err, metadata.ErrNoVolume) { // in another pool, or made after the metadata were held
 			continue
 		}
@@ -166,30 +159,30 @@ func (s *Source) compareSnapshots(ctx context.Context, m *metadata.Metadata) err
 			return ctx.Err()
 		}
 		if err != nil { // damage that only that one has
-			s.sent.left = errors.Join(s.sent.left, fmt.Errorf("compare with thin volume %d: %w", id, err))
+			c.sent.left = errors.Join(c.sent.left, fmt.Errorf("compare with thin volume %d: %w", id, err))
 			continue
 		}
 		add := &note{Group: v.VGUUID, blocks: d.Mapped}
 		if isOrigin { // what it has of its own, and may discard
-			add.Name = noteNameOf(s.new.lv.UUID, s.new.target.ID)
-			s.sent.beyond[s.new.lv.UUID] = add
+			add.Name = noteNameOf(c.new.lv.UUID, c.new.target.ID)
+			c.sent.beyond[c.new.lv.UUID] = add
 			continue
 		}
-		add.Name, add.Full = noteNameOf(v.UUID, uint32(id)), []thinVolume{s.new.ofLVM()}
-		if err := s.addUnmapped(ctx, m, add.blocks, d, uint32(id)); err != nil {
+		add.Name, add.Full = noteNameOf(v.UUID, uint32(id)), []thinVolume{c.new.ofLVM()}
+		if err := c.addUnmapped(ctx, m, add.blocks, d, uint32(id)); err != nil {
 			return err
 		}
-		s.sent.beyond[v.UUID] = add
+		c.sent.beyond[v.UUID] = add
 	}
 	return nil
 }
 
 // addUnmapped adds to the blocks what is sent of those that the volume doesn't map: zeros, and whatever may be written there before it
 // is read, where that isn't left to the list.
-func (s *Source) addUnmapped(ctx context.Context, m *metadata.Metadata, blocks *roaring64.Bitmap, d *metadata.Difference, snapshot uint32) error {
+func (c *Changes) addUnmapped(ctx context.Context, m *metadata.Metadata, blocks *roaring64.Bitmap, d *metadata.Difference, snapshot uint32) error {
 	blocks.Or(d.Unmapped)
-	if s.sent.compare {
-		free := s.all()
+	if c.sent.compare {
+		free := c.all()
 		mapped, err := m.Mapped(ctx, snapshot)
 		if err != nil {
 			return err
@@ -198,12 +191,12 @@ func (s *Source) addUnmapped(ctx context.Context, m *metadata.Metadata, blocks *
 		blocks.Or(free)
 		return nil
 	}
-	if s.new.beneath.size() > 0 {
-		mapped, err := m.Mapped(ctx, s.new.target.ID)
+	if c.new.beneath.size() > 0 {
+		mapped, err := m.Mapped(ctx, c.new.target.ID)
 		if err != nil {
 			return err
 		}
-		blocks.Or(roaring64.AndNot(s.data, mapped))
+		blocks.Or(roaring64.AndNot(c.data, mapped))
 	}
 	return nil
 }
@@ -212,39 +205,39 @@ func (s *Source) addUnmapped(ctx context.Context, m *metadata.Metadata, blocks *
 // must be called before anything is sent; if another dump was quicker, the pool is asked again. An error that is [ErrNotNoted] means
 // that what is discarded from now on stays at the destination, unless that gets another full copy. With any other, nothing may
 // be sent.
-func (s *Source) NoteSent(ctx context.Context) error {
-	s.info.Noted = nil
-	left := s.sent.left
-	if s.kept == nil && s.info.Snapshots != nil && len(s.info.Snapshots) == 0 { // nothing to note it for
+func (c *Changes) NoteSent(ctx context.Context) error {
+	c.info.Noted = nil
+	left := c.sent.left
+	if c.kept == nil && c.info.Snapshots != nil && len(c.info.Snapshots) == 0 { // nothing to note it for
 		left = nil
 	}
-	for uuid, add := range s.sent.beyond {
+	for uuid, add := range c.sent.beyond {
 		n, err := changeNote(ctx, add.Name, nil, add)
 		if err != nil {
 			left = errors.Join(left, err)
 			continue
 		}
-		s.addNoted(uuid, n)
+		c.addNoted(uuid, n)
 	}
-	if s.kept != nil && !s.sent.unnamed {
-		unnoted, err := s.noteBase(ctx)
+	if c.kept != nil && !c.sent.unnamed {
+		unnoted, err := c.noteBase(ctx)
 		if err != nil {
 			return err
 		}
 		left = errors.Join(left, unnoted)
 	}
-	if (s.kept != nil || len(s.info.Noted) > 0) && s.sent.unasked == nil {
-		tidyNotes(ctx, s.sent.group)
+	if (c.kept != nil || len(c.info.Noted) > 0) && c.sent.unasked == nil {
+		tidyNotes(ctx, c.sent.group)
 	}
-	if len(s.info.Noted) > format.MaxSnapshots {
-		s.info.Noted, left = nil, errors.Join(left, fmt.Errorf("more than %d snapshots", format.MaxSnapshots))
+	if len(c.info.Noted) > format.MaxSnapshots {
+		c.info.Noted, left = nil, errors.Join(left, fmt.Errorf("more than %d snapshots", format.MaxSnapshots))
 	}
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
 	if left != nil {
-		if s.kept == nil && s.info.Noted == nil {
-			s.info.Snapshots = nil // before there were ids of notes, what was listed was noted
+		if c.kept == nil && c.info.Noted == nil {
+			c.info.Snapshots = nil // before there were ids of notes, what was listed was noted
 		}
 		return fmt.Errorf("%w: %w", ErrNotNoted, left)
 	}
@@ -253,38 +246,38 @@ func (s *Source) NoteSent(ctx context.Context) error {
 
 // noteBase notes what is sent in the note of the base. What it could not be noted for is one error, that it isn't known any more what
 // to send is the other.
-func (s *Source) noteBase(ctx context.Context) (unnoted, err error) {
+func (c *Changes) noteBase(ctx context.Context) (unnoted, err error) {
 	for {
-		before := s.sent.before
-		add := &note{Name: before.Name, blocks: roaring64.Or(s.data, s.zero)}
-		if s.kept.lv != nil {
-			add.Group = s.kept.lv.VGUUID
+		before := c.sent.before
+		add := &note{Name: before.Name, blocks: roaring64.Or(c.data, c.zero)}
+		if c.kept.lv != nil {
+			add.Group = c.kept.lv.VGUUID
 		}
 		n, err := changeNote(ctx, add.Name, before, add)
 		if err != nil {
 			return err, nil
 		}
 		if n != nil {
-			if s.kept.lv != nil && !s.sent.amid {
-				s.addNoted(s.kept.lv.UUID, n)
+			if c.kept.lv != nil && !c.sent.amid {
+				c.addNoted(c.kept.lv.UUID, n)
 			}
 			return nil, nil
 		}
-		if err := s.ask(ctx); err != nil {
+		if err := c.ask(ctx); err != nil {
 			return nil, err
 		}
 	}
 }
 
-func (s *Source) addNoted(snapshot string, n *note) {
-	if s.info.Noted == nil {
-		s.info.Noted = make(map[string]uuid.UUID)
+func (c *Changes) addNoted(snapshot string, n *note) {
+	if c.info.Noted == nil {
+		c.info.Noted = make(map[string]uuid.UUID)
 	}
-	s.info.Noted[snapshot] = n.ID
+	c.info.Noted[snapshot] = n.ID
 }
 
 // SentUnknown is why it isn't known what earlier dumps from the same snapshot have sent; nil if it is. All of the volume is sent then.
-func (s *Source) SentUnknown() error { return s.sent.unknown }
+func (c *Changes) SentUnknown() error { return c.sent.unknown }
 
-// Noted tells in which notes what is sent is, after [Source.NoteSent].
-func (s *Source) Noted() map[string]uuid.UUID { return s.info.Noted }
+// Noted tells in which notes what is sent is, after [Changes.NoteSent].
+func (c *Changes) Noted() map[string]uuid.UUID { return c.info.Noted }

@@ -42,7 +42,7 @@ func (s *shown) noted(volume string) *note {
 }
 
 // opened closes a source when the test ends.
-func opened(t *testing.T, src *Source, err error) *Source {
+func opened(t *testing.T, src *Changes, err error) *Changes {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
@@ -60,12 +60,12 @@ func TestSentAgain(t *testing.T) {
 	s.sentBefore(roaring64.Or(roaring64.Or(again, gone), span(1<<20, 1<<20+9))) // the volume was larger then
 	for _, way := range []struct {
 		name string
-		open func() (*Source, error)
+		open func() (*Changes, error)
 		data *roaring64.Bitmap
 	}{
-		{"forth", func() (*Source, error) { return Open(t.Context(), s.paths["s"]) }, s.mapped["o"]},
-		{"back", func() (*Source, error) { return OpenReverse(t.Context(), s.paths["s"]) }, s.mapped["s"]},
-		{"to another", func() (*Source, error) { return OpenTo(t.Context(), s.paths["s"], s.paths["o"]) }, s.mapped["o"]},
+		{"forth", func() (*Changes, error) { return Open(t.Context(), s.paths["s"]) }, s.mapped["o"]},
+		{"back", func() (*Changes, error) { return OpenReverse(t.Context(), s.paths["s"]) }, s.mapped["s"]},
+		{"to another", func() (*Changes, error) { return OpenTo(t.Context(), s.paths["s"], s.paths["o"]) }, s.mapped["o"]},
 	} {
 		src, err := way.open()
 		if err != nil {
@@ -107,8 +107,8 @@ func TestSentNoted(t *testing.T) {
 	if want := roaring64.Or(roaring64.Or(first.data, first.zero), roaring64.BitmapOf(7)); !n.blocks.Equals(want) {
 		t.Errorf("noted %v, want %v", n.blocks, want)
 	}
-	if n.ID != before.ID || !maps.Equal(first.Header().Source.Noted, map[string]uuid.UUID{"uuid-of-s": n.ID}) {
-		t.Errorf("the note is %s, was %s; the header has %v", n.ID, before.ID, first.Header().Source.Noted)
+	if n.ID != before.ID || !maps.Equal(first.Source().Header.Source.Noted, map[string]uuid.UUID{"uuid-of-s": n.ID}) {
+		t.Errorf("the note is %s, was %s; the header has %v", n.ID, before.ID, first.Source().Header.Source.Noted)
 	}
 	if locks, _ := filepath.Glob(filepath.Join(lockDir, "sent*")); len(locks) > 0 {
 		t.Errorf("left locked: %v", locks)
@@ -140,20 +140,20 @@ func TestSentOfFull(t *testing.T) {
 	if !n.blocks.Equals(s.changed) || !slices.Equal(n.Full, []thinVolume{{"vg/o", "uuid-of-o", s.ids["o"]}}) {
 		t.Errorf("noted %v %v, want %v", n.blocks, n.Full, s.changed)
 	}
-	if got := full.Header().Source; got.Noted["uuid-of-s"] != n.ID || len(got.Noted) != 1 || got.Snapshots == nil {
+	if got := full.Source().Header.Source; got.Noted["uuid-of-s"] != n.ID || len(got.Noted) != 1 || got.Snapshots == nil {
 		t.Errorf("the header has %v %v", got.Noted, got.Snapshots)
 	}
 
 	// If that can't be noted, or LVM doesn't tell of them any more, the header says so.
 	sentDir = "/dev/null/sent"
-	if err := full.NoteSent(t.Context()); !errors.Is(err, ErrNotNoted) || full.Header().Source.Noted != nil || full.Header().Source.Snapshots != nil {
-		t.Errorf("%v, %v", err, full.Header().Source)
+	if err := full.NoteSent(t.Context()); !errors.Is(err, ErrNotNoted) || full.Source().Header.Source.Noted != nil || full.Source().Header.Source.Snapshots != nil {
+		t.Errorf("%v, %v", err, full.Source().Header.Source)
 	}
 	s.Before("lvs", `case "$*" in *thin_id*) [ ! -e $d/asked ] || exit 5; touch $d/asked ;; esac`)
 	unlisted, err := OpenFull(t.Context(), s.paths["o"])
 	opened(t, unlisted, err)
-	if err := unlisted.NoteSent(t.Context()); !errors.Is(err, ErrNotNoted) || unlisted.Header().Source.Noted != nil || unlisted.Header().Source.Snapshots != nil {
-		t.Errorf("%v, %v", err, unlisted.Header().Source)
+	if err := unlisted.NoteSent(t.Context()); !errors.Is(err, ErrNotNoted) || unlisted.Source().Header.Source.Noted != nil || unlisted.Source().Header.Source.Snapshots != nil {
+		t.Errorf("%v, %v", err, unlisted.Source().Header.Source)
 	}
 }
 
@@ -171,7 +171,7 @@ func TestSentOfSnapshot(t *testing.T) {
 		if want := roaring64.And(s.changed, s.mapped["s"]); !n.blocks.Equals(want) || want.IsEmpty() || n.Full != nil {
 			t.Errorf("%s: noted %v %v, want %v", attr, n.blocks, n.Full, want)
 		}
-		if got := full.Header().Source.Noted["uuid-of-s"]; got != n.ID {
+		if got := full.Source().Header.Source.Noted["uuid-of-s"]; got != n.ID {
 			t.Errorf("%s: the header has %v, want %v", attr, got, n.ID)
 		}
 		full.Close()
@@ -257,7 +257,7 @@ func TestSentNotWritten(t *testing.T) {
 	if err := os.WriteFile(sentDir, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := src.NoteSent(t.Context()); !errors.Is(err, ErrNotNoted) || src.Header().Source.Noted != nil {
+	if err := src.NoteSent(t.Context()); !errors.Is(err, ErrNotNoted) || src.Source().Header.Source.Noted != nil {
 		t.Errorf("noted in a file that is no folder: %v", err)
 	}
 }

@@ -188,7 +188,7 @@ func ranges(runs [][2]uint64) *roaring64.Bitmap {
 func span(from, to uint64) *roaring64.Bitmap { return ranges([][2]uint64{{from, to - from}}) }
 
 // checkBlocks checks what is sent: as data, as zeros.
-func (s *shown) checkBlocks(t *testing.T, src *Source, data, zero *roaring64.Bitmap) {
+func (s *shown) checkBlocks(t *testing.T, src *Changes, data, zero *roaring64.Bitmap) {
 	t.Helper()
 	if src.data == nil || !src.data.Equals(data) {
 		t.Errorf("data: %v, want %v", src.data, data)

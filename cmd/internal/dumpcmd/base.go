@@ -25,12 +25,12 @@ func openWithBase(ctx context.Context, inv *cli.Invocation, name string,
 	if err != nil {
 		return source{}, err
 	}
-	s, err := compare.Open(ctx, path, old, blockSize)
+	src, err := compare.Open(ctx, path, old, blockSize)
 	if err != nil {
 		return source{}, err
 	}
-	warnSizes(inv, name, s.Size(), s.Old().Size())
-	return source{Source: s, name: name, exact: true, compares: true}, nil
+	warnSizes(inv, name, src.Header.VolumeSize, src.Base.Size())
+	return source{Source: src, name: name, exact: true, compares: true}, nil
 }
 
 // openWithSignature opens a device or file and the signature that it's compared with.
@@ -43,12 +43,12 @@ func openWithSignature(ctx context.Context, inv *cli.Invocation, name string) (s
 	if err != nil {
 		return source{}, err
 	}
-	s, err := signature.Open(ctx, path, in)
+	src, err := signature.Open(ctx, path, in)
 	if err != nil {
 		return source{}, err
 	}
-	warnSizes(inv, name, s.Size(), s.BaseSize())
-	return source{Source: s, name: name, paths: paths, exact: true, compares: true}, nil
+	warnSizes(inv, name, src.Header.VolumeSize, src.Sums.Size())
+	return source{Source: src, name: name, paths: paths, exact: true, compares: true}, nil
 }
 
 // openSignature opens a signature, and checks one in a file or on a device to its end. It stays

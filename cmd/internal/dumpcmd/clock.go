@@ -5,14 +5,12 @@ import (
 	"time"
 
 	"lvmsync/cmd/internal/cli"
-	"lvmsync/dump"
 	"lvmsync/format"
 )
 
 // warnBackwards tells that the patch seems to lead to something older than what it starts from: the
 // arguments may have been exchanged.
-func warnBackwards(inv *cli.Invocation, s dump.Source) {
-	h := s.Header()
+func warnBackwards(inv *cli.Invocation, h format.Header) {
 	if h.Base == nil || h.State == nil || h.Base.SnapshotCreated.IsZero() ||
 		h.State.SnapshotCreated.IsZero() {
 		return

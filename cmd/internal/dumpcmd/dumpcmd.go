@@ -110,7 +110,7 @@ func run(ctx context.Context, inv *cli.Invocation) error {
 		return dryRun(ctx, inv, src, o)
 	}
 	var report dump.Report
-	err = output.Write(inv, "patch", src.Inputs(), src.paths, func(w io.Writer) error {
+	err = output.Write(inv, "patch", src.Inputs, src.paths, func(w io.Writer) error {
 		report, err = pipe(ctx, inv, src, w, o)
 		return err
 	})
@@ -126,9 +126,8 @@ func pipe(ctx context.Context, inv *cli.Invocation, src source, w io.Writer,
 	if o.bwlimit > 0 {
 		w = cli.LimitWriter(ctx, w, o.bwlimit)
 	}
-	bar, total := inv.NewBar(), src.Header().Planned.Bytes
+	bar, total := inv.NewBar(), src.Header.Planned.Bytes
 	defer bar.Clear()
-	// itself, with the methods that not all sources have
 	return dump.Run(ctx, src.Source, w, dump.Options{
 		Level:          o.level,
 		ExactBase:      src.exact,
@@ -171,7 +170,7 @@ func dryRun(ctx context.Context, inv *cli.Invocation, src source, o options) err
 	}
 	warnLost(inv, r.Lost)
 	t := r.Totals
-	s := summarise(src, src.Header(), t)
+	s := summarise(src, src.Header, t)
 	s.DryRun, s.LostBytes = true, r.Lost.Bytes
 	inv.Close("", s)
 	if !inv.Bool("json") {
@@ -195,7 +194,7 @@ func count(ctx context.Context, inv *cli.Invocation, src source,
 		o.level, o.bwlimit = 0, 0
 		return pipe(ctx, inv, src, io.Discard, o)
 	}
-	r.Totals, err = dump.Plan(ctx, src)
+	r.Totals, err = dump.Plan(ctx, src.Source)
 	return r, err
 }
 

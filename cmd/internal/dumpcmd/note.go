@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/google/uuid"
-
 	"lvmsync/cmd/internal/cli"
 	"lvmsync/dump/devmapper"
 	"lvmsync/dump/thin"
@@ -16,7 +14,7 @@ import (
 const startsElsewhere = "apply nothing to this copy that starts from a snapshot which is there already"
 
 // noteSent has noted what will be sent, or warns of what follows if it can't be.
-func noteSent(ctx context.Context, inv *cli.Invocation, s *thin.Source, otherwise string) error {
+func noteSent(ctx context.Context, inv *cli.Invocation, s *thin.Changes, otherwise string) error {
 	if inv.Bool("dry-run") {
 		return nil
 	}
@@ -47,14 +45,15 @@ func openComparison(ctx context.Context, inv *cli.Invocation, name string, open 
 	if err != nil {
 		return src, errors.Join(err, notes.Close())
 	}
-	src.Source.(interface{ SetNoted(map[string]uuid.UUID) }).SetNoted(notes.Noted())
-	src.also = notes
+	end := src.Close
+	src.Header.Source.Noted = notes.Noted()
+	src.Close = func() error { return errors.Join(end(), notes.Close()) }
 	return src, nil
 }
 
 // noteCompared has noted what a comparison may send of a thin volume, which may be read until it's closed; nil: there is nothing to
 // note.
-func noteCompared(ctx context.Context, inv *cli.Invocation, name string) (*thin.Source, error) {
+func noteCompared(ctx context.Context, inv *cli.Invocation, name string) (*thin.Changes, error) {
 	if _, err := devmapper.Resolve(ctx, name); err != nil || inv.Bool("dry-run") || !thin.Named(ctx, name) {
 		return nil, nil // what is not active is not activated for this
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 
 	"lvmsync/cmd/internal/cli"
 	"lvmsync/cmd/internal/sources"
@@ -13,6 +12,7 @@ import (
 	"lvmsync/dump/full"
 	"lvmsync/dump/thick"
 	"lvmsync/dump/thin"
+	"lvmsync/format"
 )
 
 // source is a dump.Source as the user named it.
@@ -22,16 +22,6 @@ type source struct {
 	paths    []string // what it reads besides its inputs
 	exact    bool     // what equals the base is left out
 	compares bool     // what differs is found while it's dumped
-	also     io.Closer
-}
-
-// Close closes the source, and then what is kept until it is dumped.
-func (s source) Close() error {
-	err := s.Source.Close()
-	if s.also != nil {
-		err = errors.Join(err, s.also.Close())
-	}
-	return err
 }
 
 // startAt leaves out what lies before an offset.
@@ -50,8 +40,8 @@ func openSource(ctx context.Context, inv *cli.Invocation, o options) (source, er
 	if err != nil {
 		return src, err
 	}
-	sources.Warn(inv, src.Inputs())
-	src.paths = append(src.paths, src.Inputs().Paths()...)
+	sources.Warn(inv, src.Inputs)
+	src.paths = append(src.paths, src.Inputs.Paths()...)
 	return src, nil
 }
 
@@ -97,13 +87,14 @@ func openThick(ctx context.Context, inv *cli.Invocation, name string) (source, e
 	if err != nil {
 		return source{}, err
 	}
-	noteChanges(inv, s)
-	warnBackwards(inv, s)
-	return source{Source: s, name: name, paths: []string{s.Origin().Name()}}, nil
+	src := s.Source()
+	noteChanges(inv, src.Header)
+	warnBackwards(inv, src.Header)
+	return source{Source: src, name: name, paths: []string{s.Origin().Name()}}, nil
 }
 
 func openThin(ctx context.Context, inv *cli.Invocation, name string) (source, error) {
-	var s *thin.Source
+	var s *thin.Changes
 	var err error
 	switch {
 	case inv.IsSet("to"):
@@ -119,8 +110,9 @@ func openThin(ctx context.Context, inv *cli.Invocation, name string) (source, er
 	if err := checkBase(inv, s, name); err != nil {
 		return source{}, errors.Join(err, s.Close())
 	}
-	noteChanges(inv, s)
-	warnBackwards(inv, s)
+	h := s.Source().Header
+	noteChanges(inv, h)
+	warnBackwards(inv, h)
 	warnThin(inv, s)
 	if why := s.SentUnknown(); why != nil {
 		inv.Warn(fmt.Sprintf("what earlier dumps from %s have sent can't be told: all of the volume is sent: %v", name, why))
@@ -128,11 +120,12 @@ func openThin(ctx context.Context, inv *cli.Invocation, name string) (source, er
 	if err := noteSent(ctx, inv, s, "once more is discarded, start from a new snapshot and a new full copy, not from "+name+" again"); err != nil {
 		return source{}, errors.Join(err, s.Close())
 	}
-	return source{Source: s, name: name}, nil
+	return source{Source: s.Source(), name: name}, nil
 }
 
-// checkBase refuses a base that has no one content where the patch has to start from just that, and tells of one that was written to.
-func checkBase(inv *cli.Invocation, s *thin.Source, name string) error {
+// checkBase refuses a base that has no one content where the patch has to start from just that, and
+// tells of one that was written to.
+func checkBase(inv *cli.Invocation, s *thin.Changes, name string) error {
 	exact := inv.Bool("exact-base")
 	if f := s.Unsteady(); len(f) > 0 && exact {
 		return fmt.Errorf("--exact-base: %s does not stand still: its external origin %s can be "+
@@ -162,7 +155,7 @@ func openFull(ctx context.Context, inv *cli.Invocation, name string, isThin bool
 			if err := noteSent(ctx, inv, s, startsElsewhere); err != nil {
 				return source{}, errors.Join(err, s.Close())
 			}
-			return source{Source: s, name: name}, nil
+			return source{Source: s.Source(), name: name}, nil
 		}
 		if !errors.Is(err, thin.ErrPool) {
 			return source{}, err
@@ -181,7 +174,7 @@ func openFull(ctx context.Context, inv *cli.Invocation, name string, isThin bool
 		inv.Warn(fmt.Sprintf("the patch has no names of the volume, and later patches will not "+
 			"know what they follow: %v", err))
 	}
-	return source{Source: s, name: name}, nil
+	return source{Source: s.Source(), name: name}, nil
 }
 
 func openStore(ctx context.Context, inv *cli.Invocation, store, name string) (source, error) {
@@ -199,16 +192,16 @@ func openStore(ctx context.Context, inv *cli.Invocation, store, name string) (so
 	if err != nil {
 		return source{}, err
 	}
-	noteChanges(inv, s)
+	src := s.Source()
+	noteChanges(inv, src.Header)
 	if name == "" {
 		name = store
 	}
-	return source{Source: s, name: name}, nil
+	return source{Source: src, name: name}, nil
 }
 
 // noteChanges tells what the list of changes holds.
-func noteChanges(inv *cli.Invocation, s dump.Source) {
-	h := s.Header()
+func noteChanges(inv *cli.Invocation, h format.Header) {
 	inv.Note("%d bytes in %d extents have changed of %d; chunks of %s",
 		h.Planned.Bytes, h.Planned.Extents, h.VolumeSize, cli.Bytes(h.Granularity))
 }
@@ -219,7 +212,7 @@ func readsAll(name string, why error) string {
 
 // warnThin tells that parts of the volume may hold what others left in the pool, or write
 // elsewhere.
-func warnThin(inv *cli.Invocation, s *thin.Source) {
+func warnThin(inv *cli.Invocation, s *thin.Changes) {
 	for _, f := range s.Unsteady() {
 		inv.Warn(fmt.Sprintf("the external origin %s can be written to: what is not mapped is "+
 			"sent as it is now, and all of it", f.Name()))

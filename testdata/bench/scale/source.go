@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"io"
-	"iter"
 	"runtime/debug"
 
 	"lvmsync/dump"
@@ -24,26 +23,32 @@ func dumpMadeUp(size, chunk int64, level int, changed bool) error {
 	if changed {
 		s.changes = changes(size, chunk)
 	}
-	_, err := dump.Run(context.Background(), s, io.Discard, dump.Options{Level: level, Tool: "scale"})
+	_, err := dump.Run(context.Background(), s.source(), io.Discard, dump.Options{Level: level, Tool: "scale"})
 	return err
 }
 
-func (s *source) Header() format.Header {
-	return format.Header{
-		Kind:        format.Delta,
-		Source:      format.Source{Type: "device", Path: "/dev/null"},
-		VolumeSize:  s.size,
-		Granularity: s.chunk,
-		Planned:     &format.Planned{Extents: s.changes, Bytes: s.changes * s.chunk},
+func (s *source) source() dump.Source {
+	return dump.Source{
+		Header: format.Header{
+			Kind:        format.Delta,
+			Source:      format.Source{Type: "device", Path: "/dev/null"},
+			VolumeSize:  s.size,
+			Granularity: s.chunk,
+			Planned:     &format.Planned{Extents: s.changes, Bytes: s.changes * s.chunk},
+		},
+		Extents:    s.extents,
+		Data:       s,
+		SectorSize: format.SectorSize,
+		Unchanged:  s,
+		Check:      func(context.Context) error { return nil },
+		Close:      func() error { return nil },
 	}
 }
 
-func (s *source) Extents() iter.Seq2[format.Extent, error] {
-	return func(yield func(format.Extent, error) bool) {
-		for k := range s.changes {
-			if !yield(format.Extent{Off: k * every * s.chunk, Len: s.chunk}, nil) {
-				return
-			}
+func (s *source) extents(yield func(format.Extent, error) bool) {
+	for k := range s.changes {
+		if !yield(format.Extent{Off: k * every * s.chunk, Len: s.chunk}, nil) {
+			return
 		}
 	}
 }
@@ -55,8 +60,5 @@ func (s *source) ReadAt(p []byte, off int64) (int, error) {
 	return len(p), nil
 }
 
-func (s *source) Inputs() dump.Inputs         { return nil }
-func (s *source) Base() dump.Base             { return nil }
-func (s *source) Unchanged() io.ReaderAt      { return s }
-func (s *source) Check(context.Context) error { return nil }
-func (s *source) Close() error                { return nil }
+// WillNeed implements [dump.Reader].
+func (s *source) WillNeed(off, n int64) {}
