@@ -17,7 +17,7 @@ import (
 	"lvmsync/format"
 )
 
-// A Source is what differs between a snapshot and its origin, or another snapshot of it. It implements [dump.Source]. The list of
+// A Source is what differs between a snapshot and its origin, or another snapshot of it. The list of
 // changes is a superset of what changed: the kernel makes an exception durable before it lets a write reach the origin.
 type Source struct {
 	origin *blockdev.File // nil if it's gone
@@ -94,7 +94,7 @@ func (s *Source) plan(oldSize int64) {
 	}
 }
 
-// Header implements [dump.Source].
+// Header describes the patch.
 func (s *Source) Header() format.Header {
 	h := format.Header{
 		Kind:        format.Delta,
@@ -110,7 +110,7 @@ func (s *Source) Header() format.Header {
 	return h
 }
 
-// Extents implements [dump.Source].
+// Extents yields the runs.
 func (s *Source) Extents() iter.Seq2[format.Extent, error] {
 	return func(yield func(format.Extent, error) bool) {
 		for e := range s.runs() {
@@ -147,16 +147,6 @@ func (s *Source) runs() iter.Seq[format.Extent] {
 	}
 }
 
-// ReadAt implements [dump.Source].
-func (s *Source) ReadAt(p []byte, off int64) (int, error) { return s.volume.ReadAt(p, off) }
-
-// WillNeed tells what will be read soon.
-func (s *Source) WillNeed(off, n int64) {
-	if f, ok := s.volume.(*blockdev.File); ok {
-		f.WillNeed(off, n)
-	}
-}
-
 // LogicalBlockSize is the unit, in bytes, in which the data can be read.
 func (s *Source) LogicalBlockSize() int {
 	if f, ok := s.volume.(*blockdev.File); ok {
@@ -165,13 +155,10 @@ func (s *Source) LogicalBlockSize() int {
 	return format.SectorSize
 }
 
-// Base implements [dump.Source].
+// Base is what is replaced; nil if that can't be read.
 func (s *Source) Base() dump.Base { return s.base }
 
-// Unchanged implements [dump.Source].
-func (s *Source) Unchanged() io.ReaderAt { return s.still }
-
-// Check implements [dump.Source]: reading the origin goes on as if nothing had happened when the snapshot overflows.
+// Check makes sure that the list is still whole: reading the origin goes on as if nothing had happened when the snapshot overflows.
 func (s *Source) Check(ctx context.Context) error {
 	if s.snapshot != nil {
 		if err := s.snapshot.check(ctx); err != nil {
@@ -192,7 +179,7 @@ func (s *Source) Check(ctx context.Context) error {
 // Origin is the volume that the snapshot was made of; nil if it's gone.
 func (s *Source) Origin() *blockdev.File { return s.origin }
 
-// Inputs implements [dump.Source]. What is sent with a later snapshot is not read from the origin, which may be in use then.
+// Inputs are what is read. What is sent with a later snapshot is not read from the origin, which may be in use then.
 func (s *Source) Inputs() dump.Inputs {
 	var in dump.Inputs
 	if s.origin != nil && s.to == nil {
@@ -208,7 +195,7 @@ func (s *Source) Inputs() dump.Inputs {
 	return in
 }
 
-// Close implements [dump.Source].
+// Close closes all of them.
 func (s *Source) Close() error {
 	if s == nil {
 		return nil
