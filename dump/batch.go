@@ -1,7 +1,6 @@
 package dump
 
 import (
-	"slices"
 	"sync/atomic"
 
 	"lvmsync/format"
@@ -25,13 +24,13 @@ const (
 // ready. Batches are used again, with the memory of their lists.
 type batch struct {
 	seg     *format.Segment
-	compare *comparison   // or nil
-	sums    []BlockSum    // of the base, for the blocks of the data extents as far as they are known
 	reads   []read        // that fill it
-	differs []differences // one for each read, if it's compared
 	bytes   int64         // length of the extents as planned
 	pending atomic.Int32  // reads under way
 	ready   chan struct{} // told when all are done
+	// What is compared leaves more here.
+	sums    []BlockSum    // of the base, for the blocks of the data extents as far as they are known
+	differs []differences // one for each read
 }
 
 // newBatch makes an empty batch, or empties one that has been sent.
@@ -47,7 +46,6 @@ type read struct {
 	number  int // in the batch
 	records []format.Record
 	data    []byte
-	sums    []BlockSum // for them and what follows them
 }
 
 // take puts as much of e into the batch as fits and returns the rest.
@@ -68,12 +66,12 @@ func (b *batch) full() bool {
 	return len(b.seg.Data) == batchData || len(b.seg.Records) == batchExtents
 }
 
-// plan cuts the data extents of the batch into reads of readSize bytes, or one
+// cutReads cuts the data extents of the batch into reads of readSize bytes, or one
 // extent if that is larger.
-func (b *batch) plan() {
+func (b *batch) cutReads() {
 	b.reads = b.reads[:0]
 	var cur read
-	data, sums := b.seg.Data, b.sums
+	data := b.seg.Data
 	flush := func() {
 		if len(cur.records) > 0 {
 			cur.number = len(b.reads)
@@ -87,50 +85,14 @@ func (b *batch) plan() {
 			continue
 		}
 		if cur.batch == nil {
-			cur = read{batch: b, records: b.seg.Records[i:i], data: data[:0], sums: sums}
+			cur = read{batch: b, records: b.seg.Records[i:i], data: data[:0]}
 		}
 		cur.records = cur.records[:len(cur.records)+1]
 		cur.data = cur.data[:len(cur.data)+int(r.Len)]
 		data = data[r.Len:]
-		if b.compare != nil {
-			sums = sums[b.compare.sumsIn(r.Extent):]
-		}
 		if len(cur.data) >= readSize {
 			flush()
 		}
 	}
 	flush()
-	b.planDifferences()
-}
-
-// planDifferences makes room for what each read finds to differ.
-func (b *batch) planDifferences() {
-	if b.compare == nil {
-		return
-	}
-	b.differs = slices.Grow(b.differs[:0], len(b.reads))[:len(b.reads)]
-	for i, r := range b.reads {
-		b.differs[i] = differences{planned: len(r.records), records: b.differs[i].records[:0]}
-	}
-}
-
-// gather puts what the reads have found to differ in the place of what was planned.
-// Extents of the kind Zero are sure to differ.
-func (b *batch) gather() {
-	s, found := b.seg, b.differs
-	planned, kept := len(s.Records), 0
-	for i := 0; i < planned; {
-		if s.Records[i].Kind == format.Zero {
-			s.Records = append(s.Records, s.Records[i])
-			i++
-			continue
-		}
-		d := found[0]
-		found = found[1:]
-		s.Records = append(s.Records, d.records...)
-		kept += copy(s.Data[kept:], d.data)
-		i += d.planned
-	}
-	s.Records = s.Records[:copy(s.Records, s.Records[planned:])]
-	s.Data = s.Data[:kept]
 }

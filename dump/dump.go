@@ -72,13 +72,14 @@ func Run(ctx context.Context, src Source, w io.Writer, o Options) (Report, error
 	if o.ZeroUnreadable {
 		src = src.zeroingUnreadable(reading, o.Unreadable)
 	}
-	compare, err := newComparison(src, o)
+	exact := o.ExactBase || src.Sums != nil
+	how, err := newStrategy(src, exact, o.BlockSize)
 	if err != nil {
 		return Report{}, err
 	}
 	h := completeHeader(src.Header, o)
 	if h.Kind == format.Delta {
-		if h.Base, err = describeBase(ctx, src, compare != nil); err != nil {
+		if h.Base, err = describeBase(ctx, src, exact); err != nil {
 			return Report{}, failed(ctx, src, err)
 		}
 	}
@@ -87,7 +88,7 @@ func Run(ctx context.Context, src Source, w io.Writer, o Options) (Report, error
 		return Report{}, err
 	}
 	defer pw.Abort()
-	if err := newPipeline(src, compare, pw, o.Progress).run(reading, fail); err != nil {
+	if err := newPipeline(src.Extents, how, pw, o.Progress).run(reading, fail); err != nil {
 		return Report{}, failed(ctx, src, err)
 	}
 	if err := src.Check(ctx); err != nil {

@@ -3,6 +3,8 @@ package dump
 import (
 	"context"
 	"fmt"
+	"io"
+	"iter"
 	"sync"
 
 	"lvmsync/format"
@@ -16,10 +18,9 @@ const readers = 16
 // cancels the context. From then on all that is on its way is dropped, but still
 // passed on, so that no stage waits for another.
 type pipeline struct {
-	src      Source
-	compare  *comparison // nil: everything is sent
-	scratch  sync.Pool   // of scratch
-	used     sync.Pool   // of batches
+	extents  iter.Seq2[format.Extent, error]
+	strategy strategy
+	used     sync.Pool // of batches
 	w        *format.Writer
 	progress func(int64)
 	fail     context.CancelCauseFunc
@@ -28,25 +29,24 @@ type pipeline struct {
 	reads    chan read   // from plan to the readers
 }
 
-func newPipeline(src Source, compare *comparison, w *format.Writer, progress func(int64)) *pipeline {
+func newPipeline(extents iter.Seq2[format.Extent, error], s strategy, w *format.Writer, progress func(int64)) *pipeline {
 	if progress == nil {
 		progress = func(int64) {}
 	}
 	p := &pipeline{
-		src:      src,
-		compare:  compare,
+		extents:  extents,
+		strategy: s,
 		w:        w,
 		progress: progress,
 		batches:  make(chan *batch, 64), // the writer's pool is what bounds them
 		reads:    make(chan read, readers),
 	}
-	p.scratch.New = p.newScratch
-	p.used.New = func() any { return &batch{compare: compare, ready: make(chan struct{}, 1)} }
+	p.used.New = func() any { return &batch{ready: make(chan struct{}, 1)} }
 	return p
 }
 
-// run returns when everything has been handed to the writer or something failed, which fail cancels
-// ctx for.
+// run returns when everything has been handed to the writer or something failed, for which fail
+// cancels ctx.
 func (p *pipeline) run(ctx context.Context, fail context.CancelCauseFunc) error {
 	p.fail = fail
 	var stages sync.WaitGroup
@@ -65,20 +65,23 @@ func (p *pipeline) run(ctx context.Context, fail context.CancelCauseFunc) error 
 
 // plan cuts the source's extents into batches and orders their reads.
 func (p *pipeline) plan(ctx context.Context) error {
-	for e, err := range p.src.Extents {
+	for e, err := range p.extents {
 		if err != nil {
 			return err
 		}
 		if e.Len <= 0 {
 			return fmt.Errorf("the source has a %v", e)
 		}
-		if e.Kind == format.Zero && p.compare != nil && p.compare.sums != nil {
-			err = p.planHole(ctx, e)
-		} else {
-			err = p.planExtent(ctx, e)
-		}
-		if err != nil {
-			return err
+		for e.Len > 0 && ctx.Err() == nil {
+			if p.filling == nil {
+				p.filling = p.newBatch()
+			}
+			if e, err = p.strategy.take(p.filling, e); err != nil {
+				return err
+			}
+			if p.strategy.full(p.filling) {
+				p.dispatch()
+			}
 		}
 		if ctx.Err() != nil {
 			return nil // run knows why
@@ -88,37 +91,6 @@ func (p *pipeline) plan(ctx context.Context) error {
 	return nil
 }
 
-func (p *pipeline) planExtent(ctx context.Context, e format.Extent) error {
-	for e.Len > 0 && ctx.Err() == nil {
-		b, part := p.fill(), e
-		if p.compare != nil {
-			part = p.compare.nextPiece(e)
-			part.Kind = format.Data // to be compared like everything else
-		}
-		rest := b.take(part)
-		part.Len -= rest.Len
-		if p.compare != nil {
-			var err error
-			if b.sums, err = p.compare.takeSums(b.sums, part); err != nil {
-				return err
-			}
-		}
-		e.Off, e.Len = part.End(), e.End()-part.End()
-		if b.full() {
-			p.dispatch()
-		}
-	}
-	return nil
-}
-
-// fill is the batch that is being filled.
-func (p *pipeline) fill() *batch {
-	if p.filling == nil {
-		p.filling = p.newBatch()
-	}
-	return p.filling
-}
-
 // dispatch sends the batch that is being filled on its way.
 func (p *pipeline) dispatch() {
 	b := p.filling
@@ -126,7 +98,8 @@ func (p *pipeline) dispatch() {
 		return
 	}
 	p.filling = nil
-	b.plan()
+	b.cutReads()
+	p.strategy.prepare(b)
 	p.announce(b.reads)
 	// As long as one is missing, the batch is not sent, and is ours.
 	n := len(b.reads)
@@ -144,16 +117,12 @@ func (p *pipeline) dispatch() {
 // as one, in bytes: a call of its own costs more than to read that.
 const announceGap = 16 << 10
 
-// announce tells the source and the base what will be read.
+// announce tells the strategy what will be read.
 func (p *pipeline) announce(reads []read) {
 	off, end := int64(0), int64(0)
 	tell := func() {
-		if end == off {
-			return
-		}
-		p.src.Data.WillNeed(off, end-off)
-		if p.compare != nil && p.compare.base != nil {
-			p.compare.base.WillNeed(off, end-off)
+		if end > off {
+			p.strategy.willNeed(off, end-off)
 		}
 	}
 	for _, r := range reads {
@@ -169,35 +138,26 @@ func (p *pipeline) announce(reads []read) {
 }
 
 // read is a reader: it does reads until there are no more. The one that does
-// the last of a batch also gathers what differs in it, or looks for zeros.
+// the last of a batch also finishes that.
 func (p *pipeline) read(ctx context.Context) {
 	for r := range p.reads {
 		if ctx.Err() == nil {
-			if err := p.readRecords(r); err != nil {
+			if err := p.strategy.read(r); err != nil {
 				p.fail(err)
 			}
 		}
 		if r.pending.Add(-1) == 0 {
-			if p.compare != nil {
-				r.gather()
-			} else {
-				p.src.losses.mark(r.seg)
-				splitZeros(r.seg)
-			}
+			p.strategy.finish(r.batch)
 			r.ready <- struct{}{}
 		}
 	}
 }
 
-func (p *pipeline) readRecords(r read) error {
-	if p.compare != nil {
-		return p.compareRecords(r)
-	}
-	for _, x := range r.records {
-		if err := readExtent(p.src.Data, r.data[:x.Len], x.Extent); err != nil {
-			return err
-		}
-		r.data = r.data[x.Len:]
+// readExtent reads all of an extent.
+func readExtent(in io.ReaderAt, data []byte, e format.Extent) error {
+	n, err := in.ReadAt(data, e.Off)
+	if int64(n) < e.Len || err != nil && err != io.EOF {
+		return readError(e, err)
 	}
 	return nil
 }
@@ -230,7 +190,7 @@ func (p *pipeline) send(ctx context.Context) {
 			waiting.Records = append(waiting.Records, seg.Records...)
 			waiting.Data = append(waiting.Data, seg.Data...)
 			seg.Release()
-		case p.compare != nil:
+		case p.strategy.joins():
 			write(waiting)
 			waiting = seg
 		default:

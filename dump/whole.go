@@ -5,6 +5,37 @@ import (
 	"lvmsync/format/refine"
 )
 
+// whole is the strategy to send all of the extents, blocks of zeros as such.
+type whole struct {
+	data   Reader
+	losses *losses
+}
+
+func (w *whole) willNeed(off, n int64) { w.data.WillNeed(off, n) }
+
+func (w *whole) take(b *batch, e format.Extent) (format.Extent, error) { return b.take(e), nil }
+
+func (w *whole) full(b *batch) bool { return b.full() }
+
+func (w *whole) prepare(*batch) {}
+
+func (w *whole) read(r read) error {
+	for _, x := range r.records {
+		if err := readExtent(w.data, r.data[:x.Len], x.Extent); err != nil {
+			return err
+		}
+		r.data = r.data[x.Len:]
+	}
+	return nil
+}
+
+func (w *whole) finish(b *batch) {
+	w.losses.mark(b.seg)
+	splitZeros(b.seg)
+}
+
+func (w *whole) joins() bool { return false } // a batch is as large as a segment should be
+
 // splitZeros turns the blocks of zeros in the segment's data extents into zero
 // extents and closes the gaps that they leave in the data.
 func splitZeros(s *format.Segment) {
