@@ -30,7 +30,7 @@ func openWithBase(ctx context.Context, inv *cli.Invocation, name string,
 		return source{}, err
 	}
 	warnSizes(inv, name, src.Header.VolumeSize, src.Base.Size())
-	return source{Source: src, name: name, exact: true, compares: true}, nil
+	return source{Source: src, name: name, compares: true}, nil
 }
 
 // openWithSignature opens a device or file and the signature that it's compared with.
@@ -48,7 +48,7 @@ func openWithSignature(ctx context.Context, inv *cli.Invocation, name string) (s
 		return source{}, err
 	}
 	warnSizes(inv, name, src.Header.VolumeSize, src.Sums.Size())
-	return source{Source: src, name: name, paths: paths, exact: true, compares: true}, nil
+	return source{Source: src, name: name, paths: paths, compares: true}, nil
 }
 
 // openSignature opens a signature, and checks one in a file or on a device to its end. It stays

@@ -93,18 +93,19 @@ func run(ctx context.Context, inv *cli.Invocation) error {
 			command, inv.App.Name))
 	})
 	ctx = thin.WithWaiting(ctx, func(what string) { inv.Warn("waiting for " + what) })
-	all, err := openSource(ctx, inv, o)
+	src, err := openSource(ctx, inv, o)
 	if err != nil {
 		return err
 	}
-	defer func() {
-		if err := all.Close(); err != nil { // such as that a snapshot stays active
+	defer func(end func() error) {
+		if err := end(); err != nil { // such as that a snapshot stays active
 			inv.Warn(err.Error())
 		}
-	}()
-	src, err := all.startAt(ctx, o.start)
-	if err != nil {
-		return err
+	}(src.Close)
+	if o.start > 0 {
+		if src.Source, err = dump.StartAt(ctx, src.Source, o.start); err != nil {
+			return err
+		}
 	}
 	if inv.Bool("dry-run") {
 		return dryRun(ctx, inv, src, o)

@@ -24,22 +24,13 @@ type source struct {
 	compares bool     // what differs is found while it's dumped
 }
 
-// startAt leaves out what lies before an offset.
-func (s source) startAt(ctx context.Context, off int64) (source, error) {
-	if off == 0 {
-		return s, nil
-	}
-	var err error
-	s.Source, err = dump.StartAt(ctx, s.Source, off)
-	return s, err
-}
-
 // openSource opens what the options and arguments name, and tells who uses it.
 func openSource(ctx context.Context, inv *cli.Invocation, o options) (source, error) {
 	src, err := openNamed(ctx, inv, o)
 	if err != nil {
 		return src, err
 	}
+	src.exact = src.compares || inv.Bool("exact-base")
 	sources.Warn(inv, src.Inputs)
 	src.paths = append(src.paths, src.Inputs.Paths()...)
 	return src, nil
@@ -52,15 +43,7 @@ func openNamed(ctx context.Context, inv *cli.Invocation, o options) (source, err
 		return openComparison(ctx, inv, name, func() (source, error) { return openWithBase(ctx, inv, name, o.blockSize) })
 	case inv.IsSet("signature"):
 		return openComparison(ctx, inv, name, func() (source, error) { return openWithSignature(ctx, inv, name) })
-	}
-	src, err := openChanges(ctx, inv, name)
-	src.exact = inv.Bool("exact-base")
-	return src, err
-}
-
-// openChanges opens what knows by itself what has changed.
-func openChanges(ctx context.Context, inv *cli.Invocation, name string) (source, error) {
-	if inv.IsSet("cow") {
+	case inv.IsSet("cow"):
 		return openStore(ctx, inv, inv.String("cow"), name)
 	}
 	isThin := thin.Named(ctx, name)
