@@ -29,7 +29,7 @@ type batch struct {
 	pending atomic.Int32  // reads under way
 	ready   chan struct{} // told when all are done
 	// What is compared leaves more here.
-	sums    []BlockSum    // of the base, for the blocks of the data extents as far as they are known
+	sums    []BlockSum    // of the base, for the data extents as far as they are known
 	differs []differences // one for each read
 }
 

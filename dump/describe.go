@@ -12,8 +12,9 @@ import (
 	"lvmsync/format/storage"
 )
 
-// DescribeSource is [storage.Describe] for a dump that begins now. It comes before anything is flushed or listed: what is
-// written later, and the snapshots that are made then, the patch may know nothing of.
+// DescribeSource is [storage.Describe] for a dump that begins now. It comes before anything is
+// flushed or listed: what is written later, and the snapshots that are made then, the patch may
+// know nothing of.
 func DescribeSource(path string, id storage.ID) format.Source {
 	s := storage.Describe(path, id)
 	_, s.Uptime = now()
@@ -36,7 +37,8 @@ func AddSnapshot(ctx context.Context, s *format.Source, lv devmapper.LogicalVolu
 	s.Snapshots = snapshotsOf(ctx, lv.VG, lv.OriginUUID)
 }
 
-// snapshotsOf lists the snapshots of a volume by their UUIDs; nil if they are too many or can't be asked for.
+// snapshotsOf lists the snapshots of a volume by their UUIDs; nil if they are too many or can't be
+// asked for.
 func snapshotsOf(ctx context.Context, vg, uuid string) []string {
 	volumes, err := devmapper.Volumes(ctx, vg)
 	if err != nil || uuid == "" {

@@ -39,7 +39,8 @@ func (d *differences) addByBase(off int64, now, old []byte, blockSize int64) {
 func (d *differences) addBySums(by *differing, off int64, now []byte, sums []BlockSum) {
 	for _, sum := range sums {
 		block := now[:min(by.blockSize, int64(len(now)))]
-		x := format.Record{Extent: format.Extent{Off: off, Len: int64(len(block))}, HasBase: true, BaseHash: sum.Hash}
+		e := format.Extent{Off: off, Len: int64(len(block))}
+		x := format.Record{Extent: e, HasBase: true, BaseHash: sum.Hash}
 		off, now = x.End(), now[len(block):]
 		if refine.IsZero(block) {
 			x.Kind = format.Zero

@@ -15,8 +15,8 @@ import (
 	"lvmsync/format/sigfile"
 )
 
-// differing is the strategy to send which blocks of the extents differ from the base: from what that
-// holds, or from its sums.
+// differing is the strategy to send which blocks of the extents differ from the base: from what
+// that holds, or from its sums.
 type differing struct {
 	data      Reader
 	losses    *losses
@@ -138,7 +138,8 @@ func (d *differing) prepare(b *batch) {
 	b.differs = slices.Grow(b.differs[:0], len(b.reads))[:len(b.reads)]
 	sums := b.sums
 	for i, r := range b.reads {
-		b.differs[i] = differences{planned: len(r.records), sums: sums, records: b.differs[i].records[:0]}
+		room := b.differs[i].records[:0]
+		b.differs[i] = differences{planned: len(r.records), sums: sums, records: room}
 		for _, x := range r.records {
 			sums = sums[d.sumsIn(x.Extent):]
 		}

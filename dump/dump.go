@@ -83,7 +83,8 @@ func Run(ctx context.Context, src Source, w io.Writer, o Options) (Report, error
 			return Report{}, failed(ctx, src, err)
 		}
 	}
-	pw, err := format.NewWriter(w, h, format.WriterOptions{Level: o.Level, BeforeTrailer: o.BeforeTrailer})
+	pw, err := format.NewWriter(w, h,
+		format.WriterOptions{Level: o.Level, BeforeTrailer: o.BeforeTrailer})
 	if err != nil {
 		return Report{}, err
 	}
@@ -100,7 +101,7 @@ func Run(ctx context.Context, src Source, w io.Writer, o Options) (Report, error
 	if err := pw.Close(); err != nil {
 		return Report{}, err
 	}
-	return Report{Header: h, Totals: pw.Totals(), Lost: src.losses.total(), PatchBytes: pw.PatchBytes()}, nil
+	return Report{h, pw.Totals(), src.losses.total(), pw.PatchBytes()}, nil
 }
 
 // completeHeader fills in what a source doesn't say.
@@ -173,7 +174,8 @@ func Plan(ctx context.Context, src Source) (format.Totals, error) {
 func readError(e format.Extent, err error) error {
 	if err == nil || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		err = cmp.Or(err, io.ErrUnexpectedEOF)
-		return fmt.Errorf("read the bytes [%d, %d): the source has become smaller: %w", e.Off, e.End(), err)
+		return fmt.Errorf("read the bytes [%d, %d): the source has become smaller: %w",
+			e.Off, e.End(), err)
 	}
 	err = fmt.Errorf("read the bytes [%d, %d): %w", e.Off, e.End(), err)
 	if unreadable(err) {

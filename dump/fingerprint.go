@@ -33,11 +33,11 @@ const (
 
 var zeroSample [format.SampleSize]byte
 
-// fingerprint samples what lies outside the extents, ascending, of what in reads. Blocks of zeros tell
-// one volume from another badly; they are taken only for want of others. A block
-// behind a change is near to what changes often, which shows best that an earlier
-// delta was missed.
-func fingerprint(ctx context.Context, in io.ReaderAt, extents iter.Seq2[format.Extent, error], volumeSize int64) (format.Fingerprint, error) {
+// fingerprint samples what lies outside the extents, ascending, of what in reads. Blocks of zeros
+// tell one volume from another badly; they are taken only for want of others. A block behind a
+// change is near to what changes often, which shows best that an earlier delta was missed.
+func fingerprint(ctx context.Context, in io.ReaderAt, extents iter.Seq2[format.Extent, error],
+	volumeSize int64) (format.Fingerprint, error) {
 	windows, err := sampleWindows(extents, volumeSize)
 	if err != nil {
 		return nil, err
@@ -67,7 +67,8 @@ func Fingerprint(ctx context.Context, in io.ReaderAt, size int64) (format.Finger
 }
 
 // StillHeld leaves those samples of a base that now, which has size bytes, holds, too.
-func StillHeld(ctx context.Context, samples format.Fingerprint, now io.ReaderAt, size int64) (held format.Fingerprint, err error) {
+func StillHeld(ctx context.Context, samples format.Fingerprint, now io.ReaderAt,
+	size int64) (held format.Fingerprint, err error) {
 	b := make([]byte, format.SampleSize)
 	for _, s := range samples {
 		if err := ctx.Err(); err != nil {
@@ -81,7 +82,8 @@ func StillHeld(ctx context.Context, samples format.Fingerprint, now io.ReaderAt,
 			continue // if it matters, it's told when the data are read
 		}
 		if n < len(b) {
-			return nil, fmt.Errorf("compare a sample: %w", readError(format.Extent{Off: s.Offset, Len: format.SampleSize}, err))
+			err = readError(format.Extent{Off: s.Offset, Len: format.SampleSize}, err)
+			return nil, fmt.Errorf("compare a sample: %w", err)
 		}
 		if s.Holds(b) {
 			held = append(held, s)
@@ -92,15 +94,16 @@ func StillHeld(ctx context.Context, samples format.Fingerprint, now io.ReaderAt,
 
 // sampleWindows finds, for each stratum, ranges outside the extents to look for
 // samples in, the better ones first.
-func sampleWindows(extents iter.Seq2[format.Extent, error], volumeSize int64) ([][]format.Extent, error) {
+func sampleWindows(extents iter.Seq2[format.Extent, error],
+	volumeSize int64) ([][]format.Extent, error) {
 	// The last stratum is longer by what is left.
 	stratum := max(volumeSize/strata/format.SampleSize, 1) * format.SampleSize
 	windows := make([][]format.Extent, strata)
 	// Places are passed in ascending order, and so are the gaps between extents.
 	place := 0
 	placeAt := func() int64 {
-		within := int64(place%places*2+1) * (stratum / (2 * places)) / format.SampleSize * format.SampleSize
-		return int64(place/places)*stratum + within
+		within := int64(place%places*2+1) * (stratum / (2 * places))
+		return int64(place/places)*stratum + within/format.SampleSize*format.SampleSize
 	}
 	add := func(off, end int64, first bool) {
 		if end-off < format.SampleSize {
@@ -129,7 +132,8 @@ func sampleWindows(extents iter.Seq2[format.Extent, error], volumeSize int64) ([
 			add(max(off, placeAt()), end, false)
 		}
 	}
-	done, behind := int64(0), int64(-1) // what has been passed; last stratum with a window behind a change
+	done := int64(0)    // what has been passed
+	behind := int64(-1) // last stratum with a window behind a change
 	for e, err := range extents {
 		if err != nil {
 			return nil, err
@@ -149,7 +153,8 @@ func sampleWindows(extents iter.Seq2[format.Extent, error], volumeSize int64) ([
 }
 
 // sampleStratum takes the samples of one stratum.
-func sampleStratum(ctx context.Context, in io.ReaderAt, windows []format.Extent) (format.Fingerprint, error) {
+func sampleStratum(ctx context.Context, in io.ReaderAt,
+	windows []format.Extent) (format.Fingerprint, error) {
 	var good, zero format.Fingerprint
 	for _, w := range windows {
 		if err := ctx.Err(); err != nil {
@@ -178,7 +183,8 @@ func sampleStratum(ctx context.Context, in io.ReaderAt, windows []format.Extent)
 
 // sampleIn takes a sample of the first block in a window that isn't zero and doesn't
 // overlap others. If the first block of all is zero, that comes, too.
-func sampleIn(in io.ReaderAt, window format.Extent, others format.Fingerprint) (good, zero format.Fingerprint, err error) {
+func sampleIn(in io.ReaderAt, window format.Extent,
+	others format.Fingerprint) (good, zero format.Fingerprint, err error) {
 	buf := sampleBuffers.Get().(*[]byte)
 	defer sampleBuffers.Put(buf)
 	for at := int64(0); at < window.Len; {

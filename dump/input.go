@@ -2,8 +2,8 @@ package dump
 
 import "lvmsync/dump/blockdev"
 
-// An Input is a device or file that a source reads: for the data, the base, the sample of what has not changed, or the
-// list of changes.
+// An Input is a device or file that a source reads: for the data, the base, the sample of what has
+// not changed, or the list of changes.
 type Input struct {
 	*blockdev.File
 	// What says in a message what it is: "the origin".
@@ -12,12 +12,13 @@ type Input struct {
 	Still bool
 }
 
-// Inputs are all that a source reads. Each is flushed before a list of changes is read, whichever of them the data come
-// from, and who uses it is reported.
+// Inputs are all that a source reads. Each is flushed before a list of changes is read, whichever
+// of them the data come from, and who uses it is reported.
 type Inputs []Input
 
-// Flush writes down what is in memory above each of them, in their order: an origin comes before its snapshots, which
-// that may write to. A list that is read afterwards has all that was written before the call.
+// Flush writes down what is in memory above each of them, in their order: an origin comes before
+// its snapshots, which that may write to. A list that is read afterwards has all that was written
+// before the call.
 func (in Inputs) Flush() error {
 	for _, i := range in {
 		if err := i.File.Flush(); err != nil {

@@ -42,7 +42,7 @@ func (s *losses) add(l loss) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	e := l.Extent
-	from, _ := slices.BinarySearchFunc(s.list, e.Off, func(x format.Extent, off int64) int { return compareEnd(x, off-1) })
+	from, _ := slices.BinarySearchFunc(s.list, e.Off-1, compareEnd)
 	to := from
 	for to < len(s.list) && s.list[to].Off <= e.End() {
 		end := max(e.End(), s.list[to].End())

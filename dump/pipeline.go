@@ -29,7 +29,8 @@ type pipeline struct {
 	reads    chan read   // from plan to the readers
 }
 
-func newPipeline(extents iter.Seq2[format.Extent, error], s strategy, w *format.Writer, progress func(int64)) *pipeline {
+func newPipeline(extents iter.Seq2[format.Extent, error], s strategy, w *format.Writer,
+	progress func(int64)) *pipeline {
 	if progress == nil {
 		progress = func(int64) {}
 	}
@@ -207,5 +208,6 @@ func (p *pipeline) send(ctx context.Context) {
 
 // fit tells whether two segments are one of the usual size.
 func fit(a, b *format.Segment) bool {
-	return len(a.Data)+len(b.Data) <= batchData && len(a.Records)+len(b.Records) <= format.MaxSegmentExtents
+	return len(a.Data)+len(b.Data) <= batchData &&
+		len(a.Records)+len(b.Records) <= format.MaxSegmentExtents
 }

@@ -20,7 +20,8 @@ var ErrOutputInUse = errors.New("the file to replace is in use")
 func lockOld(path string) (*os.File, error) {
 	f, err := os.Open(path)
 	switch {
-	case errors.Is(err, fs.ErrNotExist), errors.Is(err, fs.ErrPermission): // its folder says who may replace it
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, fs.ErrPermission):
+		// Its folder says who may replace it.
 		return nil, nil
 	case err != nil:
 		return nil, err

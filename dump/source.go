@@ -11,8 +11,8 @@ import (
 )
 
 // A Source says what a patch is to hold and where that is read. It is a value: what is to be dumped
-// otherwise, as by [StartAt], is another one, with all that is not said to differ. Whoever makes one
-// sets every field but those that may be nil.
+// otherwise, as by [StartAt], is another one, with all that is not said to differ. Whoever makes
+// one sets every field but those that may be nil.
 type Source struct {
 	// Header describes the patch: kind, source, volume size, granularity, base,
 	// and what is planned. Run fills in the rest. Source.Uptime is when the dump

@@ -54,8 +54,8 @@ func behind(start int64, extents iter.Seq2[format.Extent, error]) iter.Seq2[form
 }
 
 // baseOfRest is the base of what is left of a source, with samples of what the destination must
-// hold: before the start all that the volume holds now, for an earlier run has brought it; behind it
-// what the patch leaves as it is.
+// hold: before the start all that the volume holds now, for an earlier run has brought it; behind
+// it what the patch leaves as it is.
 func baseOfRest(ctx context.Context, src Source, start int64) (*format.Base, error) {
 	base := new(format.Base)
 	if src.Header.Base != nil {
@@ -63,7 +63,8 @@ func baseOfRest(ctx context.Context, src Source, start int64) (*format.Base, err
 	}
 	if src.Unchanged != nil && src.Header.Kind != format.Full {
 		var err error
-		base.Fingerprint, err = fingerprint(ctx, passOver{src.Unchanged}, src.Extents, src.Header.VolumeSize)
+		base.Fingerprint, err = fingerprint(ctx, passOver{src.Unchanged}, src.Extents,
+			src.Header.VolumeSize)
 		if err != nil {
 			return nil, err
 		}
@@ -72,7 +73,8 @@ func baseOfRest(ctx context.Context, src Source, start int64) (*format.Base, err
 	if err != nil {
 		return nil, err
 	}
-	after := slices.DeleteFunc(slices.Clone(base.Fingerprint), func(s format.Sample) bool { return s.Offset < start })
+	after := slices.DeleteFunc(slices.Clone(base.Fingerprint),
+		func(s format.Sample) bool { return s.Offset < start })
 	if len(before)+len(after) > format.MaxSamples {
 		before, after = thinned(before), thinned(after)
 	}
@@ -93,7 +95,8 @@ func thinned(f format.Fingerprint) (left format.Fingerprint) {
 }
 
 // planned counts what the extents have.
-func planned(ctx context.Context, extents iter.Seq2[format.Extent, error]) (*format.Planned, error) {
+func planned(ctx context.Context,
+	extents iter.Seq2[format.Extent, error]) (*format.Planned, error) {
 	n := new(format.Planned)
 	for e, err := range extents {
 		if err == nil {

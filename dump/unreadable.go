@@ -26,7 +26,8 @@ func (e unreadableError) Unwrap() []error { return []error{ErrUnreadable, e.erro
 // unreadable tells whether err is what the kernel says of a place that can't be read.
 // What has vanished, or has become smaller, gives others.
 func unreadable(err error) bool {
-	for _, e := range []unix.Errno{unix.EIO, unix.ENODATA, unix.EREMOTEIO, unix.EBADMSG, unix.ETIMEDOUT, unix.EILSEQ} {
+	for _, e := range []unix.Errno{unix.EIO, unix.ENODATA, unix.EREMOTEIO, unix.EBADMSG,
+		unix.ETIMEDOUT, unix.EILSEQ} {
 		if errors.Is(err, e) {
 			return true
 		}
@@ -34,11 +35,12 @@ func unreadable(err error) bool {
 	return false
 }
 
-// zeroingUnreadable is the source with zeros for what can't be read of the data until ctx ends. Each
-// range that is lost is reported, one at a time.
+// zeroingUnreadable is the source with zeros for what can't be read of the data until ctx ends.
+// Each range that is lost is reported, one at a time.
 func (s Source) zeroingUnreadable(ctx context.Context, report func(format.Extent, error)) Source {
 	s.losses = &losses{report: report}
-	in := &salvage{Reader: s.Data, ctx: ctx, size: s.Header.VolumeSize, sector: int64(s.SectorSize), losses: s.losses}
+	in := &salvage{Reader: s.Data, ctx: ctx, size: s.Header.VolumeSize,
+		sector: int64(s.SectorSize), losses: s.losses}
 	in.good.Store(-1)
 	s.Data = in
 	if s.Unchanged != nil {
@@ -124,7 +126,8 @@ func (s *salvage) split(p []byte, off int64, lost []loss) ([]loss, error) {
 			return nil, err
 		case part[0]/s.sector == (part[1]-1)/s.sector:
 			clear(piece)
-			lost = append(lost, loss{format.Extent{Off: part[0], Len: part[1] - part[0], Kind: format.Zero}, err})
+			e := format.Extent{Off: part[0], Len: part[1] - part[0], Kind: format.Zero}
+			lost = append(lost, loss{e, err})
 		default:
 			if lost, err = s.split(piece, part[0], lost); err != nil {
 				return nil, err

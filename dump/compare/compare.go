@@ -37,7 +37,8 @@ func Open(ctx context.Context, path, base string, blockSize int64) (dump.Source,
 }
 
 // compared is the source of now, of which the destination holds old.
-func compared(ctx context.Context, now *full.Volume, old *blockdev.File, blockSize int64) (dump.Source, error) {
+func compared(ctx context.Context, now *full.Volume, old *blockdev.File,
+	blockSize int64) (dump.Source, error) {
 	src := now.Source()
 	if old.ID() == now.ID() {
 		return src, fmt.Errorf("%w: %s and %s", ErrSame, old.Name(), now.Name())
@@ -60,7 +61,8 @@ func compared(ctx context.Context, now *full.Volume, old *blockdev.File, blockSi
 	src.Base = old
 	src.Extents = notInBoth(now.Extents(blockSize), old, src.Shared())
 	checkNow := src.Check
-	src.Check = func(ctx context.Context) error { // the end of a file that became smaller looks like a hole
+	src.Check = func(ctx context.Context) error {
+		// The end of a file that became smaller looks like a hole.
 		if err := old.CheckSize(); err != nil {
 			return err
 		}
@@ -72,7 +74,8 @@ func compared(ctx context.Context, now *full.Volume, old *blockdev.File, blockSi
 
 // notInBoth yields the extents but for the holes in them that old has, too, in its first shared
 // bytes. What lies beyond must be sent.
-func notInBoth(extents iter.Seq2[format.Extent, error], old *blockdev.File, shared int64) iter.Seq2[format.Extent, error] {
+func notInBoth(extents iter.Seq2[format.Extent, error], old *blockdev.File,
+	shared int64) iter.Seq2[format.Extent, error] {
 	return func(yield func(format.Extent, error) bool) {
 		holes := old.Holes()
 		defer holes.Close()
@@ -98,7 +101,8 @@ func notInBoth(extents iter.Seq2[format.Extent, error], old *blockdev.File, shar
 const holeStep = 1 << 20
 
 // yieldHole yields what the old one may have in a hole of the new one.
-func yieldHole(e format.Extent, holes *blockdev.Holes, shared int64, yield func(format.Extent, error) bool) bool {
+func yieldHole(e format.Extent, holes *blockdev.Holes, shared int64,
+	yield func(format.Extent, error) bool) bool {
 	for e.Len > 0 {
 		part, inBoth := e, false
 		if e.Off < shared {

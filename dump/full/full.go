@@ -69,7 +69,7 @@ func (v *Volume) addLV(ctx context.Context) {
 		return
 	}
 	if lv.Num == device.Num {
-		if !lv.ThickSnapshot() || storage.MayBeWritten(v.ID()) { // then it is no state of its origin
+		if !lv.ThickSnapshot() || storage.MayBeWritten(v.ID()) { // no state of its origin then
 			dump.AddVolume(ctx, &v.info, lv)
 			return
 		}

@@ -13,7 +13,8 @@ import (
 )
 
 // Open opens the device or file at path, to compare it with the volume that a signature was made
-// of. That is read as it is needed: only its header before Open returns. Whoever opened it closes it.
+// of. That is read as it is needed: only its header before Open returns. Whoever opened it closes
+// it.
 func Open(ctx context.Context, path string, signature io.Reader) (dump.Source, error) {
 	r, err := sigfile.NewReader(signature)
 	if err != nil {

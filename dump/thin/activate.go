@@ -9,10 +9,10 @@ import (
 	"lvmsync/format/storage/kernel"
 )
 
-// An activation is the note of a run that gives an inactive volume its device, and takes that away at its end. If it is killed,
-// the next run that reads the volume does that.
+// An activation is the note of a run that gives an inactive volume its device, and takes that away
+// at its end. If it is killed, the next run that reads the volume does that.
 type activation struct {
-	Begun    bool   `json:",omitempty"` // it was inactive, and is being activated; what became of that, nobody could note
+	Begun    bool   `json:",omitempty"` // it was inactive; nobody could note what became of it
 	Instance uint64 `json:",omitempty"` // of the device that it got, see kernel.DevNum.Instance
 }
 
@@ -25,12 +25,15 @@ func (a activation) made(num kernel.DevNum) bool {
 func volumeLock(lv *devmapper.LogicalVolume) string { return "volume-" + lv.UUID }
 
 func lockVolume(ctx context.Context, lv *devmapper.LogicalVolume) (*lock, error) {
-	return takeLock(ctx, volumeLock(lv), fmt.Sprintf("activate or deactivate %s/%s", lv.VG, lv.Name))
+	return takeLock(ctx, volumeLock(lv),
+		fmt.Sprintf("activate or deactivate %s/%s", lv.VG, lv.Name))
 }
 
-// activate gives the volume its device, and finds that. The caller opens it, has mind note it, and only then closes the lock, so
-// that no other run takes the device away in between. The lock may be the caller's already.
-func (v *volume) activate(ctx context.Context, lv *devmapper.LogicalVolume, l *lock) (path string, _ *lock, err error) {
+// activate gives the volume its device, and finds that. The caller opens it, has mind note it, and
+// only then closes the lock, so that no other run takes the device away in between. The lock may be
+// the caller's already.
+func (v *volume) activate(ctx context.Context, lv *devmapper.LogicalVolume,
+	l *lock) (path string, _ *lock, err error) {
 	if l == nil {
 		if l, err = lockVolume(ctx, lv); err != nil {
 			return "", nil, err
@@ -53,7 +56,8 @@ func (v *volume) activate(ctx context.Context, lv *devmapper.LogicalVolume, l *l
 	return path, l, err
 }
 
-// activateNoted activates the volume and notes that before. If this run is killed meanwhile, its witness notes what it has come to.
+// activateNoted activates the volume and notes that before. If this run is killed meanwhile, its
+// witness notes what it has come to.
 func activateNoted(ctx context.Context, lv *devmapper.LogicalVolume, l *lock) error {
 	w, err := callWitness(l, witnessVolume, lv.DeviceUUID())
 	if err != nil {
@@ -66,7 +70,8 @@ func activateNoted(ctx context.Context, lv *devmapper.LogicalVolume, l *lock) er
 	return lv.Activate(ctx, devmapper.Trace{Open: w.alive})
 }
 
-// concludeActivation notes what an activation has come to that has ended just now, or never begun: a device with that UUID, or none.
+// concludeActivation notes what an activation has come to that has ended just now, or never begun:
+// a device with that UUID, or none.
 func concludeActivation(l *lock, uuid string) error {
 	num, err := kernel.ByUUID(uuid)
 	if errors.Is(err, kernel.ErrNotDM) {
@@ -82,8 +87,8 @@ func concludeActivation(l *lock, uuid string) error {
 	return l.note(activation{Instance: instance})
 }
 
-// mind notes which device the volume got if it was activated; what another run activated, which was killed or still reads it,
-// is deactivated by whoever closes it last.
+// mind notes which device the volume got if it was activated; what another run activated, which was
+// killed or still reads it, is deactivated by whoever closes it last.
 func (v *volume) mind(ctx context.Context, l *lock) error {
 	if v.deactivate == nil {
 		var a activation
@@ -111,8 +116,8 @@ func (v *volume) giveBackLater(ctx context.Context) {
 	v.deactivate = func() error { return v.giveBack(devmapper.Regardless(ctx)) }
 }
 
-// giveBack takes the volume's device away, unless another run still reads it, which then does that. Somebody else who has it open
-// keeps it.
+// giveBack takes the volume's device away, unless another run still reads it, which then does that.
+// Somebody else who has it open keeps it.
 func (v *volume) giveBack(ctx context.Context) error {
 	l, err := lockVolume(ctx, v.lv)
 	if err != nil {

@@ -9,7 +9,8 @@ import (
 	"lvmsync/format/storage/kernel"
 )
 
-// A beneath is what a volume's unmapped blocks are read from: an external origin, and zeros past its end.
+// A beneath is what a volume's unmapped blocks are read from: an external origin, and zeros past
+// its end.
 type beneath struct {
 	num  kernel.DevNum
 	file *blockdev.File // nil: there is none, all of them are zeros
@@ -27,8 +28,8 @@ func openBeneath(target dmtable.Thin) (beneath, error) {
 	if b.file, err = blockdev.Open(b.num.Path()); err != nil {
 		return b, fmt.Errorf("open the external origin: %w", err)
 	}
-	// LVM takes no volume that can be written to for one, and lets none be made writable as long as it is one. Of what
-	// others have stacked, nobody knows what was written when.
+	// LVM takes no volume that can be written to for one, and lets none be made writable as long as
+	// it is one. Of what others have stacked, nobody knows what was written when.
 	b.still = strings.HasPrefix(b.num.UUID(), "LVM-") && b.num.Attr("ro") == "1"
 	return b, nil
 }
@@ -46,8 +47,8 @@ func (b beneath) isLV(vgUUID, lvUUID string) bool {
 	return b.file != nil && strings.HasPrefix(b.num.UUID(), kernel.LVMUUID(vgUUID, lvUUID))
 }
 
-// differUpTo is where in bytes of two volumes what both leave unmapped begins to be provably the same for both: 0 if all
-// of it is.
+// differUpTo is where in bytes of two volumes what both leave unmapped begins to be provably the
+// same for both: 0 if all of it is.
 func differUpTo(a, b beneath) int64 {
 	if a.num == b.num && a.still && b.still {
 		return 0

@@ -14,7 +14,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// lockDir is where the locks are. What is in it is gone after a restart, as is what their notes are about.
+// lockDir is where the locks are. What is in it is gone after a restart, as is what their notes are
+// about.
 var lockDir = "/run/lvmsync"
 
 // lockPause is how long to wait before a lock is tried again.
@@ -25,14 +26,14 @@ var patience = 3 * time.Second
 
 type waitingKey struct{} // key of a context's value: a func(string)
 
-// WithWaiting gives a context with which notify is told, if it takes a while, what of another run is waited for: "another dump to
-// read the metadata of ...".
+// WithWaiting gives a context with which notify is told, if it takes a while, what of another run
+// is waited for: "another dump to read the metadata of ...".
 func WithWaiting(ctx context.Context, notify func(what string)) context.Context {
 	return context.WithValue(ctx, waitingKey{}, notify)
 }
 
-// A lock keeps two runs from changing the state of one pool or volume at once. Its file has a note of what a run is about to
-// change or has changed, for the next one, should it be killed.
+// A lock keeps two runs from changing the state of one pool or volume at once. Its file has a note
+// of what a run is about to change or has changed, for the next one, should it be killed.
 type lock struct{ f *os.File }
 
 // lockPath is the path of a file for what is locked.

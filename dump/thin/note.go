@@ -13,21 +13,25 @@ import (
 	"github.com/google/uuid"
 )
 
-// A note is what is remembered about a thin volume for later dumps from it: what dumps may have brought to copies, which the pool's
-// metadata may tell no more. In a file it is the magic, the length of a JSON text (4 bytes, little-endian), that text, the set of
-// blocks as roaring bitmaps are serialised, and the xxh64 of all that.
+// A note is what is remembered about a thin volume for later dumps from it: what dumps may have
+// brought to copies, which the pool's metadata may tell no more. In a file it is the magic, the
+// length of a JSON text (4 bytes, little-endian), that text, the set of blocks as roaring bitmaps
+// are serialised, and the xxh64 of all that.
 type note struct {
-	Name       string       `json:"name"`                 // of the note: a copy of it under another name is none
-	ID         uuid.UUID    `json:"id"`                   // of the note, while it isn't lost: see docs/format.md, "Notes"
+	// Name and ID are of the note: a copy of it under another name is none. It keeps its ID while
+	// it isn't lost (docs/format.md, "Notes").
+	Name       string       `json:"name"`
+	ID         uuid.UUID    `json:"id"`
 	Group      string       `json:"group,omitempty"`      // UUID of the volume's group
 	Everything bool         `json:"everything,omitempty"` // any block may have been brought
-	Full       []thinVolume `json:"full,omitempty"`       // whose content, as it was read in use, was brought
+	Full       []thinVolume `json:"full,omitempty"`       // was brought as it was read in use
 
 	blocks *roaring64.Bitmap // that were brought, as data or as zeros
 	sum    uint64            // of the file, to tell whether it has changed; 0 without one
 }
 
-// A thinVolume is a thin volume of LVM's in a note. It gets another id when a snapshot is merged into it.
+// A thinVolume is a thin volume of LVM's in a note. It gets another id when a snapshot is merged
+// into it.
 type thinVolume struct {
 	Name   string `json:"name"` // vg/lv, as it was then
 	UUID   string `json:"uuid"`
@@ -39,13 +43,16 @@ func (v thinVolume) is(o thinVolume) bool { return v.UUID == o.UUID && v.ThinID 
 
 const (
 	noteMagic = "lvmsync note 1\n"
-	// maxNote is how long a note may be, in bytes: about as much as the blocks of 64 KiB of a volume of 128 TiB take at most.
+	// maxNote is how long a note may be, in bytes: about as much as the blocks of 64 KiB of a
+	// volume of 128 TiB take at most.
 	maxNote = 256 << 20
 	// maxNoteText is how long its JSON text may be.
 	maxNoteText = 1 << 20
-	// maxFull is how many volumes it names. A snapshot has one origin, but for those that were merged into others.
+	// maxFull is how many volumes it names. A snapshot has one origin, but for those that were
+	// merged into others.
 	maxFull = 64
-	// blockLimit is above every block of a volume: of less than 2^63 bytes, in blocks of 64 KiB at least.
+	// blockLimit is above every block of a volume: of less than 2^63 bytes, in blocks of 64 KiB at
+	// least.
 	blockLimit = 1 << 47
 )
 
@@ -119,8 +126,8 @@ func parseNote(b []byte, name string) (*note, error) {
 	return n, nil
 }
 
-// parseBlocks reads a set of blocks, which has to be all of b. The library allocates what a count demands, and takes what it reads
-// as it is.
+// parseBlocks reads a set of blocks, which has to be all of b. The library allocates what a count
+// demands, and takes what it reads as it is.
 func parseBlocks(b []byte) (*roaring64.Bitmap, error) {
 	const least = 12 // bytes of one of the bitmaps that are counted
 	if len(b) < 8 || binary.LittleEndian.Uint64(b) > uint64(len(b)-8)/least {

@@ -22,7 +22,8 @@ import (
 // sentDir is where the notes are. They outlive a restart, as what was sent does.
 var sentDir = "/var/lib/lvmsync/sent"
 
-// noteName names the note about a volume by what it keeps whatever becomes of it, its group included, and what a merge changes.
+// noteName names the note about a volume by what it keeps whatever becomes of it, its group
+// included, and what a merge changes.
 func noteName(v *volume) (string, error) {
 	switch {
 	case v.lv != nil:
@@ -35,7 +36,8 @@ func noteName(v *volume) (string, error) {
 
 func noteNameOf(uuid string, thinID uint32) string { return fmt.Sprintf("%s.%d", uuid, thinID) }
 
-// findNote reads the note of that name; before the first dump it is empty, and has no id. If it can't be read, it says everything.
+// findNote reads the note of that name; before the first dump it is empty, and has no id. If it
+// can't be read, it says everything.
 func findNote(name string) (*note, error) {
 	n := newNote(name)
 	b, err := readNote(filepath.Join(sentDir, name))
@@ -66,13 +68,15 @@ func readNote(path string) ([]byte, error) {
 	case !st.Mode().IsRegular():
 		return nil, fmt.Errorf("%w: it is no regular file", errDamaged)
 	case st.Size() > maxNote:
-		return nil, fmt.Errorf("%w: it has %d bytes, more than a note can have", errDamaged, st.Size())
+		return nil, fmt.Errorf("%w: it has %d bytes, more than a note can have", errDamaged,
+			st.Size())
 	}
 	return io.ReadAll(io.LimitReader(f, maxNote))
 }
 
-// changeNote adds something to the note of that name, if that is still what is expected; nil: whatever it is. One that can't be read
-// is replaced by one that says everything. It gives the new note, or nil if it isn't what was expected.
+// changeNote adds something to the note of that name, if that is still what is expected; nil:
+// whatever it is. One that can't be read is replaced by one that says everything. It gives the new
+// note, or nil if it isn't what was expected.
 func changeNote(ctx context.Context, name string, expected, add *note) (n *note, err error) {
 	l, err := lockNotes(ctx)
 	if err != nil {
@@ -118,8 +122,8 @@ func (n *note) write() error {
 	return nil
 }
 
-// makeSentDir makes the folder of the notes, so that a power cut does not take it away with them: no note would say that nothing was
-// sent.
+// makeSentDir makes the folder of the notes, so that a power cut does not take it away with them:
+// no note would say that nothing was sent.
 func makeSentDir() error {
 	if err := os.MkdirAll(sentDir, 0o700); err != nil {
 		return err
@@ -138,12 +142,13 @@ func makeSentDir() error {
 	return nil
 }
 
-// tidyNotes removes the notes about volumes that are gone while their group is there. Some that aren't are known already; what
-// can't be told stays.
+// tidyNotes removes the notes about volumes that are gone while their group is there. Some that
+// aren't are known already; what can't be told stays.
 func tidyNotes(ctx context.Context, there []devmapper.VolumeID) {
 	removeTorn(ctx)
-	files, _ := os.ReadDir(sentDir) // before LVM is asked: a volume whose note comes later need not be known then
-	var gone []string               // or of another group
+	// Before LVM is asked: a volume whose note comes later need not be known then.
+	files, _ := os.ReadDir(sentDir)
+	var gone []string // or of another group
 	for _, f := range files {
 		if !strings.HasPrefix(f.Name(), ".") && !slices.ContainsFunc(there, isAbout(f.Name())) {
 			gone = append(gone, f.Name())
@@ -159,13 +164,15 @@ func tidyNotes(ctx context.Context, there []devmapper.VolumeID) {
 	for _, name := range gone {
 		n, err := findNote(name)
 		inGroup := func(v devmapper.VolumeID) bool { return v.VGUUID == n.Group && n.Group != "" }
-		if err == nil && slices.ContainsFunc(all, inGroup) && !slices.ContainsFunc(all, isAbout(name)) {
+		if err == nil && slices.ContainsFunc(all, inGroup) &&
+			!slices.ContainsFunc(all, isAbout(name)) {
 			_ = os.Remove(filepath.Join(sentDir, name))
 		}
 	}
 }
 
-// removeTorn removes what runs left behind that were killed while they wrote a note. While we have the lock none does.
+// removeTorn removes what runs left behind that were killed while they wrote a note. While we have
+// the lock none does.
 func removeTorn(ctx context.Context) {
 	l, err := lockNotes(ctx)
 	if err != nil {
@@ -183,6 +190,6 @@ func isAbout(name string) func(devmapper.VolumeID) bool {
 	return func(v devmapper.VolumeID) bool { return strings.HasPrefix(name, v.UUID+".") }
 }
 
-// NotesInMemory names what keeps the notes in the machine's memory, so that they are gone after a restart, and with them what later
-// dumps need; it is empty if they are on a disk.
+// NotesInMemory names what keeps the notes in the machine's memory, so that they are gone after a
+// restart, and with them what later dumps need; it is empty if they are on a disk.
 func NotesInMemory() string { return durable.Memory(sentDir) }

@@ -22,8 +22,8 @@ func Open(ctx context.Context, name string) (*Changes, error) {
 	})
 }
 
-// OpenTo opens what has changed from one volume to another one of the same pool. Neither needs to be older, nor stem from the
-// other.
+// OpenTo opens what has changed from one volume to another one of the same pool. Neither needs to
+// be older, nor stem from the other.
 func OpenTo(ctx context.Context, from, to string) (*Changes, error) {
 	return open(ctx, func(c *Changes) (err error) {
 		if c.old, err = openVolume(ctx, from); err != nil {
@@ -54,20 +54,22 @@ func OpenReverse(ctx context.Context, name string) (*Changes, error) {
 	})
 }
 
-// OpenFull opens what a thin volume maps; the rest of it are zeros. Where the pool can't be asked, it opens all of the volume.
+// OpenFull opens what a thin volume maps; the rest of it are zeros. Where the pool can't be asked,
+// it opens all of the volume.
 func OpenFull(ctx context.Context, name string) (*Changes, error) {
 	return open(ctx, func(c *Changes) (err error) {
 		if c.new, err = openVolume(ctx, name); err != nil {
 			return err
 		}
-		c.beginReading() // before it is described: a snapshot that is there later is then known to be
+		// Before it is described: a snapshot that is there later is then known to be.
+		c.beginReading()
 		c.describeFull(ctx)
 		return nil
 	})
 }
 
-// OpenCompared opens nothing to dump: it is for notes of what a dump of a volume sends that finds by itself what to send, and may read
-// the volume until Close.
+// OpenCompared opens nothing to dump: it is for notes of what a dump of a volume sends that finds
+// by itself what to send, and may read the volume until Close.
 func OpenCompared(ctx context.Context, name string) (*Changes, error) {
 	return open(ctx, func(c *Changes) (err error) {
 		if c.new, err = openVolume(ctx, name); err != nil {
@@ -88,13 +90,15 @@ func openPair(ctx context.Context, name string) (snapshot, origin *volume, err e
 	case snapshot.lv == nil || snapshot.lv.Origin == "":
 		return snapshot, nil, fmt.Errorf("%s: %w", name, ErrNoOrigin)
 	case !snapshot.isSnapshot():
-		return snapshot, nil, fmt.Errorf("%s: %w: its origin lies outside the pool", name, ErrNoOrigin)
+		return snapshot, nil,
+			fmt.Errorf("%s: %w: its origin lies outside the pool", name, ErrNoOrigin)
 	}
 	if origin, err = openVolume(ctx, snapshot.lv.VG+"/"+snapshot.lv.Origin); err != nil {
 		return snapshot, origin, fmt.Errorf("open the origin of %s: %w", name, err)
 	}
 	if origin.lv == nil || origin.lv.UUID != snapshot.lv.OriginUUID {
-		err = fmt.Errorf("open the origin of %s: %s is another volume now: it was renamed meanwhile, dump again", name, origin.name)
+		err = fmt.Errorf("open the origin of %s: %s is another volume now: it was renamed "+
+			"meanwhile, dump again", name, origin.name)
 	}
 	return snapshot, origin, err
 }

@@ -16,7 +16,8 @@ import (
 )
 
 var (
-	// ErrHeld means that somebody else holds the pool's metadata snapshot, of which there can be only one.
+	// ErrHeld means that somebody else holds the pool's metadata snapshot, of which there can be
+	// only one.
 	ErrHeld = errors.New("the pool's metadata snapshot is held by another program")
 	// ErrPool means that the pool is in a state in which its metadata can't be read.
 	ErrPool = errors.New("the thin pool can't be asked what has changed")
@@ -38,7 +39,8 @@ func openPool(ctx context.Context, num kernel.DevNum) (*pool, error) {
 		return nil, err
 	}
 	if len(table) != 1 {
-		return nil, fmt.Errorf("table of the thin pool %s: %d lines, not one", device.Name, len(table))
+		return nil, fmt.Errorf("table of the thin pool %s: %d lines, not one",
+			device.Name, len(table))
 	}
 	target, err := dmtable.ParsePool(table[0])
 	if err != nil {
@@ -50,8 +52,8 @@ func openPool(ctx context.Context, num kernel.DevNum) (*pool, error) {
 // blockSize is the size of the pool's blocks in bytes.
 func (p *pool) blockSize() int64 { return int64(p.target.BlockSectors) * 512 }
 
-// zeroes tells whether the pool zeroes a block before a volume gets it. If not, what a volume never wrote may be what
-// another one left there.
+// zeroes tells whether the pool zeroes a block before a volume gets it. If not, what a volume never
+// wrote may be what another one left there.
 func (p *pool) zeroes() bool { return !slices.Contains(p.target.Features, "skip_block_zeroing") }
 
 // status asks for the pool's state, and refuses those in which it takes no messages.
@@ -63,15 +65,16 @@ func (p *pool) status(ctx context.Context) (devmapper.PoolStatus, error) {
 	case s.Failed:
 		return s, fmt.Errorf("%w: %s has failed", ErrPool, p.device.Name)
 	case s.NeedsCheck:
-		return s, fmt.Errorf(`%w: the kernel wants the metadata of %s checked: deactivate it and run "lvconvert --repair"`, ErrPool, p.device.Name)
+		return s, fmt.Errorf("%w: the kernel wants the metadata of %s checked: deactivate it "+
+			`and run "lvconvert --repair"`, ErrPool, p.device.Name)
 	case s.Mode == "ro":
 		return s, fmt.Errorf("%w: %s is read-only and takes no messages", ErrPool, p.device.Name)
 	}
 	return s, nil
 }
 
-// lock takes the pool's lock. One that others have stacked may have no UUID: then it is known by its name, which is device-mapper's
-// only one.
+// lock takes the pool's lock. One that others have stacked may have no UUID: then it is known by
+// its name, which is device-mapper's only one.
 func (p *pool) lock(ctx context.Context) (*lock, error) {
 	name := p.device.UUID
 	if name == "" {
@@ -80,8 +83,8 @@ func (p *pool) lock(ctx context.Context) (*lock, error) {
 	return takeLock(ctx, name, "read the metadata of the pool "+p.device.Name)
 }
 
-// read reserves a metadata snapshot, has the metadata read as it tells them, and releases it on every way out, the end of
-// ctx and a panic included.
+// read reserves a metadata snapshot, has the metadata read as it tells them, and releases it on
+// every way out, the end of ctx and a panic included.
 func (p *pool) read(ctx context.Context, do func(*metadata.Metadata) error) (err error) {
 	l, err := p.lock(ctx)
 	if err != nil {
@@ -105,7 +108,8 @@ func (p *pool) read(ctx context.Context, do func(*metadata.Metadata) error) (err
 	}
 	held, err := metadata.OpenSnapshot(in, in.Size(), status.Held, status.DataBlocks)
 	if err == nil && held.DataBlockSectors() != uint32(p.target.BlockSectors) {
-		err = fmt.Errorf("blocks of %d sectors, the pool's table says %d", held.DataBlockSectors(), p.target.BlockSectors)
+		err = fmt.Errorf("blocks of %d sectors, the pool's table says %d",
+			held.DataBlockSectors(), p.target.BlockSectors)
 	}
 	if err == nil {
 		err = do(held)
@@ -119,19 +123,23 @@ func (p *pool) read(ctx context.Context, do func(*metadata.Metadata) error) (err
 // release releases the metadata snapshot, whatever has become of ctx.
 func (p *pool) release(ctx context.Context, l *lock) error {
 	ctx = devmapper.Regardless(ctx)
-	err := p.message(ctx, "release_metadata_snap", devmapper.Trace{Open: l.f}) // which keeps the lock
+	keepLock := devmapper.Trace{Open: l.f}
+	err := p.message(ctx, "release_metadata_snap", keepLock)
 	if errors.Is(err, devmapper.ErrCutShort) {
-		if status, err2 := devmapper.StatusOfPool(ctx, p.device.Num); err2 == nil && status.Held == 0 {
+		status, err2 := devmapper.StatusOfPool(ctx, p.device.Num)
+		if err2 == nil && status.Held == 0 {
 			err = nil // it had done it
 		}
 	}
 	if err != nil {
-		return fmt.Errorf("release the metadata snapshot of the pool %s (%q does it): %w", p.device.Name, p.releaseCommand(), err)
+		return fmt.Errorf("release the metadata snapshot of the pool %s (%q does it): %w",
+			p.device.Name, p.releaseCommand(), err)
 	}
 	return l.note(reservation{})
 }
 
-// releaseStale releases a metadata snapshot that a run of ours left behind, which was killed. Somebody else's is not touched.
+// releaseStale releases a metadata snapshot that a run of ours left behind, which was killed.
+// Somebody else's is not touched.
 func (p *pool) releaseStale(ctx context.Context, l *lock, in *blockdev.File) error {
 	status, err := p.status(ctx)
 	if err != nil || status.Held == 0 {
@@ -150,7 +158,8 @@ func (p *pool) releaseStale(ctx context.Context, l *lock, in *blockdev.File) err
 }
 
 func (p *pool) heldError(doubt string) error {
-	return fmt.Errorf("%w%s: %s: if none is running that uses it, %q frees it", ErrHeld, doubt, p.device.Name, p.releaseCommand())
+	return fmt.Errorf("%w%s: %s: if none is running that uses it, %q frees it",
+		ErrHeld, doubt, p.device.Name, p.releaseCommand())
 }
 
 func (p *pool) message(ctx context.Context, text string, trace devmapper.Trace) error {
@@ -161,8 +170,8 @@ func (p *pool) releaseCommand() string {
 	return "dmsetup message " + p.device.Name + " 0 release_metadata_snap"
 }
 
-// blockSum is the hash of a metadata block: no two metadata snapshots of a pool that has changed meanwhile are alike. It is 0
-// if the block can't be read.
+// blockSum is the hash of a metadata block: no two metadata snapshots of a pool that has changed
+// meanwhile are alike. It is 0 if the block can't be read.
 func blockSum(in *blockdev.File, block uint64) uint64 {
 	b := blockdev.AlignedBuffer(metadata.BlockSize)
 	if _, err := in.ReadAt(b, int64(block)*metadata.BlockSize); err != nil {

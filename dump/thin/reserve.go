@@ -9,19 +9,21 @@ import (
 	"lvmsync/dump/devmapper"
 )
 
-// A reservation is the note of a run that reserves a pool's metadata snapshot, so that what it leaves behind when it is killed can
-// be told from somebody else's. It is empty while there is none.
+// A reservation is the note of a run that reserves a pool's metadata snapshot, so that what it
+// leaves behind when it is killed can be told from somebody else's. It is empty while there is
+// none.
 type reservation struct {
-	// Begun: none was held, and one is about to be reserved. If nothing more is noted, nobody knows what has become of that, and
-	// one that is held later may be anybody's.
+	// Begun: none was held, and one is about to be reserved. If nothing more is noted, nobody knows
+	// what has become of that, and one that is held later may be anybody's.
 	Begun bool   `json:",omitempty"`
 	Block uint64 `json:",omitempty"` // of the metadata that was reserved
 	Sum   uint64 `json:",omitempty"` // xxh64 of what is in it
 }
 
-// reserve reserves the metadata snapshot and notes it; it must be released if it tells so, whatever the error. The caller has seen
-// that none is held.
-func (p *pool) reserve(ctx context.Context, l *lock, in *blockdev.File) (status devmapper.PoolStatus, reserved bool, err error) {
+// reserve reserves the metadata snapshot and notes it; it must be released if it tells so, whatever
+// the error. The caller has seen that none is held.
+func (p *pool) reserve(ctx context.Context, l *lock,
+	in *blockdev.File) (status devmapper.PoolStatus, reserved bool, err error) {
 	w, err := callWitness(l, witnessPool, p.device.Num.String(), in.Name())
 	if err != nil {
 		return status, false, fmt.Errorf("start its witness: %w", err)
@@ -45,15 +47,17 @@ func (p *pool) reserve(ctx context.Context, l *lock, in *blockdev.File) (status 
 	if errors.Is(err, devmapper.ErrCutShort) {
 		return status, false, err
 	}
-	if now, err2 := devmapper.StatusOfPool(devmapper.Regardless(ctx), p.device.Num); err2 == nil && now.Held != 0 {
+	now, err2 := devmapper.StatusOfPool(devmapper.Regardless(ctx), p.device.Num)
+	if err2 == nil && now.Held != 0 {
 		err = p.heldError("") // by one that was quicker
 	}
 	return status, false, err
 }
 
-// conclude notes what has become of a reservation whose dmsetup has ended just now, and has not said that it failed: none was held
-// before, so one that is held now is ours.
-func (p *pool) conclude(ctx context.Context, l *lock, in *blockdev.File) (devmapper.PoolStatus, error) {
+// conclude notes what has become of a reservation whose dmsetup has ended just now, and has not
+// said that it failed: none was held before, so one that is held now is ours.
+func (p *pool) conclude(ctx context.Context, l *lock,
+	in *blockdev.File) (devmapper.PoolStatus, error) {
 	status, err := devmapper.StatusOfPool(ctx, p.device.Num)
 	if err != nil {
 		return status, err

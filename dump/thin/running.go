@@ -9,8 +9,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A running tells other runs that a volume is read which may be in use: what the end of that brings isn't known before. It ends with
-// the run, however that ends. Its lock is of a kind that can be looked at without being taken.
+// A running tells other runs that a volume is read which may be in use: what the end of that brings
+// isn't known before. It ends with the run, however that ends. Its lock is of a kind that can be
+// looked at without being taken.
 type running struct{ f *os.File }
 
 func runningPath(uuid string) string { return lockPath("reading-"+uuid, ".users") }
@@ -26,7 +27,8 @@ func beginRunning(uuid string) (*running, error) {
 		if err != nil {
 			return nil, fmt.Errorf("tell that a volume is read: %w", err)
 		}
-		if err := setLock(f, unix.F_OFD_SETLKW, unix.F_RDLCK); err != nil { // whoever ends has it for a moment
+		// Whoever ends has it for a moment.
+		if err := setLock(f, unix.F_OFD_SETLKW, unix.F_RDLCK); err != nil {
 			f.Close()
 			return nil, fmt.Errorf("tell that a volume is read: lock %s: %w", path, err)
 		}

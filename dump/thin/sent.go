@@ -14,13 +14,16 @@ import (
 	"lvmsync/format"
 )
 
-// A block that was written after the base was made, sent, and discarded before the next dump from that base is mapped by neither
-// volume then: the pool has forgotten it, and the destination has not. So what is sent is noted before it leaves, and every later
-// dump from the base sends it again, as whatever it is by then. So is what a dump of a volume in use sends, for its snapshots: what
-// that reads may be as late as its end, but differs from them in the volume then, too, unless it was mapped otherwise before.
+// A block that was written after the base was made, sent, and discarded before the next dump from
+// that base is mapped by neither volume then: the pool has forgotten it, and the destination has
+// not. So what is sent is noted before it leaves, and every later dump from the base sends it
+// again, as whatever it is by then. So is what a dump of a volume in use sends, for its snapshots:
+// what that reads may be as late as its end, but differs from them in the volume then, too, unless
+// it was mapped otherwise before.
 
 var (
-	// ErrNotNoted means that what is sent could not be noted: what later is discarded of it stays at the destination.
+	// ErrNotNoted means that what is sent could not be noted: what later is discarded of it stays
+	// at the destination.
 	ErrNotNoted = errors.New("it can't be noted what is sent")
 	// ErrFullRuns means that it isn't known yet what a dump of a volume in use will have read.
 	ErrFullRuns = errors.New("a dump of its volume in use has not ended")
@@ -33,12 +36,14 @@ type sending struct {
 	before  *note                // of the base: what was sent from it; nil if there is no base
 	unknown error                // why anything may have been
 	unnamed bool                 // the base has no name for a note
-	amid    bool                 // the volume is just being read by another dump, whose end may have more than this
+	// amid means that the volume is just being read by another dump, whose end may have more than
+	// this.
+	amid bool
 
 	reading *running         // of a volume in use that is read
 	mute    error            // why that could not be begun
 	compare bool             // all of the volume is read, and what is sent depends on that
-	beyond  map[string]*note // what to add for snapshots of the volume, or for itself, by their UUIDs
+	beyond  map[string]*note // by UUID: what to add for snapshots of the volume, or for itself
 	left    error            // why that lacks some of them
 }
 
@@ -81,14 +86,17 @@ func (c *Changes) askNotes(ctx context.Context) error {
 	return c.checkRunning()
 }
 
-// checkRunning makes sure that no volume in use is just being read that the base is a snapshot of, or was. A patch to that volume is
-// right where it's applied to what was there before, so it's made, but isn't said to follow what is just read.
+// checkRunning makes sure that no volume in use is just being read that the base is a snapshot of,
+// or was. A patch to that volume is right where it's applied to what was there before, so it's
+// made, but isn't said to follow what is just read.
 func (c *Changes) checkRunning() error {
 	if c.kept.lv == nil {
 		return nil
 	}
 	c.sent.amid = false
-	for _, x := range append(c.sent.before.Full, thinVolume{Name: c.kept.lv.VG + "/" + c.kept.lv.Origin, UUID: c.kept.lv.OriginUUID}) {
+	lv := c.kept.lv
+	origin := thinVolume{Name: lv.VG + "/" + lv.Origin, UUID: lv.OriginUUID}
+	for _, x := range append(c.sent.before.Full, origin) {
 		runs, err := isRunning(x.UUID)
 		switch {
 		case err != nil:
@@ -102,7 +110,8 @@ func (c *Changes) checkRunning() error {
 	return nil
 }
 
-// sendAgain finds what earlier dumps from the base may have brought, to be sent again. If that isn't known, it is all of the volume.
+// sendAgain finds what earlier dumps from the base may have brought, to be sent again. If that
+// isn't known, it is all of the volume.
 func (c *Changes) sendAgain(ctx context.Context, m *metadata.Metadata) (*roaring64.Bitmap, error) {
 	before := c.sent.before
 	if before.Everything {
@@ -115,7 +124,8 @@ func (c *Changes) sendAgain(ctx context.Context, m *metadata.Metadata) (*roaring
 		}
 		d, err := c.diffNow(ctx, m, x)
 		if errors.Is(err, metadata.ErrNoVolume) {
-			c.sent.unknown = fmt.Errorf("%s, of which a copy was made in use, is gone, or was merged into", x.Name)
+			c.sent.unknown = fmt.Errorf("%s, of which a copy was made in use, is gone, or "+
+				"was merged into", x.Name)
 			return c.all(), nil
 		}
 		if err != nil {
@@ -128,7 +138,8 @@ func (c *Changes) sendAgain(ctx context.Context, m *metadata.Metadata) (*roaring
 }
 
 // diffNow finds how a volume differs from the base, if it is still what it was.
-func (c *Changes) diffNow(ctx context.Context, m *metadata.Metadata, x thinVolume) (*metadata.Difference, error) {
+func (c *Changes) diffNow(ctx context.Context, m *metadata.Metadata,
+	x thinVolume) (*metadata.Difference, error) {
 	for _, v := range c.sent.group {
 		if v.UUID == x.UUID && v.ThinID == strconv.Itoa(int(x.ThinID)) {
 			return m.Diff(ctx, c.kept.target.ID, x.ThinID)
@@ -137,9 +148,9 @@ func (c *Changes) diffNow(ctx context.Context, m *metadata.Metadata, x thinVolum
 	return nil, metadata.ErrNoVolume
 }
 
-// compareSnapshots finds what a dump of the volume alone may bring that differs from its snapshots: patches from them can't tell any
-// more once it is discarded. What it maps that they don't is so whatever it's written over with; of what it maps as they do, see
-// [note].Full.
+// compareSnapshots finds what a dump of the volume alone may bring that differs from its snapshots:
+// patches from them can't tell any more once it is discarded. What it maps that they don't is so
+// whatever it's written over with; of what it maps as they do, see [note].Full.
 func (c *Changes) compareSnapshots(ctx context.Context, m *metadata.Metadata) error {
 	c.sent.beyond, c.sent.left = make(map[string]*note), errors.Join(c.sent.unasked, c.sent.mute)
 	if c.new.lv == nil || c.sent.left != nil {
@@ -152,14 +163,15 @@ func (c *Changes) compareSnapshots(ctx context.Context, m *metadata.Metadata) er
 			continue
 		}
 		d, err := m.Diff(ctx, uint32(id), c.new.target.ID)
-		if errors.Is(err, metadata.ErrNoVolume) { // in another pool, or made after the metadata were held
-			continue
+		if errors.Is(err, metadata.ErrNoVolume) {
+			continue // in another pool, or made after the metadata were held
 		}
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
 		if err != nil { // damage that only that one has
-			c.sent.left = errors.Join(c.sent.left, fmt.Errorf("compare with thin volume %d: %w", id, err))
+			err = fmt.Errorf("compare with thin volume %d: %w", id, err)
+			c.sent.left = errors.Join(c.sent.left, err)
 			continue
 		}
 		add := &note{Group: v.VGUUID, blocks: d.Mapped}
@@ -177,9 +189,10 @@ func (c *Changes) compareSnapshots(ctx context.Context, m *metadata.Metadata) er
 	return nil
 }
 
-// addUnmapped adds to the blocks what is sent of those that the volume doesn't map: zeros, and whatever may be written there before it
-// is read, where that isn't left to the list.
-func (c *Changes) addUnmapped(ctx context.Context, m *metadata.Metadata, blocks *roaring64.Bitmap, d *metadata.Difference, snapshot uint32) error {
+// addUnmapped adds to the blocks what is sent of those that the volume doesn't map: zeros, and
+// whatever may be written there before it is read, where that isn't left to the list.
+func (c *Changes) addUnmapped(ctx context.Context, m *metadata.Metadata, blocks *roaring64.Bitmap,
+	d *metadata.Difference, snapshot uint32) error {
 	blocks.Or(d.Unmapped)
 	if c.sent.compare {
 		free := c.all()
@@ -201,15 +214,16 @@ func (c *Changes) addUnmapped(ctx context.Context, m *metadata.Metadata, blocks 
 	return nil
 }
 
-// NoteSent notes for later dumps from the same snapshot, or of a dump of the volume alone from its snapshots, what this one sends. It
-// must be called before anything is sent; if another dump was quicker, the pool is asked again. An error that is [ErrNotNoted] means
-// that what is discarded from now on stays at the destination, unless that gets another full copy. With any other, nothing may
-// be sent.
+// NoteSent notes for later dumps from the same snapshot, or of a dump of the volume alone from its
+// snapshots, what this one sends. It must be called before anything is sent; if another dump was
+// quicker, the pool is asked again. An error that is [ErrNotNoted] means that what is discarded
+// from now on stays at the destination, unless that gets another full copy. With any other, nothing
+// may be sent.
 func (c *Changes) NoteSent(ctx context.Context) error {
 	c.info.Noted = nil
 	left := c.sent.left
-	if c.kept == nil && c.info.Snapshots != nil && len(c.info.Snapshots) == 0 { // nothing to note it for
-		left = nil
+	if c.kept == nil && c.info.Snapshots != nil && len(c.info.Snapshots) == 0 {
+		left = nil // there is nothing to note it for
 	}
 	for uuid, add := range c.sent.beyond {
 		n, err := changeNote(ctx, add.Name, nil, add)
@@ -230,7 +244,8 @@ func (c *Changes) NoteSent(ctx context.Context) error {
 		tidyNotes(ctx, c.sent.group)
 	}
 	if len(c.info.Noted) > format.MaxSnapshots {
-		c.info.Noted, left = nil, errors.Join(left, fmt.Errorf("more than %d snapshots", format.MaxSnapshots))
+		c.info.Noted = nil
+		left = errors.Join(left, fmt.Errorf("more than %d snapshots", format.MaxSnapshots))
 	}
 	if ctx.Err() != nil {
 		return ctx.Err()
@@ -244,8 +259,8 @@ func (c *Changes) NoteSent(ctx context.Context) error {
 	return nil
 }
 
-// noteBase notes what is sent in the note of the base. What it could not be noted for is one error, that it isn't known any more what
-// to send is the other.
+// noteBase notes what is sent in the note of the base. What it could not be noted for is one error,
+// that it isn't known any more what to send is the other.
 func (c *Changes) noteBase(ctx context.Context) (unnoted, err error) {
 	for {
 		before := c.sent.before
@@ -276,7 +291,8 @@ func (c *Changes) addNoted(snapshot string, n *note) {
 	c.info.Noted[snapshot] = n.ID
 }
 
-// SentUnknown is why it isn't known what earlier dumps from the same snapshot have sent; nil if it is. All of the volume is sent then.
+// SentUnknown is why it isn't known what earlier dumps from the same snapshot have sent; nil if it
+// is. All of the volume is sent then.
 func (c *Changes) SentUnknown() error { return c.sent.unknown }
 
 // Noted tells in which notes what is sent is, after [Changes.NoteSent].

@@ -187,8 +187,8 @@ func (c *Changes) Unsteady() []*blockdev.File {
 // ZeroesBlocks tells whether the pool zeroes a block before a volume gets it.
 func (c *Changes) ZeroesBlocks() bool { return c.pool.zeroes() }
 
-// Close closes the volumes, deactivates those that were activated to be read, and tells that none is
-// read any more. So does the source's.
+// Close closes the volumes, deactivates those that were activated to be read, and tells that none
+// is read any more. So does the source's.
 func (c *Changes) Close() error {
 	var err error
 	for _, v := range []*volume{c.old, c.new} {

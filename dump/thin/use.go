@@ -10,8 +10,9 @@ import (
 	"lvmsync/dump/devmapper"
 )
 
-// A use tells other runs that this one reads a volume which one of them has activated: whoever is the last deactivates it. It ends
-// with the run, however that ends. Whoever begins or ends one has the volume's lock.
+// A use tells other runs that this one reads a volume which one of them has activated: whoever is
+// the last deactivates it. It ends with the run, however that ends. Whoever begins or ends one has
+// the volume's lock.
 type use struct{ f *os.File }
 
 func usePath(lv *devmapper.LogicalVolume) string { return lockPath(volumeLock(lv), ".users") }

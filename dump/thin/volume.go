@@ -24,8 +24,8 @@ type volume struct {
 	use        *use         // of what one of our runs activated
 }
 
-// openVolume opens the thin volume that a user names. One that is not active, as thin snapshots mostly are, is activated
-// until close.
+// openVolume opens the thin volume that a user names. One that is not active, as thin snapshots
+// mostly are, is activated until close.
 func openVolume(ctx context.Context, name string) (*volume, error) {
 	v, err := tryVolume(ctx, name, nil)
 	if err == nil || !devmapper.Vanished(err) {
@@ -43,7 +43,8 @@ func openVolume(ctx context.Context, name string) (*volume, error) {
 	return tryVolume(ctx, name, l)
 }
 
-// tryVolume tries that. The volume's lock is taken when it is known which one that is, unless the caller has it, and given up.
+// tryVolume tries that. The volume's lock is taken when it is known which one that is, unless the
+// caller has it, and given up.
 func tryVolume(ctx context.Context, name string, l *lock) (v *volume, err error) {
 	v = &volume{name: name}
 	defer func() {
@@ -75,7 +76,8 @@ func tryVolume(ctx context.Context, name string, l *lock) (v *volume, err error)
 		}
 		v.lv = &lv
 	}
-	if v.lv != nil && l == nil { // before it is opened, so that none of us sees a stranger in the other
+	if v.lv != nil && l == nil {
+		// Before it is opened, so that none of us sees a stranger in the other.
 		if l, err = lockVolume(ctx, v.lv); err != nil {
 			return v, err
 		}
@@ -92,8 +94,8 @@ func tryVolume(ctx context.Context, name string, l *lock) (v *volume, err error)
 	return v, v.mind(ctx, l)
 }
 
-// open opens the device, which must be the one that was identified: it may have been another one of that number, in a pool of
-// another number, before the lock was taken.
+// open opens the device, which must be the one that was identified: it may have been another one of
+// that number, in a pool of another number, before the lock was taken.
 func (v *volume) open(ctx context.Context, path string) (err error) {
 	if v.file, err = blockdev.Open(path); err != nil {
 		return err
@@ -109,7 +111,8 @@ func (v *volume) open(ctx context.Context, path string) (err error) {
 	return err
 }
 
-// resolve finds the volume's device, and activates the volume if that takes it. Then its lock is taken.
+// resolve finds the volume's device, and activates the volume if that takes it. Then its lock is
+// taken.
 func (v *volume) resolve(ctx context.Context, l *lock) (string, *lock, error) {
 	path, err := devmapper.Resolve(ctx, v.name)
 	var inactive *devmapper.InactiveError
@@ -119,7 +122,8 @@ func (v *volume) resolve(ctx context.Context, l *lock) (string, *lock, error) {
 	return v.activate(ctx, &inactive.LV, l)
 }
 
-// Named tells whether a user has named a thin volume, active or not. What is wrong with a name is found when it's opened.
+// Named tells whether a user has named a thin volume, active or not. What is wrong with a name is
+// found when it's opened.
 func Named(ctx context.Context, name string) bool {
 	path, err := devmapper.Resolve(ctx, name)
 	var inactive *devmapper.InactiveError
@@ -157,8 +161,9 @@ func identify(ctx context.Context, id storage.ID) (devmapper.Device, dmtable.Thi
 	return device, target, err
 }
 
-// thinTable is the line of a thin volume's table. What users of the volume write to may lie on it: while it is the origin of
-// a thick snapshot, or an external origin, the thin device is below, and all reads and writes pass to that.
+// thinTable is the line of a thin volume's table. What users of the volume write to may lie on it:
+// while it is the origin of a thick snapshot, or an external origin, the thin device is below, and
+// all reads and writes pass to that.
 func thinTable(ctx context.Context, id storage.ID) (dmtable.Target, error) {
 	if !id.Device {
 		return dmtable.Target{}, fmt.Errorf("%w: it is a regular file", ErrNotThin)

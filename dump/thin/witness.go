@@ -13,9 +13,9 @@ import (
 	"lvmsync/format/storage/kernel"
 )
 
-// A witness is a process of this same program that outlives it. Should the program be killed while dmsetup reserves a metadata
-// snapshot, or lvchange activates a volume, the witness waits for the end of that and notes what has become of it; until then it
-// keeps the lock.
+// A witness is a process of this same program that outlives it. Should the program be killed while
+// dmsetup reserves a metadata snapshot, or lvchange activates a volume, the witness waits for the
+// end of that and notes what has become of it; until then it keeps the lock.
 type witness struct {
 	cmd    *exec.Cmd
 	alive  *os.File // once all who have it are gone, so is everybody else who could note it

@@ -11,10 +11,12 @@ import (
 )
 
 // startsElsewhere is what to do about a copy of a volume of which it isn't noted what it may hold.
-const startsElsewhere = "apply nothing to this copy that starts from a snapshot which is there already"
+const startsElsewhere = "apply nothing to this copy that starts from a snapshot which is there " +
+	"already"
 
 // noteSent has noted what will be sent, or warns of what follows if it can't be.
-func noteSent(ctx context.Context, inv *cli.Invocation, s *thin.Changes, otherwise string) error {
+func noteSent(ctx context.Context, inv *cli.Invocation, s *thin.Changes,
+	otherwise string) error {
 	if inv.Bool("dry-run") {
 		return nil
 	}
@@ -26,14 +28,17 @@ func noteSent(ctx context.Context, inv *cli.Invocation, s *thin.Changes, otherwi
 		return err
 	case len(s.Noted()) > 0:
 		if memory := thin.NotesInMemory(); memory != "" {
-			inv.Warn(fmt.Sprintf("what is sent is noted in /var/lib/lvmsync/sent, in %s, and forgotten after a restart: then %s", memory, otherwise))
+			inv.Warn(fmt.Sprintf("what is sent is noted in /var/lib/lvmsync/sent, in %s, and "+
+				"forgotten after a restart: then %s", memory, otherwise))
 		}
 	}
 	return nil
 }
 
-// openComparison opens what finds by comparing what to send. Of a thin volume in use it's noted before what that may be.
-func openComparison(ctx context.Context, inv *cli.Invocation, name string, open func() (source, error)) (source, error) {
+// openComparison opens what finds by comparing what to send. Of a thin volume in use it's noted
+// before what that may be.
+func openComparison(ctx context.Context, inv *cli.Invocation, name string,
+	open func() (source, error)) (source, error) {
 	notes, err := noteCompared(ctx, inv, name)
 	if err != nil {
 		return source{}, err
@@ -51,10 +56,11 @@ func openComparison(ctx context.Context, inv *cli.Invocation, name string, open 
 	return src, nil
 }
 
-// noteCompared has noted what a comparison may send of a thin volume, which may be read until it's closed; nil: there is nothing to
-// note.
+// noteCompared has noted what a comparison may send of a thin volume, which may be read until it's
+// closed; nil: there is nothing to note.
 func noteCompared(ctx context.Context, inv *cli.Invocation, name string) (*thin.Changes, error) {
-	if _, err := devmapper.Resolve(ctx, name); err != nil || inv.Bool("dry-run") || !thin.Named(ctx, name) {
+	_, err := devmapper.Resolve(ctx, name)
+	if err != nil || inv.Bool("dry-run") || !thin.Named(ctx, name) {
 		return nil, nil // what is not active is not activated for this
 	}
 	s, err := thin.OpenCompared(ctx, name)

@@ -40,9 +40,13 @@ func openNamed(ctx context.Context, inv *cli.Invocation, o options) (source, err
 	name := inv.Args().First()
 	switch {
 	case inv.IsSet("base"):
-		return openComparison(ctx, inv, name, func() (source, error) { return openWithBase(ctx, inv, name, o.blockSize) })
+		return openComparison(ctx, inv, name, func() (source, error) {
+			return openWithBase(ctx, inv, name, o.blockSize)
+		})
 	case inv.IsSet("signature"):
-		return openComparison(ctx, inv, name, func() (source, error) { return openWithSignature(ctx, inv, name) })
+		return openComparison(ctx, inv, name, func() (source, error) {
+			return openWithSignature(ctx, inv, name)
+		})
 	case inv.IsSet("cow"):
 		return openStore(ctx, inv, inv.String("cow"), name)
 	}
@@ -98,9 +102,12 @@ func openThin(ctx context.Context, inv *cli.Invocation, name string) (source, er
 	warnBackwards(inv, h)
 	warnThin(inv, s)
 	if why := s.SentUnknown(); why != nil {
-		inv.Warn(fmt.Sprintf("what earlier dumps from %s have sent can't be told: all of the volume is sent: %v", name, why))
+		inv.Warn(fmt.Sprintf("what earlier dumps from %s have sent can't be told: all of the "+
+			"volume is sent: %v", name, why))
 	}
-	if err := noteSent(ctx, inv, s, "once more is discarded, start from a new snapshot and a new full copy, not from "+name+" again"); err != nil {
+	err = noteSent(ctx, inv, s, "once more is discarded, start from a new snapshot and a new full "+
+		"copy, not from "+name+" again")
+	if err != nil {
 		return source{}, errors.Join(err, s.Close())
 	}
 	return source{Source: s.Source(), name: name}, nil
