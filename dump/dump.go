@@ -1,6 +1,6 @@
 // Package dump writes the changes of a block device as a patch.
 //
-// A [Source] says which extents to send and reads their data: the packages
+// A [Source] says which extents to send and where their data are read: the packages
 // below this one have one for each way of finding changes. [Run] does the rest,
 // the same for all: it batches the extents into segments, reads with several
 // requests in flight, finds blocks of zeros, and hands the segments to a

@@ -78,6 +78,27 @@ func holed(t *testing.T, size int64, words ...int64) string {
 	return path
 }
 
+// The end of the source is the end of all that it has opened.
+func TestClose(t *testing.T) {
+	p := imagetest.Pair{Old: make([]byte, 4096), New: make([]byte, 4096)}
+	p.Write(t, rand.New(rand.NewPCG(1, 2)))
+	src, err := Open(t.Context(), p.NewPath, p.OldPath, 4096)
+	if err == nil {
+		err = src.Close()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, in := range src.Inputs {
+		if _, err := in.ReadAt(make([]byte, 512), 0); !errors.Is(err, os.ErrClosed) {
+			t.Errorf("%s: %v", in.Name(), err)
+		}
+	}
+	if len(src.Inputs) != 2 || src.Inputs[1].Name() != p.OldPath {
+		t.Errorf("inputs: %v", src.Inputs.Paths())
+	}
+}
+
 // A base that became smaller where the volume has a hole is read nowhere, and gives no patch either.
 func TestBaseShrinksToHole(t *testing.T) {
 	old := holed(t, 8<<20, 6<<20)

@@ -64,7 +64,7 @@ func TestInactiveSnapshot(t *testing.T) {
 			if state.Snapshot != tt.state || !s.IsActive("s") {
 				t.Errorf("it leads to %q, want %q; active: %v", state.Snapshot, tt.state, s.IsActive("s"))
 			}
-			if err := src.Close(); err != nil {
+			if err := src.Source().Close(); err != nil {
 				t.Error(err)
 			}
 			if s.IsActive("s") || s.locks() != 0 {

@@ -87,6 +87,11 @@ func TestWaysToOpen(t *testing.T) {
 			if (src.Source().Base == nil) != (tt.compared == "") || src.Source().Base != nil && src.old.name != s.paths[tt.compared] {
 				t.Error("another volume is compared with")
 			}
+			if v := src.Source(); (v.Unchanged == nil) != (tt.still == "") ||
+				v.Unchanged != nil && v.Unchanged != src.still.file || v.Data != src.new.file ||
+				v.SectorSize != src.new.file.LogicalBlockSize() {
+				t.Errorf("a source of %+v", v)
+			}
 			if err := src.Source().Check(t.Context()); err != nil {
 				t.Error(err)
 			}
