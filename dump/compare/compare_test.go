@@ -115,6 +115,22 @@ func TestBaseShrinksToHole(t *testing.T) {
 	}
 }
 
+// Nor does a volume that became smaller where it has a hole, as the base has.
+func TestVolumeShrinksToHole(t *testing.T) {
+	now := holed(t, 8<<20)
+	src, err := Open(t.Context(), now, holed(t, 8<<20), 4096)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer src.Close()
+	if err := os.Truncate(now, 4<<20); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := dump.Run(t.Context(), src, io.Discard, dump.Options{ExactBase: true}); err == nil {
+		t.Error("no error")
+	}
+}
+
 // A hole past the end of the base is sent: what the destination holds there nobody knows.
 func TestHolePastBase(t *testing.T) {
 	const old, now = 2<<20 + 512, 4 << 20

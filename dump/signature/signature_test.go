@@ -138,6 +138,27 @@ func TestMakeEndsInHole(t *testing.T) {
 	}
 }
 
+// A volume that became smaller where it had a hole gives no patch.
+func TestVolumeShrinksToHole(t *testing.T) {
+	p := imagetest.Pair{Old: make([]byte, 1<<20)}
+	p.Write(t, rand.New(rand.NewPCG(1, 2)))
+	now := filepath.Join(t.TempDir(), "now")
+	if err := errors.Join(os.WriteFile(now, nil, 0o600), os.Truncate(now, 1<<20)); err != nil {
+		t.Fatal(err)
+	}
+	src, err := Open(t.Context(), now, bytes.NewReader(signatureOf(t, p.OldPath, 4096)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer src.Close()
+	if err := os.Truncate(now, 4096); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := dump.Run(t.Context(), src, io.Discard, dump.Options{}); !errors.Is(err, io.ErrUnexpectedEOF) {
+		t.Errorf("error %v", err)
+	}
+}
+
 // A file that becomes smaller while it is read looks like one with a hole at its end, and gives no signature.
 func TestShrinking(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "image")
