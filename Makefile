@@ -74,7 +74,7 @@ bench-scale: all
 # The hot paths, and a device that delays each read: docs/performance.md says how to compare two versions.
 microbench:
 	go test -run '^$$' -bench . ./...
-	$(LVMTEST) -run '^$$' -bench . ./dump/cow
+	$(LVMTEST) -run '^$$' -bench . ./dump/thick/store
 
 clean:
 	rm -rf bin

@@ -7,8 +7,8 @@ import (
 
 	"lvmsync/dump"
 	"lvmsync/dump/blockdev"
-	"lvmsync/dump/cow"
 	"lvmsync/dump/devmapper"
+	"lvmsync/dump/thick/store"
 	"lvmsync/format/storage/dmtable"
 )
 
@@ -36,20 +36,20 @@ func (s *snapshot) invalid(ctx context.Context) error {
 
 // whyInvalid tells an overflow from a failed store by what the store holds.
 func whyInvalid(ctx context.Context, path string) error {
-	store, err := blockdev.Open(path)
+	f, err := blockdev.Open(path)
 	if err != nil {
 		return fmt.Errorf("%w: %w", dump.ErrStoreFailed, err)
 	}
-	defer store.Close()
-	return why(ctx, store)
+	defer f.Close()
+	return why(ctx, f)
 }
 
 // pendingExceptions is how many exceptions the kernel may be making at a time (dm-snap.c: DEFAULT_COW_THRESHOLD). Those
 // have taken their room, and are not in the list of a store that overflows.
 const pendingExceptions = 2048
 
-func why(ctx context.Context, store *blockdev.File) error {
-	use, err := cow.Examine(ctx, store, store.Size())
+func why(ctx context.Context, f *blockdev.File) error {
+	use, err := store.Examine(ctx, f, f.Size())
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()
@@ -65,7 +65,7 @@ func why(ctx context.Context, store *blockdev.File) error {
 
 // storeError says why a store is invalid, where that is what is wrong with it.
 func (s *Source) storeError(ctx context.Context, err error) error {
-	if errors.Is(err, cow.ErrInvalid) {
+	if errors.Is(err, store.ErrInvalid) {
 		return why(ctx, s.cow)
 	}
 	return err

@@ -9,7 +9,7 @@ import (
 
 	"lvmsync/dump"
 	"lvmsync/dump/blockdev"
-	"lvmsync/dump/cow"
+	"lvmsync/dump/thick/store"
 	"lvmsync/format/storage"
 )
 
@@ -128,7 +128,7 @@ func (s *Source) open(cowPath, originPath string) (err error) {
 
 // openStore reads the store's header.
 func (s *Source) openStore(ctx context.Context) (err error) {
-	if s.store, err = cow.Open(s.cow, s.cow.Size()); err != nil {
+	if s.store, err = store.Open(s.cow, s.cow.Size()); err != nil {
 		return fmt.Errorf("read the COW store %s: %w", s.cow.Name(), s.storeError(ctx, err))
 	}
 	s.chunkBytes = s.store.ChunkSize()
@@ -154,7 +154,7 @@ func (s *Source) listStore(ctx context.Context, before bool) error {
 	if err != nil {
 		return err
 	}
-	ahead := int64(cow.AllAreas)
+	ahead := int64(store.AllAreas)
 	if len(usage.Users) > 0 || len(s.standing) > 0 { // which may write to it
 		ahead = 0
 	}

@@ -13,7 +13,7 @@ import (
 
 	"lvmsync/dump"
 	"lvmsync/dump/blockdev"
-	"lvmsync/dump/cow"
+	"lvmsync/dump/thick/store"
 	"lvmsync/format"
 )
 
@@ -22,11 +22,11 @@ import (
 type Source struct {
 	origin *blockdev.File // nil if it's gone
 	cow    *blockdev.File
-	store  *cow.Store
+	store  *store.Store
 	// old is the snapshot's device; nil for a store that is read without it.
 	old *blockdev.File
 	// before is the snapshot as origin and store tell it, where old is nil.
-	before *cow.Before
+	before *store.Before
 
 	volume dump.Base   // what is sent
 	base   dump.Base   // what it replaces; nil if that can't be read

@@ -1,6 +1,6 @@
 //go:build lvm
 
-package cow
+package store
 
 import (
 	"encoding/binary"

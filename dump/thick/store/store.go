@@ -1,4 +1,4 @@
-// Package cow reads the list of changed chunks out of a thick snapshot's persistent exception store: the COW device
+// Package store reads the list of changed chunks out of a thick snapshot's persistent exception store: the COW device
 // of device-mapper's snapshot target. It works on bytes behind an [io.ReaderAt] and knows nothing of LVM, dmsetup or
 // patches.
 //
@@ -18,7 +18,7 @@
 // been zeroed before its read started: because area 0 is zeroed when the snapshot is made, because the area before
 // was seen full first, or because the caller knows so (see [Store.Exceptions]). Such a reader finds every exception
 // that was committed before it began; of those committed meanwhile it may or may not find some.
-package cow
+package store
 
 import "io"
 

@@ -1,4 +1,4 @@
-package cow
+package store
 
 const entryBytes = 16 // struct disk_exception: u64 old chunk, u64 new chunk
 

@@ -1,4 +1,4 @@
-package cow
+package store
 
 import (
 	"math"

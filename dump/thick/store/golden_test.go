@@ -1,4 +1,4 @@
-package cow
+package store
 
 import (
 	"bytes"
@@ -14,7 +14,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-const goldenDir = "../../testdata/cow"
+const goldenDir = "../../../testdata/cow"
 
 // goldenCase is the part of a manifest entry that matters here; testdata/cow/README.md explains the rest.
 type goldenCase struct {
