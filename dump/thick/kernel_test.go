@@ -27,12 +27,14 @@ type shown struct {
 	nums   map[string]kernel.DevNum
 	stores map[string]kernel.DevNum
 	cows   map[string]string // the files behind the stores
+	// snapshots has the files behind the snapshots.
+	snapshots map[string]string
 }
 
 // show begins with the origin only.
 func show(t *testing.T, origin string) *shown {
 	m := dmtest.New(t)
-	s := &shown{Machine: m, t: t, real: "4095:1", paths: map[string]string{}, nums: map[string]kernel.DevNum{}, stores: map[string]kernel.DevNum{}, cows: map[string]string{}}
+	s := &shown{Machine: m, t: t, real: "4095:1", paths: map[string]string{}, nums: map[string]kernel.DevNum{}, stores: map[string]kernel.DevNum{}, cows: map[string]string{}, snapshots: map[string]string{}}
 	s.origin = m.Loop(origin)
 	m.Device(s.origin, "vg-o", "0 8200 snapshot-origin "+s.real)
 	return s
@@ -46,6 +48,7 @@ func (s *shown) add(name string, size int64, snapshot, cow string, chunk int64, 
 	s.Status(num, 1, fmt.Sprintf("0 %d snapshot %s", size/512, status), "")
 	s.LV("vg", name, num, map[string]string{"lv_attr": "swi-a-s---", "origin": "o", "origin_uuid": "uuid-of-o", "lv_snapshot_invalid": "0", "lv_merge_failed": "0"})
 	s.paths[name], s.nums[name], s.stores[name], s.cows[name] = num.Path(), num, store, cow
+	s.snapshots[name] = snapshot
 	return num
 }
 
