@@ -92,8 +92,13 @@ func (b *File) CheckSize() error {
 // [storage.Flush].
 func (b *File) Flush() error { return storage.Flush(b.f, b.id) }
 
-// Close closes the file.
-func (b *File) Close() error { return b.f.Close() }
+// Close closes the file. One that was never opened, nil, is closed.
+func (b *File) Close() error {
+	if b == nil {
+		return nil
+	}
+	return b.f.Close()
+}
 
 // Size is the size in bytes that the device or file had when it was opened.
 func (b *File) Size() int64 { return b.size }

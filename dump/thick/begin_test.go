@@ -13,10 +13,10 @@ import (
 // A snapshot that is made while the list is read was not there when the dump began, and is younger than that: what was written before
 // it need not be in the list.
 func TestSnapshotMadeMeanwhile(t *testing.T) {
-	for name, open := range map[string]func(s *shown) (*Source, error){
-		"forth":   func(s *shown) (*Source, error) { return Open(t.Context(), s.paths["s"]) },
-		"reverse": func(s *shown) (*Source, error) { return OpenReverse(t.Context(), s.paths["s"]) },
-		"to":      func(s *shown) (*Source, error) { return OpenTo(t.Context(), s.paths["s"], s.paths["s2"]) },
+	for name, open := range map[string]func(s *shown) (Source, error){
+		"forth":   func(s *shown) (Source, error) { return Open(t.Context(), s.paths["s"]) },
+		"reverse": func(s *shown) (Source, error) { return OpenReverse(t.Context(), s.paths["s"]) },
+		"to":      func(s *shown) (Source, error) { return OpenTo(t.Context(), s.paths["s"], s.paths["s2"]) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			s, c := partial(t)
@@ -32,10 +32,10 @@ func TestSnapshotMadeMeanwhile(t *testing.T) {
 			}
 			defer src.Close()
 			want := []string{"uuid-of-s", "uuid-of-s2"}
-			if got := src.Header().Source.Snapshots; !slices.Equal(got, want) {
+			if got := src.Header.Source.Snapshots; !slices.Equal(got, want) {
 				t.Errorf("when the dump began there were %v, want %v", got, want)
 			}
-			report, err := dump.Run(t.Context(), src.Source(), new(bytes.Buffer), dump.Options{})
+			report, err := dump.Run(t.Context(), src.Source, new(bytes.Buffer), dump.Options{})
 			if err != nil {
 				t.Fatal(err)
 			}

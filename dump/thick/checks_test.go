@@ -43,22 +43,22 @@ func write(t *testing.T, path string, off int64, data string) {
 }
 
 // ways are all to open the snapshots that two shows, and their stores.
-func (s *shown) ways() map[string]func() (*Source, error) {
+func (s *shown) ways() map[string]func() (Source, error) {
 	t := s.t
-	store := func(exact, reverse bool) func() (*Source, error) {
-		return func() (*Source, error) {
+	store := func(exact, reverse bool) func() (Source, error) {
+		return func() (Source, error) {
 			return OpenStore(t.Context(), s.stores["s"].Path(), s.origin.Path(), exact, reverse)
 		}
 	}
-	return map[string]func() (*Source, error){
-		"forth":           func() (*Source, error) { return Open(t.Context(), s.paths["s"]) },
-		"reverse":         func() (*Source, error) { return OpenReverse(t.Context(), s.paths["s"]) },
-		"to":              func() (*Source, error) { return OpenTo(t.Context(), s.paths["s"], s.paths["s2"]) },
-		"to the first":    func() (*Source, error) { return OpenTo(t.Context(), s.paths["s2"], s.paths["s"]) },
+	return map[string]func() (Source, error){
+		"forth":           func() (Source, error) { return Open(t.Context(), s.paths["s"]) },
+		"reverse":         func() (Source, error) { return OpenReverse(t.Context(), s.paths["s"]) },
+		"to":              func() (Source, error) { return OpenTo(t.Context(), s.paths["s"], s.paths["s2"]) },
+		"to the first":    func() (Source, error) { return OpenTo(t.Context(), s.paths["s2"], s.paths["s"]) },
 		"store":           store(false, false),
 		"store, exact":    store(true, false),
 		"store, reverse":  store(false, true),
-		"store by itself": func() (*Source, error) { return OpenStore(t.Context(), s.stores["s"].Path(), "", false, true) },
+		"store by itself": func() (Source, error) { return OpenStore(t.Context(), s.stores["s"].Path(), "", false, true) },
 	}
 }
 
@@ -79,7 +79,7 @@ func TestInputs(t *testing.T) {
 		}
 		defer src.Close()
 		var got []string
-		for _, in := range src.Inputs() {
+		for _, in := range src.Inputs {
 			got = append(got, fmt.Sprintf("%s %s %v", in.What, in.Name(), in.Still))
 		}
 		if !slices.Equal(got, want[name]) {
@@ -110,7 +110,7 @@ func TestInputsFlushed(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer src.Close()
-			for _, in := range src.Inputs() {
+			for _, in := range src.Inputs {
 				file := files[in.Name()]
 				if in.What == "the snapshot" {
 					file = filepath.Join(seen, filepath.Base(file))
@@ -140,7 +140,7 @@ func TestStoresCheckedAtLast(t *testing.T) {
 				}
 				defer src.Close()
 				write(t, s.cows[store], 4, "\x00") // its list is valid
-				if _, err := dump.Run(t.Context(), src.Source(), new(bytes.Buffer), dump.Options{}); !errors.Is(err, dump.ErrIncomplete) {
+				if _, err := dump.Run(t.Context(), src.Source, new(bytes.Buffer), dump.Options{}); !errors.Is(err, dump.ErrIncomplete) {
 					t.Errorf("error %v", err)
 				}
 			})
@@ -152,17 +152,19 @@ func TestStoresCheckedAtLast(t *testing.T) {
 // have been read.
 func TestStandingAsked(t *testing.T) {
 	invalid := fmt.Sprintf("0 %d snapshot Invalid", partialSize/512)
+	c := captureOf(t, "c64k-partial")
 	for look := 1; look <= 6; look++ { // each time but the first, those that stood there, and those that do
-		s, c := partial(t)
+		s := show(t, c.origin)
+		s.add("s", partialSize, c.base, c.cow, c.ChunkBytes, partialStatus)
 		s.mapped(s.nums["s"])
 		s.Status(s.nums["s"], look, invalid, "")
 		src, err := OpenStore(t.Context(), c.cow, c.origin, false, false)
 		if err == nil && look >= 4 {
 			defer src.Close()
-			if got, want := src.Inputs().Paths(), []string{c.origin, s.stores["s"].Path()}; !slices.Equal(got, want) {
+			if got, want := src.Inputs.Paths(), []string{c.origin, s.stores["s"].Path()}; !slices.Equal(got, want) {
 				t.Errorf("read are %q, want %q", got, want) // the kernel's own device
 			}
-			_, err = dump.Run(t.Context(), src.Source(), new(bytes.Buffer), dump.Options{})
+			_, err = dump.Run(t.Context(), src.Source, new(bytes.Buffer), dump.Options{})
 		}
 		if bad := look <= 5; errors.Is(err, dump.ErrIncomplete) != bad || !bad && err != nil {
 			t.Errorf("invalid at look %d: %v", look, err)

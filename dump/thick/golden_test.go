@@ -106,7 +106,7 @@ func TestCapturedSnapshots(t *testing.T) {
 			}
 			defer src.Close()
 			var patch bytes.Buffer
-			if _, err := dump.Run(ctx, src.Source(), &patch, dump.Options{Level: 1}); err != nil {
+			if _, err := dump.Run(ctx, src.Source, &patch, dump.Options{Level: 1}); err != nil {
 				t.Fatal(err)
 			}
 			volume, err := os.ReadFile(c.base)
@@ -144,12 +144,12 @@ func TestCapturedExact(t *testing.T) {
 			defer src.Close()
 			origin := read(t, c.origin)
 			base := make([]byte, len(origin))
-			_, err = src.Base().ReadAt(base, 0)
+			_, err = src.Base.ReadAt(base, 0)
 			if sum := fmt.Sprintf("%x", sha256.Sum256(base)); err != nil || sum != c.Snapshot {
 				t.Fatalf("the snapshot has %s, want %s (%v)", sum, c.Snapshot, err)
 			}
 			var patch bytes.Buffer
-			report, err := dump.Run(t.Context(), src.Source(), &patch, dump.Options{ExactBase: true})
+			report, err := dump.Run(t.Context(), src.Source, &patch, dump.Options{ExactBase: true})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -242,22 +242,27 @@ func TestGrownOrigin(t *testing.T) {
 		if c.Name != "c64k-partial" {
 			continue
 		}
-		src, err := OpenStore(context.Background(), c.cow, c.origin, false, false)
+		l := new(lone)
+		if err := l.open(c.cow, c.origin); err != nil {
+			t.Fatal(err)
+		}
+		defer l.close()
+		changed, err := l.list(t.Context(), true)
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer src.Close()
-		src.plan(3*chunk + 512)
+		src := differ(format.Source{}, version{data: sized(3*chunk + 512)}, version{data: l.origin},
+			changed)
 		var last format.Extent
 		total := int64(0)
-		for e := range src.runs() {
+		for e := range src.Extents {
 			last = e
 			total += e.Len
 		}
 		if last.Off > 3*chunk || last.End() != before {
 			t.Errorf("the last extent is %v, want one from chunk 3 or before to the end", last)
 		}
-		if h := src.Header(); h.Planned.Bytes != total {
+		if h := src.Header; h.Planned.Bytes != total {
 			t.Errorf("%d bytes planned, %d in the extents", h.Planned.Bytes, total)
 		}
 	}

@@ -2,7 +2,6 @@ package thick
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"lvmsync/dump"
@@ -12,7 +11,8 @@ import (
 	"lvmsync/format/storage/dmtable"
 )
 
-// CheckValid makes sure that a device, if it is a thick snapshot, has not become invalid. Whatever can't be asked is none.
+// CheckValid makes sure that a device, if it is a thick snapshot, has not become invalid. Whatever
+// can't be asked is none.
 func CheckValid(ctx context.Context, f *blockdev.File) error {
 	if !f.IsDevice() {
 		return nil
@@ -24,30 +24,29 @@ func CheckValid(ctx context.Context, f *blockdev.File) error {
 	}
 	s := &snapshot{name: f.Name(), device: devmapper.Device{Num: id.DevNum}}
 	if table, err := devmapper.TableOf(ctx, id.DevNum); err == nil && len(table) == 1 {
-		s.target, _ = dmtable.ParseSnapshot(table[0]) // without a store to look at it counts as failed
+		// Without a store to look at it counts as failed.
+		s.target, _ = dmtable.ParseSnapshot(table[0])
 	}
 	return s.invalid(ctx)
 }
 
-// invalid is the error for a snapshot that the kernel has given up. It doesn't tell why; the store does, mostly.
+// invalid is the error for a snapshot that the kernel has given up. It doesn't tell why; the store
+// does, mostly.
 func (s *snapshot) invalid(ctx context.Context) error {
-	return fmt.Errorf("%s: %w", s.name, whyInvalid(ctx, s.target.COW.Path()))
-}
-
-// whyInvalid tells an overflow from a failed store by what the store holds.
-func whyInvalid(ctx context.Context, path string) error {
-	f, err := blockdev.Open(path)
+	f, err := blockdev.Open(s.target.COW.Path())
 	if err != nil {
-		return fmt.Errorf("%w: %w", dump.ErrStoreFailed, err)
+		return fmt.Errorf("%s: %w: %w", s.name, dump.ErrStoreFailed, err)
 	}
 	defer f.Close()
-	return why(ctx, f)
+	return fmt.Errorf("%s: %w", s.name, why(ctx, f))
 }
 
-// pendingExceptions is how many exceptions the kernel may be making at a time (dm-snap.c: DEFAULT_COW_THRESHOLD). Those
-// have taken their room, and are not in the list of a store that overflows.
+// pendingExceptions is how many exceptions the kernel may be making at a time (dm-snap.c:
+// DEFAULT_COW_THRESHOLD). Those have taken their room, and are not in the list of a store that
+// overflows.
 const pendingExceptions = 2048
 
+// why tells an overflow from a failed store by what the store holds.
 func why(ctx context.Context, f *blockdev.File) error {
 	use, err := store.Examine(ctx, f, f.Size())
 	switch {
@@ -61,12 +60,4 @@ func why(ctx context.Context, f *blockdev.File) error {
 		return fmt.Errorf("%w: it was not full", dump.ErrStoreFailed)
 	}
 	return dump.ErrOverflow
-}
-
-// storeError says why a store is invalid, where that is what is wrong with it.
-func (s *Source) storeError(ctx context.Context, err error) error {
-	if errors.Is(err, store.ErrInvalid) {
-		return why(ctx, s.cow)
-	}
-	return err
 }

@@ -7,7 +7,8 @@ import (
 	"lvmsync/dump/devmapper"
 )
 
-// other tells what a device is whose table says neither that it has a snapshot's list of changes nor that one of them is about it.
+// other tells what a device is whose table says neither that it has a snapshot's list of changes
+// nor that one of them is about it.
 func (s *snapshot) other(ctx context.Context, kind string) error {
 	part := ""
 	switch s.device.Layer {
@@ -15,7 +16,8 @@ func (s *snapshot) other(ctx context.Context, kind string) error {
 		if s.device.VG == "" {
 			break
 		}
-		if lv, err := devmapper.LV(ctx, s.device.VG, s.device.LV); err == nil && lv.CheckInner() != nil {
+		lv, err := devmapper.LV(ctx, s.device.VG, s.device.LV)
+		if err == nil && lv.CheckInner() != nil {
 			return lv.CheckInner()
 		}
 	case "tpool":

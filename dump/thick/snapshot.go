@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	"lvmsync/dump"
-	"lvmsync/dump/blockdev"
 	"lvmsync/dump/devmapper"
 	"lvmsync/format"
 	"lvmsync/format/storage"
@@ -31,29 +30,9 @@ type snapshot struct {
 	device devmapper.Device
 	target dmtable.Snapshot
 	size   int64                    // of the volume when the snapshot was made, in bytes
-	origin devmapper.Device         // the device that users of the origin write to
+	above  devmapper.Device         // what users of the origin write to
 	lv     *devmapper.LogicalVolume // nil if the snapshot isn't LVM's
-	itself bool                     // of one that stands on a store: it's the snapshot's own, not a part or an image of it
-}
-
-// openLive opens the devices of a snapshot that is active.
-func openLive(ctx context.Context, name string) (*Source, error) {
-	snap, err := find(ctx, name)
-	if err != nil {
-		return nil, err
-	}
-	s := &Source{snapshot: snap}
-	err = s.open(snap.target.COW.Path(), snap.origin.Path())
-	if err == nil {
-		s.old, err = blockdev.Open(snap.device.Path())
-	}
-	if err == nil {
-		err = snap.compare(s)
-	}
-	if err != nil {
-		return nil, errors.Join(err, s.Close())
-	}
-	return s, nil
+	itself bool                     // of one that stands on a store: that is its own, no part of it
 }
 
 // find resolves the name and refuses what has no complete list of changes.
@@ -114,9 +93,11 @@ func (s *snapshot) readTable(ctx context.Context) error {
 	s.size = int64(table[0].LengthSectors) * format.SectorSize
 	switch {
 	case s.target.Persistent == "N":
-		return fmt.Errorf("%s: a transient snapshot has its list of changes in memory only, where it can't be read", s.name)
+		return fmt.Errorf("%s: a transient snapshot has its list of changes in memory only, "+
+			"where it can't be read", s.name)
 	case slices.Contains(s.target.Features, "discard_passdown_origin"):
-		return fmt.Errorf("%s: the snapshot passes discards down to its origin, which leaves no trace in its list of changes", s.name)
+		return fmt.Errorf("%s: the snapshot passes discards down to its origin, which leaves no "+
+			"trace in its list of changes", s.name)
 	}
 	return nil
 }
@@ -129,12 +110,14 @@ func (s *snapshot) findOrigin(ctx context.Context) error {
 		return err
 	}
 	for _, d := range tables {
-		if len(d.Table) == 1 && d.Table[0].Type == "snapshot-origin" && slices.Equal(d.Table[0].Args, []string{s.target.Real.String()}) {
-			s.origin = d.Device
+		if len(d.Table) == 1 && d.Table[0].Type == "snapshot-origin" &&
+			slices.Equal(d.Table[0].Args, []string{s.target.Real.String()}) {
+			s.above = d.Device
 			return nil
 		}
 	}
-	return fmt.Errorf("%s: no active origin found on device %s: it may be in the midst of a merge", s.name, s.target.Real)
+	return fmt.Errorf("%s: no active origin found on device %s: it may be in the midst of a merge",
+		s.name, s.target.Real)
 }
 
 // readLVM asks LVM what device-mapper doesn't know: a merge that waits for the
@@ -159,7 +142,8 @@ func (s *snapshot) checkLVM(ctx context.Context) error {
 	case lv.SnapshotInvalid:
 		return s.invalid(ctx)
 	case lv.MergeFailed:
-		return fmt.Errorf("%s: merging it failed: origin and snapshot are in an unknown state", s.name)
+		return fmt.Errorf("%s: merging it failed: origin and snapshot are in an unknown state",
+			s.name)
 	}
 	return nil
 }
@@ -187,17 +171,10 @@ func (s *snapshot) status(ctx context.Context) (devmapper.SnapshotStatus, error)
 	case devmapper.Invalid:
 		return status, s.invalid(ctx)
 	case devmapper.MergeFailed:
-		return status, fmt.Errorf("%s: merging it failed: origin and snapshot are in an unknown state", s.name)
+		return status, fmt.Errorf("%s: merging it failed: origin and snapshot are in an "+
+			"unknown state", s.name)
 	}
 	return status, fmt.Errorf("%s: the kernel doesn't tell the snapshot's status", s.name)
-}
-
-// compare makes sure that origin and store fit the snapshot.
-func (s *snapshot) compare(src *Source) error {
-	if src.origin.Size() < s.size {
-		return fmt.Errorf("%s: the origin has %d bytes, fewer than the snapshot with %d", s.name, src.origin.Size(), s.size)
-	}
-	return nil
 }
 
 // checkPair refuses a snapshot that is none of the same origin. Which of the two is older
@@ -210,23 +187,4 @@ func (s *snapshot) checkPair(to *snapshot) error {
 		return fmt.Errorf("%s and %s are the same snapshot", s.name, to.name)
 	}
 	return nil
-}
-
-// leadsTo names what the volume is after a patch that leads to the snapshot: nothing with a name if that may be written to.
-func (s *Source) leadsTo() *format.State {
-	lv := s.snapshot.lv
-	if lv == nil || storage.MayBeWritten(s.old.ID()) {
-		return nil
-	}
-	return &format.State{Snapshot: lv.UUID, SnapshotCreated: lv.Created}
-}
-
-// describe fills in what the patch's header says of its source; data are read from volume. It comes before the list is read: what was
-// written before a snapshot that is made meanwhile need not be in that.
-func (s *Source) describe(ctx context.Context, volume *blockdev.File) {
-	s.info = dump.DescribeSource(volume.Name(), volume.ID())
-	s.info.Type = "thick"
-	if s.snapshot.lv != nil {
-		dump.AddSnapshot(ctx, &s.info, *s.snapshot.lv)
-	}
 }

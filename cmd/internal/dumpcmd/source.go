@@ -61,7 +61,7 @@ func openNamed(ctx context.Context, inv *cli.Invocation, o options) (source, err
 }
 
 func openThick(ctx context.Context, inv *cli.Invocation, name string) (source, error) {
-	var s *thick.Source
+	var s thick.Source
 	var err error
 	switch {
 	case inv.IsSet("to"):
@@ -74,10 +74,9 @@ func openThick(ctx context.Context, inv *cli.Invocation, name string) (source, e
 	if err != nil {
 		return source{}, err
 	}
-	src := s.Source()
-	noteChanges(inv, src.Header)
-	warnBackwards(inv, src.Header)
-	return source{Source: src, name: name, paths: []string{s.Origin().Name()}}, nil
+	noteChanges(inv, s.Header)
+	warnBackwards(inv, s.Header)
+	return source{Source: s.Source, name: name, paths: []string{s.Origin.Name()}}, nil
 }
 
 func openThin(ctx context.Context, inv *cli.Invocation, name string) (source, error) {
@@ -182,12 +181,11 @@ func openStore(ctx context.Context, inv *cli.Invocation, store, name string) (so
 	if err != nil {
 		return source{}, err
 	}
-	src := s.Source()
-	noteChanges(inv, src.Header)
+	noteChanges(inv, s.Header)
 	if name == "" {
 		name = store
 	}
-	return source{Source: src, name: name}, nil
+	return source{Source: s.Source, name: name}, nil
 }
 
 // noteChanges tells what the list of changes holds.

@@ -164,8 +164,8 @@ func makeSnapshot(dir string) error {
 		return err
 	}
 	defer src.Close()
-	b := make([]byte, src.Base().Size())
-	if _, err := src.Base().ReadAt(b, 0); err != nil {
+	b := make([]byte, src.Base.Size())
+	if _, err := src.Base.ReadAt(b, 0); err != nil {
 		return err
 	}
 	return os.WriteFile(filepath.Join(dir, "snapshot.img"), b, 0o600)
