@@ -11,6 +11,7 @@ import (
 
 	"github.com/RoaringBitmap/roaring/v2/roaring64"
 
+	"lvmsync/dump"
 	"lvmsync/dump/internal/dmtest"
 	"lvmsync/format/storage/kernel"
 )
@@ -45,7 +46,7 @@ func (s *Changes) sends() *roaring64.Bitmap { return roaring64.Or(s.data, s.zero
 // note notes what a source sends.
 func (s *shown) note(src *Changes) *Changes {
 	s.t.Helper()
-	if err := src.NoteSent(s.t.Context()); err != nil {
+	if _, err := src.NoteSent(s.t.Context()); err != nil {
 		s.t.Fatal(err)
 	}
 	return src
@@ -105,14 +106,18 @@ func TestWhileFullRuns(t *testing.T) {
 		"comparison": func() (*Changes, error) { return OpenCompared(t.Context(), s.paths["o"]) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			first, err := open()
-			if err != nil {
-				t.Fatal(err)
+			noted := func() dump.Source {
+				c, err := open()
+				if err != nil {
+					t.Fatal(err)
+				}
+				src, err := c.NoteSent(t.Context())
+				if err != nil {
+					t.Fatal(err)
+				}
+				return src
 			}
-			second, err := open()
-			if err != nil {
-				t.Fatal(err)
-			}
+			first, second := noted(), noted()
 			refused := func(why string) {
 				t.Helper()
 				_, to := OpenTo(t.Context(), s.paths["s1"], s.paths["s2"])
@@ -124,8 +129,8 @@ func TestWhileFullRuns(t *testing.T) {
 				}
 				src, err := Open(t.Context(), s.paths["s1"])
 				opened(t, src, err)
-				if err := src.NoteSent(t.Context()); err != nil || src.Noted() != nil {
-					t.Errorf("%s: what leads to the volume is noted in %v, %v", why, src.Noted(), err)
+				if _, err := src.NoteSent(t.Context()); err != nil || src.info.Noted != nil {
+					t.Errorf("%s: what leads to the volume is noted in %v, %v", why, src.info.Noted, err)
 				}
 			}
 			refused("both run")
@@ -134,8 +139,8 @@ func TestWhileFullRuns(t *testing.T) {
 			second.Close()
 			src, err := OpenTo(t.Context(), s.paths["s1"], s.paths["s2"])
 			opened(t, src, err)
-			if err := src.NoteSent(t.Context()); err != nil || src.Noted() == nil {
-				t.Errorf("nothing runs: noted in %v, %v", src.Noted(), err)
+			if _, err := src.NoteSent(t.Context()); err != nil || src.info.Noted == nil {
+				t.Errorf("nothing runs: noted in %v, %v", src.info.Noted, err)
 			}
 			if left, _ := filepath.Glob(filepath.Join(lockDir, "reading-*")); left != nil {
 				t.Errorf("left: %v", left)
@@ -170,7 +175,7 @@ func TestSentDamagedSnapshot(t *testing.T) {
 		src, err := OpenFull(t.Context(), s.paths["o"])
 		if err == nil && src.sent.left != nil {
 			found = true
-			if err := src.NoteSent(t.Context()); err == nil || !strings.Contains(err.Error(), "thin volume") {
+			if _, err := src.NoteSent(t.Context()); err == nil || !strings.Contains(err.Error(), "thin volume") {
 				t.Error(err)
 			}
 			if got := slices.Sorted(maps.Keys(src.Source().Header.Source.Noted)); len(got) != 1 {

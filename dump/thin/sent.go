@@ -9,6 +9,7 @@ import (
 	"github.com/RoaringBitmap/roaring/v2/roaring64"
 	"github.com/google/uuid"
 
+	"lvmsync/dump"
 	"lvmsync/dump/devmapper"
 	"lvmsync/dump/thin/metadata"
 	"lvmsync/format"
@@ -215,11 +216,11 @@ func (c *Changes) addUnmapped(ctx context.Context, m *metadata.Metadata, blocks 
 }
 
 // NoteSent notes for later dumps from the same snapshot, or of a dump of the volume alone from its
-// snapshots, what this one sends. It must be called before anything is sent; if another dump was
-// quicker, the pool is asked again. An error that is [ErrNotNoted] means that what is discarded
-// from now on stays at the destination, unless that gets another full copy. With any other, nothing
-// may be sent.
-func (c *Changes) NoteSent(ctx context.Context) error {
+// snapshots, what this one sends, and gives the source of just that; if another dump was quicker,
+// the pool is asked again. No other source of the changes may be sent. An error that is
+// [ErrNotNoted] means that this one can be, but that what is discarded from now on stays at the
+// destination, unless that gets another full copy. With any other, nothing may be sent.
+func (c *Changes) NoteSent(ctx context.Context) (dump.Source, error) {
 	c.info.Noted = nil
 	left := c.sent.left
 	if c.kept == nil && c.info.Snapshots != nil && len(c.info.Snapshots) == 0 {
@@ -236,7 +237,7 @@ func (c *Changes) NoteSent(ctx context.Context) error {
 	if c.kept != nil && !c.sent.unnamed {
 		unnoted, err := c.noteBase(ctx)
 		if err != nil {
-			return err
+			return dump.Source{}, err
 		}
 		left = errors.Join(left, unnoted)
 	}
@@ -248,15 +249,15 @@ func (c *Changes) NoteSent(ctx context.Context) error {
 		left = errors.Join(left, fmt.Errorf("more than %d snapshots", format.MaxSnapshots))
 	}
 	if ctx.Err() != nil {
-		return ctx.Err()
+		return dump.Source{}, ctx.Err()
 	}
 	if left != nil {
 		if c.kept == nil && c.info.Noted == nil {
 			c.info.Snapshots = nil // before there were ids of notes, what was listed was noted
 		}
-		return fmt.Errorf("%w: %w", ErrNotNoted, left)
+		left = fmt.Errorf("%w: %w", ErrNotNoted, left)
 	}
-	return nil
+	return c.Source(), left
 }
 
 // noteBase notes what is sent in the note of the base. What it could not be noted for is one error,
@@ -294,6 +295,3 @@ func (c *Changes) addNoted(snapshot string, n *note) {
 // SentUnknown is why it isn't known what earlier dumps from the same snapshot have sent; nil if it
 // is. All of the volume is sent then.
 func (c *Changes) SentUnknown() error { return c.sent.unknown }
-
-// Noted tells in which notes what is sent is, after [Changes.NoteSent].
-func (c *Changes) Noted() map[string]uuid.UUID { return c.info.Noted }

@@ -13,6 +13,8 @@ import (
 	"github.com/RoaringBitmap/roaring/v2/roaring64"
 	"github.com/google/uuid"
 	"golang.org/x/sys/unix"
+
+	"lvmsync/dump"
 )
 
 // sentBefore is the note about what was sent from the snapshot s of the captured pool.
@@ -82,6 +84,15 @@ func TestSentAgain(t *testing.T) {
 	}
 }
 
+// blocksOf are the blocks that a source sends.
+func blocksOf(src dump.Source) *roaring64.Bitmap {
+	blocks := roaring64.New()
+	for e := range src.Extents {
+		blocks.AddRange(uint64(e.Off/poolBlock), uint64((e.End()+poolBlock-1)/poolBlock))
+	}
+	return blocks
+}
+
 // What is sent is noted, as data or zeros, with what was sent before; a dump that sends nothing notes nothing.
 func TestSentNoted(t *testing.T) {
 	s := show(t)
@@ -97,8 +108,13 @@ func TestSentNoted(t *testing.T) {
 		t.Fatalf("the test needs zeros, and not %v: %v, %v", last, first.data, first.zero)
 	}
 	s.sentBefore(last) // by another one at once, which has notes of it sooner, and it's discarded by now
-	if err := first.NoteSent(t.Context()); err != nil {
+	src, err := first.NoteSent(t.Context())
+	if err != nil {
 		t.Error(err)
+	}
+	if got := blocksOf(src); !got.Equals(first.sends()) || src.Header.Planned.Extents == 0 ||
+		*src.Header.Planned != first.planned {
+		t.Errorf("%v are sent, %v planned, want %v", got, src.Header.Planned, first.sends())
 	}
 	if !first.zero.Contains(last.Maximum()) {
 		t.Errorf("what the other one has sent is not in it: %v", first.zero)
@@ -107,8 +123,8 @@ func TestSentNoted(t *testing.T) {
 	if want := roaring64.Or(roaring64.Or(first.data, first.zero), roaring64.BitmapOf(7)); !n.blocks.Equals(want) {
 		t.Errorf("noted %v, want %v", n.blocks, want)
 	}
-	if n.ID != before.ID || !maps.Equal(first.Source().Header.Source.Noted, map[string]uuid.UUID{"uuid-of-s": n.ID}) {
-		t.Errorf("the note is %s, was %s; the header has %v", n.ID, before.ID, first.Source().Header.Source.Noted)
+	if n.ID != before.ID || !maps.Equal(src.Header.Source.Noted, map[string]uuid.UUID{"uuid-of-s": n.ID}) {
+		t.Errorf("the note is %s, was %s; the header has %v", n.ID, before.ID, src.Header.Source.Noted)
 	}
 	if locks, _ := filepath.Glob(filepath.Join(lockDir, "sent*")); len(locks) > 0 {
 		t.Errorf("left locked: %v", locks)
@@ -122,7 +138,7 @@ func TestSentAskedAgain(t *testing.T) {
 	opened(t, src, err)
 	s.sentBefore(roaring64.BitmapOf(7))
 	s.Status(s.pool, 1, fmt.Sprintf(poolStatus, "3"), "") // another program holds a metadata snapshot
-	if err := src.NoteSent(t.Context()); !errors.Is(err, ErrHeld) || errors.Is(err, ErrNotNoted) {
+	if _, err := src.NoteSent(t.Context()); !errors.Is(err, ErrHeld) || errors.Is(err, ErrNotNoted) {
 		t.Errorf("%v, want %v", err, ErrHeld)
 	}
 }
@@ -133,27 +149,30 @@ func TestSentOfFull(t *testing.T) {
 	s := show(t)
 	full, err := OpenFull(t.Context(), s.paths["o"])
 	opened(t, full, err)
-	if err := full.NoteSent(t.Context()); err != nil {
+	src, err := full.NoteSent(t.Context())
+	if err != nil {
 		t.Fatal(err)
 	}
 	n := s.noted("s")
 	if !n.blocks.Equals(s.changed) || !slices.Equal(n.Full, []thinVolume{{"vg/o", "uuid-of-o", s.ids["o"]}}) {
 		t.Errorf("noted %v %v, want %v", n.blocks, n.Full, s.changed)
 	}
-	if got := full.Source().Header.Source; got.Noted["uuid-of-s"] != n.ID || len(got.Noted) != 1 || got.Snapshots == nil {
+	if got := src.Header.Source; got.Noted["uuid-of-s"] != n.ID || len(got.Noted) != 1 || got.Snapshots == nil {
 		t.Errorf("the header has %v %v", got.Noted, got.Snapshots)
 	}
 
 	// If that can't be noted, or LVM doesn't tell of them any more, the header says so.
 	sentDir = "/dev/null/sent"
-	if err := full.NoteSent(t.Context()); !errors.Is(err, ErrNotNoted) || full.Source().Header.Source.Noted != nil || full.Source().Header.Source.Snapshots != nil {
-		t.Errorf("%v, %v", err, full.Source().Header.Source)
+	src, err = full.NoteSent(t.Context())
+	if got := src.Header.Source; !errors.Is(err, ErrNotNoted) || got.Noted != nil || got.Snapshots != nil || got.LV != "o" {
+		t.Errorf("%v, %v", err, got)
 	}
 	s.Before("lvs", `case "$*" in *thin_id*) [ ! -e $d/asked ] || exit 5; touch $d/asked ;; esac`)
 	unlisted, err := OpenFull(t.Context(), s.paths["o"])
 	opened(t, unlisted, err)
-	if err := unlisted.NoteSent(t.Context()); !errors.Is(err, ErrNotNoted) || unlisted.Source().Header.Source.Noted != nil || unlisted.Source().Header.Source.Snapshots != nil {
-		t.Errorf("%v, %v", err, unlisted.Source().Header.Source)
+	src, err = unlisted.NoteSent(t.Context())
+	if got := src.Header.Source; !errors.Is(err, ErrNotNoted) || got.Noted != nil || got.Snapshots != nil || got.LV != "o" {
+		t.Errorf("%v, %v", err, got)
 	}
 }
 
@@ -164,7 +183,7 @@ func TestSentOfSnapshot(t *testing.T) {
 		s.tell("s", volumeSize, "", map[string]string{"origin": "o", "origin_uuid": "uuid-of-o", "lv_attr": attr})
 		full, err := OpenFull(t.Context(), s.paths["s"])
 		opened(t, full, err)
-		if err := full.NoteSent(t.Context()); err != nil {
+		if _, err := full.NoteSent(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		n := s.noted("s")
@@ -187,11 +206,11 @@ func TestSentOfComparison(t *testing.T) {
 	s := show(t)
 	src, err := OpenCompared(t.Context(), s.paths["o"])
 	opened(t, src, err)
-	if err := src.NoteSent(t.Context()); err != nil {
+	if _, err := src.NoteSent(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	n, want := s.noted("s"), roaring64.AndNot(src.all(), roaring64.AndNot(s.mapped["s"], s.changed))
-	if !n.blocks.Equals(want) || len(n.Full) != 1 || src.Noted()["uuid-of-s"] != n.ID {
+	if !n.blocks.Equals(want) || len(n.Full) != 1 || src.info.Noted["uuid-of-s"] != n.ID {
 		t.Errorf("noted %v %v, want %v", n.blocks, n.Full, want)
 	}
 }
@@ -220,9 +239,9 @@ func TestSentUnknown(t *testing.T) {
 			}
 			full, err := OpenFull(t.Context(), s.paths["o"])
 			opened(t, full, err)
-			err = full.NoteSent(t.Context())
-			if replaced := name != "a folder"; (err == nil) != replaced || len(full.Noted()) > 0 != replaced {
-				t.Errorf("a full dump: %v, %v", err, full.Noted())
+			_, err = full.NoteSent(t.Context())
+			if replaced := name != "a folder"; (err == nil) != replaced || len(full.info.Noted) > 0 != replaced {
+				t.Errorf("a full dump: %v, %v", err, full.info.Noted)
 			}
 			full.Close()
 			for range 2 {
@@ -232,7 +251,7 @@ func TestSentUnknown(t *testing.T) {
 					t.Error("nothing is said of it")
 				}
 				s.checkBlocks(t, src, s.mapped["o"], roaring64.AndNot(src.all(), s.mapped["o"]))
-				if err := src.NoteSent(t.Context()); (err == nil) != (name != "a folder") {
+				if _, err := src.NoteSent(t.Context()); (err == nil) != (name != "a folder") {
 					t.Error(err)
 				}
 			}
@@ -257,7 +276,7 @@ func TestSentNotWritten(t *testing.T) {
 	if err := os.WriteFile(sentDir, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := src.NoteSent(t.Context()); !errors.Is(err, ErrNotNoted) || src.Source().Header.Source.Noted != nil {
+	if _, err := src.NoteSent(t.Context()); !errors.Is(err, ErrNotNoted) || src.Source().Header.Source.Noted != nil {
 		t.Errorf("noted in a file that is no folder: %v", err)
 	}
 }

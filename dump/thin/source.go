@@ -51,7 +51,7 @@ type Changes struct {
 	state *format.State
 }
 
-// Source is what to send as it is known now: NoteSent, which may find more, comes before.
+// Source is what would be sent as it is known now. What is sent is the source that NoteSent gives.
 func (c *Changes) Source() dump.Source {
 	src := dump.Source{
 		Header:     c.header(),

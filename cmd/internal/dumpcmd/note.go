@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"lvmsync/cmd/internal/cli"
+	"lvmsync/dump"
 	"lvmsync/dump/devmapper"
 	"lvmsync/dump/thin"
 )
@@ -14,25 +15,26 @@ import (
 const startsElsewhere = "apply nothing to this copy that starts from a snapshot which is there " +
 	"already"
 
-// noteSent has noted what will be sent, or warns of what follows if it can't be.
-func noteSent(ctx context.Context, inv *cli.Invocation, s *thin.Changes,
-	otherwise string) error {
+// noteSent notes what will be sent, or warns of what follows if it can't be, and gives the source
+// of that. After an error the changes are closed.
+func noteSent(ctx context.Context, inv *cli.Invocation, c *thin.Changes,
+	otherwise string) (dump.Source, error) {
 	if inv.Bool("dry-run") {
-		return nil
+		return c.Source(), nil
 	}
-	err := s.NoteSent(ctx)
+	src, err := c.NoteSent(ctx)
 	switch {
 	case errors.Is(err, thin.ErrNotNoted):
 		inv.Warn(fmt.Sprintf("%v: %s", err, otherwise))
 	case err != nil:
-		return err
-	case len(s.Noted()) > 0:
+		return src, errors.Join(err, c.Close())
+	case len(src.Header.Source.Noted) > 0:
 		if memory := thin.NotesInMemory(); memory != "" {
 			inv.Warn(fmt.Sprintf("what is sent is noted in /var/lib/lvmsync/sent, in %s, and "+
 				"forgotten after a restart: then %s", memory, otherwise))
 		}
 	}
-	return nil
+	return src, nil
 }
 
 // openComparison opens what finds by comparing what to send. Of a thin volume in use it's noted
@@ -44,35 +46,36 @@ func openComparison(ctx context.Context, inv *cli.Invocation, name string,
 		return source{}, err
 	}
 	src, err := open()
-	if notes == nil {
-		return src, err
-	}
 	if err != nil {
 		return src, errors.Join(err, notes.Close())
 	}
-	end := src.Close
-	src.Header.Source.Noted = notes.Noted()
-	src.Close = func() error { return errors.Join(end(), notes.Close()) }
+	src.Source = withNotes(src.Source, notes)
 	return src, nil
 }
 
-// noteCompared has noted what a comparison may send of a thin volume, which may be read until it's
-// closed; nil: there is nothing to note.
-func noteCompared(ctx context.Context, inv *cli.Invocation, name string) (*thin.Changes, error) {
+// withNotes is a source with the notes of another one, which is open as long.
+func withNotes(src, notes dump.Source) dump.Source {
+	end := src.Close
+	src.Header.Source.Noted = notes.Header.Source.Noted
+	src.Close = func() error { return errors.Join(end(), notes.Close()) }
+	return src
+}
+
+// noteCompared notes what a comparison may send of a thin volume, which may be read until the
+// source that it gives is closed. Where there is nothing to note, that has no notes.
+func noteCompared(ctx context.Context, inv *cli.Invocation, name string) (dump.Source, error) {
+	none := dump.Source{Close: func() error { return nil }}
 	_, err := devmapper.Resolve(ctx, name)
 	if err != nil || inv.Bool("dry-run") || !thin.Named(ctx, name) {
-		return nil, nil // what is not active is not activated for this
+		return none, nil // what is not active is not activated for this
 	}
-	s, err := thin.OpenCompared(ctx, name)
+	c, err := thin.OpenCompared(ctx, name)
 	if ctx.Err() != nil {
-		return nil, ctx.Err()
+		return none, ctx.Err()
 	}
 	if err != nil {
 		inv.Warn(fmt.Sprintf("%v: %v: %s", thin.ErrNotNoted, err, startsElsewhere))
-		return nil, nil
+		return none, nil
 	}
-	if err := noteSent(ctx, inv, s, startsElsewhere); err != nil {
-		return nil, errors.Join(err, s.Close())
-	}
-	return s, nil
+	return noteSent(ctx, inv, c, startsElsewhere)
 }

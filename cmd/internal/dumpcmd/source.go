@@ -104,12 +104,9 @@ func openThin(ctx context.Context, inv *cli.Invocation, name string) (source, er
 		inv.Warn(fmt.Sprintf("what earlier dumps from %s have sent can't be told: all of the "+
 			"volume is sent: %v", name, why))
 	}
-	err = noteSent(ctx, inv, s, "once more is discarded, start from a new snapshot and a new full "+
-		"copy, not from "+name+" again")
-	if err != nil {
-		return source{}, errors.Join(err, s.Close())
-	}
-	return source{Source: s.Source(), name: name}, nil
+	src, err := noteSent(ctx, inv, s, "once more is discarded, start from a new snapshot and a "+
+		"new full copy, not from "+name+" again")
+	return source{Source: src, name: name}, err
 }
 
 // checkBase refuses a base that has no one content where the patch has to start from just that, and
@@ -141,10 +138,8 @@ func openFull(ctx context.Context, inv *cli.Invocation, name string, isThin bool
 				inv.Warn(readsAll(name, why))
 			}
 			warnThin(inv, s)
-			if err := noteSent(ctx, inv, s, startsElsewhere); err != nil {
-				return source{}, errors.Join(err, s.Close())
-			}
-			return source{Source: s.Source(), name: name}, nil
+			src, err := noteSent(ctx, inv, s, startsElsewhere)
+			return source{Source: src, name: name}, err
 		}
 		if !errors.Is(err, thin.ErrPool) {
 			return source{}, err

@@ -1,0 +1,41 @@
+package dumpcmd
+
+import (
+	"errors"
+	"maps"
+	"slices"
+	"testing"
+
+	"github.com/google/uuid"
+
+	"lvmsync/dump"
+)
+
+// What a comparison sends says in which notes that is, and what the notes are of is open until the
+// comparison is closed.
+func TestWithNotes(t *testing.T) {
+	var closed []string
+	opened := func(name string) dump.Source {
+		return dump.Source{Close: func() error {
+			closed = append(closed, name)
+			return errors.New(name)
+		}}
+	}
+	compared, notes := opened("volumes"), opened("notes")
+	compared.Header.Source.VG = "vg"
+	notes.Header.Source.Noted = map[string]uuid.UUID{"uuid-of-s": uuid.New()}
+	src := withNotes(compared, notes)
+	got := src.Header.Source
+	if !maps.Equal(got.Noted, notes.Header.Source.Noted) || got.VG != "vg" {
+		t.Errorf("the header has %+v", got)
+	}
+	if len(closed) > 0 {
+		t.Errorf("closed early: %v", closed)
+	}
+	if err := src.Close(); err == nil || err.Error() != "volumes\nnotes" {
+		t.Errorf("error %v", err)
+	}
+	if !slices.Equal(closed, []string{"volumes", "notes"}) {
+		t.Errorf("closed %v", closed)
+	}
+}
