@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -24,7 +25,8 @@ type backing struct {
 // only where the loop device can't be opened.
 func (o *overlays) loopBacking(id ID) (backing, bool) {
 	info, err := loopStatus(id)
-	if errors.Is(err, unix.ENXIO) { // let go of just now
+	// It was let go of just now; or its file can't be one that is read or written here.
+	if errors.Is(err, unix.ENXIO) || errors.Is(err, errNoAnswer) {
 		return backing{}, false
 	}
 	if err != nil {
@@ -72,19 +74,36 @@ func backingName(loop ID) string {
 	return loop.Attr("loop/backing_file")
 }
 
-func loopStatus(id ID) (info *unix.LoopInfo64, err error) {
+// errNoAnswer means that the kernel waits for the file system of the file behind a loop device: the
+// program or server that has it is gone, or hangs.
+var errNoAnswer = errors.New("the file system of the file behind it doesn't answer")
+
+// patience is how long a loop device may take to tell what is behind it.
+var patience = 10 * time.Second
+
+func loopStatus(id ID) (*unix.LoopInfo64, error) {
 	f, err := os.Open(id.Path())
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
 	if now, err := IdentifyFile(f); err != nil || now != id {
+		f.Close()
 		return nil, fmt.Errorf("%s is not %s", f.Name(), id)
 	}
-	err = kernel.Control(f, func(fd int) (err error) {
-		info, err = unix.IoctlLoopGetStatus64(fd)
-		return err
-	})
+	var info *unix.LoopInfo64
+	asked := make(chan error, 1)
+	go func() {
+		defer f.Close()
+		asked <- kernel.Control(f, func(fd int) (err error) {
+			info, err = unix.IoctlLoopGetStatus64(fd)
+			return err
+		})
+	}()
+	select {
+	case err = <-asked:
+	case <-time.After(patience):
+		err = errNoAnswer
+	}
 	if err != nil {
 		return nil, fmt.Errorf("ask %s for what is behind it: %w", f.Name(), err)
 	}
