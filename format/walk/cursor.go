@@ -19,7 +19,7 @@ type Cursor struct {
 	Data []byte
 
 	file    *format.File // may be nil
-	segment int // the next to be read
+	segment int          // the next to be read
 	ahead   chan readAhead
 	current *format.Segment // may be nil
 	record  int             // the next of current
