@@ -154,21 +154,23 @@ func TestStandingAsked(t *testing.T) {
 	invalid := fmt.Sprintf("0 %d snapshot Invalid", partialSize/512)
 	c := captureOf(t, "c64k-partial")
 	for look := 1; look <= 6; look++ { // each time but the first, those that stood there, and those that do
-		s := show(t, c.origin)
-		s.add("s", partialSize, c.base, c.cow, c.ChunkBytes, partialStatus)
-		s.mapped(s.nums["s"])
-		s.Status(s.nums["s"], look, invalid, "")
-		src, err := OpenStore(t.Context(), c.cow, c.origin, false, false)
-		if err == nil && look >= 4 {
-			defer src.Close()
-			if got, want := src.Inputs.Paths(), []string{c.origin, s.stores["s"].Path()}; !slices.Equal(got, want) {
-				t.Errorf("read are %q, want %q", got, want) // the kernel's own device
+		t.Run(fmt.Sprint(look), func(t *testing.T) {
+			s := show(t, c.origin)
+			s.add("s", partialSize, c.base, c.cow, c.ChunkBytes, partialStatus)
+			s.mapped(s.nums["s"])
+			s.Status(s.nums["s"], look, invalid, "")
+			src, err := OpenStore(t.Context(), c.cow, c.origin, false, false)
+			if err == nil && look >= 4 {
+				defer src.Close()
+				if got, want := src.Inputs.Paths(), []string{c.origin, s.stores["s"].Path()}; !slices.Equal(got, want) {
+					t.Errorf("read are %q, want %q", got, want) // the kernel's own device
+				}
+				_, err = dump.Run(t.Context(), src.Source, new(bytes.Buffer), dump.Options{})
 			}
-			_, err = dump.Run(t.Context(), src.Source, new(bytes.Buffer), dump.Options{})
-		}
-		if bad := look <= 5; errors.Is(err, dump.ErrIncomplete) != bad || !bad && err != nil {
-			t.Errorf("invalid at look %d: %v", look, err)
-		}
+			if bad := look <= 5; errors.Is(err, dump.ErrIncomplete) != bad || !bad && err != nil {
+				t.Errorf("error %v", err)
+			}
+		})
 	}
 }
 
