@@ -17,29 +17,29 @@ const mib = 1 << 20
 // fullVolume is a full patch of 3 MiB with data and zeros of all sizes. Touching
 // extents are within a segment and across segments.
 func fullVolume() *volume {
-	return newVolume(format.Full, 3*mib,
-		[]format.Extent{data(0, 4096), data(4096, 512), zero(4608, 512), zero(5120, 3072), data(8192, mib-8192)},
+	return newVolume(format.Full, 3*mib, []format.Extent{data(0, 4096), data(4096, 512),
+		zero(4608, 512), zero(5120, 3072), data(8192, mib-8192)},
 		[]format.Extent{data(mib, 65536), zero(mib+65536, 131072), data(mib+196608, 4096)},
 		[]format.Extent{zero(mib+200704, 2*mib-200704-512), data(3*mib-512, 512)})
 }
 
 // deltaVolume is a delta with extents that are aligned to sectors only.
 func deltaVolume() *volume {
-	return newVolume(format.Delta, 3*mib,
-		[]format.Extent{zero(0, 512), data(1024, 512), zero(1536, 4096), data(8192, 65536), data(73728, 512)},
+	return newVolume(format.Delta, 3*mib, []format.Extent{zero(0, 512), data(1024, 512),
+		zero(1536, 4096), data(8192, 65536), data(73728, 512)},
 		[]format.Extent{zero(mib-512, 300032), data(2*mib-1024, 8192), zero(3*mib-4608, 4608)})
 }
 
 // unalignedVolume ends in the middle of a sector.
 func unalignedVolume() *volume {
-	return newVolume(format.Full, mib+1000,
-		[]format.Extent{data(0, 512), zero(512, mib-1024)}, []format.Extent{data(mib-512, 1024), zero(mib+512, 488)})
+	return newVolume(format.Full, mib+1000, []format.Extent{data(0, 512), zero(512, mib-1024)},
+		[]format.Extent{data(mib-512, 1024), zero(mib+512, 488)})
 }
 
 // oddVolume has a size of full sectors, but no full page at the end.
 func oddVolume() *volume {
-	return newVolume(format.Full, mib+3*512,
-		[]format.Extent{data(0, 512), zero(512, 131072-512)}, []format.Extent{data(131072, 512), zero(131584, mib+3*512-131584)})
+	return newVolume(format.Full, mib+3*512, []format.Extent{data(0, 512), zero(512, 131072-512)},
+		[]format.Extent{data(131072, 512), zero(131584, mib+3*512-131584)})
 }
 
 func TestApply(t *testing.T) {
@@ -66,10 +66,12 @@ func TestApply(t *testing.T) {
 				path := p.make(t, base)
 				want := tt.vol.onto(base, len(tt.vol.segments))
 				patch, _ := tt.vol.patch(t)
-				for _, in := range []io.Reader{pipe(patch), bytes.NewReader(patch)} { // and so once more onto the result
+				// and so once more onto the result
+				for _, in := range []io.Reader{pipe(patch), bytes.NewReader(patch)} {
 					r := apply(t, path, in)
 					wantContent(t, path, want)
-					if r.report.Cut != 0 || r.report.Created || r.report.DestinationSize != int64(len(base)) {
+					if r.report.Cut != 0 || r.report.Created ||
+						r.report.DestinationSize != int64(len(base)) {
 						t.Errorf("report %+v", r.report)
 					}
 					wantSteps(t, r.steps, r.report.Totals.Bytes())

@@ -100,19 +100,33 @@ func TestUndoChain(t *testing.T) {
 		fails string
 		fits  string // an order that is proposed
 	}{
-		"one over the other": {[]past{{nameless, over, false}, {nameless, over, false}}, []int{2, 1}, 1, "no name links", "", ""},
-		"three":              {[]past{{nameless, over, false}, {nameless, over, false}, {nameless, over, false}}, []int{3, 2, 1}, 1, "no name links", "", ""},
-		"part of the way":    {[]past{{nameless, over, false}, {nameless, over, false}, {nameless, over, false}}, []int{3, 2}, 2, "no name links", "", ""},
-		"linked by snapshots": {[]past{{between("R", "S"), over, false}, {between("S", "T"), over, false}, {between("T", "U"), over, false}},
-			[]int{3, 2, 1}, 1, "", "", ""},
-		"apart from one another": {[]past{{nameless, apart(0), false}, {nameless, apart(1), false}}, []int{2, 1}, 1, "no name links", "", ""},
-		"oldest first, apart":    {[]past{{nameless, apart(0), false}, {nameless, apart(1), false}}, []int{1, 2}, 1, "no name links", "", ""},
-		"oldest first":           {[]past{{nameless, over, false}, {nameless, over, false}}, []int{1, 2}, 0, "no name links", "undo patches go back the newest first", "undo2 undo1"},
-		"oldest first, by names": {[]past{{between("R", "S"), over, false}, {between("S", "T"), over, false}}, []int{1, 2}, 0, "", "undo patches go back the newest first", "undo2 undo1"},
-		"one between is missing": {[]past{{nameless, over, false}, {nameless, over, false}, {nameless, over, false}}, []int{3, 1}, 0, "no name links", "what comes before undo1 is not its base", ""},
-		"the newest is missing":  {[]past{{nameless, over, false}, {nameless, over, false}, {nameless, over, false}}, []int{2, 1}, 0, "no name links", "does not hold the base", ""},
-		"one that had nothing to do": {[]past{{between("R", "S"), over, false}, {between("S", "T"), over, true}, {between("T", "U"), over, false}},
+		"one over the other": {[]past{{nameless, over, false}, {nameless, over, false}},
 			[]int{2, 1}, 1, "no name links", "", ""},
+		"three": {[]past{{nameless, over, false}, {nameless, over, false}, {nameless, over, false}},
+			[]int{3, 2, 1}, 1, "no name links", "", ""},
+		"part of the way": {[]past{{nameless, over, false}, {nameless, over, false},
+			{nameless, over, false}}, []int{3, 2}, 2, "no name links", "", ""},
+		"linked by snapshots": {[]past{{between("R", "S"), over, false},
+			{between("S", "T"), over, false}, {between("T", "U"), over, false}},
+			[]int{3, 2, 1}, 1, "", "", ""},
+		"apart from one another": {[]past{{nameless, apart(0), false}, {nameless, apart(1), false}},
+			[]int{2, 1}, 1, "no name links", "", ""},
+		"oldest first, apart": {[]past{{nameless, apart(0), false}, {nameless, apart(1), false}},
+			[]int{1, 2}, 1, "no name links", "", ""},
+		"oldest first": {[]past{{nameless, over, false}, {nameless, over, false}}, []int{1, 2}, 0,
+			"no name links", "undo patches go back the newest first", "undo2 undo1"},
+		"oldest first, by names": {
+			[]past{{between("R", "S"), over, false}, {between("S", "T"), over, false}}, []int{1, 2},
+			0, "", "undo patches go back the newest first", "undo2 undo1"},
+		"one between is missing": {
+			[]past{{nameless, over, false}, {nameless, over, false}, {nameless, over, false}},
+			[]int{3, 1}, 0, "no name links", "what comes before undo1 is not its base", ""},
+		"the newest is missing": {
+			[]past{{nameless, over, false}, {nameless, over, false}, {nameless, over, false}},
+			[]int{2, 1}, 0, "no name links", "does not hold the base", ""},
+		"one that had nothing to do": {[]past{{between("R", "S"), over, false},
+			{between("S", "T"), over, true}, {between("T", "U"), over, false}}, []int{2, 1}, 1,
+			"no name links", "", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := newHistory(t, mib, tt.runs...)
@@ -135,7 +149,8 @@ func TestUndoChain(t *testing.T) {
 			r.wantError(t, ErrWrongBase, tt.fails)
 			wantContent(t, h.path, h.states[len(h.states)-1])
 			var order *OrderError
-			if errors.As(r.err, &order); tt.fits != "" && (order == nil || strings.Join(order.Fits, " ") != tt.fits) {
+			if errors.As(r.err, &order); tt.fits != "" &&
+				(order == nil || strings.Join(order.Fits, " ") != tt.fits) {
 				t.Errorf("%v proposes %+v", r.err, order)
 			}
 		})
@@ -146,7 +161,8 @@ func TestUndoChain(t *testing.T) {
 // one had saved and not overwritten is saved by the second one again.
 func TestUndoChainOfRepeatedRun(t *testing.T) {
 	const size = 8 * undoBatch
-	v := newVolume(format.Delta, size, []format.Extent{data(0, mib)}, []format.Extent{data(2*undoBatch, mib)}, []format.Extent{data(5*undoBatch, mib)})
+	v := newVolume(format.Delta, size, []format.Extent{data(0, mib)},
+		[]format.Extent{data(2*undoBatch, mib)}, []format.Extent{data(5*undoBatch, mib)})
 	b, _ := v.patch(t)
 	content := garbage(size)
 	h := &history{path: image(t, t.TempDir(), content)}
@@ -166,7 +182,8 @@ func TestUndoChainOfRepeatedRun(t *testing.T) {
 
 // What can't be told, or can be used alone only, says in which order.
 func TestUndoOneByOne(t *testing.T) {
-	h := newHistory(t, mib, past{nameless, []format.Extent{data(0, 8192)}, false}, past{nameless, []format.Extent{data(0, 8192)}, false})
+	h := newHistory(t, mib, past{nameless, []format.Extent{data(0, 8192)}, false},
+		past{nameless, []format.Extent{data(0, 8192)}, false})
 	patches := h.patches(t, []int{2, 1})
 	cut, _ := os.ReadFile(h.undo[1])
 	patches[0].Reader = bytes.NewReader(cut[:len(cut)-72])
@@ -178,13 +195,16 @@ func TestUndoOneByOne(t *testing.T) {
 	r.wantError(t, format.ErrTruncated, "undo2: patch is truncated")
 
 	// Of blocks of a pool an undo patch doesn't say what is there now.
-	c := chainOf(ordered(2, 9, kind(format.Undo), after(2)), ordered(1, 8, kind(format.Undo), after(1)))
+	c := chainOf(ordered(2, 9, kind(format.Undo), after(2)),
+		ordered(1, 8, kind(format.Undo), after(1)))
 	if err := c.checkOrder(Options{Warn: func(string) {}}); err != nil {
 		t.Fatal(err)
 	}
-	c.patches[1].unhashed = unhashed(&format.Segment{Records: []format.Record{{Extent: data(0, 512)}, {Extent: data(4096, 4096)}}})
+	c.patches[1].unhashed = unhashed(&format.Segment{
+		Records: []format.Record{{Extent: data(0, 512)}, {Extent: data(4096, 4096)}}})
 	err := c.checkHashed()
-	if alone = nil; !errors.As(err, &alone) || !errors.Is(err, ErrWrongBase) || !strings.Contains(err.Error(), "of 4096 bytes it doesn't say") ||
+	if alone = nil; !errors.As(err, &alone) || !errors.Is(err, ErrWrongBase) ||
+		!strings.Contains(err.Error(), "of 4096 bytes it doesn't say") ||
 		strings.Join(alone.OneByOne, " ") != "2 1" {
 		t.Errorf("%v", err)
 	}
@@ -218,7 +238,8 @@ func TestUndoNames(t *testing.T) {
 		"no names": {[]format.Header{ordered(3, 9)}, "", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			h := undoHeader(tt.patches, &destination{size: mib}, Options{system: fake(&fakeSystem{})})
+			h := undoHeader(tt.patches, &destination{size: mib},
+				Options{system: fake(&fakeSystem{})})
 			if baseOf(h).Snapshot != tt.from || stateOf(h).Snapshot != tt.upTo {
 				t.Errorf("base %+v, state %+v", h.Base, h.State)
 			}
@@ -238,7 +259,8 @@ func TestUndoChainOfReversedRun(t *testing.T) {
 			if err := os.WriteFile(h.path, h.states[0], 0o600); err != nil {
 				t.Fatal(err)
 			}
-			for i, extents := range [][]format.Extent{{data(0, 8192), data(65536, 8192)}, {data(0, 8192)}} {
+			for i, extents := range [][]format.Extent{{data(0, 8192), data(65536, 8192)},
+				{data(0, 8192)}} {
 				v := newVolume(format.Delta, mib, extents)
 				v.header.ID = number(byte(i + 1))
 				headers[i](&v.header)
@@ -251,7 +273,8 @@ func TestUndoChainOfReversedRun(t *testing.T) {
 				h.states = append(h.states, v.onto(h.states[i], 1))
 			}
 			r := h.goBack(t, 1, 2)
-			r.wantError(t, ErrWrongBase, "undo2 does not follow undo1: undo patches go back the newest first, and at bytes [0, 4096)")
+			r.wantError(t, ErrWrongBase, "undo2 does not follow undo1: "+
+				"undo patches go back the newest first, and at bytes [0, 4096)")
 			var order *OrderError
 			if !errors.As(r.err, &order) || strings.Join(order.Fits, " ") != "undo2 undo1" {
 				t.Errorf("%+v", order)

@@ -34,8 +34,9 @@ func blocks(n int) int { return n * refine.BlockSize }
 func exactPatch(t testing.TB, base, now []byte) []byte {
 	t.Helper()
 	var out bytes.Buffer
-	w, err := format.NewWriter(&out, format.Header{ID: uuid.New(), Kind: format.Delta, Created: time.Now().UTC(),
-		VolumeSize: int64(len(now)), Granularity: refine.BlockSize, Base: &format.Base{Exact: true}}, format.WriterOptions{})
+	w, err := format.NewWriter(&out, format.Header{ID: uuid.New(), Kind: format.Delta,
+		Created: time.Now().UTC(), VolumeSize: int64(len(now)), Granularity: refine.BlockSize,
+		Base: &format.Base{Exact: true}}, format.WriterOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -44,7 +45,8 @@ func exactPatch(t testing.TB, base, now []byte) []byte {
 		end := min(off+step, len(now))
 		s := w.NewSegment()
 		for e, d := range refine.Blocks(int64(off), now[off:end], base[off:end], refine.BlockSize) {
-			s.Records = append(s.Records, format.Record{Extent: e, HasBase: true, BaseHash: xxhash.Sum64(base[e.Off:e.End()])})
+			s.Records = append(s.Records, format.Record{Extent: e, HasBase: true,
+				BaseHash: xxhash.Sum64(base[e.Off:e.End()])})
 			s.Data = append(s.Data, d...)
 		}
 		if len(s.Records) == 0 {
@@ -66,7 +68,8 @@ func changed(volume []byte, seed byte, from, to int) []byte {
 	return b
 }
 
-// Two exact deltas of one snapshot: the second leaves out what is as it was again, and does not fit where the first has been applied.
+// Two exact deltas of one snapshot: the second leaves out what is as it was again, and does not fit
+// where the first has been applied.
 func TestExactTwice(t *testing.T) {
 	base := random(1, 4*mib)
 	first := changed(changed(base, 2, 0, 16), 3, 100, 101)
@@ -74,11 +77,13 @@ func TestExactTwice(t *testing.T) {
 	copy(second[blocks(100):blocks(101)], base[blocks(100):])
 	path := image(t, t.TempDir(), base)
 	apply(t, path, bytes.NewReader(exactPatch(t, base, first)))
-	newRun(path).do(t.Context(), bytes.NewReader(exactPatch(t, base, second))).wantError(t, ErrWrongBase, "8 extents hold something else")
+	newRun(path).do(t.Context(), bytes.NewReader(exactPatch(t, base, second))).wantError(t,
+		ErrWrongBase, "8 extents hold something else")
 	wantContent(t, path, first)
 }
 
-// A destination that has got somewhere on the way from base to result, block by block, is completed.
+// A destination that has got somewhere on the way from base to result, block by block, is
+// completed.
 func TestExactResumed(t *testing.T) {
 	base := random(1, 4*mib)
 	now := changed(changed(base, 2, 0, 16), 3, 600, 640)
@@ -104,7 +109,8 @@ func TestChainAppliedInPart(t *testing.T) {
 	for i, state := range states {
 		var patches []Patch
 		for i := range states[1:] {
-			patches = append(patches, Patch{Name: string(rune('a' + i)), Reader: bytes.NewReader(exactPatch(t, states[i], states[i+1]))})
+			patches = append(patches, Patch{Name: string(rune('a' + i)),
+				Reader: bytes.NewReader(exactPatch(t, states[i], states[i+1]))})
 		}
 		path := image(t, t.TempDir(), state)
 		r := newRun(path)
@@ -128,7 +134,8 @@ func undoOf(t *testing.T, base, now []byte) (undo []byte, path string) {
 	return undo, path
 }
 
-// An undo patch without its end is used if it is a file that a crash left behind, not if it's damaged or the rest was lost on the way.
+// An undo patch without its end is used if it is a file that a crash left behind, not if it's
+// damaged or the rest was lost on the way.
 func TestUnfinishedUndo(t *testing.T) {
 	base, now := random(1, 12*mib), random(2, 12*mib)
 	undo, path := undoOf(t, base, now)
@@ -140,7 +147,8 @@ func TestUnfinishedUndo(t *testing.T) {
 
 	damaged := slices.Clone(undo)
 	damaged[f.Index()[1].Offset+1000] ^= 1
-	newRun(path).do(t.Context(), bytes.NewReader(damaged)).wantError(t, format.ErrCorrupt, "segment at byte")
+	newRun(path).do(t.Context(), bytes.NewReader(damaged)).wantError(t,
+		format.ErrCorrupt, "segment at byte")
 	wantContent(t, path, now)
 	r := newRun(path)
 	r.SpoolDir = t.TempDir()
@@ -159,7 +167,8 @@ func TestUnfinishedUndo(t *testing.T) {
 			// What the missing segments hold was not overwritten yet.
 			dest := slices.Clone(now)
 			if name != "torn index" {
-				copy(dest[f.Index()[len(f.Index())-1].Start:], base[f.Index()[len(f.Index())-1].Start:])
+				copy(dest[f.Index()[len(f.Index())-1].Start:],
+					base[f.Index()[len(f.Index())-1].Start:])
 			}
 			path := image(t, t.TempDir(), dest)
 			r := apply(t, path, bytes.NewReader(crashed))
@@ -171,7 +180,8 @@ func TestUnfinishedUndo(t *testing.T) {
 	}
 }
 
-// After writes that failed, the page cache holds what the device does not. A run that is repeated must not take that for right.
+// After writes that failed, the page cache holds what the device does not. A run that is repeated
+// must not take that for right.
 func TestStaleCache(t *testing.T) {
 	base, now := make([]byte, 16*mib), random(5, 16*mib)
 	patch := exactPatch(t, base, now)
@@ -186,7 +196,8 @@ func TestStaleCache(t *testing.T) {
 		small := mount(t, "tmpfs", "none", "size=12m")
 		backing := sparse(t, small, 64*mib)
 		dev := loopDevice(t, backing)
-		command(t, "mkfs.ext4", "-q", "-O", "^has_journal", "-m", "0", "-b", "4096", "-E", "lazy_itable_init=1", dev)
+		command(t, "mkfs.ext4", "-q", "-O", "^has_journal", "-m", "0", "-b", "4096", "-E",
+			"lazy_itable_init=1", dev)
 		again(t, small, sparse(t, mount(t, "ext4", dev, "errors=continue"), 16*mib))
 	})
 	t.Run("device that somebody keeps open", func(t *testing.T) {

@@ -16,13 +16,15 @@ import (
 func hashedPatch(t *testing.T, base, now []byte, e format.Extent) []byte {
 	t.Helper()
 	var out bytes.Buffer
-	w, err := format.NewWriter(&out, format.Header{ID: uuid.New(), Kind: format.Delta, Created: time.Now(), VolumeSize: int64(len(now)),
-		Granularity: format.SectorSize, Base: &format.Base{Exact: true}}, format.WriterOptions{})
+	w, err := format.NewWriter(&out, format.Header{ID: uuid.New(), Kind: format.Delta,
+		Created: time.Now(), VolumeSize: int64(len(now)), Granularity: format.SectorSize,
+		Base: &format.Base{Exact: true}}, format.WriterOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	s := w.NewSegment()
-	s.Records = append(s.Records, format.Record{Extent: e, HasBase: true, BaseHash: xxhash.Sum64(base[e.Off:e.End()])})
+	s.Records = append(s.Records,
+		format.Record{Extent: e, HasBase: true, BaseHash: xxhash.Sum64(base[e.Off:e.End()])})
 	if e.Kind == format.Data {
 		s.Data = append(s.Data, now[e.Off:e.End()]...)
 	}
@@ -35,8 +37,8 @@ func hashedPatch(t *testing.T, base, now []byte, e format.Extent) []byte {
 	return out.Bytes()
 }
 
-// The base hash of an extent is compared to its last byte, whatever the extent is, wherever it lies and however the
-// patch comes.
+// The base hash of an extent is compared to its last byte, whatever the extent is, wherever it lies
+// and however the patch comes.
 func TestBaseHashes(t *testing.T) {
 	const size = 256<<10 + 10
 	base := random(21, size)
@@ -46,7 +48,9 @@ func TestBaseHashes(t *testing.T) {
 		"file": func(t *testing.T, path string, patch []byte) *run {
 			return newRun(path).do(t.Context(), bytes.NewReader(patch))
 		},
-		"pipe": func(t *testing.T, path string, patch []byte) *run { return newRun(path).do(t.Context(), pipe(patch)) },
+		"pipe": func(t *testing.T, path string, patch []byte) *run {
+			return newRun(path).do(t.Context(), pipe(patch))
+		},
 		"with undo": func(t *testing.T, path string, patch []byte) *run {
 			r := newRun(path)
 			r.Undo = path + ".undo"
@@ -58,7 +62,8 @@ func TestBaseHashes(t *testing.T) {
 			return r.do(t.Context(), bytes.NewReader(patch))
 		},
 		"chain": func(t *testing.T, path string, patch []byte) *run {
-			return newRun(path).doAll(t.Context(), []Patch{{"first", bytes.NewReader(first)}, {"second", bytes.NewReader(patch)}})
+			return newRun(path).doAll(t.Context(),
+				[]Patch{{"first", bytes.NewReader(first)}, {"second", bytes.NewReader(patch)}})
 		},
 	}
 	for name, e := range map[string]format.Extent{
@@ -85,7 +90,8 @@ func TestBaseHashes(t *testing.T) {
 				path := image(t, t.TempDir(), wrong)
 				do(t, path, patch).wantError(t, ErrWrongBase, "something else")
 				wantContent(t, path, wrong)
-				for state, before := range map[string][]byte{"the base": base, "what it leads to": now} {
+				for state, before := range map[string][]byte{"the base": base,
+					"what it leads to": now} {
 					if r := do(t, image(t, t.TempDir(), before), patch); r.err != nil {
 						t.Errorf("onto %s: %v", state, r.err)
 					}

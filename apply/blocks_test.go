@@ -63,12 +63,17 @@ func TestPoolEdges(t *testing.T) {
 		{"a word", format.Delta, size, []format.Extent{data(512, 512)}},
 		{"a block", format.Delta, size, []format.Extent{data(block, block)}},
 		{"around a block", format.Delta, size, []format.Extent{data(block-512, block+1024)}},
-		{"zeros beside a word", format.Delta, size, []format.Extent{zero(0, 512), data(512, 512), zero(1024, 4*block)}},
-		{"zeros to the end", format.Delta, size, []format.Extent{data(512, 512), zero(4*block, block+4608)}},
+		{"zeros beside a word", format.Delta, size,
+			[]format.Extent{zero(0, 512), data(512, 512), zero(1024, 4*block)}},
+		{"zeros to the end", format.Delta, size,
+			[]format.Extent{data(512, 512), zero(4*block, block+4608)}},
 		{"all zeros", format.Full, size, []format.Extent{zero(0, size)}},
-		{"full", format.Full, size, []format.Extent{zero(0, block+512), data(block+512, 512), zero(block+1024, size-block-1024)}},
-		{"smaller volume", format.Full, 2*block + 512, []format.Extent{zero(0, 2*block), data(2*block, 512)}},
-		{"smaller volume, zeros", format.Full, 2*block + 512, []format.Extent{data(0, 2*block), zero(2*block, 512)}},
+		{"full", format.Full, size, []format.Extent{zero(0, block+512), data(block+512, 512),
+			zero(block+1024, size-block-1024)}},
+		{"smaller volume", format.Full, 2*block + 512,
+			[]format.Extent{zero(0, 2*block), data(2*block, 512)}},
+		{"smaller volume, zeros", format.Full, 2*block + 512,
+			[]format.Extent{data(0, 2*block), zero(2*block, 512)}},
 	}
 	p := newPool(t)
 	for _, tt := range tests {
@@ -81,7 +86,8 @@ func TestPoolEdges(t *testing.T) {
 					copy(old[last:], garbage(512))
 					v := p.volume(t, old, block, 0)
 					apply(t, v.path, pipe(patch), func(o *Options) {
-						o.system, o.Verify = fake(&fakeSystem{parts: []storage.ThinPart{v.part}}), verify
+						o.system, o.Verify = fake(&fakeSystem{parts: []storage.ThinPart{v.part}}),
+							verify
 					})
 					if got := v.device(t); !bytes.Equal(got, vol.onto(old, 1)) {
 						t.Errorf("word at %d, verify %v: it holds something else", last, verify)
@@ -99,7 +105,9 @@ func TestPoolStaysThin(t *testing.T) {
 	v := newPool(t).volume(t, old, block, 0)
 	vol := newVolume(format.Delta, 16*block, []format.Extent{zero(block-512, 14*block)})
 	patch, _ := vol.patch(t)
-	apply(t, v.path, pipe(patch), func(o *Options) { o.system = fake(&fakeSystem{parts: []storage.ThinPart{v.part}}) })
+	apply(t, v.path, pipe(patch), func(o *Options) {
+		o.system = fake(&fakeSystem{parts: []storage.ThinPart{v.part}})
+	})
 	if got := v.device(t); !bytes.Equal(got, vol.onto(old, 1)) {
 		t.Error("it holds something else")
 	}
@@ -113,12 +121,15 @@ func TestPoolStaysThin(t *testing.T) {
 func TestPoolWarning(t *testing.T) {
 	p := newPool(t)
 	for _, undo := range []bool{false, true} {
-		vol := newVolume(format.Delta, 256*kib, []format.Extent{data(512, 512), data(100*kib, 512), data(104*kib, 512)})
+		vol := newVolume(format.Delta, 256*kib,
+			[]format.Extent{data(512, 512), data(100*kib, 512), data(104*kib, 512)})
 		patch, _ := vol.patch(t)
 		v := p.volume(t, make([]byte, 256*kib), 64*kib, 0)
 		r := newRun(v.path)
 		r.system = fake(&fakeSystem{parts: []storage.ThinPart{v.part}})
-		text := "the thin pool pool, which does not zero its blocks: if the power fails during this run, what the patch leaves alone may be lost, too; then start anew"
+		text := "the thin pool pool, which does not zero its blocks: " +
+			"if the power fails during this run, what the patch leaves alone may be lost, too; " +
+			"then start anew"
 		if undo {
 			r.Undo = t.TempDir() + "/undo"
 			text = "then apply the undo patch before anything else"
@@ -127,7 +138,9 @@ func TestPoolWarning(t *testing.T) {
 			t.Fatal(r.err)
 		}
 		r.wantWarning(t, text)
-		if r = apply(t, v.path, pipe(patch), func(o *Options) { o.system = fake(&fakeSystem{parts: []storage.ThinPart{v.part}}) }); len(r.warnings) > 0 {
+		if r = apply(t, v.path, pipe(patch), func(o *Options) {
+			o.system = fake(&fakeSystem{parts: []storage.ThinPart{v.part}})
+		}); len(r.warnings) > 0 {
 			t.Errorf("warned though nothing is filled: %q", r.warnings)
 		}
 	}
@@ -141,14 +154,17 @@ func TestUnknownPool(t *testing.T) {
 	patch, _ := vol.patch(t)
 	r := newRun(path)
 	r.system = fake(&fakeSystem{thinErr: errors.New("no answer")})
-	r.do(t.Context(), pipe(patch)).wantError(t, nil, "no answer; have the pool zero its blocks (lvchange -Zy); --force writes all the same")
+	r.do(t.Context(), pipe(patch)).wantError(t, nil,
+		"no answer; have the pool zero its blocks (lvchange -Zy); --force writes all the same")
 	wantContent(t, path, old)
 	r.Force = true
 	if r.do(t.Context(), pipe(patch)); r.err != nil {
 		t.Fatal(r.err)
 	}
 	wantContent(t, path, vol.onto(old, 1))
-	if !slices.ContainsFunc(r.warnings, func(w string) bool { return bytes.Contains([]byte(w), []byte("no answer")) }) {
+	if !slices.ContainsFunc(r.warnings, func(w string) bool {
+		return bytes.Contains([]byte(w), []byte("no answer"))
+	}) {
 		t.Errorf("warnings %q", r.warnings)
 	}
 }
@@ -162,11 +178,17 @@ func TestHoldBack(t *testing.T) {
 		blocks           poolBlocks
 		all, now, laters []format.Record
 	}{
-		{"no pool", poolBlocks{}, []format.Record{record(zero(0, 100*kib))}, []format.Record{record(zero(0, 100*kib))}, nil},
-		{"data", blocks, []format.Record{record(data(0, 4096)), record(data(60*kib, 8192)), record(data(72*kib, 4096))},
-			[]format.Record{record(data(0, 4096))}, []format.Record{record(data(60*kib, 8192)), record(data(72*kib, 4096))}},
-		{"zeros", blocks, []format.Record{record(zero(0, 200*kib))}, []format.Record{record(zero(0, 192*kib))}, []format.Record{record(zero(192*kib, 8*kib))}},
-		{"a block ends", blocks, []format.Record{record(zero(0, 128*kib))}, []format.Record{record(zero(0, 64*kib))}, []format.Record{record(zero(64*kib, 64*kib))}},
+		{"no pool", poolBlocks{}, []format.Record{record(zero(0, 100*kib))},
+			[]format.Record{record(zero(0, 100*kib))}, nil},
+		{"data", blocks, []format.Record{record(data(0, 4096)), record(data(60*kib, 8192)),
+			record(data(72*kib, 4096))}, []format.Record{record(data(0, 4096))},
+			[]format.Record{record(data(60*kib, 8192)), record(data(72*kib, 4096))}},
+		{"zeros", blocks, []format.Record{record(zero(0, 200*kib))},
+			[]format.Record{record(zero(0, 192*kib))},
+			[]format.Record{record(zero(192*kib, 8*kib))}},
+		{"a block ends", blocks, []format.Record{record(zero(0, 128*kib))},
+			[]format.Record{record(zero(0, 64*kib))},
+			[]format.Record{record(zero(64*kib, 64*kib))}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

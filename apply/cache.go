@@ -44,7 +44,8 @@ func cacheIsEmpty(f *os.File, off, n int64) (isEmpty, known bool) {
 	// The pages of overlayfs are those of another file, of which mincore alone tells.
 	if err := unix.Fstatfs(fd, &fs); err == nil && fs.Type != unix.OVERLAYFS_SUPER_MAGIC {
 		var in unix.Cachestat_t
-		if unix.Cachestat(uint(fd), &unix.CachestatRange{Off: uint64(off), Len: uint64(n)}, &in, 0) == nil {
+		if unix.Cachestat(uint(fd), &unix.CachestatRange{Off: uint64(off), Len: uint64(n)}, &in,
+			0) == nil {
 			return in.Cache == 0, true
 		}
 	}
@@ -65,8 +66,8 @@ func mincoreIsEmpty(fd int, off, n int64) (isEmpty, known bool) {
 			return false, false
 		}
 		clear(pages)
-		_, _, errno := unix.Syscall(unix.SYS_MINCORE, uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(size),
-			uintptr(unsafe.Pointer(unsafe.SliceData(pages))))
+		_, _, errno := unix.Syscall(unix.SYS_MINCORE, uintptr(unsafe.Pointer(unsafe.SliceData(b))),
+			uintptr(size), uintptr(unsafe.Pointer(unsafe.SliceData(pages))))
 		_ = unix.Munmap(b) // it is mapped: this can't fail
 		if errno != 0 {
 			return false, false

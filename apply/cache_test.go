@@ -29,7 +29,8 @@ func sectorsRead(t *testing.T, dev string) int64 {
 // What is read back comes from the device, whatever stands between.
 func TestReadBackFromDevice(t *testing.T) {
 	const size = 8 * mib
-	vol := newVolume(format.Full, size, []format.Extent{data(0, 4*mib)}, []format.Extent{data(4*mib, 4*mib)})
+	vol := newVolume(format.Full, size, []format.Extent{data(0, 4*mib)},
+		[]format.Extent{data(4*mib, 4*mib)})
 	patch, _ := vol.patch(t)
 	for name, test := range map[string]struct {
 		options string // of the file system that has the destination
@@ -57,10 +58,13 @@ func TestReadBackFromDevice(t *testing.T) {
 			}
 			command(t, "sync", "-f", disk)
 			before := sectorsRead(t, disk)
-			r := apply(t, path, pipe(patch), func(o *Options) { o.Verify, o.system, o.Create = true, fake(system), test.create })
+			r := apply(t, path, pipe(patch), func(o *Options) {
+				o.Verify, o.system, o.Create = true, fake(system), test.create
+			})
 			r.wantWarning(t, "")
 			if got := sectorsRead(t, disk) - before; got < size>>9 {
-				t.Errorf("%d sectors were read from the device, of %d that were to be compared", got, size>>9)
+				t.Errorf("%d sectors were read from the device, of %d that were to be compared",
+					got, size>>9)
 			}
 			wantContent(t, path, vol.onto(make([]byte, size), 2))
 		})
@@ -78,12 +82,15 @@ func TestReadBackFromCache(t *testing.T) {
 		r := apply(t, file, pipe(patch), func(o *Options) { o.Verify = true })
 		r.wantWarning(t, file+says+"its file system can't do without")
 		system := &fakeSystem{backing: []string{file}}
-		r = apply(t, dev, bytes.NewReader(patch), func(o *Options) { o.Verify, o.system = true, fake(system) })
+		r = apply(t, dev, bytes.NewReader(patch), func(o *Options) {
+			o.Verify, o.system = true, fake(system)
+		})
 		r.wantWarning(t, file+", on which "+dev+" lies,"+says+"it can't be emptied")
 	}
 }
 
-// What is in memory of the destination before the first look at it may be what could not be written.
+// What is in memory of the destination before the first look at it may be what could not be
+// written.
 func TestDropCache(t *testing.T) {
 	file := image(t, t.TempDir(), make([]byte, 8*mib))
 	dev := loopDevice(t, file)
@@ -117,7 +124,8 @@ func TestCacheIsEmpty(t *testing.T) {
 	dirs := map[string]string{"disk": t.TempDir()}
 	layers := "lowerdir=" + t.TempDir() + ",upperdir=" + t.TempDir() + ",workdir=" + t.TempDir()
 	overlay := t.TempDir()
-	if exec.Command("mount", "-t", "overlay", "-o", layers, "overlay", overlay).Run() == nil { // not every kernel knows it
+	// not every kernel knows it
+	if exec.Command("mount", "-t", "overlay", "-o", layers, "overlay", overlay).Run() == nil {
 		t.Cleanup(func() { command(t, "umount", "--lazy", overlay) })
 		dirs["overlay"] = overlay
 	}

@@ -37,7 +37,8 @@ func TestChangingPatch(t *testing.T) {
 	other.header.ID[0]++
 	another, _ := other.patch(t)
 	r := newRun(image(t, t.TempDir(), base))
-	r.do(t.Context(), &changingPatch{Reader: bytes.NewReader(patch), then: bytes.NewReader(another)})
+	r.do(t.Context(),
+		&changingPatch{Reader: bytes.NewReader(patch), then: bytes.NewReader(another)})
 	r.wantError(t, nil, "the patch has changed while it was read")
 	wantContent(t, r.Destination, base)
 
@@ -56,13 +57,15 @@ func TestChangingPatchInChain(t *testing.T) {
 	next := newVolume(format.Delta, size, []format.Extent{data(4096, 4096), zero(32768, 4096)})
 	next.header.ID[0]++
 	delta, _ := next.patch(t)
-	other := newVolume(format.Delta, size, []format.Extent{data(4096, 4096), zero(32768, 8192)}) // as long a patch
+	// as long a patch
+	other := newVolume(format.Delta, size, []format.Extent{data(4096, 4096), zero(32768, 8192)})
 	other.header.ID = next.header.ID
 	another, _ := other.patch(t)
 	base := garbage(size)
 	r := newRun(image(t, t.TempDir(), base))
 	const readWhole = 1 // besides the header
-	changing := &changingPatch{Reader: bytes.NewReader(delta), then: bytes.NewReader(another), more: readWhole}
+	changing := &changingPatch{Reader: bytes.NewReader(delta),
+		then: bytes.NewReader(another), more: readWhole}
 	r.doAll(t.Context(), []Patch{{"full", bytes.NewReader(full)}, {"delta", changing}})
 	r.wantError(t, nil, "changed")
 	wantContent(t, r.Destination, base)

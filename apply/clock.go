@@ -64,19 +64,22 @@ func (m moment) madeAfter(h, other format.Header) bool {
 	return m.cameAfter(h, other) && !m.adopted(h, other)
 }
 
-// cameAfter tells whether a snapshot was none of the volume when one of two patches was dumped, but later.
+// cameAfter tells whether a snapshot was none of the volume when one of two patches was dumped, but
+// later.
 func (m moment) cameAfter(h, other format.Header) bool {
-	return h.Source.Snapshots != nil && h.Source.VGUUID == other.Source.VGUUID && h.Source.LVUUID == other.Source.LVUUID &&
-		!m.thereAt(h) && slices.Contains(other.Source.Snapshots, m.snapshot) && dumpedBefore(h, other)
+	return h.Source.Snapshots != nil && h.Source.VGUUID == other.Source.VGUUID &&
+		h.Source.LVUUID == other.Source.LVUUID && !m.thereAt(h) &&
+		slices.Contains(other.Source.Snapshots, m.snapshot) && dumpedBefore(h, other)
 }
 
-// adopted tells whether a snapshot that came after a patch was dumped seems to be older. If a thin snapshot is merged into its
-// volume, its own snapshots become that volume's.
+// adopted tells whether a snapshot that came after a patch was dumped seems to be older. If a thin
+// snapshot is merged into its volume, its own snapshots become that volume's.
 func (m moment) adopted(h, other format.Header) bool {
 	return (isThin(h) || isThin(other)) && m.dated() && m.at.Unix() < h.Created.Unix()
 }
 
-// untold tells why times can't tell the order of what the patches a and b know of, if something speaks against them.
+// untold tells why times can't tell the order of what the patches a and b know of, if something
+// speaks against them.
 func untold(a, b format.Header) string {
 	if skew := skewOf(a, b); skew != "" {
 		return skew
@@ -85,7 +88,8 @@ func untold(a, b format.Header) string {
 		h, other := pair[0], pair[1]
 		for _, m := range []moment{startOf(a), endOf(a), startOf(b), endOf(b)} {
 			if m.snapshot != "" && m.cameAfter(h, other) && m.adopted(h, other) {
-				return fmt.Sprintf("snapshot %s was none of the volume when the older one of them was dumped, and is older by its date: "+
+				return fmt.Sprintf("snapshot %s was none of the volume when the older one of "+
+					"them was dumped, and is older by its date: "+
 					"a merge brought it, or the clock was set", snapshotName(b, m.snapshot))
 			}
 		}

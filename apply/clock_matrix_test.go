@@ -16,7 +16,8 @@ var links = map[string]func() (a, b format.Header){
 		return ordered(1, 9, since("R", 7), upTo("S", 8)), ordered(2, 11, since("S", 8))
 	},
 	"same state": func() (a, b format.Header) {
-		return ordered(1, 9, since("R", 6), upTo("S", 8)), ordered(2, 11, since("Q", 7), upTo("S", 8))
+		return ordered(1, 9, since("R", 6), upTo("S", 8)),
+			ordered(2, 11, since("Q", 7), upTo("S", 8))
 	},
 	"patch": func() (a, b format.Header) {
 		return ordered(1, 9, since("R", 7)), ordered(2, 11, after(1))
@@ -259,7 +260,9 @@ func wantTrusted(t *testing.T, a, b format.Header, v verdict) {
 	if err := chainOf(a, b).checkOrder(o); err != nil {
 		t.Errorf("with trust: %v", err)
 	}
-	if v.reason != "" && (len(warnings) != 1 || !strings.HasPrefix(warnings[0], "taken on your word: ") || !strings.Contains(warnings[0], v.reason)) {
+	if v.reason != "" &&
+		(len(warnings) != 1 || !strings.HasPrefix(warnings[0], "taken on your word: ") ||
+			!strings.Contains(warnings[0], v.reason)) {
 		t.Errorf("warnings %q", warnings)
 	}
 }

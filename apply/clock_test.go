@@ -17,16 +17,26 @@ func TestClocksReversed(t *testing.T) {
 		clock  bool
 	}{
 		"older, in one boot, though the clock says otherwise": {
-			ordered(1, 9, since("S", 6), upFor(5, "boot")), ordered(2, 11, since("S", 6), upFor(4, "boot")), "it is older", true},
-		"older by the clock of two boots": {ordered(1, 11, upFor(1, "boot")), ordered(2, 9, upFor(8, "other")), "it is older", true},
+			ordered(1, 9, since("S", 6), upFor(5, "boot")),
+			ordered(2, 11, since("S", 6), upFor(4, "boot")), "it is older", true},
+		"older by the clock of two boots": {ordered(1, 11, upFor(1, "boot")),
+			ordered(2, 9, upFor(8, "other")), "it is older", true},
 		"to one that was made within the same second": {
-			ordered(1, 9, upTo("T", 8)), ordered(2, 11, since("R", 6), upTo("U", 8)), "both were made within the second", true},
-		"one between is missing":            {ordered(1, 9, upTo("S", 8)), ordered(2, 11, since("T", 10)), "a patch between them is missing", true},
-		"exactly from elsewhere":            {ordered(1, 9, upTo("S", 8)), ordered(2, 11, since("R", 7), exactly), "where the one before does not lead", false},
-		"exactly, and past it in one boot":  {ordered(1, 9, since("S", 8)), ordered(2, 11, since("S", 8), exactly), "leads past it", false},
-		"exactly, and past it by the clock": {ordered(1, 9), ordered(2, 11, since("S", 8), exactly), "leads past it", true},
-		"to an older snapshot":              {ordered(1, 9, upTo("T", 8)), ordered(2, 11, since("R", 6), upTo("S", 7)), "it leads to a snapshot that is older", true},
-		"way back to a newer snapshot":      {ordered(1, 9, upTo("S", 8)), ordered(2, 11, upTo("T", 10)), "it leads back to snapshot T, made after", true},
+			ordered(1, 9, upTo("T", 8)), ordered(2, 11, since("R", 6), upTo("U", 8)),
+			"both were made within the second", true},
+		"one between is missing": {ordered(1, 9, upTo("S", 8)), ordered(2, 11, since("T", 10)),
+			"a patch between them is missing", true},
+		"exactly from elsewhere": {ordered(1, 9, upTo("S", 8)),
+			ordered(2, 11, since("R", 7), exactly), "where the one before does not lead", false},
+		"exactly, and past it in one boot": {ordered(1, 9, since("S", 8)),
+			ordered(2, 11, since("S", 8), exactly), "leads past it", false},
+		"exactly, and past it by the clock": {ordered(1, 9), ordered(2, 11, since("S", 8), exactly),
+			"leads past it", true},
+		"to an older snapshot": {ordered(1, 9, upTo("T", 8)),
+			ordered(2, 11, since("R", 6), upTo("S", 7)),
+			"it leads to a snapshot that is older", true},
+		"way back to a newer snapshot": {ordered(1, 9, upTo("S", 8)), ordered(2, 11, upTo("T", 10)),
+			"it leads back to snapshot T, made after", true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			v := follows(tt.a, tt.b)
@@ -45,10 +55,14 @@ func TestClocksReversed(t *testing.T) {
 // to the older one: by their names, whatever was made when.
 func TestClocksDontMatter(t *testing.T) {
 	for name, pair := range map[string][2]format.Header{
-		"first dumped late":      {ordered(1, 20, kind(format.Full), upTo("S", 8)), ordered(2, 11, since("S", 8), upTo("T", 10))},
-		"back":                   {ordered(1, 9, since("S", 6), upTo("T", 8)), ordered(2, 11, since("T", 8), upTo("S", 6))},
-		"back, and the clock":    {ordered(1, 5, since("S", 6), upTo("T", 8)), ordered(2, 4, since("T", 8), upTo("S", 6))},
-		"exactly to where it is": {ordered(1, 9, upTo("T", 8)), ordered(2, 11, since("S", 7), upTo("T", 8), exactly)},
+		"first dumped late": {ordered(1, 20, kind(format.Full), upTo("S", 8)),
+			ordered(2, 11, since("S", 8), upTo("T", 10))},
+		"back": {ordered(1, 9, since("S", 6), upTo("T", 8)),
+			ordered(2, 11, since("T", 8), upTo("S", 6))},
+		"back, and the clock": {ordered(1, 5, since("S", 6), upTo("T", 8)),
+			ordered(2, 4, since("T", 8), upTo("S", 6))},
+		"exactly to where it is": {ordered(1, 9, upTo("T", 8)),
+			ordered(2, 11, since("S", 7), upTo("T", 8), exactly)},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if v := follows(pair[0], pair[1]); v != (verdict{}) {
@@ -94,7 +108,8 @@ func TestFittingOrderByNames(t *testing.T) {
 	ab := ordered(2, 12, since("A", 2), upTo("B", 4))
 	bc := ordered(3, 11, since("B", 4), upTo("C", 6))
 	cd := ordered(4, 10, since("C", 6))
-	for _, given := range [][]format.Header{{cd, bc, ab, full}, {full, cd, ab, bc}, {bc, full, ab, cd}} {
+	for _, given := range [][]format.Header{{cd, bc, ab, full}, {full, cd, ab, bc},
+		{bc, full, ab, cd}} {
 		if got := strings.Join(chainOf(given...).fittingOrder(), " "); got != "1 2 3 4" {
 			t.Errorf("%q", got)
 		}

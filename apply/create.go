@@ -61,7 +61,8 @@ func mayCreate(path string, h format.Header, o Options) error {
 	case !o.Create:
 		return fmt.Errorf("%w: %s", ErrNotCreated, path)
 	case h.Kind != format.Full:
-		return fmt.Errorf("%w: %s does not exist, and only a full patch can create it", ErrNeedsFull, path)
+		return fmt.Errorf("%w: %s does not exist, and only a full patch can create it",
+			ErrNeedsFull, path)
 	}
 	if placeErr != nil {
 		return fmt.Errorf("%w: %w", ErrMissing, placeErr)

@@ -16,11 +16,12 @@ import (
 func create(o *Options) { o.Create = true }
 
 func TestCreate(t *testing.T) {
-	vol := newVolume(format.Full, 8*mib+1000,
-		[]format.Extent{data(0, 4096), zero(4096, 4*mib)}, []format.Extent{data(4*mib+4096, 65536), zero(4*mib+69632, 4*mib-69632+1000)})
+	vol := newVolume(format.Full, 8*mib+1000, []format.Extent{data(0, 4096), zero(4096, 4*mib)},
+		[]format.Extent{data(4*mib+4096, 65536), zero(4*mib+69632, 4*mib-69632+1000)})
 	patch, _ := vol.patch(t)
 	want := vol.onto(make([]byte, 8*mib+1000), 2)
-	folders := map[string]string{"disk": t.TempDir(), "tmpfs": mount(t, "tmpfs", "none", "size=1m"), "no holes": mount(t, "ramfs", "none", "mode=0700")}
+	folders := map[string]string{"disk": t.TempDir(), "tmpfs": mount(t, "tmpfs", "none", "size=1m"),
+		"no holes": mount(t, "ramfs", "none", "mode=0700")}
 	for name, dir := range folders {
 		t.Run(name, func(t *testing.T) {
 			path := filepath.Join(dir, "new")
@@ -41,7 +42,8 @@ func TestCreate(t *testing.T) {
 			if got := allocated(t, path); name != "no holes" && got > 128<<10 {
 				t.Errorf("%d bytes on disk", got)
 			}
-			if r := apply(t, path, pipe(patch), create); r.report.Created { // it's no matter that it's there now
+			// it's no matter that it's there now
+			if r := apply(t, path, pipe(patch), create); r.report.Created {
 				t.Error("created again")
 			}
 			wantContent(t, path, want)
@@ -60,18 +62,21 @@ func TestCreateZeros(t *testing.T) {
 		t.Fatal(err)
 	}
 	if st.Size() != 1<<40 || allocated(t, path) > 64<<10 || !r.report.Created {
-		t.Errorf("%d bytes, %d of them on disk; report %+v", st.Size(), allocated(t, path), r.report)
+		t.Errorf("%d bytes, %d of them on disk; report %+v", st.Size(),
+			allocated(t, path), r.report)
 	}
 }
 
 // Nothing is left behind when nothing came of it.
 func TestCreateFails(t *testing.T) {
-	full := newVolume(format.Full, 8192, []format.Extent{zero(0, 512)}, []format.Extent{data(512, 512), zero(1024, 7168)})
+	full := newVolume(format.Full, 8192, []format.Extent{zero(0, 512)},
+		[]format.Extent{data(512, 512), zero(1024, 7168)})
 	patch, ends := full.patch(t)
 	bad := bytes.Clone(patch)
 	bad[ends[0]+30] ^= 1
 	delta, _ := smallVolume().patch(t)
-	huge, _ := newVolume(format.Full, math.MaxInt64, []format.Extent{zero(0, math.MaxInt64)}).patch(t)
+	huge, _ := newVolume(format.Full, math.MaxInt64,
+		[]format.Extent{zero(0, math.MaxInt64)}).patch(t)
 	tests := []struct {
 		name  string
 		patch io.Reader
@@ -112,7 +117,8 @@ func TestCreateDryRun(t *testing.T) {
 	dir := t.TempDir()
 	dry := func(o *Options) { o.DryRun = true }
 	r := apply(t, filepath.Join(dir, "new"), pipe(patch), create, dry)
-	if left := names(t, dir); len(left) > 0 || !r.report.Created || r.report.DestinationSize != 3*mib {
+	if left := names(t, dir); len(left) > 0 || !r.report.Created ||
+		r.report.DestinationSize != 3*mib {
 		t.Errorf("left: %q, report %+v", left, r.report)
 	}
 	r = newRun(filepath.Join(dir, "none", "new"))
@@ -128,7 +134,8 @@ func TestCreateAmongDevices(t *testing.T) {
 	if err := os.Symlink("/dev", link); err != nil {
 		t.Fatal(err)
 	}
-	for _, path := range []string{"/dev/lvmsync-test-no-such-device", "/dev/lvmsync-no-vg/lv", link + "/lvmsync-test"} {
+	for _, path := range []string{"/dev/lvmsync-test-no-such-device", "/dev/lvmsync-no-vg/lv",
+		link + "/lvmsync-test"} {
 		r := newRun(path)
 		r.Create = true
 		if r.do(t.Context(), pipe(full)); r.err == nil {

@@ -5,7 +5,8 @@ import (
 	"testing"
 )
 
-// Of a block that the destination has a part of only, the base can't be checked; the part is written all the same.
+// Of a block that the destination has a part of only, the base can't be checked; the part is
+// written all the same.
 func TestBaseCutOff(t *testing.T) {
 	const size, room = 16384, 8192 + 2048
 	base := garbage(size)

@@ -41,7 +41,8 @@ func wantPrefix(t *testing.T, r *run, vol *volume, base []byte, n int) {
 		return
 	}
 	partial := r.wantPartial(t)
-	if partial.Through != vol.through(n) || !partial.Durable || partial.Destination != r.Destination {
+	if partial.Through != vol.through(n) || !partial.Durable ||
+		partial.Destination != r.Destination {
 		t.Errorf("%+v after %d segments", partial, n)
 	}
 	wantContent(t, r.Destination, vol.onto(base, n))
@@ -159,7 +160,8 @@ func (f failing) Read(b []byte) (int, error) { return f.r.Read(b) }
 // written, and just the end of the patch is missing.
 func TestNothingToResume(t *testing.T) {
 	for size, rest := range map[int64]bool{mib: false, 2 * mib: true} {
-		v := newVolume(format.Full, size, []format.Extent{data(0, mib/2)}, []format.Extent{data(mib/2, mib/2)})
+		v := newVolume(format.Full, size, []format.Extent{data(0, mib/2)},
+			[]format.Extent{data(mib/2, mib/2)})
 		if rest {
 			v.segments = append(v.segments, []piece{{Extent: zero(mib, mib)}})
 		}

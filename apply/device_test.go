@@ -70,7 +70,8 @@ type place struct {
 }
 
 var places = []place{
-	{"file on disk", 1, func(t *testing.T, content []byte) string { return image(t, t.TempDir(), content) }},
+	{"file on disk", 1,
+		func(t *testing.T, content []byte) string { return image(t, t.TempDir(), content) }},
 	{"file on tmpfs", 1, func(t *testing.T, content []byte) string {
 		return image(t, mount(t, "tmpfs", "none", "size=1g"), content)
 	}},
@@ -104,7 +105,8 @@ func readPastCache(t testing.TB, path string) []byte {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	buf, err := unix.Mmap(-1, 0, 1<<20, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE)
+	buf, err := unix.Mmap(-1, 0, 1<<20, unix.PROT_READ|unix.PROT_WRITE,
+		unix.MAP_ANON|unix.MAP_PRIVATE)
 	if err != nil {
 		t.Fatal(err)
 	}

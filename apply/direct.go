@@ -83,7 +83,8 @@ func (in *direct) ReadAt(b []byte, off int64) (done int, err error) {
 // readPart reads the beginning of b. An error behind a part that was read is left for
 // the next call: an end that isn't aligned looks like one.
 func (in *direct) readPart(b []byte, off int64) (int, error) {
-	if whole := len(b) / zeroAlign * zeroAlign; whole > 0 && off%zeroAlign == 0 && misaligned(b) == 0 {
+	if whole := len(b) / zeroAlign * zeroAlign; whole > 0 && off%zeroAlign == 0 &&
+		misaligned(b) == 0 {
 		n, err := in.f.ReadAt(b[:whole], off)
 		if n > 0 {
 			err = nil

@@ -94,7 +94,8 @@ func TestUndoFailsOnce(t *testing.T) {
 				outcomes[checkFailedUndo(t, r, f, base, want)]++
 			})
 			t.Log(outcomes)
-			if kind != "folder" && (outcomes["untouched"] == 0 || outcomes["part-way"] == 0 || outcomes["no end"] == 0) {
+			if kind != "folder" && (outcomes["untouched"] == 0 || outcomes["part-way"] == 0 ||
+				outcomes["no end"] == 0) {
 				t.Errorf("not every outcome was seen: %v", outcomes)
 			}
 		})
@@ -116,7 +117,8 @@ func checkFailedUndo(t *testing.T, r *run, f *fault, base, want []byte) string {
 		outcome = "whole"
 	case r.err == nil:
 		wantContent(t, r.Destination, want)
-		if !strings.Contains(strings.Join(r.warnings, "\n"), "end the undo patch "+r.Undo+", which takes everything back without its end, too: ") {
+		if !strings.Contains(strings.Join(r.warnings, "\n"),
+			"end the undo patch "+r.Undo+", which takes everything back without its end, too: ") {
 			t.Errorf("warnings: %q", r.warnings)
 		}
 		outcome = "no end"
@@ -179,11 +181,13 @@ func TestCreatedFailsOnce(t *testing.T) {
 					}
 					return
 				}
-				if p := r.wantPartial(t); p.Durable || !strings.Contains(r.err.Error(), "flush "+r.Destination+": ") {
+				if p := r.wantPartial(t); p.Durable ||
+					!strings.Contains(r.err.Error(), "flush "+r.Destination+": ") {
 					t.Errorf("%+v", p)
 				}
 				apply(t, r.Destination, bytes.NewReader(patch))
-				wantContent(t, r.Destination, vol.onto(make([]byte, vol.header.VolumeSize), len(vol.segments)))
+				wantContent(t, r.Destination,
+					vol.onto(make([]byte, vol.header.VolumeSize), len(vol.segments)))
 			})
 		})
 	}
@@ -221,7 +225,8 @@ func TestUndoOnFullDevice(t *testing.T) {
 	small := mount(t, "tmpfs", "none", fmt.Sprintf("size=%d", 16*undoBatch))
 	dev := loopDevice(t, sparse(t, small, 32*undoBatch))
 	command(t, "mkfs.ext4", "-q", "-J", "size=4", "-m", "0",
-		"-E", "nodiscard,lazy_itable_init=0,lazy_journal_init=0", dev) // else the journal has no room, either
+		// else the journal has no room, either
+		"-E", "nodiscard,lazy_itable_init=0,lazy_journal_init=0", dev)
 	dir := mount(t, "ext4", dev, "errors=continue")
 	r := newRun(image(t, quickDir(t), base))
 	r.Undo = filepath.Join(dir, "undo")
@@ -237,7 +242,8 @@ func TestUndoOnFullDevice(t *testing.T) {
 		return err
 	}
 	r.do(t.Context(), bytes.NewReader(patch))
-	if p := r.wantPartial(t); p.Undo != r.Undo || !strings.Contains(r.err.Error(), "flush the undo patch "+r.Undo) {
+	if p := r.wantPartial(t); p.Undo != r.Undo ||
+		!strings.Contains(r.err.Error(), "flush the undo patch "+r.Undo) {
 		t.Errorf("%+v: %v", p, r.err)
 	}
 	if _, err := os.Stat(rest); err == nil {

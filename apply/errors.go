@@ -48,7 +48,8 @@ type TooSmallError struct {
 
 // Error tells both sizes.
 func (e *TooSmallError) Error() string {
-	return fmt.Sprintf("%v: %s has %d bytes, the volume %d", ErrTooSmall, e.Destination, e.Size, e.Volume)
+	return fmt.Sprintf("%v: %s has %d bytes, the volume %d", ErrTooSmall,
+		e.Destination, e.Size, e.Volume)
 }
 
 // Unwrap makes the error match ErrTooSmall.
@@ -61,8 +62,10 @@ type PartialError struct {
 	Through     int64  // extents before this offset in the volume were written
 	Durable     bool   // and have reached the device
 	Undo        string // file with an undo patch of them; empty: there is none
-	Resumable   bool   // the rest is what the same dump gives from Through on: it was one patch, no undo patch, and there is a rest
-	Err         error  // why it went no further
+	// the rest is what the same dump gives from Through on: it was one patch, no undo patch, and
+	// there is a rest
+	Resumable bool
+	Err       error // why it went no further
 }
 
 // Error says what happened and how far the destination got.

@@ -54,7 +54,8 @@ func TestDestinationFull(t *testing.T) {
 		if p.Through != 4*mib && p.Through != 8*mib || p.Durable {
 			t.Errorf("%+v", p)
 		}
-		if want := vol.onto(make([]byte, 16*mib), int(p.Through/(4*mib))); !bytes.Equal(readPastCache(t, path)[:p.Through], want[:p.Through]) {
+		if want := vol.onto(make([]byte, 16*mib), int(p.Through/(4*mib))); !bytes.Equal(
+			readPastCache(t, path)[:p.Through], want[:p.Through]) {
 			t.Error("what was written is not there")
 		}
 	}
@@ -79,7 +80,8 @@ func TestFlushFails(t *testing.T) {
 	r := newRun(brokenDevice(t, 16*mib))
 	r.do(t.Context(), bytes.NewReader(patch))
 	p := r.wantPartial(t)
-	if p.Durable || p.Through != 16*mib || !strings.Contains(r.err.Error(), "flush "+r.Destination) {
+	if p.Durable || p.Through != 16*mib ||
+		!strings.Contains(r.err.Error(), "flush "+r.Destination) {
 		t.Errorf("%+v", p)
 	}
 }
@@ -92,7 +94,8 @@ func TestPipeAndFlushFail(t *testing.T) {
 	r := newRun(brokenDevice(t, 16*mib))
 	r.do(t.Context(), pipe(patch[:ends[3]]))
 	p := r.wantPartial(t)
-	if p.Durable || !errors.Is(r.err, format.ErrTruncated) || !strings.Contains(r.err.Error(), "flush "+r.Destination) {
+	if p.Durable || !errors.Is(r.err, format.ErrTruncated) ||
+		!strings.Contains(r.err.Error(), "flush "+r.Destination) {
 		t.Errorf("%+v", p)
 	}
 	if strings.Contains(r.err.Error(), "\n") {
@@ -111,7 +114,8 @@ func TestWriteBackFails(t *testing.T) {
 	if p.Durable || p.Through >= 4*windowData {
 		t.Errorf("%+v: noticed late, or not at all", p)
 	}
-	if m := r.err.Error(); !strings.Contains(m, "flush "+r.Destination+": ") || strings.Contains(m, "; then ") {
+	if m := r.err.Error(); !strings.Contains(m, "flush "+r.Destination+": ") ||
+		strings.Contains(m, "; then ") {
 		t.Errorf("error %v", r.err)
 	}
 }

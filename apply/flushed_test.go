@@ -22,7 +22,9 @@ func TestNothingBehindLastFlush(t *testing.T) {
 		for _, shift := range []int64{0, 512} { // a thin volume, and one behind something else
 			v := p.volume(t, garbage(size), block, shift)
 			patch, _ := newVolume(format.Delta, size, extents).patch(t)
-			apply(t, v.path, pipe(patch), func(o *Options) { o.system = fake(&fakeSystem{parts: []storage.ThinPart{v.part}}) })
+			apply(t, v.path, pipe(patch), func(o *Options) {
+				o.system = fake(&fakeSystem{parts: []storage.ThinPart{v.part}})
+			})
 			v.mu.Lock()
 			if v.dirty {
 				t.Errorf("%s, shifted by %d: something is not flushed", name, shift)

@@ -95,7 +95,8 @@ func (v *volume) patch(t testing.TB) (patch []byte, ends []int) {
 		t.Fatal(err)
 	}
 	for i := range v.segments {
-		end := out.Len() - 72 - (8 + 16 + 24*len(v.segments) + 8) // docs/format.md: before trailer and index
+		// docs/format.md: before trailer and index
+		end := out.Len() - 72 - (8 + 16 + 24*len(v.segments) + 8)
 		if i+1 < len(v.segments) {
 			end = int(f.Index()[i+1].Offset)
 		}
@@ -209,7 +210,9 @@ const inMemoryWarning = " is kept in memory "
 // wantWarning wants one warning that holds text, or none if text is empty.
 func (r *run) wantWarning(t *testing.T, text string) {
 	t.Helper()
-	warnings := slices.DeleteFunc(slices.Clone(r.warnings), func(w string) bool { return strings.Contains(w, inMemoryWarning) })
+	warnings := slices.DeleteFunc(slices.Clone(r.warnings), func(w string) bool {
+		return strings.Contains(w, inMemoryWarning)
+	})
 	switch {
 	case text == "" && len(warnings) > 0:
 		t.Errorf("warnings: %q, want none", warnings)

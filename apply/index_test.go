@@ -23,14 +23,16 @@ import (
 func hugeIndex(t *testing.T, kind format.Kind, count, room int64) *os.File {
 	t.Helper()
 	var head bytes.Buffer
-	w, err := format.NewWriter(&head, format.Header{ID: uuid.New(), Kind: kind, Created: time.Now(), VolumeSize: 1 << 50, Granularity: 512}, format.WriterOptions{})
+	w, err := format.NewWriter(&head, format.Header{ID: uuid.New(), Kind: kind, Created: time.Now(),
+		VolumeSize: 1 << 50, Granularity: 512}, format.WriterOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	w.Abort()
 	le := binary.LittleEndian
 	index := int64(head.Len()) + room
-	b := append(le.AppendUint32(le.AppendUint32(nil, 0x184D2A5D), uint32(24+24*count)), "LVMINDEX"...)
+	b := append(le.AppendUint32(le.AppendUint32(nil, 0x184D2A5D), uint32(24+24*count)),
+		"LVMINDEX"...)
 	b = le.AppendUint64(b, uint64(count))
 	b = le.AppendUint64(b, uint64(head.Len())) // the first entry is right
 	b = le.AppendUint64(le.AppendUint64(b, 0), 512)
@@ -56,7 +58,8 @@ func hugeIndex(t *testing.T, kind format.Kind, count, room int64) *os.File {
 // stands in it.
 func TestHugeIndexInChain(t *testing.T) {
 	const count = 2 << 20
-	for name, room := range map[string]int64{"no room for segments": 0, "room for segments": 14 * count} {
+	for name, room := range map[string]int64{"no room for segments": 0,
+		"room for segments": 14 * count} {
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
 		for range 2 {
@@ -68,7 +71,9 @@ func TestHugeIndexInChain(t *testing.T) {
 			if !errors.Is(err, format.ErrCorrupt) {
 				t.Errorf("%s: %v", name, err)
 			}
-			_, err = Verify(context.Background(), []Patch{{Name: "alone", Reader: io.NewSectionReader(patches[0].Reader.(*os.File), 0, 1<<62)}}, VerifyOptions{})
+			_, err = Verify(context.Background(), []Patch{{Name: "alone",
+				Reader: io.NewSectionReader(patches[0].Reader.(*os.File), 0, 1<<62)}},
+				VerifyOptions{})
 			if !errors.Is(err, format.ErrCorrupt) {
 				t.Errorf("%s, alone: %v", name, err)
 			}

@@ -13,7 +13,8 @@ import (
 	"lvmsync/format/storage"
 )
 
-// A volume that was not of whole sectors ends within one of the volume that it has become. That sector is saved, too.
+// A volume that was not of whole sectors ends within one of the volume that it has become. That
+// sector is saved, too.
 func TestUndoOfRaggedEnd(t *testing.T) {
 	const ragged, grown = 4096 + 700, 16384
 	full, _ := newVolume(format.Full, ragged, []format.Extent{data(0, ragged)}).patch(t)
@@ -24,7 +25,8 @@ func TestUndoOfRaggedEnd(t *testing.T) {
 	path, undo := image(t, dir, before), filepath.Join(dir, "undo")
 	r := newRun(path)
 	r.Undo = undo
-	if r.doAll(t.Context(), []Patch{{"full", bytes.NewReader(full)}, {"delta", bytes.NewReader(delta)}}); r.err != nil {
+	if r.doAll(t.Context(),
+		[]Patch{{"full", bytes.NewReader(full)}, {"delta", bytes.NewReader(delta)}}); r.err != nil {
 		t.Fatal(r.err)
 	}
 	back, err := os.ReadFile(undo)
@@ -49,7 +51,8 @@ func TestUndoWithinSector(t *testing.T) {
 		before[cut+i] ^= 1
 	}
 	pool := newPool(t)
-	for name, block := range map[string]int64{"file": 0, "pool": 64 * kib, "pool, zeros": 64 * kib} {
+	for name, block := range map[string]int64{"file": 0, "pool": 64 * kib,
+		"pool, zeros": 64 * kib} {
 		t.Run(name, func(t *testing.T) {
 			dir, before := t.TempDir(), slices.Clone(before)
 			if name == "pool, zeros" {
@@ -59,7 +62,8 @@ func TestUndoWithinSector(t *testing.T) {
 			r.Undo = filepath.Join(dir, "undo")
 			if block > 0 {
 				v := pool.volume(t, before, block, 0)
-				r.Destination, r.system = v.path, fake(&fakeSystem{parts: []storage.ThinPart{v.part}})
+				r.Destination, r.system = v.path,
+					fake(&fakeSystem{parts: []storage.ThinPart{v.part}})
 			} else {
 				r.Destination = image(t, dir, before)
 			}

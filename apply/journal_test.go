@@ -88,7 +88,8 @@ func TestUndoInMemory(t *testing.T) {
 			if r.do(t.Context(), bytes.NewReader(patch)); r.err != nil {
 				t.Fatal(r.err)
 			}
-			if len(r.warnings) > 1 || (warning == "") != (len(r.warnings) == 0) || !strings.Contains(strings.Join(r.warnings, ""), warning) {
+			if len(r.warnings) > 1 || (warning == "") != (len(r.warnings) == 0) ||
+				!strings.Contains(strings.Join(r.warnings, ""), warning) {
 				t.Errorf("%s: warnings %q, want %q", dir, r.warnings, warning)
 			}
 		}

@@ -28,7 +28,8 @@ func headed(t testing.TB, kind format.Kind, head string, base []byte) ([]byte, *
 		v = newVolume(kind, mib, []format.Extent{data(0, mib/2), data(mib/2, mib/2)})
 	} else if base != nil {
 		v.header.Base = &format.Base{Fingerprint: format.Fingerprint{
-			{Offset: mib / 2, Hash: format.Hash(xxhash.Sum64(base[mib/2 : mib/2+format.SampleSize]))},
+			{Offset: mib / 2,
+				Hash: format.Hash(xxhash.Sum64(base[mib/2 : mib/2+format.SampleSize]))},
 		}}
 	}
 	v.header.ID = uuid.New()
@@ -65,17 +66,21 @@ func hashedHead(t testing.TB, base, sampled []byte) []byte {
 // forgotten are backups that somebody names last. Each has more bytes than a volume of 1
 // MiB and fewer than one of 4 MiB.
 func forgotten(t testing.TB) map[string][]byte {
-	v := newVolume(format.Full, 3*mib, []format.Extent{data(0, mib)}, []format.Extent{data(mib, 2*mib)})
+	v := newVolume(format.Full, 3*mib, []format.Extent{data(0, mib)},
+		[]format.Extent{data(mib, 2*mib)})
 	whole, _ := v.patch(t)
 	var signature bytes.Buffer
-	w, err := sigfile.NewWriter(&signature, sigfile.Header{ID: uuid.New(), VolumeSize: 3 * mib, BlockSize: 4096})
+	w, err := sigfile.NewWriter(&signature,
+		sigfile.Header{ID: uuid.New(), VolumeSize: 3 * mib, BlockSize: 4096})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := w.Close(); err != nil {
 		t.Log(err) // it lacks its tables: that it is a signature shows all the same
 	}
-	padded := func(b []byte) []byte { return append(slices.Clone(b), garbage(2*mib-int64(len(b)))...) }
+	padded := func(b []byte) []byte {
+		return append(slices.Clone(b), garbage(2*mib-int64(len(b)))...)
+	}
 	other := slices.Clone(whole)
 	copy(other, garbage(mib))
 	flipped := slices.Clone(whole)
@@ -94,13 +99,15 @@ func forgotten(t testing.TB) map[string][]byte {
 // and whatever else is allowed.
 func TestForgottenDestination(t *testing.T) {
 	delta, _ := newVolume(format.Delta, mib, []format.Extent{data(4096, 8192)}).patch(t)
-	full, _ := newVolume(format.Full, 4*mib, []format.Extent{data(0, 2*mib)}, []format.Extent{data(2*mib, 2*mib)}).patch(t)
+	full, _ := newVolume(format.Full, 4*mib, []format.Extent{data(0, 2*mib)},
+		[]format.Extent{data(2*mib, 2*mib)}).patch(t)
 	sampled, _ := headed(t, format.Delta, "", garbage(mib))
 	undo, _ := newVolume(format.Undo, mib, []format.Extent{data(0, 8192)}).patch(t)
 	follower := newVolume(format.Delta, mib, []format.Extent{data(8192, 8192)})
 	follower.header.ID = uuid.New()
 	second, _ := follower.patch(t)
-	turn, options := 0, []Options{{}, {DryRun: true}, {NoCheckBase: true, AllowSmaller: true}, {Create: true, SpoolDir: t.TempDir()}}
+	turn, options := 0, []Options{{}, {DryRun: true}, {NoCheckBase: true, AllowSmaller: true},
+		{Create: true, SpoolDir: t.TempDir()}}
 	for name, backup := range forgotten(t) {
 		for place, named := range map[string]func(t *testing.T) (path, file string){
 			"file": func(t *testing.T) (string, string) {
@@ -116,34 +123,40 @@ func TestForgottenDestination(t *testing.T) {
 				return link, f
 			},
 			"loop device": func(t *testing.T) (string, string) {
-				f := image(t, t.TempDir(), append(slices.Clone(backup), make([]byte, -len(backup)&4095)...))
+				f := image(t, t.TempDir(),
+					append(slices.Clone(backup), make([]byte, -len(backup)&4095)...))
 				return loopDevice(t, f), f
 			},
 			"disk that it was written to": func(t *testing.T) (string, string) {
-				f := image(t, t.TempDir(), append(slices.Clone(backup), garbage(6*mib-int64(len(backup)))...))
+				f := image(t, t.TempDir(),
+					append(slices.Clone(backup), garbage(6*mib-int64(len(backup)))...))
 				return loopDevice(t, f), f
 			},
 		} {
-			if name == "one whose beginning is lost" && (place == "loop device" || place == "disk that it was written to") {
+			if name == "one whose beginning is lost" &&
+				(place == "loop device" || place == "disk that it was written to") {
 				continue // it is known by its end alone, which is not that of a device
 			}
 			t.Run(name+"/"+place, func(t *testing.T) {
 				path, file := named(t)
 				before := readPastCache(t, file)
 				for with, patches := range map[string][]Patch{
-					"delta":       {{"delta", bytes.NewReader(delta)}},
-					"sampled":     {{"sampled", bytes.NewReader(sampled)}},
-					"full":        {{"full", bytes.NewReader(full)}},
-					"undo":        {{"undo", bytes.NewReader(undo)}},
-					"pipe":        {{"pipe", pipe(full)}},
-					"chain":       {{"delta", bytes.NewReader(delta)}, {"second", bytes.NewReader(second)}},
-					"wrong chain": {{"delta", bytes.NewReader(delta)}, {"full", bytes.NewReader(full)}},
+					"delta":   {{"delta", bytes.NewReader(delta)}},
+					"sampled": {{"sampled", bytes.NewReader(sampled)}},
+					"full":    {{"full", bytes.NewReader(full)}},
+					"undo":    {{"undo", bytes.NewReader(undo)}},
+					"pipe":    {{"pipe", pipe(full)}},
+					"chain": {{"delta", bytes.NewReader(delta)},
+						{"second", bytes.NewReader(second)}},
+					"wrong chain": {{"delta", bytes.NewReader(delta)},
+						{"full", bytes.NewReader(full)}},
 				} {
 					turn++
 					o := options[turn%len(options)]
 					o.Destination, o.system = path, fake(&fakeSystem{})
 					r := (&run{Options: o}).doAll(t.Context(), patches)
-					if r.wantError(t, ErrIsPatch, "not a volume: was the destination forgotten?"); t.Failed() {
+					if r.wantError(t, ErrIsPatch,
+						"not a volume: was the destination forgotten?"); t.Failed() {
 						t.Fatalf("with %s", with)
 					}
 				}
@@ -166,22 +179,33 @@ func TestForgottenForced(t *testing.T) {
 func TestNotRaw(t *testing.T) {
 	content := append([]byte(qcow2), garbage(2*mib)...)
 	for name, patch := range map[string]func() io.Reader{
-		"full":  func() io.Reader { p, _ := headed(t, format.Full, "", nil); return bytes.NewReader(p) },
-		"pipe":  func() io.Reader { p, _ := headed(t, format.Full, "", nil); return pipe(p) },
-		"delta": func() io.Reader { p, _ := headed(t, format.Delta, "", nil); return bytes.NewReader(p) },
+		"full": func() io.Reader {
+			p, _ := headed(t, format.Full, "", nil)
+			return bytes.NewReader(p)
+		},
+		"pipe": func() io.Reader { p, _ := headed(t, format.Full, "", nil); return pipe(p) },
+		"delta": func() io.Reader {
+			p, _ := headed(t, format.Delta, "", nil)
+			return bytes.NewReader(p)
+		},
 		"with samples of zeros": func() io.Reader {
 			p, _ := headed(t, format.Delta, "", make([]byte, len(content)))
 			return pipe(p)
 		},
-		"with samples of another": func() io.Reader { p, _ := headed(t, format.Delta, "", garbage(int64(len(content)))); return pipe(p) },
+		"with samples of another": func() io.Reader {
+			p, _ := headed(t, format.Delta, "", garbage(int64(len(content))))
+			return pipe(p)
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			path := image(t, t.TempDir(), content)
-			newRun(path).do(t.Context(), patch()).wantError(t, ErrNotRaw, path+" is a qcow2 image, not a raw image")
+			newRun(path).do(t.Context(), patch()).wantError(t, ErrNotRaw,
+				path+" is a qcow2 image, not a raw image")
 			wantContent(t, path, content)
 		})
 	}
-	t.Run("a file that has the samples", func(t *testing.T) { // what a volume holds may look like anything
+	// what a volume holds may look like anything
+	t.Run("a file that has the samples", func(t *testing.T) {
 		p, v := headed(t, format.Delta, "", content)
 		path := image(t, t.TempDir(), content)
 		apply(t, path, pipe(p))
@@ -216,7 +240,9 @@ func TestNotRaw(t *testing.T) {
 // others are.
 func TestVolumeOfImage(t *testing.T) {
 	for _, head := range []string{qcow2, "]*M\x18\x01\x00\x00\x00LVMPATCH"} {
-		for _, reader := range []func([]byte) io.Reader{func(b []byte) io.Reader { return bytes.NewReader(b) }, pipe} {
+		for _, reader := range []func([]byte) io.Reader{func(b []byte) io.Reader {
+			return bytes.NewReader(b)
+		}, pipe} {
 			t.Run(fmt.Sprintf("%.4q", head), func(t *testing.T) {
 				full, v := headed(t, format.Full, head, nil)
 				path, old := image(t, t.TempDir(), garbage(mib)), garbage(mib)
@@ -263,7 +289,8 @@ func TestVolumeOfImage(t *testing.T) {
 		full, v := headed(t, format.Full, qcow2, nil)
 		delta, d := headed(t, format.Delta, qcow2+"2", nil)
 		path := image(t, t.TempDir(), append([]byte(qcow2), garbage(2*mib)...)[:mib])
-		r := newRun(path).doAll(t.Context(), []Patch{{"full", bytes.NewReader(full)}, {"delta", bytes.NewReader(delta)}})
+		r := newRun(path).doAll(t.Context(),
+			[]Patch{{"full", bytes.NewReader(full)}, {"delta", bytes.NewReader(delta)}})
 		if r.err != nil {
 			t.Fatal(r.err)
 		}

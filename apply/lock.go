@@ -29,7 +29,8 @@ func (d *destination) lock(o Options) (err error) {
 		o.Warn("forced: " + err.Error())
 	}
 	for _, b := range d.backing {
-		if err := lockFile(b.File, b.Whole, fmt.Sprintf("%s, on which %s lies,", b.Path, d.path), o); err != nil {
+		if err := lockFile(b.File, b.Whole, fmt.Sprintf("%s, on which %s lies,", b.Path, d.path),
+			o); err != nil {
 			return err
 		}
 	}
@@ -43,7 +44,8 @@ func lockFile(f *os.File, whole bool, what string, o Options) error {
 	case err == nil:
 		return nil
 	case !errors.Is(err, filelock.ErrLocked):
-		o.Warn(fmt.Sprintf("%s can't be locked here (%v): make sure that nobody else uses it", what, err))
+		o.Warn(fmt.Sprintf("%s can't be locked here (%v): make sure that nobody else uses it", what,
+			err))
 		return nil
 	case o.Force:
 		o.Warn(fmt.Sprintf("forced: %s is locked by another program", what))

@@ -45,7 +45,8 @@ func (r *round) diesAtTheEnd() {
 	}
 	damaged := slices.Clone(undo)
 	damaged[r.rnd.IntN(len(undo))] ^= 1 << r.rnd.IntN(8)
-	if b := r.try(r.attempt(a.Destination, r.old, damaged)); b.partial != nil && b.how != throughPipe {
+	if b := r.try(r.attempt(a.Destination, r.old, damaged)); b.partial != nil &&
+		b.how != throughPipe {
 		r.Fatalf("%v: %v", b, b.err)
 	}
 	undo = r.tear(undo, r.new)

@@ -42,7 +42,9 @@ func (p *modelPatch) onto(b []byte) {
 
 // covers tells whether the patch has any of the n bytes from off on.
 func (p *modelPatch) covers(off, n int64) bool {
-	return slices.ContainsFunc(p.pieces, func(x piece) bool { return x.Off < off+n && off < x.End() })
+	return slices.ContainsFunc(p.pieces, func(x piece) bool {
+		return x.Off < off+n && off < x.End()
+	})
 }
 
 // addPiece makes up what an extent becomes. In an exact patch no block of it stays
@@ -81,7 +83,8 @@ func (w *world) addPiece(p *modelPatch, e format.Extent, after []byte) {
 func anyBlock(e format.Extent, a, b []byte) bool {
 	for off := e.Off; off < e.End(); off = (off/block + 1) * block {
 		end := min(e.End(), (off/block+1)*block)
-		if b == nil && bytes.Equal(a[off:end], zeros[:end-off]) || b != nil && bytes.Equal(a[off:end], b[off:end]) {
+		if b == nil && bytes.Equal(a[off:end], zeros[:end-off]) ||
+			b != nil && bytes.Equal(a[off:end], b[off:end]) {
 			return true
 		}
 	}
@@ -91,7 +94,8 @@ func anyBlock(e format.Extent, a, b []byte) bool {
 // takeFingerprint samples what the patch leaves as it is.
 func (w *world) takeFingerprint(p *modelPatch) {
 	f := &p.header.Base.Fingerprint
-	for off := int64(0); off+format.SampleSize <= int64(len(p.base)) && len(*f) < format.MaxSamples; {
+	for off := int64(0); off+format.SampleSize <= int64(len(p.base)) &&
+		len(*f) < format.MaxSamples; {
 		if !p.covers(off, format.SampleSize) && w.rnd.IntN(3) > 0 {
 			sum := xxhash.Sum64(p.base[off : off+format.SampleSize])
 			*f = append(*f, format.Sample{Offset: off, Hash: format.Hash(sum)})
@@ -112,7 +116,8 @@ func (p *modelPatch) encode(t testing.TB, w *world) {
 	most := w.length(1000)
 	for i := 0; i < len(p.pieces); {
 		s := pw.NewSegment()
-		for n := w.length(most); n > 0 && i < len(p.pieces) && len(s.Data)+len(p.pieces[i].data) <= format.MaxSegmentData; n-- {
+		for n := w.length(most); n > 0 && i < len(p.pieces) &&
+			len(s.Data)+len(p.pieces[i].data) <= format.MaxSegmentData; n-- {
 			x := p.pieces[i]
 			r := format.Record{Extent: x.Extent, HasBase: p.hashed[i]}
 			if r.HasBase {

@@ -47,12 +47,14 @@ func TestModelPool(t *testing.T) {
 	if os.Getenv("LVMSYNC_MODEL_SEED") != "" {
 		rounds = 1
 	}
-	first, rounds := fromEnvironment(t, "LVMSYNC_MODEL_SEED", 0), fromEnvironment(t, "LVMSYNC_MODEL_ROUNDS", rounds)
+	first, rounds := fromEnvironment(t, "LVMSYNC_MODEL_SEED", 0),
+		fromEnvironment(t, "LVMSYNC_MODEL_ROUNDS", rounds)
 	for seed := first; seed < first+rounds; seed++ {
 		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) {
 			rnd := rand.New(rand.NewPCG(seed, 1))
 			w := newWorld(t, rnd, 6)
-			for w.create || len(w.old)%512 != 0 || len(w.old) == 0 { // there is no device of that size
+			// there is no device of that size
+			for w.create || len(w.old)%512 != 0 || len(w.old) == 0 {
 				w = newWorld(t, rnd, 6)
 			}
 			r := &round{TB: t, world: w, dir: quickDir(t), pool: &poolRound{
@@ -63,10 +65,12 @@ func TestModelPool(t *testing.T) {
 			}}
 			defer func() {
 				if t.Failed() {
-					t.Logf("blocks of %d bytes, shifted by %d: %v", r.pool.block, r.pool.shift, r.world)
+					t.Logf("blocks of %d bytes, shifted by %d: %v", r.pool.block,
+						r.pool.shift, r.world)
 				}
 			}()
-			stories := []func(){r.succeeds, r.isKilled, r.isKilled, r.hasWrongBase, r.getsBrokenPatch, r.goesOneByOne, r.uncovers, r.uncovers}
+			stories := []func(){r.succeeds, r.isKilled, r.isKilled, r.hasWrongBase,
+				r.getsBrokenPatch, r.goesOneByOne, r.uncovers, r.uncovers}
 			stories[rnd.IntN(len(stories))]()
 		})
 	}

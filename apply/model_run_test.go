@@ -187,14 +187,16 @@ func (r *round) check(a *attempt, before []byte) {
 		r.wantSame(a, after, a.want)
 		sum := a.report.Written + a.report.Zeroed + a.report.Right + a.report.Cut
 		if total := a.report.Totals.Bytes(); sum != total || a.done != total && total > 0 {
-			r.Errorf("%d of %d bytes are accounted for, progress ends at %d: %+v", sum, total, a.done, a.report)
+			r.Errorf("%d of %d bytes are accounted for, progress ends at %d: %+v", sum,
+				total, a.done, a.report)
 		}
 	case a.partial != nil:
 		r.wantPart(a, after, before)
 	default:
 		r.wantSame(a, after, before)
 	}
-	kept := a.Undo != "" && !a.DryRun && (a.partial != nil || a.err == nil && a.report.Written+a.report.Zeroed > 0)
+	kept := a.Undo != "" && !a.DryRun &&
+		(a.partial != nil || a.err == nil && a.report.Written+a.report.Zeroed > 0)
 	if _, err := os.Lstat(a.Undo); (err == nil) != kept {
 		r.Errorf("%v: undo patch wanted: %t, found: %v", a.err, kept, err)
 	}
@@ -215,7 +217,8 @@ func (r *round) wantSame(a *attempt, got, want []byte) {
 	for at < min(len(got), len(want)) && got[at] == want[at] {
 		at++
 	}
-	r.Errorf("error %v: the destination has %d bytes and differs from byte %d on; want %d bytes", a.err, len(got), at, len(want))
+	r.Errorf("error %v: the destination has %d bytes and differs from byte %d on; want %d bytes",
+		a.err, len(got), at, len(want))
 }
 
 // wantPart wants a destination that is part-way, and as far as the error says.
@@ -230,7 +233,8 @@ func (r *round) wantPart(a *attempt, got, before []byte) {
 	for i, b := range got {
 		uncovered := r.pool != nil && a.Undo == "" && r.chain[0].isFull() // it can be anything then
 		if b != a.want[i] && (b != before[i] && !uncovered || int64(i) < a.partial.Through) {
-			r.Fatalf("byte %d is neither as it was nor as it shall be, or not written through %d", i, a.partial.Through)
+			r.Fatalf("byte %d is neither as it was nor as it shall be, or not written through %d",
+				i, a.partial.Through)
 		}
 	}
 	if a.partial.Undo != a.Undo || !a.partial.Durable {

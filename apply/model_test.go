@@ -23,7 +23,8 @@ func TestModel(t *testing.T) {
 	if os.Getenv("LVMSYNC_MODEL_SEED") != "" {
 		rounds = 1
 	}
-	first, rounds := fromEnvironment(t, "LVMSYNC_MODEL_SEED", 0), fromEnvironment(t, "LVMSYNC_MODEL_ROUNDS", rounds)
+	first, rounds := fromEnvironment(t, "LVMSYNC_MODEL_SEED", 0),
+		fromEnvironment(t, "LVMSYNC_MODEL_ROUNDS", rounds)
 	for seed := first; seed < first+rounds; seed++ {
 		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) {
 			defer func() {
@@ -67,7 +68,8 @@ func (c *choices) Uint64() uint64 {
 
 // FuzzApply does the same with what the fuzzer makes up.
 func FuzzApply(f *testing.F) {
-	for _, seed := range []string{"", "0", "lvmsync", "\x00\xff\x80\x40 a longer one, for more of the choices", "\xff\xff\xff\xff"} {
+	for _, seed := range []string{"", "0", "lvmsync",
+		"\x00\xff\x80\x40 a longer one, for more of the choices", "\xff\xff\xff\xff"} {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
@@ -85,7 +87,8 @@ func checkModel(t *testing.T, source rand.Source) {
 			t.Logf("story %d: %v", story, r.world)
 		}
 	}()
-	stories := []func(){r.succeeds, r.isKilled, r.isKilled, r.diesAtTheEnd, r.hasWrongBase, r.getsBrokenPatch, r.goesOneByOne, r.goesOneByOne}
+	stories := []func(){r.succeeds, r.isKilled, r.isKilled, r.diesAtTheEnd, r.hasWrongBase,
+		r.getsBrokenPatch, r.goesOneByOne, r.goesOneByOne}
 	stories[story]()
 }
 

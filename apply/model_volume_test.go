@@ -192,7 +192,8 @@ func (w *world) after(old []byte) []byte {
 func (w *world) String() string {
 	text := fmt.Sprintf("onto %d bytes, grid %d", len(w.old), w.grid)
 	for _, p := range w.chain {
-		text += fmt.Sprintf("; %s patch of %d bytes, %d extents", p.header.Kind, p.header.VolumeSize, len(p.pieces))
+		text += fmt.Sprintf("; %s patch of %d bytes, %d extents", p.header.Kind,
+			p.header.VolumeSize, len(p.pieces))
 		if b := p.header.Base; b != nil {
 			text += fmt.Sprintf(", exact %t, %d samples", b.Exact, len(b.Fingerprint))
 		}

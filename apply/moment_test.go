@@ -20,13 +20,19 @@ func TestToldApart(t *testing.T) {
 	}
 	time.Local = berlin
 	at := time.Date(2026, 5, 6, 16, 34, 31, 0, berlin)
-	autumn := time.Date(2026, 10, 25, 0, 50, 0, 0, time.UTC) // 2:50 in summer time; ten minutes later it's 2:00
+	// 2:50 in summer time; ten minutes later it's 2:00
+	autumn := time.Date(2026, 10, 25, 0, 50, 0, 0, time.UTC)
 	for name, tt := range map[string]struct{ x, y, a, b string }{
-		"seconds":      {at.Format(time.RFC3339Nano), at.Add(time.Second).Format(time.RFC3339Nano), "2026-05-06 16:34:31", "2026-05-06 16:34:32"},
-		"milliseconds": {at.Format(time.RFC3339Nano), at.Add(40 * time.Millisecond).Format(time.RFC3339Nano), "2026-05-06 16:34:31.000", "2026-05-06 16:34:31.040"},
-		"nanoseconds":  {at.Format(time.RFC3339Nano), at.Add(1).Format(time.RFC3339Nano), "2026-05-06 16:34:31.000000000", "2026-05-06 16:34:31.000000001"},
-		"end of summer": {autumn.Format(time.RFC3339Nano), autumn.Add(20 * time.Minute).Format(time.RFC3339Nano),
-			"2026-10-25 02:50:00 +0200", "2026-10-25 02:10:00 +0100"},
+		"seconds": {at.Format(time.RFC3339Nano), at.Add(time.Second).Format(time.RFC3339Nano),
+			"2026-05-06 16:34:31", "2026-05-06 16:34:32"},
+		"milliseconds": {at.Format(time.RFC3339Nano),
+			at.Add(40 * time.Millisecond).Format(time.RFC3339Nano), "2026-05-06 16:34:31.000",
+			"2026-05-06 16:34:31.040"},
+		"nanoseconds": {at.Format(time.RFC3339Nano), at.Add(1).Format(time.RFC3339Nano),
+			"2026-05-06 16:34:31.000000000", "2026-05-06 16:34:31.000000001"},
+		"end of summer": {autumn.Format(time.RFC3339Nano),
+			autumn.Add(20 * time.Minute).Format(time.RFC3339Nano), "2026-10-25 02:50:00 +0200",
+			"2026-10-25 02:10:00 +0100"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			x, _ := time.Parse(time.RFC3339Nano, tt.x)
@@ -41,12 +47,15 @@ func TestToldApart(t *testing.T) {
 // Of two dumps of one boot it is told how long the machine had been up, which decided,
 // not what a clock said that was set.
 func TestOlderByUptime(t *testing.T) {
-	a, b := ordered(1, 9, since("S", 6), upFor(5, "boot")), ordered(2, 11, since("S", 6), upFor(4, "boot"))
-	const want = "it is older, made when the machine had been up for 4h0m0s, and the one before after 5h0m0s"
+	a, b := ordered(1, 9, since("S", 6), upFor(5, "boot")),
+		ordered(2, 11, since("S", 6), upFor(4, "boot"))
+	const want = "it is older, made when the machine had been up for 4h0m0s, " +
+		"and the one before after 5h0m0s"
 	if v := follows(a, b); v.reason != want {
 		t.Errorf("%q", v.reason)
 	}
-	if v := follows(ordered(1, 9, halfPast), ordered(2, 9)); v.reason != "it is older, made "+clock(on(9))+".000 and not after "+clock(on(9))+".500" {
+	if v := follows(ordered(1, 9, halfPast), ordered(2, 9)); v.reason !=
+		"it is older, made "+clock(on(9))+".000 and not after "+clock(on(9))+".500" {
 		t.Errorf("%q", v.reason)
 	}
 }
@@ -55,12 +64,14 @@ func TestOlderByUptime(t *testing.T) {
 func TestToldOfChain(t *testing.T) {
 	h := ordered(1, 9, kind(format.Full))
 	for several, want := range map[bool]error{false: ErrRestore, true: ErrOwnSource} {
-		if err := refuseSource("d", h, several, Options{}); err == nil || !strings.Contains(err.Error(), ErrOwnSource.Error()+": d") ||
+		if err := refuseSource("d", h, several, Options{}); err == nil ||
+			!strings.Contains(err.Error(), ErrOwnSource.Error()+": d") ||
 			errors.Is(err, ErrRestore) != (want == ErrRestore) {
 			t.Errorf("%v", err)
 		}
 	}
-	if err := refuseSource("d", ordered(1, 9), false, Options{Force: true}); err == nil || errors.Is(err, ErrRestore) {
+	if err := refuseSource("d", ordered(1, 9), false, Options{Force: true}); err == nil ||
+		errors.Is(err, ErrRestore) {
 		t.Errorf("a delta: %v", err)
 	}
 }

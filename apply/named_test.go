@@ -12,12 +12,14 @@ import (
 
 // Who removes or replaces a file while it is written is told that nothing is there under its name.
 func TestNameGone(t *testing.T) {
-	vol := newVolume(format.Full, 4*mib, []format.Extent{data(0, 2*mib)}, []format.Extent{data(2*mib, 2*mib)})
+	vol := newVolume(format.Full, 4*mib, []format.Extent{data(0, 2*mib)},
+		[]format.Extent{data(2*mib, 2*mib)})
 	patch, _ := vol.patch(t)
 	for name, change := range map[string]func(path string) error{
 		"removed": os.Remove,
 		"replaced": func(path string) error {
-			return errors.Join(os.Rename(path, path+".moved"), os.WriteFile(path, make([]byte, 4*mib), 0o600))
+			return errors.Join(os.Rename(path, path+".moved"),
+				os.WriteFile(path, make([]byte, 4*mib), 0o600))
 		},
 	} {
 		for _, created := range []bool{false, true} {
@@ -34,7 +36,8 @@ func TestNameGone(t *testing.T) {
 					}
 				}
 				r.do(t.Context(), pipe(patch))
-				if p := r.wantPartial(t); !strings.Contains(p.Error(), path+" was removed or replaced while it was written") {
+				if p := r.wantPartial(t); !strings.Contains(p.Error(),
+					path+" was removed or replaced while it was written") {
 					t.Error(p)
 				}
 			})

@@ -21,7 +21,8 @@ func checkPlaces(patches []Patch, o Options) error {
 	if err := checkUndoPlace(o.Undo); err != nil {
 		return fmt.Errorf("create the undo patch: %w", err)
 	}
-	if st, err := os.Stat(o.Destination); err != nil || st.Mode().Type() != 0 && st.Mode().Type() != fs.ModeDevice {
+	if st, err := os.Stat(o.Destination); err != nil ||
+		st.Mode().Type() != 0 && st.Mode().Type() != fs.ModeDevice {
 		return nil // it is created, or refused
 	}
 	var all []struct{ what, path string }
@@ -81,6 +82,7 @@ func (d *destination) warnMemory(o Options) {
 		path = filepath.Dir(path)
 	}
 	if memory := durable.Memory(path); memory != "" {
-		o.Warn(fmt.Sprintf("%s is kept in %s: it is gone after a power cut or a restart", d.path, memory))
+		o.Warn(fmt.Sprintf("%s is kept in %s: it is gone after a power cut or a restart", d.path,
+			memory))
 	}
 }

@@ -33,7 +33,8 @@ func TestPoolReadsNothingAhead(t *testing.T) {
 				switch {
 				case writes && off < batchSegments*block:
 					wrote++
-				case !writes && off >= far && off < far+2*batchSegments*block && wrote < batchSegments:
+				case !writes && off >= far && off < far+2*batchSegments*block &&
+					wrote < batchSegments:
 					tooEarly++
 				}
 			}
@@ -42,6 +43,7 @@ func TestPoolReadsNothingAhead(t *testing.T) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if tooEarly > 0 || wrote < batchSegments {
-		t.Errorf("%d writes of the first batch, and %d reads for the next one before", wrote, tooEarly)
+		t.Errorf("%d writes of the first batch, and %d reads for the next one before", wrote,
+			tooEarly)
 	}
 }

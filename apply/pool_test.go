@@ -56,9 +56,10 @@ func (p *pool) Statfs(_ context.Context, out *fuse.StatfsOut) syscall.Errno {
 // A thinVolume is a file of a pool.
 type thinVolume struct {
 	fs.Inode
-	part     storage.ThinPart // of the device that is made of it
-	path     string           // of that
-	failFrom int64            // what reaches past this fails once 4096 bytes of it are written; 0: nothing does
+	part storage.ThinPart // of the device that is made of it
+	path string           // of that
+	// what reaches past this fails once 4096 bytes of it are written; 0: nothing does
+	failFrom int64
 
 	seen   func(writes bool, off int64) // told each request, if it's set
 	mu     sync.Mutex
@@ -71,8 +72,10 @@ type thinVolume struct {
 // on. Blocks of zeros aren't mapped.
 func (p *pool) volume(t testing.TB, content []byte, block, shift int64) *thinVolume {
 	t.Helper()
-	v := &thinVolume{mapped: make(map[int64]bool), bytes: garbage(shift + int64(len(content)) + block)}
-	v.part = storage.ThinPart{Len: int64(len(content)) + 3*block, Block: block, First: -shift, Direct: shift == 0, Pool: "pool"}
+	v := &thinVolume{mapped: make(map[int64]bool),
+		bytes: garbage(shift + int64(len(content)) + block)}
+	v.part = storage.ThinPart{Len: int64(len(content)) + 3*block, Block: block, First: -shift,
+		Direct: shift == 0, Pool: "pool"}
 	for off := int64(0); off < int64(len(content)); off += 512 {
 		if b := content[off : off+512]; !bytes.Equal(b, zeros[:512]) {
 			v.write(make([]byte, block), (shift+off)/block*block)
@@ -88,7 +91,8 @@ func (p *pool) volume(t testing.TB, content []byte, block, shift int64) *thinVol
 	p.count++
 	name := fmt.Sprint(p.count)
 	p.AddChild(name, p.NewPersistentInode(t.Context(), v, fs.StableAttr{Mode: unix.S_IFREG}), true)
-	v.path = loopDevice(t, filepath.Join(p.dir, name), "--offset", fmt.Sprint(shift), "--sizelimit", fmt.Sprint(len(content)))
+	v.path = loopDevice(t, filepath.Join(p.dir, name), "--offset", fmt.Sprint(shift), "--sizelimit",
+		fmt.Sprint(len(content)))
 	return v
 }
 
@@ -128,7 +132,8 @@ func (v *thinVolume) Getattr(_ context.Context, _ fs.FileHandle, out *fuse.AttrO
 	return 0
 }
 
-func (v *thinVolume) Read(_ context.Context, _ fs.FileHandle, b []byte, off int64) (fuse.ReadResult, syscall.Errno) {
+func (v *thinVolume) Read(_ context.Context, _ fs.FileHandle, b []byte,
+	off int64) (fuse.ReadResult, syscall.Errno) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if v.seen != nil {
@@ -143,7 +148,8 @@ func (v *thinVolume) Read(_ context.Context, _ fs.FileHandle, b []byte, off int6
 	return fuse.ReadResultData(b[:n]), 0
 }
 
-func (v *thinVolume) Write(_ context.Context, _ fs.FileHandle, b []byte, off int64) (uint32, syscall.Errno) {
+func (v *thinVolume) Write(_ context.Context, _ fs.FileHandle, b []byte,
+	off int64) (uint32, syscall.Errno) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if v.seen != nil {
@@ -161,14 +167,16 @@ func (v *thinVolume) Write(_ context.Context, _ fs.FileHandle, b []byte, off int
 }
 
 // Allocate unmaps whole blocks and ignores the rest of a discard. It can't zero.
-func (v *thinVolume) Allocate(_ context.Context, _ fs.FileHandle, off, size uint64, mode uint32) syscall.Errno {
+func (v *thinVolume) Allocate(_ context.Context, _ fs.FileHandle, off, size uint64,
+	mode uint32) syscall.Errno {
 	if mode != unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE || !v.part.Direct {
 		return syscall.EOPNOTSUPP
 	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.dirty = true
-	for at := (int64(off) + v.part.Block - 1) / v.part.Block * v.part.Block; at+v.part.Block <= int64(off+size); at += v.part.Block {
+	for at := (int64(off) + v.part.Block - 1) / v.part.Block * v.part.Block; at+v.part.Block <=
+		int64(off+size); at += v.part.Block {
 		delete(v.mapped, at)
 	}
 	return 0
@@ -208,7 +216,8 @@ func TestPoolUncovers(t *testing.T) {
 	if err := ioctlRange(f, unix.BLKDISCARD, &whole); err != nil {
 		t.Fatal(err)
 	}
-	if got := v.device(t); slices.Contains(got[:64<<10], 1) || !bytes.Equal(got[:64<<10], zeros[:64<<10]) {
+	if got := v.device(t); slices.Contains(got[:64<<10], 1) ||
+		!bytes.Equal(got[:64<<10], zeros[:64<<10]) {
 		t.Error("a discard has left something")
 	}
 }
@@ -220,13 +229,16 @@ func TestPoolLargeBlockBelow(t *testing.T) {
 	patch, _ := vol.patch(t)
 	old := make([]byte, size)
 	v := newPool(t).volume(t, old, block, 8192)
-	apply(t, v.path, pipe(patch), func(o *Options) { o.system = fake(&fakeSystem{parts: []storage.ThinPart{v.part}}) })
+	apply(t, v.path, pipe(patch), func(o *Options) {
+		o.system = fake(&fakeSystem{parts: []storage.ThinPart{v.part}})
+	})
 	if got := v.device(t); !bytes.Equal(got, vol.onto(old, 1)) {
 		t.Error("it holds something else")
 	}
 }
 
-// A destination of which only a neighbour has been filled, and that in part, is part-way, and its undo patch stays.
+// A destination of which only a neighbour has been filled, and that in part, is part-way, and its
+// undo patch stays.
 func TestPoolFailsWhileFilling(t *testing.T) {
 	const block, shift = 64 * kib, 1536
 	const size = 3*block - shift
@@ -288,7 +300,11 @@ func TestPoolBesideZeros(t *testing.T) {
 		part          func(p storage.ThinPart) storage.ThinPart
 	}{
 		"before the part": {data(0, 4*block-shift), zero(block, 3*block-shift),
-			func(p storage.ThinPart) storage.ThinPart { p.Off = 4*block - shift; p.Len -= p.Off; return p }},
+			func(p storage.ThinPart) storage.ThinPart {
+				p.Off = 4*block - shift
+				p.Len -= p.Off
+				return p
+			}},
 		"behind the part": {data(4*block-shift, size-4*block+shift), zero(4*block-shift, 3*block),
 			func(p storage.ThinPart) storage.ThinPart { p.Len = 4*block - shift; return p }},
 	} {
@@ -298,7 +314,9 @@ func TestPoolBesideZeros(t *testing.T) {
 			v := newPool(t).volume(t, old, block, shift)
 			vol := newVolume(format.Delta, size, []format.Extent{tt.zeros})
 			patch, _ := vol.patch(t)
-			apply(t, v.path, pipe(patch), func(o *Options) { o.system = fake(&fakeSystem{parts: []storage.ThinPart{tt.part(v.part)}}) })
+			apply(t, v.path, pipe(patch), func(o *Options) {
+				o.system = fake(&fakeSystem{parts: []storage.ThinPart{tt.part(v.part)}})
+			})
 			if got := v.device(t); !bytes.Equal(got, vol.onto(old, 1)) {
 				t.Error("it holds something else")
 			}

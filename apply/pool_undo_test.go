@@ -21,11 +21,16 @@ func TestPoolUndo(t *testing.T) {
 		extents  []format.Extent
 		powerCut bool // of blocks that are mapped then nothing has come to the disk
 	}{
-		"data in a block of zeros, and a power cut":  {[]format.Extent{zero(block, block)}, []format.Extent{data(block+8*kib, 4*kib)}, true},
-		"data in two of them, and a power cut":       {[]format.Extent{zero(0, 2*block)}, []format.Extent{data(block-4*kib, 8*kib)}, true},
-		"zeros over one of them, and a power cut":    {[]format.Extent{zero(block, block)}, []format.Extent{zero(block-4*kib, block+8*kib)}, true},
-		"zeros from within a block that was written": {nil, []format.Extent{data(0, 4*kib), zero(8*kib, 2*block)}, false},
-		"zeros to within a block that is written":    {nil, []format.Extent{zero(8*kib, block), data(block+32*kib, 4*kib)}, false},
+		"data in a block of zeros, and a power cut": {[]format.Extent{zero(block, block)},
+			[]format.Extent{data(block+8*kib, 4*kib)}, true},
+		"data in two of them, and a power cut": {[]format.Extent{zero(0, 2*block)},
+			[]format.Extent{data(block-4*kib, 8*kib)}, true},
+		"zeros over one of them, and a power cut": {[]format.Extent{zero(block, block)},
+			[]format.Extent{zero(block-4*kib, block+8*kib)}, true},
+		"zeros from within a block that was written": {nil,
+			[]format.Extent{data(0, 4*kib), zero(8*kib, 2*block)}, false},
+		"zeros to within a block that is written": {nil,
+			[]format.Extent{zero(8*kib, block), data(block+32*kib, 4*kib)}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			old := garbage(size)
@@ -38,7 +43,9 @@ func TestPoolUndo(t *testing.T) {
 			patch, _ := vol.patch(t)
 			before := maps.Clone(v.mapped)
 			undo := filepath.Join(t.TempDir(), "undo")
-			apply(t, v.path, pipe(patch), func(o *Options) { o.system, o.Undo = fake(system), undo })
+			apply(t, v.path, pipe(patch), func(o *Options) {
+				o.system, o.Undo = fake(system), undo
+			})
 			if got := v.device(t); !bytes.Equal(got, vol.onto(old, 1)) {
 				t.Fatal("it does not hold what it shall")
 			}

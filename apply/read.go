@@ -66,7 +66,8 @@ func (d *destination) readData(ctx context.Context, s *format.Segment, buf []byt
 		if len(b) == 0 {
 			break
 		}
-		if n := len(near); n > 0 && (e.Off-near[n-1].end() > smallGap || e.Off+int64(len(b))-near[0].off > directSize) {
+		if n := len(near); n > 0 &&
+			(e.Off-near[n-1].end() > smallGap || e.Off+int64(len(b))-near[0].off > directSize) {
 			d.readNear(ctx, g, near)
 			near = nil
 		}
@@ -94,7 +95,8 @@ func (d *destination) readNear(ctx context.Context, g *errgroup.Group, near []in
 		for _, m := range near {
 			if err == nil {
 				copy(m.data, all[m.off-first:])
-			} else if err := readFull(ctx, d, m.data, m.off); err != nil { // or it's a gap that can't be read
+			} else if err := readFull(ctx, d, m.data, m.off); err != nil {
+				// or it's a gap that can't be read
 				return err
 			}
 		}

@@ -17,7 +17,8 @@ func TestReadExtents(t *testing.T) {
 		at = e.End()
 		extents = append(extents, e)
 	}
-	for _, size := range []int64{512, 4096, 12288, 100 << 10, directSize, directSize + 512, mib + 512} {
+	for _, size := range []int64{512, 4096, 12288, 100 << 10, directSize,
+		directSize + 512, mib + 512} {
 		for _, gap := range []int64{512, 4096, smallGap, smallGap + 512, mib} {
 			add(gap, data(0, size))
 			add(gap, zero(0, size))

@@ -22,11 +22,15 @@ func TestRuns(t *testing.T) {
 		want    []joined
 	}{
 		{"one", []format.Extent{data(10, 2)}, "ab", []joined{{data(10, 2), "ab"}}},
-		{"touching data", []format.Extent{data(0, 1), data(1, 2), data(3, 1)}, "abcd", []joined{{data(0, 4), "abcd"}}},
-		{"a gap", []format.Extent{data(0, 1), data(2, 1)}, "ab", []joined{{data(0, 1), "a"}, {data(2, 1), "b"}}},
-		{"touching zeros", []format.Extent{zero(0, 4), zero(4, 4), zero(9, 1)}, "", []joined{{zero(0, 8), ""}, {zero(9, 1), ""}}},
-		{"both kinds", []format.Extent{data(0, 1), zero(1, 1), data(2, 1), data(3, 1), zero(4, 1), zero(5, 1), data(6, 1)}, "abcd",
-			[]joined{{data(0, 1), "a"}, {zero(1, 1), ""}, {data(2, 2), "bc"}, {zero(4, 2), ""}, {data(6, 1), "d"}}},
+		{"touching data", []format.Extent{data(0, 1), data(1, 2), data(3, 1)}, "abcd",
+			[]joined{{data(0, 4), "abcd"}}},
+		{"a gap", []format.Extent{data(0, 1), data(2, 1)}, "ab",
+			[]joined{{data(0, 1), "a"}, {data(2, 1), "b"}}},
+		{"touching zeros", []format.Extent{zero(0, 4), zero(4, 4), zero(9, 1)}, "",
+			[]joined{{zero(0, 8), ""}, {zero(9, 1), ""}}},
+		{"both kinds", []format.Extent{data(0, 1), zero(1, 1), data(2, 1), data(3, 1), zero(4, 1),
+			zero(5, 1), data(6, 1)}, "abcd", []joined{{data(0, 1), "a"}, {zero(1, 1), ""},
+			{data(2, 2), "bc"}, {zero(4, 2), ""}, {data(6, 1), "d"}}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -59,12 +63,14 @@ func TestExtentsAtTheLimit(t *testing.T) {
 		d := &destination{size: tt.size}
 		r := &replay{dest: d, planner: planner{dest: d, dryRun: true},
 			writer: writer{dest: d, dryRun: true, progress: func(Stage, int64) {}}}
-		s := &format.Segment{Records: []format.Record{{Extent: data(end-1023, 511)}, {Extent: zero(end-512, 512)}}, Data: make([]byte, 511)}
+		s := &format.Segment{Records: []format.Record{{Extent: data(end-1023, 511)},
+			{Extent: zero(end-512, 512)}}, Data: make([]byte, 511)}
 		if err := r.replay(t.Context(), &fetched{segment: s}); err != nil {
 			t.Fatal(err)
 		}
 		if r.planner.cut != tt.cut || r.writer.through != end {
-			t.Errorf("destination of %d bytes: %d cut, through %d", tt.size, r.planner.cut, r.writer.through)
+			t.Errorf("destination of %d bytes: %d cut, through %d", tt.size,
+				r.planner.cut, r.writer.through)
 		}
 	}
 }

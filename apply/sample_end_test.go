@@ -9,7 +9,8 @@ import (
 func TestSampleAtTheEnd(t *testing.T) {
 	base := random(1, mib)
 	last := mib/blocks(1) - 1
-	right, wrong := sampledPatch(t, base, 3, last), sampledPatch(t, changed(base, 2, last, last+1), 3, last)
+	right, wrong := sampledPatch(t, base, 3, last),
+		sampledPatch(t, changed(base, 2, last, last+1), 3, last)
 	next := sampledPatch(t, base, 5, 9)
 	full := fullPatch(t, base)
 	for _, test := range []struct {

@@ -16,7 +16,8 @@ func TestOwnSource(t *testing.T) {
 	const uuid = "LVM-AAAABBBBCCCCDDDDEEEEFFFFGGGGHHHH0000111122223333444455556666eeee"
 	source := format.Source{
 		Type: "thick", BootID: "boot-1", DeviceID: "253:7", DeviceUUID: uuid,
-		VGUUID: "AAAABB-BBCC-CCDD-DDEE-EEFF-FFGG-GGHHHH", SnapshotUUID: "ssss00-1111-2222-3333-4444-5555-666677",
+		VGUUID:       "AAAABB-BBCC-CCDD-DDEE-EEFF-FFGG-GGHHHH",
+		SnapshotUUID: "ssss00-1111-2222-3333-4444-5555-666677",
 	}
 	const snapshot = "LVM-AAAABBBBCCCCDDDDEEEEFFFFGGGGHHHHssss0011112222333344445555666677"
 	tests := []struct {
@@ -27,19 +28,27 @@ func TestOwnSource(t *testing.T) {
 	}{
 		{"unknown", host, format.Source{}, false},
 		{"device number", "a.example", format.Source{BootID: "boot-1", DeviceID: "253:7"}, true},
-		{"device number after a reboot", host, format.Source{BootID: "boot-2", DeviceID: "253:7"}, false},
+		{"device number after a reboot", host, format.Source{BootID: "boot-2", DeviceID: "253:7"},
+			false},
 		{"device number of no boot", host, format.Source{DeviceID: "253:7"}, false},
 		{"another device", host, format.Source{BootID: "boot-1", DeviceID: "253:8"}, false},
-		{"UUID after a reboot", host, format.Source{BootID: "boot-2", DeviceID: "253:8", DeviceUUID: uuid}, true},
-		{"UUID when the host was renamed", "a.example", format.Source{BootID: "boot-1", DeviceID: "253:8", DeviceUUID: uuid}, true},
-		{"UUID of a clone elsewhere", "a.example", format.Source{BootID: "boot-2", DeviceUUID: uuid}, false},
+		{"UUID after a reboot", host,
+			format.Source{BootID: "boot-2", DeviceID: "253:8", DeviceUUID: uuid}, true},
+		{"UUID when the host was renamed", "a.example",
+			format.Source{BootID: "boot-1", DeviceID: "253:8", DeviceUUID: uuid}, true},
+		{"UUID of a clone elsewhere", "a.example",
+			format.Source{BootID: "boot-2", DeviceUUID: uuid}, false},
 		{"its snapshot", host, format.Source{BootID: "boot-2", DeviceUUID: snapshot}, true},
-		{"the snapshot of a clone", "a.example", format.Source{BootID: "boot-2", DeviceUUID: snapshot}, false},
-		{"the number of a device that has gone", host, format.Source{BootID: "boot-1", DeviceID: "253:7", DeviceUUID: uuid + "-other"}, false},
-		{"another UUID", host, format.Source{BootID: "boot-1", DeviceID: "253:8", DeviceUUID: uuid + "-real"}, false},
+		{"the snapshot of a clone", "a.example",
+			format.Source{BootID: "boot-2", DeviceUUID: snapshot}, false},
+		{"the number of a device that has gone", host,
+			format.Source{BootID: "boot-1", DeviceID: "253:7", DeviceUUID: uuid + "-other"}, false},
+		{"another UUID", host,
+			format.Source{BootID: "boot-1", DeviceID: "253:8", DeviceUUID: uuid + "-real"}, false},
 	}
 	vols := map[format.Kind]*volume{
-		format.Full:  newVolume(format.Full, 16384, []format.Extent{data(0, 512), zero(512, 16384-512)}),
+		format.Full: newVolume(format.Full, 16384,
+			[]format.Extent{data(0, 512), zero(512, 16384-512)}),
 		format.Delta: smallVolume(),
 	}
 	dir := memory(t)
@@ -95,6 +104,7 @@ func TestOwnSourceInUse(t *testing.T) {
 	vol.header.Source = format.Source{BootID: "boot-1", DeviceID: "7:0"}
 	patch, _ := vol.patch(t)
 	r := newRun(image(t, t.TempDir(), garbage(3*mib)))
-	r.system = fake(&fakeSystem{source: vol.header.Source, users: []storage.User{{Kind: storage.Mounted, Mountpoint: "/"}}})
+	r.system = fake(&fakeSystem{source: vol.header.Source,
+		users: []storage.User{{Kind: storage.Mounted, Mountpoint: "/"}}})
 	r.do(t.Context(), pipe(patch)).wantError(t, ErrOwnSource, "")
 }

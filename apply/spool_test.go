@@ -24,7 +24,8 @@ func TestSpool(t *testing.T) {
 
 	bad := append([]byte(nil), patch...)
 	bad[ends[1]+20] ^= 1
-	for _, in := range [][]byte{patch[:ends[1]], patch[:ends[2]], patch[:len(patch)-1], append(patch, 0), bad} {
+	for _, in := range [][]byte{patch[:ends[1]], patch[:ends[2]], patch[:len(patch)-1],
+		append(patch, 0), bad} {
 		r := newRun(image(t, dir, base))
 		r.SpoolDir = spool
 		wantUntouched(t, r.do(t.Context(), pipe(in)), base)
@@ -70,5 +71,6 @@ func TestSpoolAfterChecks(t *testing.T) {
 	patch, ends := vol.patch(t)
 	r := newRun(image(t, t.TempDir(), garbage(512)))
 	r.SpoolDir = t.TempDir()
-	r.do(t.Context(), pipe(patch[:ends[0]])).wantError(t, ErrTooSmall, "512 bytes, the volume 16384")
+	r.do(t.Context(), pipe(patch[:ends[0]])).wantError(t, ErrTooSmall,
+		"512 bytes, the volume 16384")
 }

@@ -35,8 +35,10 @@ func fake(s *fakeSystem) *system {
 		users: func(storage.ID) (storage.Usage, error) {
 			return storage.Usage{Users: s.users, Unseen: s.unseen}, s.usersErr
 		},
-		describe:  func(string, storage.ID) format.Source { return s.source },
-		shares:    func(storage.ID, format.Source, ...string) (bool, error) { return s.shares, nil },
+		describe: func(string, storage.ID) format.Source { return s.source },
+		shares: func(storage.ID, format.Source, ...string) (bool, error) {
+			return s.shares, nil
+		},
 		liesOn:    func(path string, _ storage.ID) (bool, error) { return s.on[path], nil },
 		dropCache: func(*os.File) { s.dropped++ },
 		backing: func(string) (files []storage.BackingFile, missing []string, err error) {
@@ -51,7 +53,8 @@ func fake(s *fakeSystem) *system {
 		},
 		thinParts: func(storage.ID) ([]storage.ThinPart, error) {
 			if s.thin {
-				return []storage.ThinPart{{Len: 1 << 62, Block: 64 << 10, Zeroes: true, Direct: true}}, s.thinErr
+				return []storage.ThinPart{
+					{Len: 1 << 62, Block: 64 << 10, Zeroes: true, Direct: true}}, s.thinErr
 			}
 			return s.parts, s.thinErr
 		},

@@ -54,7 +54,8 @@ func (e endless) without(segment int) []byte {
 }
 
 // inSegment are places of a bit that has flipped, in bytes from the start of a segment.
-var inSegment = map[string]int{"magic": 0, "frame header": 4, "size of the content": 6, "block header": 10, "table": 20, "data": 400_000}
+var inSegment = map[string]int{"magic": 0, "frame header": 4, "size of the content": 6,
+	"block header": 10, "table": 20, "data": 400_000}
 
 // A bit that has flipped in an undo patch without its end is no torn end, where that can
 // be told: from the file alone, if more is whole behind it than can be unfinished.
@@ -64,19 +65,22 @@ func TestDamagedUndo(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			bad := e.flipped(2, behind)
 			_, _, err := verify(t, bytes.NewReader(bad))
-			wantDamaged(t, err, e.segments[2].Offset, len(bad), "whole segments hold more than the 41943040 bytes")
+			wantDamaged(t, err, e.segments[2].Offset, len(bad),
+				"whole segments hold more than the 41943040 bytes")
 
 			path := image(t, quickDir(t), e.now)
 			for _, dry := range []bool{true, false} {
 				r := newRun(path)
 				r.DryRun = dry
-				r.do(t.Context(), bytes.NewReader(bad)).wantError(t, format.ErrCorrupt, "a crash can't have left it so")
+				r.do(t.Context(), bytes.NewReader(bad)).wantError(t, format.ErrCorrupt,
+					"a crash can't have left it so")
 			}
 			wantContent(t, path, e.now)
 
 			r := apply(t, path, bytes.NewReader(bad), func(o *Options) { o.Force = true })
 			missing := e.segments[3].Offset - e.segments[2].Offset
-			r.wantWarning(t, fmt.Sprintf("takes back what is whole of it only; %d bytes of it are not understood", missing))
+			r.wantWarning(t, fmt.Sprintf(
+				"takes back what is whole of it only; %d bytes of it are not understood", missing))
 			wantContent(t, path, e.without(2))
 		})
 	}
@@ -86,10 +90,12 @@ func TestDamagedUndo(t *testing.T) {
 func wantDamaged(t *testing.T, err error, from int64, size int, reason string) {
 	t.Helper()
 	var damaged *DamagedUndoError
-	if !errors.As(err, &damaged) || !errors.Is(err, format.ErrCorrupt) || strings.Contains(err.Error(), "\n") {
+	if !errors.As(err, &damaged) || !errors.Is(err, format.ErrCorrupt) ||
+		strings.Contains(err.Error(), "\n") {
 		t.Fatalf("error %v", err)
 	}
-	if damaged.From != from || damaged.Left != int64(size)-from || !strings.Contains(damaged.Reason, reason) {
+	if damaged.From != from || damaged.Left != int64(size)-from ||
+		!strings.Contains(damaged.Reason, reason) {
 		t.Errorf("%+v, want damage at %d of %d, %s", damaged, from, size, reason)
 	}
 }
@@ -102,9 +108,11 @@ func TestDamagedUndoOfDestination(t *testing.T) {
 	for name, behind := range inSegment {
 		t.Run(name, func(t *testing.T) {
 			bad := e.flipped(at, behind)
-			torn := fmt.Sprintf("; %d bytes at its end are not understood", int64(len(bad))-e.segments[at].Offset)
+			torn := fmt.Sprintf("; %d bytes at its end are not understood",
+				int64(len(bad))-e.segments[at].Offset)
 			v, warnings, err := verify(t, bytes.NewReader(bad))
-			if err != nil || !v[0].NoEnd || v[0].Torn != int64(len(bad))-e.segments[at].Offset || len(warnings) != 1 || !strings.Contains(warnings[0], torn) {
+			if err != nil || !v[0].NoEnd || v[0].Torn != int64(len(bad))-e.segments[at].Offset ||
+				len(warnings) != 1 || !strings.Contains(warnings[0], torn) {
 				t.Errorf("%+v, %v, %q", v, err, warnings)
 			}
 			path := image(t, quickDir(t), e.now)
@@ -113,7 +121,8 @@ func TestDamagedUndoOfDestination(t *testing.T) {
 				r.DryRun = dry
 				r.do(t.Context(), bytes.NewReader(bad))
 				wantDamaged(t, r.err, e.segments[at].Offset, len(bad),
-					fmt.Sprintf("a whole segment holds what byte %d of the volume has been overwritten since", e.segments[at+1].Start))
+					fmt.Sprintf("a whole segment holds what byte %d of the volume has been "+
+						"overwritten since", e.segments[at+1].Start))
 			}
 			wantContent(t, path, e.now)
 
@@ -127,7 +136,8 @@ func TestDamagedUndoOfDestination(t *testing.T) {
 	}
 	last := len(e.segments) - 1
 	r := apply(t, image(t, quickDir(t), e.now), bytes.NewReader(e.flipped(last, 1000)))
-	r.wantWarning(t, fmt.Sprintf("; %d bytes at its end are not understood", int64(len(e.patch))-e.segments[last].Offset))
+	r.wantWarning(t, fmt.Sprintf("; %d bytes at its end are not understood",
+		int64(len(e.patch))-e.segments[last].Offset))
 	wantContent(t, r.Destination, e.without(last))
 }
 
@@ -142,9 +152,12 @@ func TestForcedUndo(t *testing.T) {
 	}
 	e := endless{base, now, undo, f.Index()}
 	bad := e.flipped(1, 1000)
-	newRun(path).do(t.Context(), bytes.NewReader(bad)).wantError(t, format.ErrCorrupt, "segment at byte")
+	newRun(path).do(t.Context(), bytes.NewReader(bad)).wantError(t,
+		format.ErrCorrupt, "segment at byte")
 	wantContent(t, path, now)
-	apply(t, path, bytes.NewReader(bad), func(o *Options) { o.Force = true }).wantWarning(t, "is damaged")
+	apply(t, path, bytes.NewReader(bad), func(o *Options) {
+		o.Force = true
+	}).wantWarning(t, "is damaged")
 	wantContent(t, path, e.without(1))
 
 	path = image(t, t.TempDir(), now)
@@ -173,7 +186,8 @@ func TestLongestTail(t *testing.T) {
 	for extra, damaged := range map[int64]bool{0: false, 1: true} {
 		size := from + maxUndoTail + extra
 		file := filepath.Join(quickDir(t), "undo")
-		if err := errors.Join(os.WriteFile(file, e.patch[:from], 0o600), os.Truncate(file, size)); err != nil {
+		if err := errors.Join(os.WriteFile(file, e.patch[:from], 0o600),
+			os.Truncate(file, size)); err != nil {
 			t.Fatal(err)
 		}
 		f, err := os.Open(file)
@@ -184,7 +198,8 @@ func TestLongestTail(t *testing.T) {
 		_, warnings, err := verify(t, io.NewSectionReader(f, 0, size))
 		if damaged {
 			wantDamaged(t, err, from, int(size), "no more than the last 67108864 can be torn")
-		} else if err != nil || len(warnings) != 1 || !strings.Contains(warnings[0], "67108864 bytes at its end") {
+		} else if err != nil || len(warnings) != 1 ||
+			!strings.Contains(warnings[0], "67108864 bytes at its end") {
 			t.Errorf("%v, %q", err, warnings)
 		}
 	}

@@ -19,7 +19,8 @@ func TestUsers(t *testing.T) {
 	base := garbage(16384)
 	vm := storage.User{Kind: storage.OpenForWriting, Process: "qemu", PID: 7}
 	reader := storage.User{Kind: storage.Stacked, Device: "dm-7", ReadOnly: true}
-	mounted := storage.User{Kind: storage.Mounted, Mountpoint: "/mnt", FSType: "ext4", ReadOnly: true}
+	mounted := storage.User{Kind: storage.Mounted, Mountpoint: "/mnt",
+		FSType: "ext4", ReadOnly: true}
 	locked := storage.User{Kind: storage.Locked, Process: "qemu", PID: 7, ReadOnly: true}
 	tests := []struct {
 		name    string
@@ -30,13 +31,20 @@ func TestUsers(t *testing.T) {
 	}{
 		{"nobody", fakeSystem{}, false, "", ""},
 		{"somebody who reads", fakeSystem{users: []storage.User{reader}}, false, "", ""},
-		{"somebody who writes", fakeSystem{users: []storage.User{reader, vm}}, false, "is open for writing by qemu (pid 7)", ""},
-		{"mounted, if only to read", fakeSystem{users: []storage.User{mounted}}, false, "is mounted on /mnt (ext4, ro)", ""},
-		{"locked by another name", fakeSystem{users: []storage.User{locked}}, false, "is locked by qemu (pid 7)", ""},
-		{"two who write", fakeSystem{users: []storage.User{vm, vm}}, false, "(pid 7); open for", ""},
-		{"forced", fakeSystem{users: []storage.User{vm}}, true, "", "is open for writing by qemu (pid 7)"},
-		{"perhaps somebody", fakeSystem{unseen: 3}, false, "", "3 processes could not be looked at"},
-		{"forced, unknown", fakeSystem{usersErr: errors.New("no answer")}, true, "", "is not known: no answer"},
+		{"somebody who writes", fakeSystem{users: []storage.User{reader, vm}}, false,
+			"is open for writing by qemu (pid 7)", ""},
+		{"mounted, if only to read", fakeSystem{users: []storage.User{mounted}}, false,
+			"is mounted on /mnt (ext4, ro)", ""},
+		{"locked by another name", fakeSystem{users: []storage.User{locked}}, false,
+			"is locked by qemu (pid 7)", ""},
+		{"two who write", fakeSystem{users: []storage.User{vm, vm}}, false,
+			"(pid 7); open for", ""},
+		{"forced", fakeSystem{users: []storage.User{vm}}, true, "",
+			"is open for writing by qemu (pid 7)"},
+		{"perhaps somebody", fakeSystem{unseen: 3}, false, "",
+			"3 processes could not be looked at"},
+		{"forced, unknown", fakeSystem{usersErr: errors.New("no answer")}, true, "",
+			"is not known: no answer"},
 	}
 	for _, p := range places {
 		for _, tt := range tests {
@@ -65,16 +73,19 @@ func TestMounted(t *testing.T) {
 	mount(t, "ext4", dev, "ro")
 	base := readPastCache(t, dev)
 	vol := newVolume(format.Delta, 16*mib,
-		[]format.Extent{data(12*mib, 4096), zero(12*mib+4096, 131072)}, []format.Extent{zero(14*mib, 512)})
+		[]format.Extent{data(12*mib, 4096), zero(12*mib+4096, 131072)},
+		[]format.Extent{zero(14*mib, 512)})
 	patch, _ := vol.patch(t)
 	tests := []struct {
 		name   string
 		system fakeSystem
 		text   string
 	}{
-		{"known", fakeSystem{users: []storage.User{{Kind: storage.Mounted, Mountpoint: "/srv", FSType: "ext4", ReadOnly: true}}}, "is mounted on /srv (ext4, ro)"},
+		{"known", fakeSystem{users: []storage.User{{Kind: storage.Mounted, Mountpoint: "/srv",
+			FSType: "ext4", ReadOnly: true}}}, "is mounted on /srv (ext4, ro)"},
 		{"unknown", fakeSystem{}, "is claimed by the kernel or another program"},
-		{"system fails", fakeSystem{usersErr: errors.New("no answer")}, "is claimed by the kernel or another program"},
+		{"system fails", fakeSystem{usersErr: errors.New("no answer")},
+			"is claimed by the kernel or another program"},
 		{"thin", fakeSystem{thin: true}, "is claimed by the kernel or another program"},
 	}
 	for _, tt := range tests {
@@ -104,7 +115,8 @@ func original(t *testing.T, base []byte) []byte {
 	vol := newVolume(format.Full, int64(len(base)))
 	for off := 0; off < len(base); off += format.MaxSegmentData {
 		b := base[off:min(off+format.MaxSegmentData, len(base))]
-		vol.segments = append(vol.segments, []piece{{Extent: data(int64(off), int64(len(b))), data: b}})
+		vol.segments = append(vol.segments,
+			[]piece{{Extent: data(int64(off), int64(len(b))), data: b}})
 	}
 	patch, _ := vol.patch(t)
 	return patch
@@ -120,8 +132,10 @@ func TestLocked(t *testing.T) {
 		lock func(fd uintptr) error
 	}{
 		{"flock", func(fd uintptr) error { return unix.Flock(int(fd), unix.LOCK_SH) }},
-		{"byte as QEMU does", func(fd uintptr) error { return unix.FcntlFlock(fd, unix.F_OFD_SETLK, &posix) }},
-		{"byte of a process", func(fd uintptr) error { return unix.FcntlFlock(fd, unix.F_SETLK, &posix) }},
+		{"byte as QEMU does",
+			func(fd uintptr) error { return unix.FcntlFlock(fd, unix.F_OFD_SETLK, &posix) }},
+		{"byte of a process",
+			func(fd uintptr) error { return unix.FcntlFlock(fd, unix.F_SETLK, &posix) }},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -134,9 +148,11 @@ func TestLocked(t *testing.T) {
 			if err := tt.lock(other.Fd()); err != nil {
 				t.Fatal(err)
 			}
-			newRun(path).do(t.Context(), pipe(patch)).wantError(t, ErrInUse, "locked by another program")
+			newRun(path).do(t.Context(), pipe(patch)).wantError(t, ErrInUse,
+				"locked by another program")
 			wantContent(t, path, base)
-			if err := tt.lock(other.Fd()); err != nil { // a process loses its locks when it closes any file
+			// a process loses its locks when it closes any file
+			if err := tt.lock(other.Fd()); err != nil {
 				t.Fatal(err)
 			}
 			r := apply(t, path, pipe(patch), func(o *Options) { o.Force = true })

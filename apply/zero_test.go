@@ -49,12 +49,15 @@ func TestHoles(t *testing.T) {
 				path = loopDevice(t, backing, tt.loop...)
 			}
 			for range 2 { // sparse stays sparse
-				apply(t, path, pipe(patch), func(o *Options) { o.system = fake(&fakeSystem{thin: tt.thin}) })
+				apply(t, path, pipe(patch), func(o *Options) {
+					o.system = fake(&fakeSystem{thin: tt.thin})
+				})
 				wantContent(t, path, vol.onto(garbage(8*mib), 2))
 				if tt.fs == "ramfs" {
 					continue // has no notion of blocks
 				}
-				if got, want := allocated(t, backing), 8*mib-tt.holes; got > want+slack || got < want {
+				if got, want := allocated(t, backing), 8*mib-tt.holes; got > want+slack ||
+					got < want {
 					t.Errorf("%d bytes on disk, want about %d", got, want)
 				}
 			}
@@ -69,7 +72,8 @@ func TestSparseBase(t *testing.T) {
 		t.Fatal(err)
 	}
 	vol := newVolume(format.Delta, 4*mib, []format.Extent{
-		data(mib, 4096), zero(mib+4096, 512), zero(mib+8192, 32<<10), zero(2*mib, mib), zero(4*mib-8192, 8192),
+		data(mib, 4096), zero(mib+4096, 512), zero(mib+8192, 32<<10), zero(2*mib, mib),
+		zero(4*mib-8192, 8192),
 	})
 	patch, _ := vol.patch(t)
 	apply(t, path, pipe(patch))
@@ -84,7 +88,8 @@ func TestSparseBase(t *testing.T) {
 func TestZeroEdges(t *testing.T) {
 	var extents []format.Extent
 	at := int64(0)
-	for _, size := range []int64{512, 4096, 65536 - 512, 65536, 65536 + 512, 131072 - 512, 131072, 200704} {
+	for _, size := range []int64{512, 4096, 65536 - 512, 65536, 65536 + 512,
+		131072 - 512, 131072, 200704} {
 		for _, shift := range []int64{512, 4096, 3584, 1024} {
 			extents = append(extents, data(at, shift), zero(at+shift, size))
 			at += shift + size
@@ -137,7 +142,8 @@ func TestLongZero(t *testing.T) {
 	r.onStep = func(int64) { cancel() }
 	r.do(ctx, pipe(patch))
 	if p := r.wantPartial(t); p.Through != zeroStep || !isZero(zeroStep-512) || isZero(zeroStep) {
-		t.Errorf("after one step: %+v, zeros before %v, behind %v", p, isZero(zeroStep-512), isZero(zeroStep))
+		t.Errorf("after one step: %+v, zeros before %v, behind %v", p,
+			isZero(zeroStep-512), isZero(zeroStep))
 	}
 
 	r = apply(t, f.Name(), pipe(patch))
@@ -177,7 +183,8 @@ func TestThin(t *testing.T) {
 func TestClear(t *testing.T) {
 	const page = zeroAlign
 	tests := []struct{ name, pages string }{
-		{"nothing", "......"}, {"all", "xxxxxx"}, {"first", "x....."}, {"last", ".....x"}, {"some", ".xx.x."}, {"one page", "x"},
+		{"nothing", "......"}, {"all", "xxxxxx"}, {"first", "x....."}, {"last", ".....x"},
+		{"some", ".xx.x."}, {"one page", "x"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -246,14 +253,16 @@ func TestZeroAndPageCache(t *testing.T) {
 // fallocate of a device with 4096-byte sectors refuses what isn't aligned. It
 // must be seen to, for small devices can't show it otherwise.
 func TestZeroFallsBack(t *testing.T) {
-	f, err := os.OpenFile(loopDevice(t, image(t, t.TempDir(), garbage(mib)), "--sector-size", "4096"), os.O_RDWR, 0)
+	f, err := os.OpenFile(
+		loopDevice(t, image(t, t.TempDir(), garbage(mib)), "--sector-size", "4096"), os.O_RDWR, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer f.Close()
 	const mode = unix.FALLOC_FL_PUNCH_HOLE | unix.FALLOC_FL_KEEP_SIZE
 	if err := unix.Fallocate(int(f.Fd()), mode, 512, 131072); err != unix.EINVAL {
-		t.Skipf("this kernel takes what isn't aligned to sectors (%v): nothing has to fall back", err)
+		t.Skipf("this kernel takes what isn't aligned to sectors (%v): nothing has to fall back",
+			err)
 	}
 	d := &destination{path: f.Name(), f: f, isDevice: true, size: mib}
 	if err := d.zeroAligned(512, 131072); err != nil {
