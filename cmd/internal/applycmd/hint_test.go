@@ -123,7 +123,8 @@ func TestGoBackPasted(t *testing.T) {
 		}
 	}
 	got := hint(&apply.OrderError{Reason: "x", Fits: []string{"monday evening", "$x", "-q"}})
-	if want := "by names and times they would fit in this order: 'monday evening' '$x' ./-q"; got != want {
+	if want := "by names and times they would fit in this order: " +
+		"'monday evening' '$x' ./-q"; got != want {
 		t.Errorf("%q, want %q", got, want)
 	}
 }

@@ -33,8 +33,9 @@ func (m machine) sh(name string, args ...string) string {
 	return strings.TrimSpace(string(out))
 }
 
-// loop makes a loop device, which ends with the test or when done is called. --partscan lets its partitions go with it, and
-// rids it of those that a test that was killed has left: the kernel keeps them otherwise, for whoever gets the device next.
+// loop makes a loop device, which ends with the test or when done is called. --partscan lets its
+// partitions go with it, and rids it of those that a test that was killed has left: the kernel
+// keeps them otherwise, for whoever gets the device next.
 func (m machine) loop(file string, options ...string) (dev string, done func()) {
 	m.Helper()
 	dev = m.sh("losetup", append(options, "--find", "--show", "--partscan", file)...)

@@ -47,7 +47,8 @@ func TestNeededLiesOnDestination(t *testing.T) {
 			b.sh("mkdir", "-p", on+"/l", on+"/u", on+"/w", folder, at+"/here")
 			b.sh("mount", "--bind", on, at+"/here")
 			b.Cleanup(func() { b.sh("umount", "--lazy", at+"/here") })
-			b.sh("sh", "-c", `cd "$1" && mount -t overlay o -o lowerdir=here/l,upperdir=here/u,workdir=here/w folder/overlay`, "sh", at)
+			b.sh("sh", "-c", `cd "$1" && mount -t overlay `+
+				`o -o lowerdir=here/l,upperdir=here/u,workdir=here/w folder/overlay`, "sh", at)
 			b.Cleanup(func() { b.sh("umount", "--lazy", folder) })
 			return dev, folder
 		},

@@ -119,8 +119,8 @@ func TestApplyStopped(t *testing.T) {
 	}
 }
 
-// Where the end of a patch or signature is looked for in a long row of zeros, or what is behind that
-// end, a program ends when it is told to.
+// Where the end of a patch or signature is looked for in a long row of zeros, or what is behind
+// that end, a program ends when it is told to.
 func TestZerosStopped(t *testing.T) {
 	dir := t.TempDir()
 	disk, patch, signature := filepath.Join(dir, "disk.img"), filepath.Join(dir, "disk.lvmpatch"),

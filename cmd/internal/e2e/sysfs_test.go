@@ -63,8 +63,9 @@ func TestWithoutProc(t *testing.T) {
 		"find out who uses " + b.image:     {"lvmsync-apply", b.full, b.image},
 		"open " + b.image + " once more":   {"lvmsync-apply", "--force", b.full, b.image},
 		"open " + b.dir + "/new once more": {"lvmsync-apply", "--create", b.full, b.dir + "/new"},
-		"flush " + b.image:                 {"lvmsync-dump", "--full", b.image, "-o", b.dir + "/patch"},
-		"flush " + b.image + " ":           {"lvmsync-patch", "signature", b.image},
+
+		"flush " + b.image:       {"lvmsync-dump", "--full", b.image, "-o", b.dir + "/patch"},
+		"flush " + b.image + " ": {"lvmsync-patch", "signature", b.image},
 	} {
 		status, messages := run(t, nil, "unshare", append([]string{"--mount", "sh", "-c",
 			`umount --lazy --recursive /proc && exec "$@"`, "sh"}, args...)...)

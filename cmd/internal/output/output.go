@@ -48,9 +48,9 @@ func toStdout(inv *cli.Invocation) bool {
 	return ok && fd == int(inv.Std().Out.Fd())
 }
 
-// Write has do write what is a "patch" or the like. A file is durable then, and is there only if do succeeds; what is written to
-// must share storage with none of the sources, which are the inputs and what else is read. Whether
-// standard output has arrived is checked in the end.
+// Write has do write what is a "patch" or the like. A file is durable then, and is there only if do
+// succeeds; what is written to must share storage with none of the sources, which are the inputs
+// and what else is read. Whether standard output has arrived is checked in the end.
 func Write(inv *cli.Invocation, what string, inputs dump.Inputs, sources []string,
 	do func(io.Writer) error) error {
 	if toStdout(inv) {
