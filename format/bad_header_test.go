@@ -66,8 +66,8 @@ func atTrailer(p places) int { return p.trailer }
 // jsonText puts a text in place of the header's, changed as told.
 func jsonText(old, new string) func(*rawPatch) {
 	return func(p *rawPatch) {
-		p.json = `{"id":"0b54d3c2-5a8e-4f5e-9d3c-1f2e3d4c5b6a","kind":"delta","created":"2026-01-02T03:04:05Z",` +
-			`"volume_size":65536,"granularity":4096}`
+		p.json = `{"id":"0b54d3c2-5a8e-4f5e-9d3c-1f2e3d4c5b6a","kind":"delta",` +
+			`"created":"2026-01-02T03:04:05Z","volume_size":65536,"granularity":4096}`
 		if !strings.Contains(p.json, old) {
 			panic("nothing to replace: " + old)
 		}
@@ -161,8 +161,8 @@ var headerVectors = []vector{
 		edit: jsonText(`"delta"`, `"full","start":512`)},
 	{name: "header-storage", expect: "corrupt header",
 		why: "a place of the source ends past 2^63 - 1",
-		edit: jsonText(`"volume`,
-			`"source":{"storage":[{"id":"7:0","offset":9223372036854775296,"length":512}]},"volume`)},
+		edit: jsonText(`"volume`, `"source":{"storage":[{"id":"7:0",`+
+			`"offset":9223372036854775296,"length":512}]},"volume`)},
 	{name: "hash-seed", expect: "corrupt header", why: "seed of base hashes is a number",
 		edit: jsonText(`"volume`,
 			`"base":{"hash_seed":7},"required_features":["base-hash-seed"],"volume`)},
@@ -174,8 +174,8 @@ var headerVectors = []vector{
 			`"base":{"fingerprint":[{"offset":0,"hash":"0123456789abcde"}]},"volume`)},
 	{name: "fingerprint-order", expect: "corrupt header",
 		why: "the second sample begins within the first",
-		edit: jsonText(`"volume`,
-			`"base":{"fingerprint":[{"offset":0,"hash":"0123456789abcdef"},{"offset":3584,"hash":"0123456789abcdef"}]},"volume`)},
+		edit: jsonText(`"volume`, `"base":{"fingerprint":[{"offset":0,"hash":"0123456789abcdef"},`+
+			`{"offset":3584,"hash":"0123456789abcdef"}]},"volume`)},
 	{name: "fingerprint-past-end", expect: "corrupt header",
 		why: "a sample reaches past the end of the volume",
 		edit: jsonText(`"volume`,

@@ -16,8 +16,8 @@ func nested(n int) string { return strings.Repeat("[", n) + strings.Repeat("]", 
 // jsonVectors break what is demanded of the header's JSON text.
 var jsonVectors = []vector{
 	{name: "json-twice", expect: "corrupt header", why: "base is there twice",
-		edit: member(
-			`"base":{"hash_seed":"0000000000000005"},"base":{"exact":true},"required_features":["base-hash-seed"]`)},
+		edit: member(`"base":{"hash_seed":"0000000000000005"},"base":{"exact":true},` +
+			`"required_features":["base-hash-seed"]`)},
 	{name: "json-twice-escaped", expect: "corrupt header",
 		why:  `kind is there twice, once as \\u006bind`,
 		edit: member(`"\u006bind":"delta"`)},
@@ -103,15 +103,16 @@ var jsonVectors = []vector{
 var goldenJSON = map[string]func(*rawPatch){
 	"header-other-case": member(`"KIND":"full","Base":{"exact":true},"volume_ſize":1024,"":7`),
 	"header-nothing": member(
-		`"base":{"exact":null,"patch":"","hash_seed":"","fingerprint":null},"state":null,"host":null,` +
-			`"start":null,"required_features":[]`),
+		`"base":{"exact":null,"patch":"","hash_seed":"","fingerprint":null},"state":null,` +
+			`"host":null,"start":null,"required_features":[]`),
 	"header-nothing-full":   jsonText(`"delta"`, `"full","base":{"exact":false,"fingerprint":[]}`),
 	"header-nesting":        member(`"deep":` + nested(strictjson.MaxNesting-1)),
 	"header-planned-empty":  member(`"planned":{}`),
 	"header-planned-number": member(`"planned":{"extents":4}`),
 	"header-forms": jsonText(`05Z"`,
 		`05.123456789-23:59","base":{"patch":"0B54D3C2-5A8E-4F5E-9D3C-1F2E3D4C5B6A",`+
-			`"fingerprint":[{"offset":8192,"hash":"0123456789ABCDEF"}]},"host":"\ud83d\ude00\u0000\/"`),
+			`"fingerprint":[{"offset":8192,"hash":"0123456789ABCDEF"}]},`+
+			`"host":"\ud83d\ude00\u0000\/"`),
 }
 
 func init() {

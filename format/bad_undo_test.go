@@ -9,8 +9,8 @@ import (
 // have torn them. Any other patch without its end is truncated.
 var undoVectors = []vector{
 	{name: "undo-damaged", expect: "corrupt segment", file: "truncated",
-		why: "an undo patch without its end, damaged in the second of six segments; the four behind it hold 64 MiB",
-		make: func(t testing.TB) []byte {
+		why: "an undo patch without its end, damaged in the second of six segments; " +
+			"the four behind it hold 64 MiB", make: func(t testing.TB) []byte {
 			const each = 16 << 20
 			h := testHeader(Undo, 6*each)
 			h.Base = &Base{Exact: true}

@@ -35,7 +35,8 @@ func TestFingerprintJSON(t *testing.T) {
 		t.Fatal(err)
 	}
 	const want = `[{"offset":0,"hash":"0000000000000000"},` +
-		`{"offset":4608,"hash":"0000000000000abc"},{"offset":1152921504606846976,"hash":"ffffffffffffffff"}]`
+		`{"offset":4608,"hash":"0000000000000abc"},` +
+		`{"offset":1152921504606846976,"hash":"ffffffffffffffff"}]`
 	if d := cmp.Diff(want, string(text)); d != "" {
 		t.Error(d)
 	}

@@ -101,8 +101,8 @@ var goldenPatches = map[string]func(testing.TB) []byte{
 		return write(t, h, WriterOptions{Level: 1}, []Extent{{0, 512, Data}, {1024, 1024, Zero}})
 	},
 	"header-unknown-fields": func(t testing.TB) []byte {
-		v := vector{edit: jsonText(`"volume`,
-			`"colour":{"of":["the","sky"]},"source":{"type":"tape","reel":7},`+"\n\t"+`"planned":null,"volume`)}
+		v := vector{edit: jsonText(`"volume`, `"colour":{"of":["the","sky"]},`+
+			`"source":{"type":"tape","reel":7},`+"\n\t"+`"planned":null,"volume`)}
 		return v.bytes(t)
 	},
 	"header-shortest": func(t testing.TB) []byte {

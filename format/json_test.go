@@ -111,8 +111,9 @@ func FuzzUnknownJSON(f *testing.F) {
 // Errors name the field, and say in words of the format what is wrong with it.
 func TestJSONMessages(t *testing.T) {
 	for text, want := range map[string]string{
-		`{"volume_size":"1"}`:           `JSON: "volume_size": a string in place of an integer`,
-		`{"volume_size":1.5}`:           `JSON: "volume_size": "1.5" is not an integer of digits alone`,
+		`{"volume_size":"1"}`: `JSON: "volume_size": a string in place of an integer`,
+		`{"volume_size":1.5}`: `JSON: "volume_size": "1.5" is not an integer of digits alone`,
+
 		`{"start":-1}`:                  `JSON: "start": "-1" is not an integer of digits alone`,
 		`{"start":9223372036854775808}`: `JSON: "start": 9223372036854775808 exceeds 2^63-1`,
 		`{"host":[]}`:                   `JSON: "host": an array in place of a string`,
@@ -120,24 +121,31 @@ func TestJSONMessages(t *testing.T) {
 		`{"base":7}`:                    `JSON: "base": a number in place of an object`,
 		`{"source":"x"}`:                `JSON: "source": a string in place of an object`,
 		`{"planned":[]}`:                `JSON: "planned": an array in place of an object`,
-		`{"planned":{"bytes":null,"extents":"4"}}`:           `JSON: "planned.extents": a string in place of an integer`,
-		`{"base":{"exact":1}}`:                               `JSON: "base.exact": a number in place of true or false`,
-		`{"base":{"fingerprint":{}}}`:                        `JSON: "base.fingerprint": an object in place of an array`,
-		`{"base":{"fingerprint":[7]}}`:                       `JSON: "base.fingerprint.0": a number in place of an object`,
-		`{"base":{"fingerprint":[{"offset":0}]}}`:            `JSON: "base.fingerprint.0": a sample without hash`,
-		`{"base":{"fingerprint":[{"offset":0,"hash":7}]}}`:   `JSON: "base.fingerprint.0.hash": a number in place of a string`,
-		`{"base":{"fingerprint":[{"offset":0,"hash":"0"}]}}`: `JSON: "base.fingerprint.0": "0" is not 16 hexadecimal digits`,
-		`{"created":"yesterday"}`:                            `JSON: "created": "yesterday" is not a time of RFC 3339, as 2026-01-02T03:04:05Z is`,
-		`{"id":"x"}`:                                         `JSON: "id": "x" is not a UUID of 36 characters`,
-		`{"required_features":[7]}`:                          `JSON: "required_features": a number in place of a string`,
-		`{"base":{"hash_seed":1},"base":{}}`:                 `JSON: the name "base" is there twice`,
-		`{"x":{"y":1,"y":2}}`:                                `JSON: the name "x.y" is there twice`,
-		`{"id":x}`:                                           `JSON: syntax error at byte 6 of the text`,
-		`{"id":"`:                                            `JSON: the text ends before it is complete`,
-		`{`:                                                  `JSON: the text ends before it is complete`,
-		``:                                                   `JSON: the text ends before it is complete`,
-		`[]`:                                                 `JSON: not an object`,
-		`{} {}`:                                              `JSON: syntax error at byte 3 of the text`,
+		`{"planned":{"bytes":null,"extents":"4"}}`: `JSON: "planned.extents": ` +
+			`a string in place of an integer`,
+		`{"base":{"exact":1}}`:        `JSON: "base.exact": a number in place of true or false`,
+		`{"base":{"fingerprint":{}}}`: `JSON: "base.fingerprint": an object in place of an array`,
+		`{"base":{"fingerprint":[7]}}`: `JSON: "base.fingerprint.0": ` +
+			`a number in place of an object`,
+		`{"base":{"fingerprint":[{"offset":0}]}}`: `JSON: "base.fingerprint.0": ` +
+			`a sample without hash`,
+		`{"base":{"fingerprint":[{"offset":0,"hash":7}]}}`: `JSON: "base.fingerprint.0.hash": ` +
+			`a number in place of a string`,
+		`{"base":{"fingerprint":[{"offset":0,"hash":"0"}]}}`: `JSON: "base.fingerprint.0": ` +
+			`"0" is not 16 hexadecimal digits`,
+		`{"created":"yesterday"}`: `JSON: "created": "yesterday" is not a time of RFC 3339, ` +
+			`as 2026-01-02T03:04:05Z is`,
+		`{"id":"x"}`: `JSON: "id": "x" is not a UUID of 36 characters`,
+		`{"required_features":[7]}`: `JSON: "required_features": ` +
+			`a number in place of a string`,
+		`{"base":{"hash_seed":1},"base":{}}`: `JSON: the name "base" is there twice`,
+		`{"x":{"y":1,"y":2}}`:                `JSON: the name "x.y" is there twice`,
+		`{"id":x}`:                           `JSON: syntax error at byte 6 of the text`,
+		`{"id":"`:                            `JSON: the text ends before it is complete`,
+		`{`:                                  `JSON: the text ends before it is complete`,
+		``:                                   `JSON: the text ends before it is complete`,
+		`[]`:                                 `JSON: not an object`,
+		`{} {}`:                              `JSON: syntax error at byte 3 of the text`,
 		`{"x":` + nested(64) +
 			`}`: `JSON: more than 64 objects and arrays in one another at byte 69`,
 		`{"` + strings.Repeat(`\u001b[2J`, 999) + `":{"y":1,"y":2}}`: `JSON: the name "` +

@@ -63,8 +63,8 @@ func TestReleaseTwice(t *testing.T) {
 				if held != nil {
 					held.Release()
 					if held.Records != nil || held.Data != nil {
-						t.Error(
-							"a segment that was released still has what somebody else may have by now")
+						t.Error("a segment that was released still has " +
+							"what somebody else may have by now")
 					}
 					gone = append(gone, held)
 				}

@@ -21,8 +21,9 @@ import (
 
 const (
 	specFile     = "../docs/format.md"
-	exampleBegin = "<!-- example: written by go test ./format -run TestSpecExample -update -->\n```text\n"
-	exampleEnd   = "```\n<!-- end of example -->"
+	exampleBegin = "<!-- example: written by go test ./format -run TestSpecExample -update -->\n" +
+		"```text\n"
+	exampleEnd = "```\n<!-- end of example -->"
 )
 
 func spec(t testing.TB) string {

@@ -40,9 +40,10 @@ func lockError(err error) error {
 	return err
 }
 
-// lockedForUs tells whether a file is flocked, against everybody else, by whoever started this program, so that this
-// program may use it: a script that keeps others out has handed on the descriptor. It is only looked at: to flock it again
-// would make an exclusive lock a shared one, for the script, too.
+// lockedForUs tells whether a file is flocked, against everybody else, by whoever started this
+// program, so that this program may use it: a script that keeps others out has handed on the
+// descriptor. It is only looked at: to flock it again would make an exclusive lock a shared one,
+// for the script, too.
 func lockedForUs(f *os.File) bool {
 	mine, err := f.Stat()
 	if err != nil {
@@ -66,7 +67,8 @@ func lockedForUs(f *os.File) bool {
 	return false
 }
 
-// hasExclusive tells whether an exclusive flock was taken through a descriptor, or one that is a copy of it.
+// hasExclusive tells whether an exclusive flock was taken through a descriptor, or one that is a
+// copy of it.
 func hasExclusive(fd string) bool {
 	info, err := os.ReadFile("/proc/self/fdinfo/" + fd)
 	if err != nil {

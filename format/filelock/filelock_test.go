@@ -52,8 +52,8 @@ func TestLockForUs(t *testing.T) {
 	}
 }
 
-// The lock that was handed on stays what it is, for whoever handed it on: exclusive, though only a part of the file is ours. A
-// shared one keeps nobody out who has another, and is not enough.
+// The lock that was handed on stays what it is, for whoever handed it on: exclusive, though only a
+// part of the file is ours. A shared one keeps nobody out who has another, and is not enough.
 func TestLockOfCallerStays(t *testing.T) {
 	for name, tt := range map[string]struct {
 		how   int
@@ -81,7 +81,8 @@ func TestLockOfCallerStays(t *testing.T) {
 			if err := Take(open(t, path), tt.whole); !errors.Is(err, tt.want) {
 				t.Errorf("%v, want %v", err, tt.want)
 			}
-			exclusive := errors.Is(unix.Flock(int(open(t, path).Fd()), unix.LOCK_SH|unix.LOCK_NB), unix.EAGAIN)
+			exclusive := errors.Is(unix.Flock(int(open(t, path).Fd()), unix.LOCK_SH|unix.LOCK_NB),
+				unix.EAGAIN)
 			if exclusive != (tt.how == unix.LOCK_EX) {
 				t.Errorf("others are kept from sharing it: %v", exclusive)
 			}

@@ -36,7 +36,8 @@ type rawSignature struct {
 	whole       func(b []byte, tables, trailer int) []byte // changes what is finished
 }
 
-const rawJSON = `{"id":"0b54d3c2-5a8e-4f5e-9d3c-1f2e3d4c5b6a","volume_size":12000,"block_size":4096,"seed":"0123456789abcdef"}`
+const rawJSON = `{"id":"0b54d3c2-5a8e-4f5e-9d3c-1f2e3d4c5b6a","volume_size":12000,` +
+	`"block_size":4096,"seed":"0123456789abcdef"}`
 
 // validSignature has two blocks of data and one of zeros, in two tables.
 func validSignature() *rawSignature {
@@ -152,9 +153,10 @@ var vectors = []vector{
 	{"sample-without-offset", "corrupt header", "a sample without offset",
 		jsonText("{", `{"fingerprint":[{"hash":"0123456789abcdef"}],`)},
 	{"feature-unknown", "unsupported feature",
-		"requires the feature time-travel, which may explain the missing seed", func(
-			s *rawSignature) {
-			s.json = `{"id":"0b54d3c2-5a8e-4f5e-9d3c-1f2e3d4c5b6a","required_features":["time-travel"]}`
+		"requires the feature time-travel, which may explain the missing seed",
+		func(s *rawSignature) {
+			s.json = `{"id":"0b54d3c2-5a8e-4f5e-9d3c-1f2e3d4c5b6a",` +
+				`"required_features":["time-travel"]}`
 		}},
 	{"id-upper-name", "corrupt header", "no id, for ID is another name", jsonText(`"id"`, `"ID"`)},
 	{"seed-missing", "corrupt header", "no seed", jsonText(`,"seed":"0123456789abcdef"`, "")},
@@ -164,8 +166,8 @@ var vectors = []vector{
 	{"block-size", "corrupt header", "blocks of 3072 bytes", jsonText("4096", "3072")},
 	{"block-size-large", "corrupt header", "blocks of 2 MiB", jsonText("4096", "2097152")},
 	{"fingerprint-order", "corrupt header", "the second sample begins within the first",
-		jsonText("{",
-			`{"fingerprint":[{"offset":0,"hash":"0123456789abcdef"},{"offset":3584,"hash":"0123456789abcdef"}],`)},
+		jsonText("{", `{"fingerprint":[{"offset":0,"hash":"0123456789abcdef"},`+
+			`{"offset":3584,"hash":"0123456789abcdef"}],`)},
 	{"cut-after-header", "truncated", "ends after the header",
 		cutAt(func(tables, _ int) int { return tables })},
 	{"cut-before-trailer", "truncated", "ends before the trailer",
