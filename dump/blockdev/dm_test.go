@@ -11,7 +11,8 @@ import (
 func dmDevice(t *testing.T, name, table string) string {
 	t.Helper()
 	needRoot(t)
-	if devices, err := os.ReadFile("/proc/devices"); err != nil || !strings.Contains(string(devices), "device-mapper") {
+	if devices, err := os.ReadFile("/proc/devices"); err != nil ||
+		!strings.Contains(string(devices), "device-mapper") {
 		t.Skip("this kernel has no device-mapper: make lvm runs it in the guest")
 	}
 	name = fmt.Sprintf("test-%s-%d", name, os.Getpid())
@@ -27,7 +28,8 @@ func TestReadAtReportsErrors(t *testing.T) {
 	f := open(t, half)
 	for _, p := range [][]byte{AlignedBuffer(1 << 20), AlignedBuffer(1<<20 + 1)[1:]} {
 		n, err := f.ReadAt(p, 0)
-		if err == nil || n > 512<<10 || !strings.HasPrefix(err.Error(), fmt.Sprintf("read %s at byte %d: ", half, n)) ||
+		if err == nil || n > 512<<10 ||
+			!strings.HasPrefix(err.Error(), fmt.Sprintf("read %s at byte %d: ", half, n)) ||
 			!strings.HasSuffix(err.Error(), "input/output error") {
 			t.Errorf("ReadAt = %d, %v; want an error that names the device and byte %d", n, err, n)
 		}

@@ -21,11 +21,12 @@ import (
 	"lvmsync/format/storage/kernel"
 )
 
-// minAlign is the smallest alignment used for direct reads, in bytes. The kernel counts devices in sectors of 512.
+// minAlign is the smallest alignment used for direct reads, in bytes. The kernel counts devices in
+// sectors of 512.
 const minAlign = 512
 
-// File is a block device or a regular file, opened for reading. Its methods, except Close, may be called
-// concurrently.
+// File is a block device or a regular file, opened for reading. Its methods, except Close, may be
+// called concurrently.
 type File struct {
 	f     *os.File
 	name  string
@@ -34,9 +35,9 @@ type File struct {
 	align int   // bytes; offset, length and memory of a direct read are multiples of it
 }
 
-// Open opens the block device or regular file at path for reading. A block device is opened with O_DIRECT; there is
-// no silent fall-back to buffered reads. Directories, character devices, sockets and pipes are refused, without
-// opening them. The caller closes the File.
+// Open opens the block device or regular file at path for reading. A block device is opened with
+// O_DIRECT; there is no silent fall-back to buffered reads. Directories, character devices, sockets
+// and pipes are refused, without opening them. The caller closes the File.
 func Open(path string) (*File, error) {
 	f, id, err := storage.Open(path)
 	if err != nil {
@@ -65,7 +66,8 @@ func (b *File) measure() error {
 		return fmt.Errorf("logical block size of %s: %w", b.name, err)
 	}
 	if block <= 0 || block&(block-1) != 0 || block > bounceSize {
-		return fmt.Errorf("logical block size of %s: %d bytes is not a size this program can read in", b.name, block)
+		return fmt.Errorf("logical block size of %s: %d bytes is not a size this "+
+			"program can read in", b.name, block)
 	}
 	b.align = max(block, minAlign)
 	return nil
@@ -79,11 +81,13 @@ func (b *File) currentSize() (int64, error) {
 	return size, nil
 }
 
-// CheckSize makes sure that the device or file is no smaller than when it was opened, as one is that has gone.
+// CheckSize makes sure that the device or file is no smaller than when it was opened, as one is
+// that has gone.
 func (b *File) CheckSize() error {
 	size, err := b.currentSize()
 	if err == nil && size < b.size {
-		err = fmt.Errorf("%s has become smaller: %d bytes of %d are left: %w", b.name, size, b.size, io.ErrUnexpectedEOF)
+		err = fmt.Errorf("%s has become smaller: %d bytes of %d are left: %w", b.name, size, b.size,
+			io.ErrUnexpectedEOF)
 	}
 	return err
 }
@@ -112,8 +116,9 @@ func (b *File) IsDevice() bool { return b.id.Device }
 // ID is the identity of the device or file, whatever path it was opened by.
 func (b *File) ID() storage.ID { return b.id }
 
-// LogicalBlockSize is the unit, in bytes, in which the device can be addressed, and at least 512. Reads whose offset,
-// length and memory are multiples of it need no copy. It is 512 for a regular file, where it means nothing.
+// LogicalBlockSize is the unit, in bytes, in which the device can be addressed, and at least 512.
+// Reads whose offset, length and memory are multiples of it need no copy. It is 512 for a regular
+// file, where it means nothing.
 func (b *File) LogicalBlockSize() int { return b.align }
 
 // ioctlInt calls an ioctl that stores a C int, through the file's descriptor.

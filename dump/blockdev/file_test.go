@@ -24,8 +24,9 @@ func TestOpenRefuses(t *testing.T) {
 	}
 	defer l.Close()
 	for path, want := range map[string]string{
-		dir:                          dir + " is a directory, not a block device or regular file",
-		"/dev/null":                  "/dev/null is a character device, not a block device or regular file",
+		dir: dir + " is a directory, not a block device or regular file",
+		"/dev/null": "/dev/null is a character device, " +
+			"not a block device or regular file",
 		pipe:                         pipe + " is a pipe, not a block device or regular file",
 		socket:                       socket + " is a socket, not a block device or regular file",
 		filepath.Join(dir, "nosuch"): "nosuch: no such file or directory",
@@ -46,7 +47,8 @@ func TestOpenFile(t *testing.T) {
 	path := imageOf(t, noise(1, 1234))
 	f := open(t, path)
 	if f.Size() != 1234 || f.Name() != path || f.IsDevice() || f.LogicalBlockSize() != 512 {
-		t.Errorf("size %d, name %s, device %v, block size %d", f.Size(), f.Name(), f.IsDevice(), f.LogicalBlockSize())
+		t.Errorf("size %d, name %s, device %v, block size %d", f.Size(), f.Name(), f.IsDevice(),
+			f.LogicalBlockSize())
 	}
 	if flags := statusFlags(t, f); flags&unix.O_DIRECT != 0 {
 		t.Error("a regular file is opened with O_DIRECT")
@@ -57,7 +59,8 @@ func TestOpenDevice(t *testing.T) {
 	dev := losetup(t, imageOf(t, noise(1, 512*2049)))
 	f := open(t, dev)
 	if f.Size() != 512*2049 || f.Name() != dev || !f.IsDevice() || f.LogicalBlockSize() != 512 {
-		t.Errorf("size %d, name %s, device %v, block size %d", f.Size(), f.Name(), f.IsDevice(), f.LogicalBlockSize())
+		t.Errorf("size %d, name %s, device %v, block size %d", f.Size(), f.Name(), f.IsDevice(),
+			f.LogicalBlockSize())
 	}
 	if flags := statusFlags(t, f); flags&unix.O_DIRECT == 0 {
 		t.Error("a block device is opened without O_DIRECT")

@@ -17,11 +17,12 @@ type Range struct {
 	Hole     bool
 }
 
-// DataRanges tells the allocated parts of an image file from its holes. The ranges ascend and cover the file from 0
-// to Size with no gap. On a file system that does not report holes, and for a block device, everything is data. An
-// error ends the sequence and comes with an empty Range.
+// DataRanges tells the allocated parts of an image file from its holes. The ranges ascend and cover
+// the file from 0 to Size with no gap. On a file system that does not report holes, and for a block
+// device, everything is data. An error ends the sequence and comes with an empty Range.
 //
-// Data written into a hole while the sequence is read may or may not be seen, as with any read of a file in use.
+// Data written into a hole while the sequence is read may or may not be seen, as with any read of a
+// file in use.
 func (b *File) DataRanges() iter.Seq2[Range, error] {
 	return func(yield func(Range, error) bool) {
 		for off := int64(0); off < b.size; {
@@ -53,8 +54,8 @@ func (b *File) Holes() *Holes {
 	return h
 }
 
-// Cover tells whether all of the n bytes from off on are a hole. From one call to the next, off must not decrease. What
-// lies beyond the end counts as a hole.
+// Cover tells whether all of the n bytes from off on are a hole. From one call to the next, off
+// must not decrease. What lies beyond the end counts as a hole.
 func (h *Holes) Cover(off, n int64) (bool, error) {
 	for h.err == nil && h.now.Off+h.now.Len <= off {
 		var more bool

@@ -21,7 +21,8 @@ func ranges(t *testing.T, f *File) []Range {
 	return all
 }
 
-// tmpfsImage makes a sparse file of size bytes on a tmpfs, which keeps whole pages, with data of the given ranges.
+// tmpfsImage makes a sparse file of size bytes on a tmpfs, which keeps whole pages, with data of
+// the given ranges.
 func tmpfsImage(t *testing.T, size int64, data ...Range) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("/dev/shm", "blockdev-test-")
@@ -53,10 +54,13 @@ func TestDataRanges(t *testing.T) {
 		{"empty file", 0, nil, nil},
 		{"all hole", size, nil, []Range{{0, size, true}}},
 		{"all data", 5000, []Range{{0, 5000, false}}, []Range{{0, 5000, false}}},
-		{"data first", size, []Range{{0, 4096, false}}, []Range{{0, 4096, false}, {4096, size - 4096, true}}},
-		{"data last", size, []Range{{1 << 20, 5, false}}, []Range{{0, 1 << 20, true}, {1 << 20, 5, false}}},
+		{"data first", size, []Range{{0, 4096, false}},
+			[]Range{{0, 4096, false}, {4096, size - 4096, true}}},
+		{"data last", size, []Range{{1 << 20, 5, false}},
+			[]Range{{0, 1 << 20, true}, {1 << 20, 5, false}}},
 		{"data between", size, []Range{{8192, 4096, false}, {40960, 8192, false}}, []Range{
-			{0, 8192, true}, {8192, 4096, false}, {12288, 28672, true}, {40960, 8192, false}, {49152, size - 49152, true}}},
+			{0, 8192, true}, {8192, 4096, false}, {12288, 28672, true}, {40960, 8192, false},
+			{49152, size - 49152, true}}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			got := ranges(t, open(t, tmpfsImage(t, tt.size, tt.data...)))

@@ -10,12 +10,13 @@ import (
 	"lvmsync/format/storage/kernel"
 )
 
-// ReadAt implements [io.ReaderAt] for any offset and length. It returns io.EOF only at Size; a device or file that
-// ends before that is an error ([io.ErrUnexpectedEOF]), and so is a device that was replaced by a smaller one. Errors
-// name the device and the offset at which reading failed.
+// ReadAt implements [io.ReaderAt] for any offset and length. It returns io.EOF only at Size; a
+// device or file that ends before that is an error ([io.ErrUnexpectedEOF]), and so is a device that
+// was replaced by a smaller one. Errors name the device and the offset at which reading failed.
 //
-// Reads of a device whose offset, length and memory are multiples of LogicalBlockSize (see [AlignedBuffer]) go
-// straight into p; of others the aligned part does, if p's memory is aligned, and the rest is copied.
+// Reads of a device whose offset, length and memory are multiples of LogicalBlockSize (see
+// [AlignedBuffer]) go straight into p; of others the aligned part does, if p's memory is aligned,
+// and the rest is copied.
 func (b *File) ReadAt(p []byte, off int64) (int, error) {
 	if off < 0 {
 		return 0, fmt.Errorf("read %s at byte %d: negative offset", b.name, off)
@@ -57,7 +58,8 @@ func (b *File) readFull(p []byte, off int64) (n int, err error) {
 	return n, nil
 }
 
-// readDirect reads at least one byte from the beginning of p's range, and 0 only at the end of the device.
+// readDirect reads at least one byte from the beginning of p's range, and 0 only at the end of the
+// device.
 func (b *File) readDirect(p []byte, off int64) (int, error) {
 	aligned := off%int64(b.align) == 0 && len(p) >= b.align && misalignment(p, b.align) == 0
 	if aligned {
@@ -66,7 +68,8 @@ func (b *File) readDirect(p []byte, off int64) (int, error) {
 	return b.readBounced(p, off)
 }
 
-// readBounced reads the aligned range around p's, or its beginning, into an aligned buffer and copies what is wanted.
+// readBounced reads the aligned range around p's, or its beginning, into an aligned buffer and
+// copies what is wanted.
 func (b *File) readBounced(p []byte, off int64) (int, error) {
 	buf := bouncePool.Get().(*[]byte)
 	defer bouncePool.Put(buf)
@@ -80,8 +83,8 @@ func (b *File) readBounced(p []byte, off int64) (int, error) {
 	return copy(p, (*buf)[skip:n]), nil
 }
 
-// pread reads what can be read from the beginning of p's range. What comes behind a part that was read, an error or the
-// end, is for the next call to find.
+// pread reads what can be read from the beginning of p's range. What comes behind a part that was
+// read, an error or the end, is for the next call to find.
 func (b *File) pread(p []byte, off int64) (int, error) {
 	n, err := b.f.ReadAt(p, off)
 	if n > 0 || err == io.EOF {
@@ -90,8 +93,9 @@ func (b *File) pread(p []byte, off int64) (int, error) {
 	return 0, durable.Cause(err)
 }
 
-// WillNeed tells the kernel that a part of an image file will be read soon: reads in any order are as fast then as in
-// ascending order. It does nothing for a device, which is read past the page cache.
+// WillNeed tells the kernel that a part of an image file will be read soon: reads in any order are
+// as fast then as in ascending order. It does nothing for a device, which is read past the page
+// cache.
 func (b *File) WillNeed(off, n int64) {
 	if b.id.Device {
 		return
@@ -105,7 +109,8 @@ func (b *File) WillNeed(off, n int64) {
 	})
 }
 
-// cached tells whether all of a range is in the page cache, as far as the kernel (from 6.5 on) says.
+// cached tells whether all of a range is in the page cache, as far as the kernel (from 6.5 on)
+// says.
 func cached(fd int, off, n int64) bool {
 	var in unix.Cachestat_t
 	pages := (off+n+pageSize-1)/pageSize - off/pageSize

@@ -35,10 +35,10 @@ func checkReads(t *testing.T, f *File, want []byte) {
 	t.Helper()
 	size := len(want)
 	reads := [][2]int{ // offset, length
-		{0, size}, {0, 0}, {0, 1}, {0, 512}, {1, 511}, {511, 2}, {512, 512}, {512, 513}, {4095, 2}, {3, bounceSize},
-		{7, bounceSize * 2}, {size - 1, 1}, {size - 512, 512}, {size - 513, 513}, {size - 4096, 4096},
-		{size - 4000, 8192}, {size, 1}, {size + 5, 10}, {size - 1, 2}, {size, 0},
-	}
+		{0, size}, {0, 0}, {0, 1}, {0, 512}, {1, 511}, {511, 2}, {512, 512}, {512, 513}, {4095, 2},
+		{3, bounceSize}, {7, bounceSize * 2}, {size - 1, 1}, {size - 512, 512},
+		{size - 513, 513}, {size - 4096, 4096}, {size - 4000, 8192}, {size, 1}, {size + 5, 10},
+		{size - 1, 2}, {size, 0}}
 	r := rand.New(rand.NewPCG(1, 2))
 	for range 200 {
 		off := r.IntN(size)
@@ -50,7 +50,8 @@ func checkReads(t *testing.T, f *File, want []byte) {
 	}
 	wg.Wait()
 	tail := len(want) - 3000 // it reads byte by byte
-	if err := iotest.TestReader(io.NewSectionReader(f, int64(tail), 3000), want[tail:]); err != nil {
+	if err := iotest.TestReader(io.NewSectionReader(f, int64(tail), 3000),
+		want[tail:]); err != nil {
 		t.Error(err)
 	}
 }
@@ -73,8 +74,9 @@ func checkRead(t *testing.T, f *File, want []byte, off, length, shift int) {
 	}
 }
 
-// A device's page cache may hold what was there before somebody wrote beneath it. Here that is the loop device's
-// backing file; with LVM it is a mounted file system, or the kernel writing a COW store.
+// A device's page cache may hold what was there before somebody wrote beneath it. Here that is the
+// loop device's backing file; with LVM it is a mounted file system, or the kernel writing a COW
+// store.
 func TestReadAtPassesThePageCache(t *testing.T) {
 	backing := imageOf(t, noise(1, 64<<10))
 	dev := losetup(t, backing)
@@ -97,7 +99,8 @@ func TestReadAtErrorsNameDeviceAndOffset(t *testing.T) {
 		t.Skip("this kernel rounds the size of loop devices down to whole blocks")
 	}
 	n, err := f.ReadAt(AlignedBuffer(int(f.Size())), 0)
-	if want := "read " + dev + " at byte 16384: "; n != 16384 || err == nil || !strings.HasPrefix(err.Error(), want) {
+	if want := "read " + dev + " at byte 16384: "; n != 16384 || err == nil ||
+		!strings.HasPrefix(err.Error(), want) {
 		t.Errorf("ReadAt = %d, %v; want 16384 and an error that begins %q", n, err, want)
 	}
 }
@@ -109,7 +112,8 @@ func TestReadAtFileThatShrank(t *testing.T) {
 		t.Fatal(err)
 	}
 	n, err := f.ReadAt(make([]byte, 5000), 0)
-	if n != 3000 || !errors.Is(err, io.ErrUnexpectedEOF) || !strings.Contains(err.Error(), "at byte 3000") {
+	if n != 3000 || !errors.Is(err, io.ErrUnexpectedEOF) ||
+		!strings.Contains(err.Error(), "at byte 3000") {
 		t.Errorf("ReadAt = %d, %v; want 3000 and an unexpected EOF there", n, err)
 	}
 }
@@ -125,7 +129,8 @@ func TestReadAtDeviceThatShrank(t *testing.T) {
 	for off, want := range map[int64]int{1000: 15384, 16 << 10: 0, 20001: 0} {
 		n, err := f.ReadAt(make([]byte, 40000), off)
 		if n != want || !errors.Is(err, io.ErrUnexpectedEOF) {
-			t.Errorf("ReadAt(40000 bytes, %d) = %d, %v; want %d and an unexpected EOF", off, n, err, want)
+			t.Errorf("ReadAt(40000 bytes, %d) = %d, %v; want %d and an unexpected EOF", off, n, err,
+				want)
 		}
 	}
 }
@@ -147,7 +152,8 @@ func TestAlignedBuffer(t *testing.T) {
 	for _, n := range []int{1, 511, 4096, 4097, 1 << 20} {
 		b := AlignedBuffer(n)
 		if len(b) != n || cap(b) != n || misalignment(b, 4096) != 0 {
-			t.Errorf("AlignedBuffer(%d): len %d, cap %d, misaligned by %d", n, len(b), cap(b), misalignment(b, 4096))
+			t.Errorf("AlignedBuffer(%d): len %d, cap %d, misaligned by %d", n, len(b), cap(b),
+				misalignment(b, 4096))
 		}
 	}
 	if b := AlignedBuffer(0); len(b) != 0 {
