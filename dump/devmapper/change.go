@@ -13,15 +13,18 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ErrCutShort means that a program was killed by somebody else. One that changes something may have done so or not.
+// ErrCutShort means that a program was killed by somebody else. One that changes something may have
+// done so or not.
 var ErrCutShort = errors.New("killed")
 
-// A Trace is what outlives this program if that is killed while a command of it changes something. The zero value is
-// fine where nobody will look.
+// A Trace is what outlives this program if that is killed while a command of it changes something.
+// The zero value is fine where nobody will look.
 type Trace struct {
-	// Stderr is a file for what the command writes to standard error. It says nothing there if all goes well.
+	// Stderr is a file for what the command writes to standard error. It says nothing there if all
+	// goes well.
 	Stderr *os.File
-	// Open is a file that the command keeps open, as its standard input, until it has ended: LVM's programs close all others.
+	// Open is a file that the command keeps open, as its standard input, until it has ended: LVM's
+	// programs close all others.
 	Open *os.File
 }
 
@@ -34,19 +37,20 @@ type (
 	askedKey  struct{} // the context whose end was ignored
 )
 
-// WithWaiting gives a context whose end is not obeyed at once by commands that change something: notify is then told
-// which one has to end first, if that takes a while.
+// WithWaiting gives a context whose end is not obeyed at once by commands that change something:
+// notify is then told which one has to end first, if that takes a while.
 func WithWaiting(ctx context.Context, notify func(command string)) context.Context {
 	return context.WithValue(ctx, notifyKey{}, notify)
 }
 
-// Regardless gives a context for what has to be undone whatever becomes of ctx. WithWaiting's function hears of its end.
+// Regardless gives a context for what has to be undone whatever becomes of ctx. WithWaiting's
+// function hears of its end.
 func Regardless(ctx context.Context) context.Context {
 	return context.WithValue(context.WithoutCancel(ctx), askedKey{}, ctx)
 }
 
-// change runs a program that changes something. Once started it runs to its end, whatever becomes of ctx, in a process
-// group of its own, which the signals of a terminal do not reach.
+// change runs a program that changes something. Once started it runs to its end, whatever becomes
+// of ctx, in a process group of its own, which the signals of a terminal do not reach.
 func change(ctx context.Context, trace Trace, name string, args ...string) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("%s: %w", name, err)

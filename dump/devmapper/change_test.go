@@ -15,7 +15,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// slowTool puts a program on the PATH, alone, that says on one pipe that it has begun, and ends when the other is written.
+// slowTool puts a program on the PATH, alone, that says on one pipe that it has begun, and ends
+// when the other is written.
 func slowTool(t *testing.T, name, end string) (begun *bufio.Reader, release func()) {
 	t.Helper()
 	dir := t.TempDir()
@@ -24,7 +25,8 @@ func slowTool(t *testing.T, name, end string) (begun *bufio.Reader, release func
 			t.Fatal(err)
 		}
 	}
-	script := "#!/bin/bash\nd=${0%/*}; trap 'echo interrupted >>$d/done' INT; echo $$ $(</proc/$$/stat) >$d/begun; read <$d/go; echo ended >>$d/done; " + end + "\n"
+	script := "#!/bin/bash\nd=${0%/*}; trap 'echo interrupted >>$d/done' INT; " +
+		"echo $$ $(</proc/$$/stat) >$d/begun; read <$d/go; echo ended >>$d/done; " + end + "\n"
 	if err := os.WriteFile(filepath.Join(dir, name), []byte(script), 0o700); err != nil {
 		t.Fatal(err)
 	}
@@ -41,8 +43,8 @@ func slowTool(t *testing.T, name, end string) (begun *bufio.Reader, release func
 	}
 }
 
-// What changes something runs to its end in a process group of its own, though its context ends, and the user is told what is
-// waited for; what asks is killed.
+// What changes something runs to its end in a process group of its own, though its context ends,
+// and the user is told what is waited for; what asks is killed.
 func TestChangeRunsToItsEnd(t *testing.T) {
 	for _, undo := range []bool{false, true} {
 		t.Run(fmt.Sprintf("undo %v", undo), func(t *testing.T) {
@@ -57,7 +59,9 @@ func TestChangeRunsToItsEnd(t *testing.T) {
 				ctx = Regardless(ctx)
 			}
 			ended := make(chan error, 1)
-			go func() { ended <- change(ctx, Trace{}, "lvchange", "-ay", "vg/lv", "--reportformat", "json") }()
+			go func() {
+				ended <- change(ctx, Trace{}, "lvchange", "-ay", "vg/lv", "--reportformat", "json")
+			}()
 			line, err := begun.ReadString('\n')
 			if err != nil {
 				t.Fatal(err)
@@ -107,10 +111,13 @@ func TestChangeFailure(t *testing.T) {
 		want                         string
 		cut                          bool
 	}{
-		{"words", "", "  WARNING: odd\n  the reason\n", "5", "lvchange -an vg/lv: the reason", false},
-		{"log", `{"report":[], "log":[{"log_type":"error","log_message":"the reason"}]}`, "noise\n", "5", "lvchange -an vg/lv: the reason", false},
+		{"words", "", "  WARNING: odd\n  the reason\n", "5",
+			"lvchange -an vg/lv: the reason", false},
+		{"log", `{"report":[], "log":[{"log_type":"error","log_message":"the reason"}]}`, "noise\n",
+			"5", "lvchange -an vg/lv: the reason", false},
 		{"nothing", "", "", "3", "lvchange -an vg/lv: exit status 3", false},
-		{"killed", "", "a word\n", "$(kill -TERM $$)", "lvchange -an vg/lv: signal: terminated", true},
+		{"killed", "", "a word\n", "$(kill -TERM $$)", "lvchange -an vg/lv: signal: terminated",
+			true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			fakeTool(t, "lvchange", tt.stdout, tt.stderr, tt.status)
@@ -119,7 +126,8 @@ func TestChangeFailure(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer stderr.Close()
-			err = change(context.Background(), Trace{Stderr: stderr}, "lvchange", "-an", "vg/lv", "--reportformat", "json")
+			err = change(context.Background(), Trace{Stderr: stderr}, "lvchange", "-an", "vg/lv",
+				"--reportformat", "json")
 			if err == nil || err.Error() != tt.want || errors.Is(err, ErrCutShort) != tt.cut {
 				t.Errorf("error %v, want %s", err, tt.want)
 			}
@@ -152,7 +160,8 @@ func TestChangeKeepsOpen(t *testing.T) {
 	if _, err := begun.ReadString('\n'); err != nil {
 		t.Fatal(err)
 	}
-	if err := unix.Dup3(int(null.Fd()), fd, unix.O_CLOEXEC); err != nil { // as if this program were gone
+	// as if this program were gone
+	if err := unix.Dup3(int(null.Fd()), fd, unix.O_CLOEXEC); err != nil {
 		t.Fatal(err)
 	}
 	closed := make(chan error, 1)

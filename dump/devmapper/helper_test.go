@@ -25,12 +25,13 @@ func captured(t testing.TB, name string) string {
 	return string(data)
 }
 
-// fakeTool puts a program on the PATH, alone, that prints what it is told and ends with the given status. It gives a
-// file to which the program writes its arguments.
+// fakeTool puts a program on the PATH, alone, that prints what it is told and ends with the given
+// status. It gives a file to which the program writes its arguments.
 func fakeTool(t *testing.T, name, stdout, stderr, status string) (args string) {
 	t.Helper()
 	dir := t.TempDir()
-	script := "#!/bin/sh\n" + `d=${0%/*}; echo "$LC_ALL $*" > "$d/args"; /bin/cat "$d/out"; /bin/cat "$d/err" >&2; exit ` + status + "\n"
+	script := "#!/bin/sh\n" + `d=${0%/*}; echo "$LC_ALL $*" > "$d/args"; /bin/cat "$d/out"; ` +
+		`/bin/cat "$d/err" >&2; exit ` + status + "\n"
 	for file, content := range map[string]string{name: script, "out": stdout, "err": stderr} {
 		if err := os.WriteFile(filepath.Join(dir, file), []byte(content), 0o700); err != nil {
 			t.Fatal(err)
@@ -46,7 +47,8 @@ func fakeNoLV(t *testing.T, stdout, stderr string) {
 	args := fakeTool(t, "lvs", stdout, stderr, "5")
 	dir := filepath.Dir(args)
 	script := `#!/bin/sh
-d=${0%/*}; case "$*" in *" -S "*) /bin/cat "$d/none"; exit 0 ;; esac; /bin/cat "$d/out"; /bin/cat "$d/err" >&2; exit 5
+d=${0%/*}; case "$*" in *" -S "*) /bin/cat "$d/none"; exit 0 ;; esac
+/bin/cat "$d/out"; /bin/cat "$d/err" >&2; exit 5
 `
 	for file, content := range map[string]string{"lvs": script, "none": captured(t, "no-lv.json")} {
 		if err := os.WriteFile(filepath.Join(dir, file), []byte(content), 0o700); err != nil {

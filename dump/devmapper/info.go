@@ -48,7 +48,8 @@ type Device struct {
 	Num  kernel.DevNum
 	// VG and LV are LVM's names, "my-vg" and "s-1"; empty for a device that is not LVM's.
 	VG, LV string
-	// Layer is LVM's name for a part of a volume that is not the volume itself, such as "real" or "cow".
+	// Layer is LVM's name for a part of a volume that is not the volume itself, such as "real" or
+	// "cow".
 	Layer string
 }
 
@@ -61,8 +62,8 @@ func (d Device) Path() string {
 	return d.Num.Path()
 }
 
-// Exists tells whether the device is still there, by its UUID and not by its number alone, which another may have now. It
-// asks the kernel, not dmsetup.
+// Exists tells whether the device is still there, by its UUID and not by its number alone, which
+// another may have now. It asks the kernel, not dmsetup.
 func (d Device) Exists() bool {
 	return d.Num.IsMapped() && d.Num.UUID() == d.UUID
 }
@@ -81,8 +82,8 @@ func blockDeviceAt(path string) (kernel.DevNum, error) {
 	return kernel.Of(uint64(st.Rdev)), nil
 }
 
-// infoFields are the columns that parseDevices expects. No field but the last can have a slash in it, of which the
-// kernel says so for the name, and LVM for its own.
+// infoFields are the columns that parseDevices expects. No field but the last can have a slash in
+// it, of which the kernel says so for the name, and LVM for its own.
 const infoFields = "major,minor,vg_name,lv_name,lv_layer,name,uuid"
 
 var infoArgs = []string{"info", "-c", "--noheadings", "--separator", "/", "-o", infoFields}
@@ -103,7 +104,8 @@ func Info(ctx context.Context, dev kernel.DevNum) (Device, error) {
 	return devices[0], nil
 }
 
-// OpenCount tells how often a device is open, or used by others; [kernel.ErrNotDM] if device-mapper has none of that number.
+// OpenCount tells how often a device is open, or used by others; [kernel.ErrNotDM] if device-mapper
+// has none of that number.
 func OpenCount(ctx context.Context, num kernel.DevNum) (int, error) {
 	out, err := runOn(ctx, num, "info", "-c", "--noheadings", "-o", "open")
 	if err != nil {
@@ -111,7 +113,8 @@ func OpenCount(ctx context.Context, num kernel.DevNum) (int, error) {
 	}
 	n, err := strconv.Atoi(strings.TrimSpace(out))
 	if err != nil {
-		return 0, fmt.Errorf("ask dmsetup how often device %s is open: unexpected answer %q", num, out)
+		return 0, fmt.Errorf("ask dmsetup how often device %s is open: unexpected answer %q", num,
+			out)
 	}
 	return n, nil
 }
@@ -130,7 +133,8 @@ func allDevices(ctx context.Context) ([]Device, error) {
 
 // runOn asks dmsetup about one device.
 func runOn(ctx context.Context, dev kernel.DevNum, args ...string) (string, error) {
-	// Ask the kernel first: its answer is no text that changes, and says so on a machine without dmsetup.
+	// Ask the kernel first: its answer is no text that changes, and says so on a machine without
+	// dmsetup.
 	if isOther(dev) {
 		return "", fmt.Errorf("device %s: %w", dev, kernel.ErrNotDM)
 	}

@@ -23,10 +23,14 @@ func TestParseDevices(t *testing.T) {
 	}
 	const lvm = "LVM-KZSzrxD1CRD4IDMwG9WkUCnj2nZrP1CB"
 	for minor, want := range map[uint32]Device{
-		0:  {Name: "my--vg-or--ig", UUID: lvm + "h4qWfDFitCglgyhfGwNJ1c9zoEktkG0K", VG: "my-vg", LV: "or-ig"},
-		1:  {Name: "my--vg-or--ig-real", UUID: lvm + "h4qWfDFitCglgyhfGwNJ1c9zoEktkG0K-real", VG: "my-vg", LV: "or-ig", Layer: "real"},
-		2:  {Name: "my--vg-s--1-cow", UUID: lvm + "2QuqP91MPhdObDhkjEEJkCrgmMUiht7P-cow", VG: "my-vg", LV: "s-1", Layer: "cow"},
-		9:  {Name: "my--vg-st.snap+x_1", UUID: lvm + "ZRagPx91HW2ktzrmA6Eu0rbUpnDLPTh0", VG: "my-vg", LV: "st.snap+x_1"},
+		0: {Name: "my--vg-or--ig", UUID: lvm + "h4qWfDFitCglgyhfGwNJ1c9zoEktkG0K",
+			VG: "my-vg", LV: "or-ig"},
+		1: {Name: "my--vg-or--ig-real", UUID: lvm + "h4qWfDFitCglgyhfGwNJ1c9zoEktkG0K-real",
+			VG: "my-vg", LV: "or-ig", Layer: "real"},
+		2: {Name: "my--vg-s--1-cow", UUID: lvm + "2QuqP91MPhdObDhkjEEJkCrgmMUiht7P-cow",
+			VG: "my-vg", LV: "s-1", Layer: "cow"},
+		9: {Name: "my--vg-st.snap+x_1", UUID: lvm + "ZRagPx91HW2ktzrmA6Eu0rbUpnDLPTh0",
+			VG: "my-vg", LV: "st.snap+x_1"},
 		24: {Name: "odd: name|1"},
 		25: {Name: "empty"},
 	} {
@@ -41,7 +45,8 @@ func TestParseDevices(t *testing.T) {
 }
 
 func TestParseDevicesRefuses(t *testing.T) {
-	for _, text := range []string{"\n", "253/0/my-vg/or-ig//my--vg-or--ig\n", "x/0/vg/lv//vg-lv/uuid\n", "253/-1/vg/lv//vg-lv/uuid\n", "253/0/vg/lv///uuid\n"} {
+	for _, text := range []string{"\n", "253/0/my-vg/or-ig//my--vg-or--ig\n",
+		"x/0/vg/lv//vg-lv/uuid\n", "253/-1/vg/lv//vg-lv/uuid\n", "253/0/vg/lv///uuid\n"} {
 		if devices, err := parseDevices(text); err == nil {
 			t.Errorf("%q: got %+v", text, devices)
 		}
@@ -52,7 +57,8 @@ func TestInfo(t *testing.T) {
 	noSys(t)
 	argsFile := fakeTool(t, "dmsetup", "253/3/my-vg/s-1//my--vg-s--1/LVM-abc\n", "", "0")
 	got, err := Info(context.Background(), kernel.DevNum{Major: 253, Minor: 3})
-	want := Device{Name: "my--vg-s--1", UUID: "LVM-abc", Num: kernel.DevNum{Major: 253, Minor: 3}, VG: "my-vg", LV: "s-1"}
+	want := Device{Name: "my--vg-s--1", UUID: "LVM-abc", Num: kernel.DevNum{Major: 253, Minor: 3},
+		VG: "my-vg", LV: "s-1"}
 	if got != want || err != nil {
 		t.Errorf("Info = %+v, %v", got, err)
 	}
@@ -60,10 +66,12 @@ func TestInfo(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := "C info -c --noheadings --separator / -o " + infoFields + " -j 253 -m 3\n"; string(args) != want {
+	if want := "C info -c --noheadings --separator / -o " + infoFields +
+		" -j 253 -m 3\n"; string(args) != want {
 		t.Errorf("LC_ALL and arguments %q, want %q", args, want)
 	}
-	for _, out := range []string{"", "253/4/my-vg/s-1//my--vg-s--1/LVM-abc\n", "253/3////a/\n253/4////b/\n"} {
+	for _, out := range []string{"", "253/4/my-vg/s-1//my--vg-s--1/LVM-abc\n",
+		"253/3////a/\n253/4////b/\n"} {
 		fakeTool(t, "dmsetup", out, "", "0")
 		if got, err := Info(context.Background(), kernel.DevNum{Major: 253, Minor: 3}); err == nil {
 			t.Errorf("dmsetup says %q: got %+v", out, got)
@@ -73,9 +81,12 @@ func TestInfo(t *testing.T) {
 
 func TestOpenCount(t *testing.T) {
 	noSys(t)
-	for out, want := range map[string]int{"0\n": 0, "  12\n": 12, "\n": -1, "No devices found\n": -1} {
+	for out, want := range map[string]int{"0\n": 0, "  12\n": 12, "\n": -1,
+		"No devices found\n": -1} {
 		fakeTool(t, "dmsetup", out, "", "0")
-		if got, err := OpenCount(context.Background(), kernel.DevNum{Major: 253, Minor: 3}); (err == nil) != (want >= 0) || err == nil && got != want {
+		if got, err := OpenCount(context.Background(),
+			kernel.DevNum{Major: 253, Minor: 3}); (err == nil) != (want >= 0) ||
+			err == nil && got != want {
 			t.Errorf("%q: %d, %v", out, got, err)
 		}
 	}
@@ -83,12 +94,14 @@ func TestOpenCount(t *testing.T) {
 
 func TestNotDM(t *testing.T) {
 	noSys(t)
-	if err := os.MkdirAll(filepath.Join(kernel.Sys, "dev", "block"), 0o700); err != nil { // of a kernel that tells
+	// of a kernel that tells
+	if err := os.MkdirAll(filepath.Join(kernel.Sys, "dev", "block"), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	for ask, said := range map[string]string{
-		"info":   "Device does not exist.\nCommand failed.\n",
-		"table":  "device-mapper: table ioctl on  (253:200) failed: No such device or address\nCommand failed.\n",
+		"info": "Device does not exist.\nCommand failed.\n",
+		"table": "device-mapper: table ioctl on  (253:200) failed: No such device or address\n" +
+			"Command failed.\n",
 		"status": "Device does not exist.\nCommand failed.\n",
 	} {
 		fakeTool(t, "dmsetup", "", said, "1")
@@ -115,13 +128,16 @@ func TestNotDMWithoutTool(t *testing.T) {
 	if err := os.MkdirAll(filepath.Join(kernel.Sys, "dev", "block", "8:0"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := TableOf(context.Background(), kernel.DevNum{Major: 8, Minor: 0}); !errors.Is(err, kernel.ErrNotDM) {
+	if _, err := TableOf(context.Background(),
+		kernel.DevNum{Major: 8, Minor: 0}); !errors.Is(err, kernel.ErrNotDM) {
 		t.Errorf("error %v is not kernel.ErrNotDM", err)
 	}
-	if err := os.MkdirAll(filepath.Join(kernel.Sys, "dev", "block", "253:0", "dm"), 0o700); err != nil {
+	if err := os.MkdirAll(filepath.Join(kernel.Sys, "dev", "block", "253:0", "dm"),
+		0o700); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := TableOf(context.Background(), kernel.DevNum{Major: 253, Minor: 0}); !errors.Is(err, ErrNoTool) {
+	if _, err := TableOf(context.Background(),
+		kernel.DevNum{Major: 253, Minor: 0}); !errors.Is(err, ErrNoTool) {
 		t.Errorf("error %v is not ErrNoTool", err)
 	}
 }
@@ -133,7 +149,8 @@ func TestDeviceWithoutPrivileges(t *testing.T) {
 	if errors.Is(err, kernel.ErrNotDM) {
 		t.Error("error is kernel.ErrNotDM")
 	}
-	checkError(t, err, "dmsetup table -j 253 -m 0: /dev/mapper/control: open failed: Permission denied")
+	checkError(t, err,
+		"dmsetup table -j 253 -m 0: /dev/mapper/control: open failed: Permission denied")
 }
 
 func TestDevicePath(t *testing.T) {
@@ -152,7 +169,8 @@ func TestDevicePath(t *testing.T) {
 		}
 	}
 	check("nothing known", filepath.Join(dev, "block", num.String()))
-	if err := os.WriteFile(filepath.Join(dir, "uevent"), []byte("MAJOR=253\nDEVNAME=dm-7\nDEVTYPE=disk\n"), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, "uevent"),
+		[]byte("MAJOR=253\nDEVNAME=dm-7\nDEVTYPE=disk\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	check("kernel's name", filepath.Join(dev, "dm-7"))

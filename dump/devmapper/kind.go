@@ -9,8 +9,8 @@ import (
 	"lvmsync/format/storage/kernel"
 )
 
-// An InnerError is about a logical volume that holds nothing which could be dumped by itself: a pool, or what LVM makes
-// other volumes of.
+// An InnerError is about a logical volume that holds nothing which could be dumped by itself: a
+// pool, or what LVM makes other volumes of.
 type InnerError struct{ LV LogicalVolume }
 
 func (e *InnerError) Error() string {
@@ -21,7 +21,8 @@ func (e *InnerError) Error() string {
 	return fmt.Sprintf("%s/%s is %s: %s", e.LV.VG, e.LV.Name, e.LV.inner(), advice)
 }
 
-// inner tells what a volume is that is not one of its own, empty for all others (see lvs(8), lv_attr).
+// inner tells what a volume is that is not one of its own, empty for all others (see lvs(8),
+// lv_attr).
 func (v LogicalVolume) inner() string {
 	switch {
 	case v.SegType == "thin-pool":

@@ -22,18 +22,21 @@ type LogicalVolume struct {
 	VGUUID, UUID string // as LVM prints them, with dashes
 	// Attr is lvs's column of letters (see lvs(8)); the first is the kind of volume.
 	Attr string
-	// Origin and OriginUUID are those of a snapshot's origin, empty if it has none. The origin of a thin snapshot may
-	// have been removed.
+	// Origin and OriginUUID are those of a snapshot's origin, empty if it has none. The origin of a
+	// thin snapshot may have been removed.
 	Origin, OriginUUID string
-	// Merging is true for a snapshot that is being merged into its origin, or will be as soon as the origin is closed
-	// (nothing but lvs tells that), and for its origin. While a snapshot is being merged, its Num is the origin's.
+	// Merging is true for a snapshot that is being merged into its origin, or will be as soon as
+	// the origin is closed (nothing but lvs tells that), and for its origin. While a snapshot is
+	// being merged, its Num is the origin's.
 	Merging bool
-	// SnapshotInvalid and MergeFailed are known of active thick snapshots only, and false for all others.
+	// SnapshotInvalid and MergeFailed are known of active thick snapshots only, and false for all
+	// others.
 	SnapshotInvalid, MergeFailed bool
 	// Active is true if the volume has a device, whose number is Num.
 	Active bool
 	Num    kernel.DevNum
-	// SegType is "linear" for a thick snapshot, too; a volume of several segments has that of the first.
+	// SegType is "linear" for a thick snapshot, too; a volume of several segments has that of the
+	// first.
 	SegType string
 	// Size is the volume's size in bytes; for a thick snapshot, that of its COW store.
 	Size int64
@@ -54,7 +57,8 @@ type lvReport struct {
 	} `json:"report"`
 }
 
-// lvRow is one segment of a logical volume; but for segtype and chunk_size, all of its rows are alike.
+// lvRow is one segment of a logical volume; but for segtype and chunk_size, all of its rows are
+// alike.
 type lvRow struct {
 	VGName          string `json:"vg_name"`
 	LVName          string `json:"lv_name"`
@@ -77,16 +81,18 @@ type lvRow struct {
 	Time            string `json:"lv_time"`
 }
 
-const lvFields = "vg_name,lv_name,vg_uuid,lv_uuid,lv_attr,origin,origin_uuid,lv_merging,lv_snapshot_invalid," +
-	"lv_merge_failed,segtype,chunk_size,origin_size,lv_size,pool_lv,lv_kernel_major,lv_kernel_minor,lv_time"
+const lvFields = "vg_name,lv_name,vg_uuid,lv_uuid,lv_attr,origin,origin_uuid,lv_merging," +
+	"lv_snapshot_invalid,lv_merge_failed,segtype,chunk_size,origin_size,lv_size,pool_lv," +
+	"lv_kernel_major,lv_kernel_minor,lv_time"
 
-// LV asks lvs for a logical volume, hidden ones included (a snapshot that is being merged is); [ErrNoLV] if there is
-// none of that name. It is one call of lvs, which may take a second.
+// LV asks lvs for a logical volume, hidden ones included (a snapshot that is being merged is);
+// [ErrNoLV] if there is none of that name. It is one call of lvs, which may take a second.
 func LV(ctx context.Context, vg, lv string) (LogicalVolume, error) {
 	return LVNamed(ctx, vg+"/"+lv)
 }
 
-// LVNamed is LV for a name in any form that lvs takes: "vg/lv", "/dev/vg/lv", "/dev/mapper/vg-lv". Of any other it isn't asked.
+// LVNamed is LV for a name in any form that lvs takes: "vg/lv", "/dev/vg/lv", "/dev/mapper/vg-lv".
+// Of any other it isn't asked.
 func LVNamed(ctx context.Context, name string) (LogicalVolume, error) {
 	if !mayBeVolume(name) {
 		return LogicalVolume{}, fmt.Errorf("%w: %s", ErrNoLV, name)
@@ -94,7 +100,8 @@ func LVNamed(ctx context.Context, name string) (LogicalVolume, error) {
 	out, err := report(ctx, lvFields, "--", name)
 	if failed := (*toolError)(nil); errors.As(err, &failed) {
 		if errors.Is(err, fs.ErrPermission) || listed(ctx, name) {
-			return LogicalVolume{}, fmt.Errorf("ask lvs for %s: %w", name, &toolError{reason: failed.reason, cause: failed.cause})
+			return LogicalVolume{}, fmt.Errorf("ask lvs for %s: %w", name,
+				&toolError{reason: failed.reason, cause: failed.cause})
 		}
 		return LogicalVolume{}, fmt.Errorf("%w: %s", ErrNoLV, name)
 	}
@@ -123,7 +130,8 @@ func Volumes(ctx context.Context, vg string) ([]VolumeID, error) {
 	return volumes(ctx, "of "+vg, "--", vg)
 }
 
-// AllVolumes does that for all volume groups. Those that aren't there just now are not among them, and no error.
+// AllVolumes does that for all volume groups. Those that aren't there just now are not among them,
+// and no error.
 func AllVolumes(ctx context.Context) ([]VolumeID, error) { return volumes(ctx, "of all groups") }
 
 func volumes(ctx context.Context, which string, args ...string) ([]VolumeID, error) {
@@ -142,8 +150,9 @@ func volumes(ctx context.Context, which string, args ...string) ([]VolumeID, err
 	return ids, nil
 }
 
-// listed tells whether a volume of that name is among all that there are, or that can't be told: lvs fails alike for a
-// volume that isn't there and for one of which it can't tell all, and what it says of that is different each time.
+// listed tells whether a volume of that name is among all that there are, or that can't be told:
+// lvs fails alike for a volume that isn't there and for one of which it can't tell all, and what it
+// says of that is different each time.
 func listed(ctx context.Context, name string) bool {
 	selection := selectionOf(name)
 	if selection == "" {
@@ -154,13 +163,15 @@ func listed(ctx context.Context, name string) bool {
 		return true
 	}
 	var report lvReport
-	return json.Unmarshal([]byte(out), &report) != nil || len(report.Report) != 1 || len(report.Report[0].LV) > 0
+	return json.Unmarshal([]byte(out), &report) != nil || len(report.Report) != 1 ||
+		len(report.Report[0].LV) > 0
 }
 
 // selectionOf selects a volume by a name, empty if none can have it.
 func selectionOf(name string) string {
 	for _, c := range name {
-		if !strings.ContainsRune("/+_.-", c) && (c < '0' || c > '9') && (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') {
+		if !strings.ContainsRune("/+_.-", c) && (c < '0' || c > '9') && (c < 'a' || c > 'z') &&
+			(c < 'A' || c > 'Z') {
 			return ""
 		}
 	}
@@ -171,18 +182,22 @@ func selectionOf(name string) string {
 	return fmt.Sprintf(`vg_name="%s" && lv_name="%s"`, vg, lv)
 }
 
-// plainConfig undoes whatever lvm.conf and profiles can do to what LVM prints. The log comes with the report: standard
-// error may have anything.
-const plainConfig = `report { output_format="json" columns_as_rows=0 prefixes=0 headings=1 quoted=1 aligned=1 buffered=1 ` +
-	`separator=" " list_item_separator="," compact_output=0 compact_output_cols="" binary_values_as_numeric=1 ` +
-	`mark_hidden_devices=1 two_word_unknown_device=0 time_format="%s" lvs_sort="vg_name,lv_name" segs_sort="vg_name,lv_name,seg_start" } ` +
+// plainConfig undoes whatever lvm.conf and profiles can do to what LVM prints. The log comes with
+// the report: standard error may have anything.
+const plainConfig = `report { output_format="json" columns_as_rows=0 prefixes=0 headings=1 ` +
+	`quoted=1 aligned=1 buffered=1 separator=" " list_item_separator="," compact_output=0 ` +
+	`compact_output_cols="" binary_values_as_numeric=1 mark_hidden_devices=1 ` +
+	`two_word_unknown_device=0 time_format="%s" lvs_sort="vg_name,lv_name" ` +
+	`segs_sort="vg_name,lv_name,seg_start" } ` +
 	`log { prefix="" indent=0 command_names=0 verbose=0 silent=0 report_command_log=1 ` +
-	`command_log_cols="log_type,log_message" command_log_sort="log_seq_num" command_log_selection="all" } ` +
+	`command_log_cols="log_type,log_message" command_log_sort="log_seq_num" ` +
+	`command_log_selection="all" } ` +
 	`global { units="b" suffix=0 si_unit_consistency=1 }`
 
 // report asks lvs for fields of volumes.
 func report(ctx context.Context, fields string, volumes ...string) (string, error) {
-	args := []string{"-a", "--reportformat", "json", "--units", "b", "--nosuffix", "--binary", "--config", plainConfig, "-o", fields}
+	args := []string{"-a", "--reportformat", "json", "--units", "b", "--nosuffix", "--binary",
+		"--config", plainConfig, "-o", fields}
 	return run(ctx, "lvs", append(args, volumes...)...)
 }
 
@@ -211,7 +226,8 @@ func (r lvRow) volume() (LogicalVolume, error) {
 	var p fieldParser
 	v := LogicalVolume{
 		VG: r.VGName, Name: visible(r.LVName), VGUUID: r.VGUUID, UUID: r.LVUUID, Attr: r.LVAttr,
-		Origin: visible(r.Origin), OriginUUID: r.OriginUUID, SegType: r.SegType, Pool: visible(r.PoolLV),
+		Origin: visible(r.Origin), OriginUUID: r.OriginUUID, SegType: r.SegType,
+		Pool:            visible(r.PoolLV),
 		Merging:         p.flag("lv_merging", r.LVMerging),
 		SnapshotInvalid: p.flag("lv_snapshot_invalid", r.SnapshotInvalid),
 		MergeFailed:     p.flag("lv_merge_failed", r.MergeFailed),

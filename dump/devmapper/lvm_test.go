@@ -21,7 +21,8 @@ func needLVM(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("only root may make logical volumes")
 	}
-	if devices, err := os.ReadFile("/proc/devices"); err != nil || !strings.Contains(string(devices), "device-mapper") {
+	if devices, err := os.ReadFile("/proc/devices"); err != nil ||
+		!strings.Contains(string(devices), "device-mapper") {
 		t.Skip("this kernel has no device-mapper: make lvm runs it in the guest")
 	}
 }
@@ -68,13 +69,16 @@ func TestRealSnapshot(t *testing.T) {
 	vg := newVG(t)
 	tool(t, "lvcreate", "-q", "-y", "-Zn", "-l", "1501", "-n", "or-ig", vg)
 	tool(t, "lvcreate", "-q", "-s", "-c", "64k", "-l", "900", "-n", "s-1.x", vg+"/or-ig")
-	tool(t, "dd", "if=/dev/urandom", "of=/dev/"+vg+"/or-ig", "bs=64k", "count=3", "oflag=direct", "status=none")
+	tool(t, "dd", "if=/dev/urandom", "of=/dev/"+vg+"/or-ig", "bs=64k", "count=3",
+		"oflag=direct", "status=none")
 
 	snap := deviceAt(t, vg+"/s-1.x")
-	if snap.VG != vg || snap.LV != "s-1.x" || snap.Layer != "" || !strings.HasPrefix(snap.UUID, "LVM-") {
+	if snap.VG != vg || snap.LV != "s-1.x" || snap.Layer != "" ||
+		!strings.HasPrefix(snap.UUID, "LVM-") {
 		t.Errorf("Info of the snapshot: %+v", snap)
 	}
-	for _, name := range []string{"/dev/" + vg + "/s-1.x", "/dev/mapper/" + snap.Name, snap.Num.Path(), snap.Path()} {
+	for _, name := range []string{"/dev/" + vg + "/s-1.x", "/dev/mapper/" + snap.Name,
+		snap.Num.Path(), snap.Path()} {
 		if diff := cmp.Diff(snap, deviceAt(t, name)); diff != "" {
 			t.Errorf("Info of %s differs:\n%s", name, diff)
 		}
@@ -84,7 +88,8 @@ func TestRealSnapshot(t *testing.T) {
 		t.Fatalf("TableOf = %+v, %v", table, err)
 	}
 	parts, err := dmtable.ParseSnapshot(table[0])
-	if err != nil || parts.Merge || parts.Persistent != "P" || parts.ChunkSectors != 128 || len(parts.Features) != 0 {
+	if err != nil || parts.Merge || parts.Persistent != "P" || parts.ChunkSectors != 128 ||
+		len(parts.Features) != 0 {
 		t.Errorf("ParseSnapshotTarget = %+v, %v", parts, err)
 	}
 	cow, err := Info(ctx, parts.COW)
@@ -92,13 +97,14 @@ func TestRealSnapshot(t *testing.T) {
 		t.Errorf("Info of the COW device = %+v, %v", cow, err)
 	}
 	status, err := StatusOfSnapshot(ctx, snap.Num)
-	if err != nil || status.State != Active || status.Exceptions(128) != 3 || status.TotalSectors != 7200 {
+	if err != nil || status.State != Active || status.Exceptions(128) != 3 ||
+		status.TotalSectors != 7200 {
 		t.Errorf("StatusOfSnapshot = %+v, %v; want 3 exceptions", status, err)
 	}
 	checkOrigin(t, vg, parts.Real)
 	lv, err := LV(ctx, vg, "s-1.x")
-	if err != nil || lv.Origin != "or-ig" || lv.ChunkSize != 65536 || lv.OriginSize != 6148096 || lv.Num != snap.Num ||
-		lv.Merging || lv.SnapshotInvalid {
+	if err != nil || lv.Origin != "or-ig" || lv.ChunkSize != 65536 || lv.OriginSize != 6148096 ||
+		lv.Num != snap.Num || lv.Merging || lv.SnapshotInvalid {
 		t.Errorf("LV = %+v, %v", lv, err)
 	}
 }
@@ -111,7 +117,8 @@ func checkOrigin(t *testing.T, vg string, realDev kernel.DevNum) {
 		t.Fatal(err)
 	}
 	for _, d := range tables {
-		if len(d.Table) == 1 && d.Table[0].Type == "snapshot-origin" && d.Table[0].Args[0] == realDev.String() {
+		if len(d.Table) == 1 && d.Table[0].Type == "snapshot-origin" &&
+			d.Table[0].Args[0] == realDev.String() {
 			if diff := cmp.Diff(deviceAt(t, vg+"/or-ig"), d.Device); diff != "" {
 				t.Errorf("origin (-want +got):\n%s", diff)
 			}
@@ -150,14 +157,16 @@ func TestRealInactive(t *testing.T) {
 	words := strings.Fields(command)
 	tool(t, words[0], words[1:]...)
 	deviceAt(t, vg+"/snap")
-	if _, err := Resolve(context.Background(), vg+"/nosuch"); !errors.Is(err, ErrNotFound) || errors.Is(err, ErrInactive) {
+	if _, err := Resolve(context.Background(), vg+"/nosuch"); !errors.Is(err, ErrNotFound) ||
+		errors.Is(err, ErrInactive) {
 		t.Errorf("error %v, want ErrNotFound", err)
 	}
 }
 
 func TestRealDeviceThatIsNot(t *testing.T) {
 	needLVM(t)
-	if _, err := Info(context.Background(), kernel.DevNum{Major: 7, Minor: 0}); !errors.Is(err, kernel.ErrNotDM) {
+	if _, err := Info(context.Background(),
+		kernel.DevNum{Major: 7, Minor: 0}); !errors.Is(err, kernel.ErrNotDM) {
 		t.Errorf("a loop device: error %v is not ErrNotDM", err)
 	}
 	// Now it is as if the device had gone when dmsetup is asked.
@@ -165,8 +174,10 @@ func TestRealDeviceThatIsNot(t *testing.T) {
 	if err := os.MkdirAll(filepath.Join(kernel.Sys, "dev", "block"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	for _, ask := range []func(context.Context, kernel.DevNum) (dmtable.Table, error){TableOf, StatusOf} {
-		if _, err := ask(context.Background(), kernel.DevNum{Major: 7}); !errors.Is(err, kernel.ErrNotDM) {
+	for _, ask := range []func(context.Context, kernel.DevNum) (dmtable.Table, error){
+		TableOf, StatusOf} {
+		if _, err := ask(context.Background(),
+			kernel.DevNum{Major: 7}); !errors.Is(err, kernel.ErrNotDM) {
 			t.Errorf("a loop device: error %v is not ErrNotDM", err)
 		}
 	}

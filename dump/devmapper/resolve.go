@@ -17,7 +17,8 @@ import (
 // ErrNotFound means that a name leads to nothing: no logical volume, device or file.
 var ErrNotFound = errors.New("no such logical volume, device or file")
 
-// ErrInactive means that a logical volume exists, but has no device. The message tells how to activate it.
+// ErrInactive means that a logical volume exists, but has no device. The message tells how to
+// activate it.
 var ErrInactive = errors.New("is not active")
 
 // errNoNode is about a logical volume that has a device.
@@ -25,7 +26,8 @@ var errNoNode = errors.New("is active, but has no node")
 
 // Vanished tells whether an error may be due to a volume that was deactivated just now.
 func Vanished(err error) bool {
-	for _, cause := range []error{kernel.ErrNotDM, errNoNode, fs.ErrNotExist, unix.ENXIO, unix.ENODEV} {
+	for _, cause := range []error{kernel.ErrNotDM, errNoNode, fs.ErrNotExist,
+		unix.ENXIO, unix.ENODEV} {
 		if errors.Is(err, cause) {
 			return true
 		}
@@ -33,9 +35,10 @@ func Vanished(err error) bool {
 	return false
 }
 
-// Resolve finds the path of the block device or file that a user names in one of the ways LVM users do: "vg/lv",
-// "/dev/vg/lv", "/dev/mapper/vg-lv", "/dev/dm-7", or any other path. A name of the form "vg/lv" is the logical volume
-// if there is one with a device, else a relative path. What is at the path may be of any kind.
+// Resolve finds the path of the block device or file that a user names in one of the ways LVM users
+// do: "vg/lv", "/dev/vg/lv", "/dev/mapper/vg-lv", "/dev/dm-7", or any other path. A name of the
+// form "vg/lv" is the logical volume if there is one with a device, else a relative path. What is
+// at the path may be of any kind.
 //
 // lvs is asked only about a name that leads to nothing, to tell [ErrInactive] from [ErrNotFound].
 func Resolve(ctx context.Context, name string) (string, error) {
@@ -78,7 +81,8 @@ func mayBeVolume(name string) bool {
 	return isVolumeName(name) || ok && isVolumeName(rest)
 }
 
-// missing asks LVM why there was no device of that name. That takes a while, in which another program may have given it one.
+// missing asks LVM why there was no device of that name. That takes a while, in which another
+// program may have given it one.
 func missing(ctx context.Context, name string) (path string, err error) {
 	v, err := LVNamed(ctx, name)
 	switch {
@@ -95,7 +99,8 @@ func missing(ctx context.Context, name string) (path string, err error) {
 		if num, err := blockDeviceAt(path); err == nil && num == v.Num {
 			return path, nil
 		}
-		return "", fmt.Errorf(`logical volume %s/%s %w in %s: try "vgmknodes %s"`, v.VG, v.Name, errNoNode, kernel.Dev, v.VG)
+		return "", fmt.Errorf(`logical volume %s/%s %w in %s: try "vgmknodes %s"`, v.VG, v.Name,
+			errNoNode, kernel.Dev, v.VG)
 	}
 	return "", &InactiveError{v}
 }
@@ -104,8 +109,8 @@ func missing(ctx context.Context, name string) (path string, err error) {
 type InactiveError struct{ LV LogicalVolume }
 
 func (e *InactiveError) Error() string {
-	return fmt.Sprintf("logical volume %s/%s %v: activate it with %q", e.LV.VG, e.LV.Name, ErrInactive,
-		"lvchange "+strings.Join(e.LV.activation(), " "))
+	return fmt.Sprintf("logical volume %s/%s %v: activate it with %q", e.LV.VG, e.LV.Name,
+		ErrInactive, "lvchange "+strings.Join(e.LV.activation(), " "))
 }
 
 // Unwrap makes errors.Is find ErrInactive.
@@ -113,7 +118,8 @@ func (e *InactiveError) Unwrap() error { return ErrInactive }
 
 func notFound(name string) error { return fmt.Errorf("%w: %s", ErrNotFound, name) }
 
-// Activate gives an inactive volume its device. Once begun it is waited for, whatever becomes of ctx.
+// Activate gives an inactive volume its device. Once begun it is waited for, whatever becomes of
+// ctx.
 func (v LogicalVolume) Activate(ctx context.Context, trace Trace) error {
 	if err := lvchange(ctx, trace, v.activation()...); err != nil {
 		return fmt.Errorf("activate %s/%s: %w", v.VG, v.Name, err)
@@ -130,14 +136,16 @@ func (v LogicalVolume) Deactivate(ctx context.Context, trace Trace) error {
 }
 
 func lvchange(ctx context.Context, trace Trace, args ...string) error {
-	return change(ctx, trace, "lvchange", append(args, "--reportformat", "json", "--config", plainConfig)...)
+	return change(ctx, trace, "lvchange",
+		append(args, "--reportformat", "json", "--config", plainConfig)...)
 }
 
 // activation is what lvchange has to be told to give an inactive volume its device.
 func (v LogicalVolume) activation() []string {
 	name := v.Name
 	if strings.IndexAny(v.Attr, "sS") == 0 && v.Pool == "" && v.Origin != "" {
-		name = v.Origin // a thick snapshot is activated with its origin: lvchange asks back if it is named itself
+		// a thick snapshot is activated with its origin: lvchange asks back if it is named itself
+		name = v.Origin
 	}
 	args := []string{"-ay"}
 	if len(v.Attr) > 9 && v.Attr[9] == 'k' { // lvs(8): skip activation

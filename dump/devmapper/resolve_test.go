@@ -90,12 +90,18 @@ func TestResolveInactive(t *testing.T) {
 	dev := fakeDev(t)
 	t.Chdir(t.TempDir())
 	for _, tt := range []struct{ name, file, want string }{
-		{"my-vg/idle", "inactive", `logical volume my-vg/idle is not active: activate it with "lvchange -ay my-vg/idle"`},
-		{dev + "/my-vg/idle", "inactive", `logical volume my-vg/idle is not active: activate it with "lvchange -ay my-vg/idle"`},
-		{"my-vg/idle-snap", "inactive-snapshot", `logical volume my-vg/idle-snap is not active: activate it with "lvchange -ay my-vg/idle"`},
+		{"my-vg/idle", "inactive",
+			`logical volume my-vg/idle is not active: activate it with "lvchange -ay my-vg/idle"`},
+		{dev + "/my-vg/idle", "inactive",
+			`logical volume my-vg/idle is not active: activate it with "lvchange -ay my-vg/idle"`},
+		{"my-vg/idle-snap", "inactive-snapshot",
+			`logical volume my-vg/idle-snap is not active: ` +
+				`activate it with "lvchange -ay my-vg/idle"`},
 		{dev + "/mapper/my--vg-idle--snap", "inactive-by-mapper-name",
-			`logical volume my-vg/idle-snap is not active: activate it with "lvchange -ay my-vg/idle"`},
-		{"my-vg/t-s", "thin-snapshot", `logical volume my-vg/t-s is not active: activate it with "lvchange -ay -K my-vg/t-s"`},
+			`logical volume my-vg/idle-snap is not active: ` +
+				`activate it with "lvchange -ay my-vg/idle"`},
+		{"my-vg/t-s", "thin-snapshot",
+			`logical volume my-vg/t-s is not active: activate it with "lvchange -ay -K my-vg/t-s"`},
 	} {
 		fakeTool(t, "lvs", captured(t, tt.file+".json"), "", "0")
 		_, err := Resolve(context.Background(), tt.name)
@@ -110,7 +116,8 @@ func TestResolveActiveWithoutNode(t *testing.T) {
 	t.Chdir(t.TempDir())
 	fakeTool(t, "lvs", captured(t, "snapshot.json"), "", "0")
 	_, err := Resolve(context.Background(), "my-vg/s-1")
-	checkError(t, err, `logical volume my-vg/s-1 is active, but has no node in `+kernel.Dev+`: try "vgmknodes my-vg"`)
+	checkError(t, err, `logical volume my-vg/s-1 is active, but has no node in `+kernel.Dev+
+		`: try "vgmknodes my-vg"`)
 }
 
 // Another program may activate it while LVM is asked.
@@ -125,8 +132,10 @@ func TestResolveActivatedMeanwhile(t *testing.T) {
 		t.Fatal(err)
 	}
 	folder := filepath.Join(kernel.Dev, "my-vg")
-	fakeTool(t, "lvs", captured(t, "snapshot.json"), "", fmt.Sprintf("$(/bin/mkdir -p %s; /bin/mknod %s/s-1 b %d %d)0", folder, folder, v.Num.Major, v.Num.Minor))
-	if path, err := Resolve(context.Background(), "my-vg/s-1"); err != nil || path != folder+"/s-1" {
+	fakeTool(t, "lvs", captured(t, "snapshot.json"), "", fmt.Sprintf("$(/bin/mkdir -p %s; "+
+		"/bin/mknod %s/s-1 b %d %d)0", folder, folder, v.Num.Major, v.Num.Minor))
+	if path, err := Resolve(context.Background(), "my-vg/s-1"); err != nil ||
+		path != folder+"/s-1" {
 		t.Errorf("Resolve: %q, %v", path, err)
 	}
 }
@@ -140,8 +149,9 @@ func TestResolveWithoutAnswer(t *testing.T) {
 	if !errors.Is(err, ErrNotFound) {
 		t.Errorf("error %v is not ErrNotFound", err)
 	}
-	checkError(t, err, "no such logical volume, device or file: my-vg/s-1 (nor could LVM be asked: "+
-		"ask lvs for my-vg/s-1: /dev/mapper/control: open failed: Permission denied)")
+	checkError(t, err,
+		"no such logical volume, device or file: my-vg/s-1 (nor could LVM be asked: "+
+			"ask lvs for my-vg/s-1: /dev/mapper/control: open failed: Permission denied)")
 
 	onlyPath(t, "")
 	_, err = Resolve(context.Background(), "my-vg/s-1")
@@ -153,7 +163,8 @@ func TestResolveWithoutAnswer(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	fakeTool(t, "lvs", "", "", "0")
-	if _, err = Resolve(ctx, "my-vg/s-1"); !errors.Is(err, context.Canceled) || errors.Is(err, ErrNotFound) {
+	if _, err = Resolve(ctx, "my-vg/s-1"); !errors.Is(err, context.Canceled) ||
+		errors.Is(err, ErrNotFound) {
 		t.Errorf("error %v, want context.Canceled alone", err)
 	}
 }
@@ -175,8 +186,11 @@ func TestResolveInner(t *testing.T) {
 	pool := captured(t, "pool.json")
 	for _, tt := range []struct{ report, want string }{
 		{pool, "my-vg/po-ol is a thin pool: name a thin snapshot"},
-		{edit(t, edit(t, pool, `"twi-aotz--"`, `"ewi-ao----"`), `"thin-pool"`, `"linear"`), "my-vg/po-ol is metadata of a pool or RAID volume, or the spare for them: name the volume"},
-		{edit(t, edit(t, pool, `"twi-aotz--"`, `"Cwi---C---"`), `"thin-pool"`, `"cache-pool"`), "my-vg/po-ol is a cache: name the volume"},
+		{edit(t, edit(t, pool, `"twi-aotz--"`, `"ewi-ao----"`), `"thin-pool"`, `"linear"`),
+			"my-vg/po-ol is metadata of a pool or RAID volume, or the spare for them: " +
+				"name the volume"},
+		{edit(t, edit(t, pool, `"twi-aotz--"`, `"Cwi---C---"`), `"thin-pool"`, `"cache-pool"`),
+			"my-vg/po-ol is a cache: name the volume"},
 	} {
 		fakeTool(t, "lvs", tt.report, "", "0")
 		_, err := Resolve(context.Background(), "my-vg/po-ol")
@@ -206,7 +220,8 @@ func TestResolveInner(t *testing.T) {
 // devices that are missing.
 func TestMayBeVolume(t *testing.T) {
 	for name, want := range map[string]bool{
-		"vg/lv": true, "/dev/vg/lv": true, "/dev/mapper/vg-lv": true, "/dev/loop0p1": false, "/dev/sdb": false,
+		"vg/lv": true, "/dev/vg/lv": true, "/dev/mapper/vg-lv": true,
+		"/dev/loop0p1": false, "/dev/sdb": false,
 		"/dev/disk/by-id/x": false, "/srv/vg/lv": false,
 	} {
 		if got := mayBeVolume(name); got != want {

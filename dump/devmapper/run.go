@@ -1,8 +1,9 @@
 // Package devmapper tells what device-mapper and LVM know of a device, by asking dmsetup and lvs.
 //
-// Both programs are run with LC_ALL=C. Those that ask are killed when their context ends; those that change something
-// run to their end (see [Trace]). Names are taken from them and never built: how LVM's names turn into device-mapper's
-// is their business. Lengths are bytes unless a name says Sectors, which are of 512 bytes.
+// Both programs are run with LC_ALL=C. Those that ask are killed when their context ends; those
+// that change something run to their end (see [Trace]). Names are taken from them and never built:
+// how LVM's names turn into device-mapper's is their business. Lengths are bytes unless a name says
+// Sectors, which are of 512 bytes.
 package devmapper
 
 import (
@@ -41,7 +42,8 @@ func (e *toolError) Error() string {
 
 func (e *toolError) Unwrap() error { return e.cause }
 
-// run runs a program that changes nothing and gives what it wrote to standard output, also when it failed.
+// run runs a program that changes nothing and gives what it wrote to standard output, also when it
+// failed.
 func run(ctx context.Context, name string, args ...string) (string, error) {
 	path, err := findTool(name)
 	if err != nil {
@@ -49,7 +51,9 @@ func run(ctx context.Context, name string, args ...string) (string, error) {
 	}
 	cmd := exec.CommandContext(ctx, path, args...)
 	cmd.Env = environment()
-	cmd.WaitDelay = 10 * time.Second // for output that a process left behind keeps open; a busy machine reads what there is later than at once
+	// for output that a process left behind keeps open; a busy machine reads what there is later
+	// than at once
+	cmd.WaitDelay = 10 * time.Second
 	var stdout, stderr limited
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	err = cmd.Run()
@@ -75,12 +79,14 @@ func failure(cmd *exec.Cmd, err error, stdout, stderr string) error {
 	case cmd.ProcessState != nil && !cmd.ProcessState.Exited():
 		e.reason, e.cause = err.Error(), ErrCutShort
 	case os.Geteuid() != 0 && unix.Access("/dev/mapper/control", unix.R_OK|unix.W_OK) != nil:
-		*e = toolError{reason: "only root may use " + filepath.Base(cmd.Args[0]), cause: fs.ErrPermission}
+		*e = toolError{reason: "only root may use " + filepath.Base(cmd.Args[0]),
+			cause: fs.ErrPermission}
 	}
 	return e
 }
 
-// words is the command as one would type it, without the settings behind it that keep LVM's output as it is.
+// words is the command as one would type it, without the settings behind it that keep LVM's output
+// as it is.
 func words(cmd *exec.Cmd) string {
 	args := cmd.Args
 	if i := slices.Index(args, "--reportformat"); i >= 0 {
@@ -89,8 +95,8 @@ func words(cmd *exec.Cmd) string {
 	return strings.Join(append([]string{filepath.Base(args[0])}, args[1:]...), " ")
 }
 
-// loggedReason is the first error in the log that LVM adds to a report, empty if there is none. What else it says, and
-// how that looks, depends on its version and configuration.
+// loggedReason is the first error in the log that LVM adds to a report, empty if there is none.
+// What else it says, and how that looks, depends on its version and configuration.
 func loggedReason(stdout string) string {
 	var report struct {
 		Log []struct {

@@ -32,7 +32,8 @@ func TestRunToolThatMayNotRun(t *testing.T) {
 
 func TestRunKeepsOutputApart(t *testing.T) {
 	fakeTool(t, "dmsetup", "the output\n", "  WARNING: not the output\n", "0")
-	if out, err := run(context.Background(), "dmsetup", "table"); out != "the output\n" || err != nil {
+	if out, err := run(context.Background(), "dmsetup", "table"); out != "the output\n" ||
+		err != nil {
 		t.Errorf("run = %q, %v", out, err)
 	}
 }
@@ -41,8 +42,8 @@ func TestRunFailure(t *testing.T) {
 	for _, tt := range []struct{ stderr, want string }{
 		{"", "dmsetup table -j 253: exit status 3"},
 		{"\n  WARNING: odd\n", "dmsetup table -j 253: exit status 3"},
-		{"File descriptor 9 (/dev/x) leaked on lvs invocation.\n  WARNING: Running as a non-root user.\n  the reason\n  more\n",
-			"dmsetup table -j 253: the reason"},
+		{"File descriptor 9 (/dev/x) leaked on lvs invocation.\n  WARNING: Running as a non-root " +
+			"user.\n  the reason\n  more\n", "dmsetup table -j 253: the reason"},
 	} {
 		fakeTool(t, "dmsetup", "some output", tt.stderr, "3")
 		out, err := run(context.Background(), "dmsetup", "table", "-j", "253")

@@ -23,7 +23,8 @@ const (
 	Invalid
 	// MergeFailed: merging it into the origin failed half-way.
 	MergeFailed
-	// Overflow: a store of the kind "PO" is full. The list is complete, writes to the snapshot failed.
+	// Overflow: a store of the kind "PO" is full. The list is complete, writes to the snapshot
+	// failed.
 	Overflow
 )
 
@@ -42,16 +43,18 @@ func (s SnapshotState) String() string {
 	return "Unknown"
 }
 
-// SnapshotStatus is the status line of a thick snapshot. The numbers are there in state Active only.
+// SnapshotStatus is the status line of a thick snapshot. The numbers are there in state Active
+// only.
 type SnapshotStatus struct {
 	State SnapshotState
-	// AllocatedSectors of the COW device are in use, MetadataSectors of them by header and lists of exceptions; the
-	// device has TotalSectors.
+	// AllocatedSectors of the COW device are in use, MetadataSectors of them by header and lists of
+	// exceptions; the device has TotalSectors.
 	AllocatedSectors, TotalSectors, MetadataSectors uint64
 }
 
-// Exceptions is the number of exceptions that the store has, for its chunk size. It is 0 if chunkSectors is. It
-// includes those that are being made: the device may not have them in its list yet.
+// Exceptions is the number of exceptions that the store has, for its chunk size. It is 0 if
+// chunkSectors is. It includes those that are being made: the device may not have them in its list
+// yet.
 func (s SnapshotStatus) Exceptions(chunkSectors uint64) uint64 {
 	if chunkSectors == 0 {
 		return 0
@@ -59,14 +62,16 @@ func (s SnapshotStatus) Exceptions(chunkSectors uint64) uint64 {
 	return (s.AllocatedSectors - s.MetadataSectors) / chunkSectors
 }
 
-// StatusOfSnapshot asks for the status of the thick snapshot with that number; [kernel.ErrNotDM] if device-mapper has none.
+// StatusOfSnapshot asks for the status of the thick snapshot with that number; [kernel.ErrNotDM] if
+// device-mapper has none.
 func StatusOfSnapshot(ctx context.Context, num kernel.DevNum) (SnapshotStatus, error) {
 	status, err := StatusOf(ctx, num)
 	if err != nil {
 		return SnapshotStatus{}, err
 	}
 	if len(status) != 1 {
-		return SnapshotStatus{}, fmt.Errorf("status of device %s: %d lines, not one", num, len(status))
+		return SnapshotStatus{}, fmt.Errorf("status of device %s: %d lines, not one", num,
+			len(status))
 	}
 	return ParseSnapshotStatus(status[0])
 }
@@ -84,13 +89,14 @@ func ParseSnapshotStatus(t dmtable.Target) (SnapshotStatus, error) {
 	}
 	s, ok := parseUsage(t.Args)
 	if !ok {
-		return SnapshotStatus{}, fmt.Errorf("status line of a snapshot: cannot make sense of %q", text)
+		return SnapshotStatus{}, fmt.Errorf("status line of a snapshot: cannot make sense of %q",
+			text)
 	}
 	return s, nil
 }
 
-// parseUsage reads "<allocated>/<total> <metadata>". Allocated may be past the total: in a store that is full, the
-// kernel has stepped over the next list already.
+// parseUsage reads "<allocated>/<total> <metadata>". Allocated may be past the total: in a store
+// that is full, the kernel has stepped over the next list already.
 func parseUsage(args []string) (SnapshotStatus, bool) {
 	if len(args) != 2 {
 		return SnapshotStatus{}, false
@@ -104,6 +110,7 @@ func parseUsage(args []string) (SnapshotStatus, bool) {
 		}
 		n[i] = v
 	}
-	s := SnapshotStatus{State: Active, AllocatedSectors: n[0], TotalSectors: n[1], MetadataSectors: n[2]}
+	s := SnapshotStatus{State: Active, AllocatedSectors: n[0], TotalSectors: n[1],
+		MetadataSectors: n[2]}
 	return s, s.MetadataSectors <= s.AllocatedSectors
 }

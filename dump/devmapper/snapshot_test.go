@@ -30,7 +30,8 @@ func TestParseSnapshotStatus(t *testing.T) {
 		{"0 24000 snapshot 32/2400 32", SnapshotStatus{Active, 32, 2400, 32}, 16, 0},
 		{"0 2048 snapshot 0/2048 0", SnapshotStatus{Active, 0, 2048, 0}, 8, 0},
 		{"0 2048 snapshot 640/7200 256", SnapshotStatus{Active, 640, 7200, 256}, 0, 0},
-		{"0 120000 snapshot-merge 57584/120480 232", SnapshotStatus{Active, 57584, 120480, 232}, 8, 7169},
+		{"0 120000 snapshot-merge 57584/120480 232", SnapshotStatus{Active, 57584, 120480, 232}, 8,
+			7169},
 		{"0 2048 snapshot 2056/2048 24", SnapshotStatus{Active, 2056, 2048, 24}, 8, 254},
 		{"0 12008 snapshot Invalid", SnapshotStatus{State: Invalid}, 8, 0},
 		{"0 12008 snapshot-merge Merge failed", SnapshotStatus{State: MergeFailed}, 8, 0},
@@ -42,7 +43,8 @@ func TestParseSnapshotStatus(t *testing.T) {
 			t.Errorf("%s: %+v, %v; want %+v", tt.line, got, err, tt.want)
 		}
 		if n := got.Exceptions(tt.chunkSectors); n != tt.exceptions {
-			t.Errorf("%s: %d exceptions of %d sectors, want %d", tt.line, n, tt.chunkSectors, tt.exceptions)
+			t.Errorf("%s: %d exceptions of %d sectors, want %d", tt.line, n,
+				tt.chunkSectors, tt.exceptions)
 		}
 	}
 }
@@ -75,9 +77,11 @@ func TestParseSnapshotStatusRefuses(t *testing.T) {
 
 func TestStatusOfSnapshot(t *testing.T) {
 	noSys(t)
-	for out, want := range map[string]SnapshotState{"0 12008 snapshot Invalid\n": Invalid, "0 12008 snapshot 640/7200 256\n": Active} {
+	for out, want := range map[string]SnapshotState{"0 12008 snapshot Invalid\n": Invalid,
+		"0 12008 snapshot 640/7200 256\n": Active} {
 		fakeTool(t, "dmsetup", out, "", "0")
-		if got, err := StatusOfSnapshot(context.Background(), kernel.DevNum{Major: 253, Minor: 3}); got.State != want || err != nil {
+		if got, err := StatusOfSnapshot(context.Background(),
+			kernel.DevNum{Major: 253, Minor: 3}); got.State != want || err != nil {
 			t.Errorf("%q: %+v, %v; want %v", out, got, err, want)
 		}
 	}

@@ -25,7 +25,8 @@ func TableOf(ctx context.Context, num kernel.DevNum) (dmtable.Table, error) {
 	return ask(ctx, "table", num)
 }
 
-// StatusOf asks for the status of the device with that number, as of a moment; [kernel.ErrNotDM] if device-mapper has none.
+// StatusOf asks for the status of the device with that number, as of a moment; [kernel.ErrNotDM] if
+// device-mapper has none.
 func StatusOf(ctx context.Context, num kernel.DevNum) (dmtable.Table, error) {
 	return ask(ctx, "status", num)
 }
@@ -42,7 +43,8 @@ func ask(ctx context.Context, what string, dev kernel.DevNum) (dmtable.Table, er
 	return table, nil
 }
 
-// Tables asks for all devices and their tables. A device that comes or goes at the same time may be missing.
+// Tables asks for all devices and their tables. A device that comes or goes at the same time may be
+// missing.
 func Tables(ctx context.Context) ([]DeviceTable, error) {
 	out, err := run(ctx, "dmsetup", "table")
 	if err != nil {
@@ -55,7 +57,8 @@ func Tables(ctx context.Context) ([]DeviceTable, error) {
 	return joinTables(out, devices)
 }
 
-// joinTables sorts the lines of "dmsetup table", each of which begins with a device's name and a colon, by device.
+// joinTables sorts the lines of "dmsetup table", each of which begins with a device's name and a
+// colon, by device.
 func joinTables(out string, devices []Device) ([]DeviceTable, error) {
 	lines := make([]strings.Builder, len(devices))
 	byName := make(map[string]int, len(devices))
@@ -78,7 +81,8 @@ func joinTables(out string, devices []Device) ([]DeviceTable, error) {
 	return tables, nil
 }
 
-// splitName finds the device that a line is about. Its name may have a colon and a space in it: the longest name wins.
+// splitName finds the device that a line is about. Its name may have a colon and a space in it: the
+// longest name wins.
 func splitName(line string, byName map[string]int) (device int, rest string, ok bool) {
 	for end := len(line); ; {
 		end = strings.LastIndex(line[:end], ": ")

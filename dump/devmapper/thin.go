@@ -25,7 +25,8 @@ type PoolStatus struct {
 	NeedsCheck bool
 }
 
-// StatusOfPool asks for the status of the thin pool with that number; [kernel.ErrNotDM] if device-mapper has none.
+// StatusOfPool asks for the status of the thin pool with that number; [kernel.ErrNotDM] if
+// device-mapper has none.
 func StatusOfPool(ctx context.Context, num kernel.DevNum) (PoolStatus, error) {
 	status, err := StatusOf(ctx, num)
 	if err != nil {
@@ -47,7 +48,8 @@ func ParsePoolStatus(t dmtable.Target) (PoolStatus, error) {
 		return PoolStatus{Failed: true}, nil
 	}
 	bad := fmt.Errorf("status line of a thin pool: cannot make sense of %q", text)
-	if len(t.Args) < 7 { // transaction, metadata, data, held root, mode, discards, out of space, needs check
+	// transaction, metadata, data, held root, mode, discards, out of space, needs check
+	if len(t.Args) < 7 {
 		return PoolStatus{}, bad
 	}
 	s := PoolStatus{Mode: t.Args[4], NeedsCheck: slices.Contains(t.Args[5:], "needs_check")}
@@ -70,7 +72,8 @@ func ParsePoolStatus(t dmtable.Target) (PoolStatus, error) {
 	return s, nil
 }
 
-// Message sends a message to the device with that number. Once sent it is waited for, whatever becomes of ctx.
+// Message sends a message to the device with that number. Once sent it is waited for, whatever
+// becomes of ctx.
 func Message(ctx context.Context, num kernel.DevNum, text string, trace Trace) error {
 	return change(ctx, trace, "dmsetup", argsFor(num, []string{"message", "0", text})...)
 }

@@ -10,11 +10,12 @@ import (
 	"strings"
 )
 
-// ErrNoTool means that dmsetup or lvs is nowhere to be found. The message says which; Debian has them in the packages
-// dmsetup and lvm2.
+// ErrNoTool means that dmsetup or lvs is nowhere to be found. The message says which; Debian has
+// them in the packages dmsetup and lvm2.
 var ErrNoTool = errors.New("not found on the PATH, nor in /usr/sbin or /sbin")
 
-// systemDirs are where administrators' programs are, whatever the PATH: cron's, and that of many users, leaves them out.
+// systemDirs are where administrators' programs are, whatever the PATH: cron's, and that of many
+// users, leaves them out.
 var systemDirs = []string{"/usr/sbin", "/sbin"}
 
 // findTool finds a program.
@@ -34,12 +35,14 @@ func findTool(name string) (string, error) {
 // kept are the variables of LVM and device-mapper that say where they work, not how.
 var kept = []string{"LVM_SYSTEM_DIR", "DM_DISABLE_UDEV"}
 
-// environment is what programs are run with: nothing in it changes what they print or where, and they find their helpers.
+// environment is what programs are run with: nothing in it changes what they print or where, and
+// they find their helpers.
 func environment() []string {
 	var env []string
 	for _, e := range os.Environ() {
 		name, _, _ := strings.Cut(e, "=")
-		strange := (strings.HasPrefix(name, "LVM_") || strings.HasPrefix(name, "DM_")) && !slices.Contains(kept, name)
+		strange := (strings.HasPrefix(name, "LVM_") || strings.HasPrefix(name, "DM_")) &&
+			!slices.Contains(kept, name)
 		if !strange && name != "PATH" {
 			env = append(env, e)
 		}

@@ -33,24 +33,28 @@ func TestFindToolBesidePath(t *testing.T) {
 func TestFindToolHere(t *testing.T) {
 	argsFile := fakeTool(t, "dmsetup", "the output\n", "", "0")
 	here := t.TempDir()
-	if err := os.WriteFile(filepath.Join(here, "dmsetup"), []byte("#!/bin/sh\nexit 1\n"), 0o700); err != nil {
+	if err := os.WriteFile(filepath.Join(here, "dmsetup"), []byte("#!/bin/sh\nexit 1\n"),
+		0o700); err != nil {
 		t.Fatal(err)
 	}
 	t.Chdir(here)
 	onlyPath(t, ".")
 	systemDirs = []string{filepath.Dir(argsFile)}
-	if out, err := run(context.Background(), "dmsetup", "table"); out != "the output\n" || err != nil {
+	if out, err := run(context.Background(), "dmsetup", "table"); out != "the output\n" ||
+		err != nil {
 		t.Errorf("run = %q, %v", out, err)
 	}
 }
 
 func TestEnvironment(t *testing.T) {
-	for _, name := range []string{"LVM_REPORT_FD", "LVM_COMMAND_PROFILE", "DM_DEV_DIR", "LC_ALL", "LVM_SYSTEM_DIR", "DM_DISABLE_UDEV", "HOME"} {
+	for _, name := range []string{"LVM_REPORT_FD", "LVM_COMMAND_PROFILE", "DM_DEV_DIR", "LC_ALL",
+		"LVM_SYSTEM_DIR", "DM_DISABLE_UDEV", "HOME"} {
 		t.Setenv(name, "value")
 	}
 	t.Setenv("PATH", "/usr/bin:/sbin")
 	env := environment()
-	for _, want := range []string{"LVM_SYSTEM_DIR=value", "DM_DISABLE_UDEV=value", "HOME=value", "LC_ALL=C", "PATH=/usr/bin:/sbin:/usr/sbin"} {
+	for _, want := range []string{"LVM_SYSTEM_DIR=value", "DM_DISABLE_UDEV=value", "HOME=value",
+		"LC_ALL=C", "PATH=/usr/bin:/sbin:/usr/sbin"} {
 		if !slices.Contains(env, want) {
 			t.Errorf("%s is not there", want)
 		}
