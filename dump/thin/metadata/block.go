@@ -32,8 +32,9 @@ func alignedBlock() any {
 	return &b
 }
 
-// withBlock reads a block, checks checksum and number, and has it parsed, which must not keep it. Both kinds of block begin
-// with a checksum of what follows it, and have their own number at byte 8.
+// withBlock reads a block, checks checksum and number, and has it parsed, which must not keep it.
+// Both kinds of block begin with a checksum of what follows it, and have their own number at byte
+// 8.
 func (m *Metadata) withBlock(block uint64, salt uint32, parse func([]byte) error) error {
 	buf := blockPool.Get().(*[]byte)
 	defer blockPool.Put(buf)

@@ -100,8 +100,12 @@ func volumeRoot(t testing.TB) uint64 {
 // Each rule that is broken under a right checksum is named, with its block.
 func TestBrokenRules(t *testing.T) {
 	top, leaf, details := mappingRoot(t), volumeRoot(t), detailsRoot(t)
-	put32 := func(at int, v uint32) func([]byte) { return func(b []byte) { le.PutUint32(b[at:], v) } }
-	put64 := func(at int, v uint64) func([]byte) { return func(b []byte) { le.PutUint64(b[at:], v) } }
+	put32 := func(at int, v uint32) func([]byte) {
+		return func(b []byte) { le.PutUint32(b[at:], v) }
+	}
+	put64 := func(at int, v uint64) func([]byte) {
+		return func(b []byte) { le.PutUint64(b[at:], v) }
+	}
 	most := func(b []byte) int { return int(le.Uint32(b[20:])) }
 	for _, test := range []struct {
 		name   string
@@ -123,9 +127,14 @@ func TestBrokenRules(t *testing.T) {
 		{"room", top, nodeSalt, put32(20, 1000), "room for 1000 entries"},
 		{"entries", top, nodeSalt, put32(16, 253), "253 entries"},
 		{"volume id", top, nodeSalt, put64(nodeHeader, 1<<30), "not within"},
-		{"order of keys", leaf, nodeSalt, func(b []byte) { copy(b[nodeHeader:], b[nodeHeader+8:nodeHeader+16]) }, "out of order"},
-		{"empty internal node", leaf, nodeSalt, func(b []byte) { le.PutUint32(b[4:], flagInternal); le.PutUint32(b[16:], 0) }, "no entries"},
-		{"data block past the end", leaf, nodeSalt, func(b []byte) { le.PutUint64(b[nodeHeader+8*most(b):], 1<<63) }, "and the pool has"},
+		{"order of keys", leaf, nodeSalt,
+			func(b []byte) { copy(b[nodeHeader:], b[nodeHeader+8:nodeHeader+16]) }, "out of order"},
+		{"empty internal node", leaf, nodeSalt, func(b []byte) {
+			le.PutUint32(b[4:], flagInternal)
+			le.PutUint32(b[16:], 0)
+		}, "no entries"},
+		{"data block past the end", leaf, nodeSalt,
+			func(b []byte) { le.PutUint64(b[nodeHeader+8*most(b):], 1<<63) }, "and the pool has"},
 		{"details of another size", details, nodeSalt, put32(24, 8), "values of 8 bytes"},
 		{"room for details", details, nodeSalt, put32(20, 128), "room for 128 entries"},
 		{"a loop", leaf, nodeSalt, func(b []byte) {
@@ -192,7 +201,8 @@ func FuzzMetadata(f *testing.F) {
 		if err == nil {
 			d, err = m.DiffEver(t.Context(), 2, 1)
 		}
-		if err == nil && d.Mapped.GetCardinality()+d.Unmapped.GetCardinality() > uint64(len(image)) {
+		if err == nil &&
+			d.Mapped.GetCardinality()+d.Unmapped.GetCardinality() > uint64(len(image)) {
 			t.Error("more changes than the metadata can list")
 		}
 	})

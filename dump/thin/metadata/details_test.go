@@ -14,7 +14,9 @@ func closedPool(t testing.TB, name string) view {
 	t.Helper()
 	for _, c := range capturedPools(t) {
 		if c.Name == name {
-			return c.Views[slices.IndexFunc(c.Views, func(v view) bool { return v.View == "closed" })]
+			return c.Views[slices.IndexFunc(c.Views, func(v view) bool {
+				return v.View == "closed"
+			})]
 		}
 	}
 	t.Fatalf("no captured pool %s", name)
@@ -32,7 +34,8 @@ func (v view) id(t testing.TB, name string) uint32 {
 	return 0
 }
 
-// What was written in a snapshot since it was made is found where both still map it, and nothing else.
+// What was written in a snapshot since it was made is found where both still map it, and nothing
+// else.
 func TestDiffEver(t *testing.T) {
 	for _, tt := range []struct {
 		pool, from, to string
@@ -70,16 +73,19 @@ func TestDiffEver(t *testing.T) {
 				t.Fatal(err)
 			}
 			if !ever.Unmapped.Equals(d.Unmapped) || ever.Written != tt.written || d.Written {
-				t.Errorf("unmapped: %v, want %v; written: %v", ever.Unmapped, d.Unmapped, ever.Written)
+				t.Errorf("unmapped: %v, want %v; written: %v", ever.Unmapped,
+					d.Unmapped, ever.Written)
 			}
-			if alike := roaring64.AndNot(ever.Mapped, d.Mapped).ToArray(); !slices.Equal(alike, tt.alike) || !roaring64.AndNot(d.Mapped, ever.Mapped).IsEmpty() {
+			if alike := roaring64.AndNot(ever.Mapped, d.Mapped).ToArray(); !slices.Equal(alike,
+				tt.alike) || !roaring64.AndNot(d.Mapped, ever.Mapped).IsEmpty() {
 				t.Errorf("written and mapped alike: %v, want %v", alike, tt.alike)
 			}
 		})
 	}
 }
 
-// Where times can't be those of the kernel, everything may have been written, and any volume may stem from any other.
+// Where times can't be those of the kernel, everything may have been written, and any volume may
+// stem from any other.
 func TestStrangeTimes(t *testing.T) {
 	for name, change := range map[string]func(v view, m *Metadata){
 		"made at no time":             func(v view, m *Metadata) { v.putTimes(t, m, 0, 0) },
@@ -109,7 +115,8 @@ func TestStrangeTimes(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if d, err := m.DiffEver(t.Context(), from, to); err != nil || !d.Mapped.Equals(all) || !d.Written {
+			if d, err := m.DiffEver(t.Context(), from, to); err != nil ||
+				!d.Mapped.Equals(all) || !d.Written {
 				t.Errorf("changed: %v, want all of %v (%v)", d.Mapped, all, err)
 			}
 		})
@@ -131,7 +138,8 @@ func (v view) putTimes(t testing.TB, m *Metadata, created, snapshotted uint32) {
 	le.PutUint32(b, checksum(b, nodeSalt))
 }
 
-// What is noted of volumes is found in a tree of several levels, and a volume that isn't there is none.
+// What is noted of volumes is found in a tree of several levels, and a volume that isn't there is
+// none.
 func TestDetails(t *testing.T) {
 	v := closedPool(t, "written")
 	m, err := v.open(v.image)
@@ -139,7 +147,8 @@ func TestDetails(t *testing.T) {
 		t.Fatal(err)
 	}
 	for id := uint32(100); id < 240; id++ {
-		if d, trusted, err := m.details(t.Context(), id); err != nil || !trusted || d != (details{created: id - 95, snapshotted: id - 95}) {
+		if d, trusted, err := m.details(t.Context(), id); err != nil || !trusted ||
+			d != (details{created: id - 95, snapshotted: id - 95}) {
 			t.Fatalf("volume %d: %+v, trusted %v (%v)", id, d, trusted, err)
 		}
 	}

@@ -16,16 +16,18 @@ const (
 	noRoot = 0
 )
 
-// A level is what is left to compare of one level of a tree: subtrees in ascending order, none of which the other tree has.
+// A level is what is left to compare of one level of a tree: subtrees in ascending order, none of
+// which the other tree has.
 type level struct {
 	subtrees []subtree
 	depth    int // of their roots
 	height   int // levels below them; 0: they are leaves
 }
 
-// diff compares two trees, level by level from the roots down. What both have at a level is the same for both, whatever
-// lies above it, and is not read, but kept for w.
-func (m *Metadata) diff(ctx context.Context, oldRoot, newRoot uint64, d *Difference, w *written) error {
+// diff compares two trees, level by level from the roots down. What both have at a level is the
+// same for both, whatever lies above it, and is not read, but kept for w.
+func (m *Metadata) diff(ctx context.Context, oldRoot, newRoot uint64,
+	d *Difference, w *written) error {
 	old, err := m.top(oldRoot)
 	if err != nil {
 		return err
@@ -54,8 +56,8 @@ func (m *Metadata) diff(ctx context.Context, oldRoot, newRoot uint64, d *Differe
 	return m.compareLeaves(ctx, old, new, d, w)
 }
 
-// top is the level of a tree's root. Its height is found by following the first child of each node; that all leaves are
-// as far down is checked later.
+// top is the level of a tree's root. Its height is found by following the first child of each node;
+// that all leaves are as far down is checked later.
 func (m *Metadata) top(root uint64) (*level, error) {
 	if root == noRoot {
 		return new(level), nil
@@ -122,7 +124,8 @@ func (m *Metadata) descend(ctx context.Context, l *level) error {
 }
 
 // readNodes reads the roots of several subtrees at a time. All of them must be leaves, or none.
-func (m *Metadata) readNodes(ctx context.Context, subtrees []subtree, depth int, leaves bool) ([]*node, error) {
+func (m *Metadata) readNodes(ctx context.Context, subtrees []subtree, depth int,
+	leaves bool) ([]*node, error) {
 	nodes := make([]*node, len(subtrees))
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(parallelReads)
@@ -142,7 +145,8 @@ func (m *Metadata) readNodes(ctx context.Context, subtrees []subtree, depth int,
 }
 
 // compareLeaves compares what the leaves of both trees map.
-func (m *Metadata) compareLeaves(ctx context.Context, old, new *level, d *Difference, w *written) error {
+func (m *Metadata) compareLeaves(ctx context.Context, old, new *level,
+	d *Difference, w *written) error {
 	a, b := &leafCursor{m: m, level: old}, &leafCursor{m: m, level: new}
 	if err := errors.Join(a.next(ctx), b.next(ctx)); err != nil {
 		return err
@@ -172,8 +176,8 @@ func (m *Metadata) compareLeaves(ctx context.Context, old, new *level, d *Differ
 	return nil
 }
 
-// timeBits is how many bits of a leaf's value are below the number of the pool's block. They hold the time at which it was
-// mapped, see details.
+// timeBits is how many bits of a leaf's value are below the number of the pool's block. They hold
+// the time at which it was mapped, see details.
 const timeBits = 24
 
 // A leafCursor walks through what the leaves of a level map, in ascending order.
@@ -207,11 +211,13 @@ func (c *leafCursor) next(ctx context.Context) error {
 		}
 	}
 	n := c.window[c.leaf]
-	c.block, c.data, c.time = n.keys[c.entry], n.values[c.entry]>>timeBits, n.values[c.entry]&(1<<timeBits-1)
+	c.block, c.data, c.time = n.keys[c.entry], n.values[c.entry]>>timeBits,
+		n.values[c.entry]&(1<<timeBits-1)
 	c.entry++
 	if c.data >= c.m.super.dataBlocks {
 		leaf := c.level.subtrees[c.read-len(c.window)+c.leaf].block
-		return corrupt(leaf, "block %d is mapped to %d, and the pool has %d", c.block, c.data, c.m.super.dataBlocks)
+		return corrupt(leaf, "block %d is mapped to %d, and the pool has %d", c.block, c.data,
+			c.m.super.dataBlocks)
 	}
 	return nil
 }

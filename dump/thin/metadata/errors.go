@@ -6,7 +6,8 @@ import (
 )
 
 var (
-	// ErrCorrupt means that the metadata break a rule of their layout. It always comes as a [*CorruptError].
+	// ErrCorrupt means that the metadata break a rule of their layout. It always comes as a
+	// [*CorruptError].
 	ErrCorrupt = errors.New("thin pool metadata are corrupt")
 	// ErrNoVolume means that the pool has no volume of that id.
 	ErrNoVolume = errors.New("the pool has no thin volume with the id")

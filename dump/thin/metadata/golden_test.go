@@ -99,7 +99,8 @@ func blocks(runs [][2]int64) *roaring64.Bitmap {
 func checkSame(t testing.TB, what string, got *roaring64.Bitmap, runs [][2]int64) {
 	t.Helper()
 	if differ := roaring64.Xor(got, blocks(runs)); !differ.IsEmpty() {
-		t.Errorf("%s: %d blocks are wrong, the first is %d", what, differ.GetCardinality(), differ.Minimum())
+		t.Errorf("%s: %d blocks are wrong, the first is %d", what,
+			differ.GetCardinality(), differ.Minimum())
 	}
 }
 
@@ -135,8 +136,10 @@ func (v view) check(t testing.TB, image []byte) error {
 		if err != nil {
 			return err
 		}
-		if !roaring64.AndNot(diff.Mapped, ever.Mapped).IsEmpty() || !ever.Unmapped.Equals(diff.Unmapped) {
-			t.Errorf("%s to %s: what has changed is not among what may ever have been", d.From, d.To)
+		if !roaring64.AndNot(diff.Mapped, ever.Mapped).IsEmpty() ||
+			!ever.Unmapped.Equals(diff.Unmapped) {
+			t.Errorf("%s to %s: what has changed is not among what may ever have been", d.From,
+				d.To)
 		}
 		if diff.Mapped.Intersects(diff.Unmapped) {
 			t.Errorf("%s to %s: blocks are mapped and unmapped at once", d.From, d.To)
@@ -154,7 +157,8 @@ func TestCapturedPools(t *testing.T) {
 				}
 				m, err := v.open(v.image)
 				if err != nil || int64(m.DataBlockSectors())*512 != c.ChunkBytes {
-					t.Errorf("data blocks of %d sectors (%v), want %d bytes", m.DataBlockSectors(), err, c.ChunkBytes)
+					t.Errorf("data blocks of %d sectors (%v), want %d bytes",
+						m.DataBlockSectors(), err, c.ChunkBytes)
 				}
 			})
 		}
@@ -180,8 +184,8 @@ func TestDiffOfOne(t *testing.T) {
 	}
 }
 
-// Of what a leaf says of a block, the number of the pool's block counts to its last bit, and not the time. One that the pool doesn't
-// have is damage.
+// Of what a leaf says of a block, the number of the pool's block counts to its last bit, and not
+// the time. One that the pool doesn't have is damage.
 func TestLeafValues(t *testing.T) {
 	const dataBlocks = 8
 	cursor := func(values ...uint64) *leafCursor {
@@ -190,7 +194,8 @@ func TestLeafValues(t *testing.T) {
 			keys[i] = uint64(i)
 		}
 		m := &Metadata{super: superblock{dataBlocks: dataBlocks}}
-		return &leafCursor{m: m, level: &level{subtrees: make([]subtree, 1)}, read: 1, window: []*node{{leaf: true, keys: keys, values: values}}}
+		return &leafCursor{m: m, level: &level{subtrees: make([]subtree, 1)}, read: 1,
+			window: []*node{{leaf: true, keys: keys, values: values}}}
 	}
 	for data := range uint64(dataBlocks + 1) {
 		for _, time := range []uint64{0, 1, 1<<24 - 1} {

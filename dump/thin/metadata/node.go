@@ -12,7 +12,8 @@ const (
 	flagInternal = 1
 	flagLeaf     = 2
 
-	// maxDepth is more than a tree of all the blocks that a device can have needs: a node has at least two children.
+	// maxDepth is more than a tree of all the blocks that a device can have needs: a node has at
+	// least two children.
 	maxDepth = 64
 	// keyLimit is above every key: a block of a volume.
 	keyLimit = 1 << 63
@@ -27,8 +28,9 @@ type valueKind struct {
 }
 
 var (
-	blockValue   = valueKind{size: 8}            // a block's number, or a mapping
-	detailsValue = valueKind{size: 24, word: 16} // the times of a volume: when it was made, when the last snapshot of it
+	blockValue = valueKind{size: 8} // a block's number, or a mapping
+	// the times of a volume: when it was made, when the last snapshot of it
+	detailsValue = valueKind{size: 24, word: 16}
 )
 
 // A subtree is a part of a tree that hasn't been read: what lies in [low, high).
@@ -37,8 +39,8 @@ type subtree struct {
 	low, high uint64
 }
 
-// A node is a node of a tree: keys ascend, and each has a value: in a leaf what the tree is for, else the block of the
-// subtree with the keys from this one on.
+// A node is a node of a tree: keys ascend, and each has a value: in a leaf what the tree is for,
+// else the block of the subtree with the keys from this one on.
 type node struct {
 	leaf   bool
 	keys   []uint64
@@ -53,7 +55,8 @@ func (m *Metadata) readNode(s subtree, depth int) (*node, error) {
 // readNodeOf is readNode for a tree with leaves of another kind.
 func (m *Metadata) readNodeOf(kind valueKind, s subtree, depth int) (*node, error) {
 	if depth > maxDepth {
-		return nil, corrupt(s.block, "the tree is more than %d levels deep: it has a loop", maxDepth)
+		return nil, corrupt(s.block, "the tree is more than %d levels deep: it has a loop",
+			maxDepth)
 	}
 	var n *node
 	err := m.withBlock(s.block, nodeSalt, func(b []byte) (err error) {
@@ -67,7 +70,8 @@ func (m *Metadata) readNodeOf(kind valueKind, s subtree, depth int) (*node, erro
 
 // parseNode reads the kernel's struct btree_node.
 func parseNode(b []byte, kind valueKind) (*node, error) {
-	flags, entries, most, size := le.Uint32(b[4:]), le.Uint32(b[16:]), le.Uint32(b[20:]), le.Uint32(b[24:])
+	flags, entries, most, size := le.Uint32(b[4:]), le.Uint32(b[16:]),
+		le.Uint32(b[20:]), le.Uint32(b[24:])
 	if flags != flagLeaf {
 		kind = blockValue
 	}
@@ -81,7 +85,8 @@ func parseNode(b []byte, kind valueKind) (*node, error) {
 	case entries > most:
 		return nil, fmt.Errorf("%d entries in a node for %d", entries, most)
 	}
-	n := &node{leaf: flags == flagLeaf, keys: make([]uint64, entries), values: make([]uint64, entries)}
+	n := &node{leaf: flags == flagLeaf, keys: make([]uint64, entries),
+		values: make([]uint64, entries)}
 	for i := range n.keys {
 		n.keys[i] = le.Uint64(b[nodeHeader+i*keySize:])
 		n.values[i] = le.Uint64(b[nodeHeader+int(most)*keySize+i*kind.size+kind.word:])
@@ -104,7 +109,8 @@ func (n *node) check(s subtree, depth int) error {
 	return nil
 }
 
-// find gives the last entry whose key is not above the given one, -1 if there is none, and whether it's that key.
+// find gives the last entry whose key is not above the given one, -1 if there is none, and whether
+// it's that key.
 func (n *node) find(key uint64) (i int, exact bool) {
 	i = sort.Search(len(n.keys), func(i int) bool { return n.keys[i] > key }) - 1
 	return i, i >= 0 && n.keys[i] == key

@@ -24,8 +24,9 @@ func (r *countingReader) ReadAt(p []byte, off int64) (int, error) {
 	return r.ReaderAt.ReadAt(p, off)
 }
 
-// BenchmarkDiff compares two volumes of ten million blocks, 0.1% of which are mapped differently, in runs of 1000. It prints
-// the part of the metadata's used blocks that are read, the memory that is taken, and how many times as long thin_delta takes.
+// BenchmarkDiff compares two volumes of ten million blocks, 0.1% of which are mapped differently,
+// in runs of 1000. It prints the part of the metadata's used blocks that are read, the memory that
+// is taken, and how many times as long thin_delta takes.
 func BenchmarkDiff(b *testing.B) {
 	for _, tool := range []string{"thin_restore", "thin_delta"} {
 		if _, err := exec.LookPath(tool); err != nil {
@@ -49,7 +50,8 @@ func BenchmarkDiff(b *testing.B) {
 	var memory uint64
 	for b.Loop() {
 		start := time.Now()
-		if out, err := exec.Command("thin_delta", "--thin1", "1", "--thin2", "2", path).Output(); err != nil || bytes.Count(out, []byte("<different")) < runs {
+		if out, err := exec.Command("thin_delta", "--thin1", "1", "--thin2", "2",
+			path).Output(); err != nil || bytes.Count(out, []byte("<different")) < runs {
 			b.Fatalf("thin_delta: %v", err)
 		}
 		theirs += time.Since(start)
@@ -75,12 +77,14 @@ func BenchmarkDiff(b *testing.B) {
 	b.ReportMetric(float64(memory)/(1<<20), "MiB-allocated")
 }
 
-// bigPool makes metadata with one volume of so many mapped blocks, and tells how many blocks of them are used.
+// bigPool makes metadata with one volume of so many mapped blocks, and tells how many blocks of
+// them are used.
 func bigPool(b *testing.B, mappings int) (path string, used int) {
 	b.Helper()
 	dir := b.TempDir()
 	path = filepath.Join(dir, "metadata")
-	text := fmt.Sprintf(`<superblock uuid="" time="0" transaction="1" data_block_size="128" nr_data_blocks="%d">
+	text := fmt.Sprintf(`<superblock uuid="" time="0" transaction="1" data_block_size="128" `+
+		`nr_data_blocks="%d">
 <device dev_id="1" mapped_blocks="%d" transaction="0" creation_time="0" snap_time="0">
 <range_mapping origin_begin="0" data_begin="0" length="%d" time="0"/>
 </device></superblock>`, 2*mappings, mappings, mappings)
@@ -91,7 +95,8 @@ func bigPool(b *testing.B, mappings int) (path string, used int) {
 	if err := exec.Command("truncate", "-s", "1G", path).Run(); err != nil {
 		b.Fatal(err)
 	}
-	if out, err := exec.Command("thin_restore", "-i", input, "-o", path).CombinedOutput(); err != nil {
+	if out, err := exec.Command("thin_restore", "-i", input, "-o",
+		path).CombinedOutput(); err != nil {
 		b.Fatalf("thin_restore: %v\n%s", err, out)
 	}
 	f, err := os.Open(path)
@@ -111,14 +116,16 @@ func bigPool(b *testing.B, mappings int) (path string, used int) {
 	return path, int(counting.blocks.Load())
 }
 
-// A shadow copies nodes of a pool's metadata to its end, as the kernel does when a volume that shares them is written.
+// A shadow copies nodes of a pool's metadata to its end, as the kernel does when a volume that
+// shares them is written.
 type shadow struct {
 	b    *testing.B
 	f    *os.File
 	next uint64 // free block
 }
 
-// remap adds volume 2, a snapshot of volume 1 in which the first n blocks of every so many are mapped elsewhere.
+// remap adds volume 2, a snapshot of volume 1 in which the first n blocks of every so many are
+// mapped elsewhere.
 func remap(b *testing.B, path string, every, n uint64) {
 	b.Helper()
 	f, err := os.OpenFile(path, os.O_RDWR, 0)
@@ -160,8 +167,8 @@ func (s *shadow) write(block uint64, buf []byte) {
 	}
 }
 
-// copy copies the nodes of a subtree that hold blocks to be mapped elsewhere, and returns the new root; or the old one if there
-// are none.
+// copy copies the nodes of a subtree that hold blocks to be mapped elsewhere, and returns the new
+// root; or the old one if there are none.
 func (s *shadow) copy(block, low, high, every, n uint64) uint64 {
 	if low%every >= n && (low/every+1)*every >= high {
 		return block

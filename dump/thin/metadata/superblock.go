@@ -5,19 +5,21 @@ import "fmt"
 const (
 	superMagic = 27022010
 	needsCheck = 1 << 0 // THIN_METADATA_NEEDS_CHECK_FLAG
-	// The bounds of the pool's block size in sectors (dm-thin.c: DATA_DEV_BLOCK_SIZE_MIN_SECTORS and _MAX_SECTORS).
+	// The bounds of the pool's block size in sectors (dm-thin.c: DATA_DEV_BLOCK_SIZE_MIN_SECTORS
+	// and _MAX_SECTORS).
 	minDataBlockSectors = 128
 	maxDataBlockSectors = 2097152
 )
 
 // superblock is what is read of the kernel's struct thin_disk_superblock.
 type superblock struct {
-	flags            uint32 // offset 4
-	magic            uint64 // offset 32
-	version          uint32 // offset 40
-	time             uint32 // offset 44: how many snapshots were made in the pool
-	heldRoot         uint64 // offset 56: block of the metadata snapshot
-	dataBlocks       uint64 // offset 64: first field of the data space map's root: blocks of the pool
+	flags    uint32 // offset 4
+	magic    uint64 // offset 32
+	version  uint32 // offset 40
+	time     uint32 // offset 44: how many snapshots were made in the pool
+	heldRoot uint64 // offset 56: block of the metadata snapshot
+	// offset 64: first field of the data space map's root: blocks of the pool
+	dataBlocks       uint64
 	mappingRoot      uint64 // offset 320: of the tree of volumes
 	detailsRoot      uint64 // offset 328: of the tree of what is noted of each volume
 	dataBlockSectors uint32 // offset 336

@@ -6,8 +6,10 @@ import (
 	"github.com/RoaringBitmap/roaring/v2/roaring64"
 )
 
-// MappedOf finds which of some blocks a volume of the pool maps. It reads no node that has none of them.
-func (m *Metadata) MappedOf(ctx context.Context, id uint32, blocks *roaring64.Bitmap) (*roaring64.Bitmap, error) {
+// MappedOf finds which of some blocks a volume of the pool maps. It reads no node that has none of
+// them.
+func (m *Metadata) MappedOf(ctx context.Context, id uint32,
+	blocks *roaring64.Bitmap) (*roaring64.Bitmap, error) {
 	root, err := m.root(ctx, id)
 	if err != nil {
 		return nil, err

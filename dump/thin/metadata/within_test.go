@@ -7,7 +7,8 @@ import (
 	"github.com/RoaringBitmap/roaring/v2/roaring64"
 )
 
-// Of the captured volumes: every few of the blocks, and none that there can't be. What has none of them is not read.
+// Of the captured volumes: every few of the blocks, and none that there can't be. What has none of
+// them is not read.
 func TestMappedOf(t *testing.T) {
 	for _, c := range capturedPools(t) {
 		for _, v := range c.Views {
@@ -42,7 +43,8 @@ func TestMappedOf(t *testing.T) {
 					_, err = m.MappedOf(t.Context(), d.ID, roaring64.BitmapOf(all.Maximum()))
 				}
 				if err != nil || in.blocks.Load() >= whole {
-					t.Errorf("%s %s %s: one block takes %d reads, all of them %d (%v)", c.Name, v.View, d.Name, in.blocks.Load(), whole, err)
+					t.Errorf("%s %s %s: one block takes %d reads, all of them %d (%v)", c.Name,
+						v.View, d.Name, in.blocks.Load(), whole, err)
 				}
 			}
 			if _, err := m.MappedOf(t.Context(), 1<<20, roaring64.BitmapOf(1)); err == nil {
