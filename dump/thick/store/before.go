@@ -24,8 +24,10 @@ type Before struct {
 // Before reads the list once more for the places of the old chunks, which old, the
 // result of Exceptions, names. The store must not be in use: what is listed later
 // than old is not seen.
-func (s *Store) Before(ctx context.Context, origin io.ReaderAt, volumeSize int64, old *roaring64.Bitmap) (*Before, error) {
-	b := &Before{store: s, origin: origin, size: volumeSize, old: old, places: make([]uint64, old.GetCardinality())}
+func (s *Store) Before(ctx context.Context, origin io.ReaderAt, volumeSize int64,
+	old *roaring64.Bitmap) (*Before, error) {
+	b := &Before{store: s, origin: origin, size: volumeSize, old: old,
+		places: make([]uint64, old.GetCardinality())}
 	buf := make([]byte, min(s.layout.chunkBytes, maxPieceBytes))
 	left := len(b.places)
 	for area := int64(0); left > 0 && area < s.layout.areas; area++ {

@@ -27,7 +27,9 @@ func TestBeforeReadError(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	before, err := store.Before(t.Context(), readerAt(func([]byte, int64) (int, error) { return 0, errBefore }), c.OriginBytes, old)
+	before, err := store.Before(t.Context(), readerAt(func([]byte, int64) (int, error) {
+		return 0, errBefore
+	}), c.OriginBytes, old)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -58,13 +60,15 @@ func TestBeforeReadsAnywhere(t *testing.T) {
 	}
 	whole := make([]byte, c.OriginBytes)
 	for off := int64(0); off < c.OriginBytes; off += c.ChunkBytes {
-		if n, err := before.ReadAt(whole[off:min(off+c.ChunkBytes, c.OriginBytes)], off); err != nil {
+		if n, err := before.ReadAt(whole[off:min(off+c.ChunkBytes, c.OriginBytes)],
+			off); err != nil {
 			t.Fatal(n, err)
 		}
 	}
 	for off := int64(512); off < c.OriginBytes; off += c.ChunkBytes {
 		part := make([]byte, min(c.ChunkBytes+1024, c.OriginBytes-off))
-		if _, err := before.ReadAt(part, off); err != nil || !bytes.Equal(part, whole[off:off+int64(len(part))]) {
+		if _, err := before.ReadAt(part, off); err != nil ||
+			!bytes.Equal(part, whole[off:off+int64(len(part))]) {
 			t.Fatalf("%d bytes from byte %d on are others (%v)", len(part), off, err)
 		}
 	}

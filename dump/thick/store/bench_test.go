@@ -17,8 +17,9 @@ func (a *areasOnly) ReadAt(p []byte, off int64) (int, error) {
 	return copy(p, a.areas[area*a.layout.chunkBytes:]), nil
 }
 
-// BenchmarkExceptions reads 2^20 exceptions of 4 KiB chunks; MB/s are of the areas, so as to compare with copying
-// them. One exception stands for 4096 bytes that a dump has to read and compress.
+// BenchmarkExceptions reads 2^20 exceptions of 4 KiB chunks; MB/s are of the areas, so as to
+// compare with copying them. One exception stands for 4096 bytes that a dump has to read and
+// compress.
 func BenchmarkExceptions(b *testing.B) {
 	const areas, chunk = 4096, 4096
 	size := int64((areas + 1) * 257 * chunk)

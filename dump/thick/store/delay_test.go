@@ -14,8 +14,8 @@ import (
 	"lvmsync/dump/blockdev"
 )
 
-// BenchmarkDelayedDevice prints how many times faster a list is read from a device that takes a millisecond for each
-// read, dm-delay's, than its areas are one after another.
+// BenchmarkDelayedDevice prints how many times faster a list is read from a device that takes a
+// millisecond for each read, dm-delay's, than its areas are one after another.
 func BenchmarkDelayedDevice(b *testing.B) {
 	const chunk, areas = 4096, 400
 	disk := strings.Fields(os.Getenv("LVMSYNC_TEST_DISKS"))[0]

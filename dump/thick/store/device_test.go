@@ -100,7 +100,8 @@ func mustRead(t testing.TB, s *Store, volumeSize, initialisedAreas int64) *roari
 	t.Helper()
 	set, err := s.Exceptions(t.Context(), volumeSize, initialisedAreas)
 	if err != nil {
-		t.Fatalf("Exceptions(volume size %d, %d areas initialised): %v", volumeSize, initialisedAreas, err)
+		t.Fatalf("Exceptions(volume size %d, %d areas initialised): %v", volumeSize,
+			initialisedAreas, err)
 	}
 	return set
 }
@@ -116,9 +117,10 @@ func wantChunks(t testing.TB, got *roaring64.Bitmap, runs ...[2]uint64) {
 		return
 	}
 	missing, extra := roaring64.AndNot(want, got).ToArray(), roaring64.AndNot(got, want).ToArray()
-	t.Errorf("%d chunks, want %d; missing %v, extra %v", got.GetCardinality(), want.GetCardinality(),
-		missing[:min(10, len(missing))], extra[:min(10, len(extra))])
+	t.Errorf("%d chunks, want %d; missing %v, extra %v", got.GetCardinality(),
+		want.GetCardinality(), missing[:min(10, len(missing))], extra[:min(10, len(extra))])
 }
 
-// readCounts are the values of initialisedAreas under which a store that stands still must read the same.
+// readCounts are the values of initialisedAreas under which a store that stands still must read the
+// same.
 var readCounts = []int64{-1, 0, 1, 2, 3, AllAreas}

@@ -8,13 +8,16 @@ import (
 var (
 	// ErrNotStore means that the magic number is wrong.
 	ErrNotStore = errors.New("not a snapshot's COW device (no persistent exception store)")
-	// ErrUninitialised means that the magic number is 0: space set aside for a snapshot which the kernel has never
-	// activated.
-	ErrUninitialised = errors.New("exception store is not initialised yet: the snapshot was never active")
-	// ErrInvalid means that the kernel has given the snapshot up, nearly always because the store was full. Changes
-	// made since then are not in the list.
-	ErrInvalid = errors.New("snapshot is invalid (its COW store overflowed): the list of changes is incomplete")
-	// ErrCorrupt means that the store breaks a rule of its layout. It always comes as a [*CorruptError].
+	// ErrUninitialised means that the magic number is 0: space set aside for a snapshot which the
+	// kernel has never activated.
+	ErrUninitialised = errors.New(
+		"exception store is not initialised yet: the snapshot was never active")
+	// ErrInvalid means that the kernel has given the snapshot up, nearly always because the store
+	// was full. Changes made since then are not in the list.
+	ErrInvalid = errors.New(
+		"snapshot is invalid (its COW store overflowed): the list of changes is incomplete")
+	// ErrCorrupt means that the store breaks a rule of its layout. It always comes as a
+	// [*CorruptError].
 	ErrCorrupt = errors.New("exception store is corrupt")
 )
 

@@ -6,7 +6,8 @@ import (
 	"math"
 )
 
-// Use is what a store tells of itself, also one that the kernel has given up, whose list is of no use.
+// Use is what a store tells of itself, also one that the kernel has given up, whose list is of no
+// use.
 type Use struct {
 	// Valid is false if the store itself says that its list is incomplete.
 	Valid bool
@@ -14,8 +15,8 @@ type Use struct {
 	FreeChunks int64
 }
 
-// Examine reads header and list of the store on r, size bytes long. The errors are those of [Open], but for
-// [ErrInvalid], and of [Store.Exceptions].
+// Examine reads header and list of the store on r, size bytes long. The errors are those of [Open],
+// but for [ErrInvalid], and of [Store.Exceptions].
 func Examine(ctx context.Context, r io.ReaderAt, size int64) (Use, error) {
 	h, err := readHeader(r, size)
 	if err != nil {

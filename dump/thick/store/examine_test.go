@@ -8,7 +8,8 @@ import (
 
 // What is left of a store is told whether it is valid or not.
 func TestExamine(t *testing.T) {
-	const chunks = 100 // of 512 bytes: areas 0, 1 and 2 are chunks 1, 34 and 67, and each has 32 entries
+	// of 512 bytes: areas 0, 1 and 2 are chunks 1, 34 and 67, and each has 32 entries
+	const chunks = 100
 	for _, tt := range []struct {
 		name  string
 		areas []int64 // entries in each
@@ -29,7 +30,8 @@ func TestExamine(t *testing.T) {
 				binary.LittleEndian.PutUint32(d.sector(0)[4:], 0)
 			}
 			use, err := Examine(t.Context(), d, d.size)
-			if tt.free == 0 { // which the kernel doesn't leave behind: there is no place for the next area
+			// which the kernel doesn't leave behind: there is no place for the next area
+			if tt.free == 0 {
 				if !errors.Is(err, ErrCorrupt) {
 					t.Errorf("%s: %v", tt.name, err)
 				}

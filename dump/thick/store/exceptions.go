@@ -11,27 +11,29 @@ import (
 	"github.com/RoaringBitmap/roaring/v2/roaring64"
 )
 
-// AllAreas, given as initialisedAreas, says that nobody writes the store: a copy, or the store of an inactive
-// snapshot.
+// AllAreas, given as initialisedAreas, says that nobody writes the store: a copy, or the store of
+// an inactive snapshot.
 const AllAreas = math.MaxInt64
 
-// Exceptions reads the list and returns the set of old chunks: those which were written, on the origin or the
-// snapshot, since the snapshot was made. Chunk c is bytes [c*ChunkSize, (c+1)*ChunkSize) of the volume; the last one
-// may reach past its end.
+// Exceptions reads the list and returns the set of old chunks: those which were written, on the
+// origin or the snapshot, since the snapshot was made. Chunk c is bytes [c*ChunkSize,
+// (c+1)*ChunkSize) of the volume; the last one may reach past its end.
 //
 // volumeSize is the size of the snapshot in bytes; an old chunk beyond it is corruption.
 //
-// initialisedAreas is the number of areas, from area 0 on, that are known to have been zeroed for use before the
-// call. These are read many at a time, the others only one after another, each when the one before has been seen
-// full. For a live snapshot it is the metadata space that the kernel reports, in chunks, less one for the header,
-// taken before the call; for a store that nobody writes it is [AllAreas]. A number too low costs time only, one too
-// high can yield chunks of an earlier snapshot. Area 0 always counts as zeroed.
+// initialisedAreas is the number of areas, from area 0 on, that are known to have been zeroed for
+// use before the call. These are read many at a time, the others only one after another, each when
+// the one before has been seen full. For a live snapshot it is the metadata space that the kernel
+// reports, in chunks, less one for the header, taken before the call; for a store that nobody
+// writes it is [AllAreas]. A number too low costs time only, one too high can yield chunks of an
+// earlier snapshot. Area 0 always counts as zeroed.
 //
-// Every entry is checked: its new chunk must be one that the kernel hands out, its old chunk inside the volume and
-// listed once. A violation is a [*CorruptError]. The validity of the list is as of Open: call [Store.CheckValid]
-// afterwards. Exceptions stops when ctx is cancelled, and no read is under way any more when it returns. On an error
-// the bitmap is nil.
-func (s *Store) Exceptions(ctx context.Context, volumeSize, initialisedAreas int64) (*roaring64.Bitmap, error) {
+// Every entry is checked: its new chunk must be one that the kernel hands out, its old chunk inside
+// the volume and listed once. A violation is a [*CorruptError]. The validity of the list is as of
+// Open: call [Store.CheckValid] afterwards. Exceptions stops when ctx is cancelled, and no read is
+// under way any more when it returns. On an error the bitmap is nil.
+func (s *Store) Exceptions(ctx context.Context,
+	volumeSize, initialisedAreas int64) (*roaring64.Bitmap, error) {
 	if volumeSize < 0 {
 		return nil, fmt.Errorf("read exceptions: volume size %d is negative", volumeSize)
 	}
@@ -43,7 +45,8 @@ func (s *Store) Exceptions(ctx context.Context, volumeSize, initialisedAreas int
 }
 
 // exceptions reads the list, each entry for itself if eachChecked is set.
-func (s *Store) exceptions(ctx context.Context, volumeSize, initialisedAreas int64, eachChecked bool) (*roaring64.Bitmap, error) {
+func (s *Store) exceptions(ctx context.Context, volumeSize, initialisedAreas int64,
+	eachChecked bool) (*roaring64.Bitmap, error) {
 	list := &exceptionList{
 		layout:       s.layout,
 		volumeChunks: chunksOf(volumeSize, s.layout.chunkBytes),
@@ -66,14 +69,15 @@ func (s *Store) exceptions(ctx context.Context, volumeSize, initialisedAreas int
 	return nil, s.runsPastEnd()
 }
 
-// runsPastEnd is the error for a last area on the device that is full. The kernel can't leave this behind: it zeroes
-// the next area first, and if that fails it doesn't write the full one but marks the store invalid. So the device was
-// cut.
+// runsPastEnd is the error for a last area on the device that is full. The kernel can't leave this
+// behind: it zeroes the next area first, and if that fails it doesn't write the full one but marks
+// the store invalid. So the device was cut.
 func (s *Store) runsPastEnd() error {
 	last := s.layout.areas - 1
 	return &CorruptError{
 		Area: last, Entry: -1, Offset: s.layout.areaOffset(last),
-		Err: fmt.Errorf("it is full, and the area to go on in lies past the device's end at byte %d: truncated?", s.size),
+		Err: fmt.Errorf("it is full, and the area to go on in lies past the device's end at "+
+			"byte %d: truncated?", s.size),
 	}
 }
 
@@ -89,13 +93,13 @@ type exceptionList struct {
 	old          *roaring64.Bitmap
 	eachChecked  bool
 
-	// batch holds old chunks on their way to the set. To add them one by one, in the order of the list, which is any, costs several
-	// times as much as to read them.
+	// batch holds old chunks on their way to the set. To add them one by one, in the order of the
+	// list, which is any, costs several times as much as to read them.
 	batch []uint64
 }
 
-// The smallest and the largest batch, in old chunks: of 8 bytes, before they are added. In between it's a part of the
-// set, for to add a batch takes as long as to walk through the set.
+// The smallest and the largest batch, in old chunks: of 8 bytes, before they are added. In between
+// it's a part of the set, for to add a batch takes as long as to walk through the set.
 const (
 	minBatch  = 128 << 10
 	maxBatch  = 1 << 20
@@ -146,7 +150,8 @@ func (l *exceptionList) addPiece(p *piece) (more bool, err error) {
 		if err := l.add(oldChunk, newChunk); err != nil {
 			inArea := p.inArea + int64(at)
 			return false, &CorruptError{
-				Area: p.area, Entry: inArea / entryBytes, Offset: l.layout.areaOffset(p.area) + inArea, Err: err,
+				Area: p.area, Entry: inArea / entryBytes,
+				Offset: l.layout.areaOffset(p.area) + inArea, Err: err,
 			}
 		}
 	}
@@ -157,11 +162,13 @@ func (l *exceptionList) addPiece(p *piece) (more bool, err error) {
 func (l *exceptionList) add(oldChunk, newChunk uint64) error {
 	switch {
 	case newChunk >= uint64(l.layout.chunks):
-		return fmt.Errorf("new chunk %d is past the device's end (%d whole chunks)", newChunk, l.layout.chunks)
+		return fmt.Errorf("new chunk %d is past the device's end (%d whole chunks)",
+			newChunk, l.layout.chunks)
 	case l.layout.isArea(newChunk):
 		return fmt.Errorf("new chunk %d is the place of an exception area", newChunk)
 	case oldChunk >= l.volumeChunks:
-		return fmt.Errorf("old chunk %d is past the volume's end (%d chunks)", oldChunk, l.volumeChunks)
+		return fmt.Errorf("old chunk %d is past the volume's end (%d chunks)",
+			oldChunk, l.volumeChunks)
 	case l.eachChecked && !l.old.CheckedAdd(oldChunk):
 		return fmt.Errorf("old chunk %d is listed twice", oldChunk)
 	case l.eachChecked:

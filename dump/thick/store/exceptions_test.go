@@ -10,8 +10,8 @@ import (
 	"testing/synctest"
 )
 
-// TestExceptionsEdges has what is legal and looks odd. Chunks are 512 bytes: 32 entries an area, an area every 33
-// chunks.
+// TestExceptionsEdges has what is legal and looks odd. Chunks are 512 bytes: 32 entries an area, an
+// area every 33 chunks.
 func TestExceptionsEdges(t *testing.T) {
 	const volume = 1000 * 512
 	tests := []struct {
@@ -22,19 +22,25 @@ func TestExceptionsEdges(t *testing.T) {
 	}{
 		{"empty, area 0 ends the device", 2 * 512, func(d *device) {}, nil},
 		{"old chunk 0", 40 * 512, func(d *device) { d.put(0, 0, 0, 2) }, [][2]uint64{{0, 1}}},
-		{"last chunk of the volume", 40 * 512, func(d *device) { d.put(0, 0, 999, 2) }, [][2]uint64{{999, 1}}},
-		{"last chunk of the device", 40 * 512, func(d *device) { d.put(0, 0, 5, 39) }, [][2]uint64{{5, 1}}},
-		{"order as committed, not sorted", 40 * 512, func(d *device) { d.put(0, 0, 9, 3); d.put(0, 1, 7, 2) },
-			[][2]uint64{{7, 1}, {9, 1}}},
+		{"last chunk of the volume", 40 * 512, func(d *device) { d.put(0, 0, 999, 2) },
+			[][2]uint64{{999, 1}}},
+		{"last chunk of the device", 40 * 512, func(d *device) { d.put(0, 0, 5, 39) },
+			[][2]uint64{{5, 1}}},
+		{"order as committed, not sorted", 40 * 512,
+			func(d *device) { d.put(0, 0, 9, 3); d.put(0, 1, 7, 2) }, [][2]uint64{{7, 1}, {9, 1}}},
 		{"new chunk 0 ends the list, whatever follows", 40 * 512, func(d *device) {
 			d.put(0, 0, 3, 2)
 			d.put(0, 1, 4, 0)
 			d.put(0, 2, 1<<63, 1)
 		}, [][2]uint64{{3, 1}}},
-		{"one less than full", 40 * 512, func(d *device) { d.fill(0, 31, 100) }, [][2]uint64{{100, 31}}},
-		{"full, area 1 ends the device", 35 * 512, func(d *device) { d.fill(0, 32, 100) }, [][2]uint64{{100, 32}}},
-		{"partial chunk after area 1", 35*512 + 100, func(d *device) { d.fill(0, 32, 100) }, [][2]uint64{{100, 32}}},
-		{"one in area 1", 40 * 512, func(d *device) { d.fill(0, 32, 100); d.fill(1, 1, 7) }, [][2]uint64{{100, 32}, {7, 1}}},
+		{"one less than full", 40 * 512, func(d *device) { d.fill(0, 31, 100) },
+			[][2]uint64{{100, 31}}},
+		{"full, area 1 ends the device", 35 * 512, func(d *device) { d.fill(0, 32, 100) },
+			[][2]uint64{{100, 32}}},
+		{"partial chunk after area 1", 35*512 + 100, func(d *device) { d.fill(0, 32, 100) },
+			[][2]uint64{{100, 32}}},
+		{"one in area 1", 40 * 512, func(d *device) { d.fill(0, 32, 100); d.fill(1, 1, 7) },
+			[][2]uint64{{100, 32}, {7, 1}}},
 		{"old content after the end of the list", 200 * 512, func(d *device) {
 			d.fill(0, 32, 100)
 			d.fill(1, 2, 200)
@@ -89,7 +95,8 @@ func TestExceptionsHugeChunks(t *testing.T) {
 	d.fill(1, entries/2+1, 7)
 	s := mustOpen(t, d, d.size)
 	for _, areas := range readCounts {
-		wantChunks(t, mustRead(t, s, math.MaxInt64, areas), [2]uint64{1 << 40, entries}, [2]uint64{7, entries/2 + 1})
+		wantChunks(t, mustRead(t, s, math.MaxInt64, areas), [2]uint64{1 << 40, entries},
+			[2]uint64{7, entries/2 + 1})
 	}
 	d.put(1, entries/2, 7, 2) // in the third of four pieces
 	_, err := s.Exceptions(t.Context(), math.MaxInt64, AllAreas)
@@ -107,16 +114,20 @@ func TestExceptionsReadError(t *testing.T) {
 	d.fill(1, 5, 200)
 	for _, areas := range readCounts {
 		s := mustOpen(t, failFrom(d, d.areaOffset(2), broken), d.size)
-		wantChunks(t, mustRead(t, s, d.size, areas), [2]uint64{100, 32}, [2]uint64{200, 5}) // read ahead, never needed
+		// read ahead, never needed
+		wantChunks(t, mustRead(t, s, d.size, areas), [2]uint64{100, 32}, [2]uint64{200, 5})
 
 		s = mustOpen(t, failFrom(d, d.areaOffset(1), broken), d.size)
 		set, err := s.Exceptions(t.Context(), d.size, areas)
-		if !errors.Is(err, broken) || set != nil || !strings.Contains(err.Error(), "area 1 at byte 17408") {
+		if !errors.Is(err, broken) || set != nil ||
+			!strings.Contains(err.Error(), "area 1 at byte 17408") {
 			t.Errorf("Exceptions = %v, %v, want the read's error with area and place", set, err)
 		}
 
-		s = mustOpen(t, failFrom(d, d.areaOffset(1), io.EOF), d.size) // shorter than it was said to be
-		if _, err := s.Exceptions(t.Context(), d.size, areas); !errors.Is(err, io.ErrUnexpectedEOF) {
+		// shorter than it was said to be
+		s = mustOpen(t, failFrom(d, d.areaOffset(1), io.EOF), d.size)
+		if _, err := s.Exceptions(t.Context(), d.size, areas); !errors.Is(err,
+			io.ErrUnexpectedEOF) {
 			t.Errorf("Exceptions: %v, want unexpected EOF", err)
 		}
 	}
@@ -138,12 +149,14 @@ func TestExceptionsCancelled(t *testing.T) {
 	s := mustOpen(t, d, d.size)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if set, err := s.Exceptions(ctx, d.size, AllAreas); !errors.Is(err, context.Canceled) || set != nil {
+	if set, err := s.Exceptions(ctx, d.size, AllAreas); !errors.Is(err, context.Canceled) ||
+		set != nil {
 		t.Errorf("Exceptions = %v, %v, want context.Canceled", set, err)
 	}
 }
 
-// TestExceptionsCancelWaits cancels while reads are under way: Exceptions may return only after the last of them.
+// TestExceptionsCancelWaits cancels while reads are under way: Exceptions may return only after the
+// last of them.
 func TestExceptionsCancelWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDevice(1000*512, 512)

@@ -9,8 +9,8 @@ import (
 	"github.com/RoaringBitmap/roaring/v2/roaring64"
 )
 
-// FuzzExceptions checks what must hold for any store: an error or a set in range, never both; the same whatever is
-// read ahead; and the same as a reader that does one entry after another.
+// FuzzExceptions checks what must hold for any store: an error or a set in range, never both; the
+// same whatever is read ahead; and the same as a reader that does one entry after another.
 func FuzzExceptions(f *testing.F) {
 	const volume = 1000 * 512
 	for _, build := range []func(d *device){
@@ -58,7 +58,8 @@ func FuzzExceptions(f *testing.F) {
 			}
 			return
 		}
-		if n := set.GetCardinality(); n > 0 && set.Maximum() > uint64(volumeSize-1)/uint64(s.ChunkSize()) {
+		if n := set.GetCardinality(); n > 0 &&
+			set.Maximum() > uint64(volumeSize-1)/uint64(s.ChunkSize()) {
 			t.Fatalf("chunk %d is outside a volume of %d bytes", set.Maximum(), volumeSize)
 		} else if n > uint64(len(store)/entryBytes) {
 			t.Fatalf("%d chunks from a store of %d bytes", n, len(store))

@@ -16,7 +16,8 @@ import (
 
 const goldenDir = "../../../testdata/cow"
 
-// goldenCase is the part of a manifest entry that matters here; testdata/cow/README.md explains the rest.
+// goldenCase is the part of a manifest entry that matters here; testdata/cow/README.md explains the
+// rest.
 type goldenCase struct {
 	Name        string
 	ChunkBytes  int64 `json:"chunk_bytes"`
@@ -77,7 +78,8 @@ func (c goldenCase) store(t testing.TB) []byte {
 	if err != nil {
 		t.Fatalf("unpack %s: %v", c.Cow.File, err)
 	}
-	if sum := sha256.Sum256(b); hex.EncodeToString(sum[:]) != c.Cow.SHA256 || int64(len(b)) != c.Cow.Bytes {
+	if sum := sha256.Sum256(b); hex.EncodeToString(sum[:]) != c.Cow.SHA256 ||
+		int64(len(b)) != c.Cow.Bytes {
 		t.Fatalf("%s is not the file of the manifest", c.Cow.File)
 	}
 	return b
@@ -103,7 +105,8 @@ func TestGolden(t *testing.T) {
 			for _, areas := range readCounts {
 				set := mustRead(t, s, c.OriginBytes, areas)
 				wantChunks(t, set, c.Expected.ChangedChunks...)
-				if n := c.statusExceptions(t); set.GetCardinality() != n || n != c.Expected.Exceptions {
+				if n := c.statusExceptions(t); set.GetCardinality() != n ||
+					n != c.Expected.Exceptions {
 					t.Errorf("%d exceptions, the kernel counted %d", set.GetCardinality(), n)
 				}
 			}
@@ -118,7 +121,8 @@ func TestGolden(t *testing.T) {
 func (c goldenCase) statusExceptions(t *testing.T) uint64 {
 	t.Helper()
 	var start, length, allocated, total, metadata uint64
-	if _, err := fmt.Sscanf(c.Status, "%d %d snapshot %d/%d %d", &start, &length, &allocated, &total, &metadata); err != nil {
+	if _, err := fmt.Sscanf(c.Status, "%d %d snapshot %d/%d %d", &start, &length, &allocated,
+		&total, &metadata); err != nil {
 		t.Fatalf("status %q: %v", c.Status, err)
 	}
 	return (allocated - metadata) * sectorBytes / uint64(c.ChunkBytes)

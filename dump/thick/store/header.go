@@ -14,7 +14,8 @@ const (
 	magic   = 0x70416e53 // "SnAp"
 	version = 1
 
-	// The kernel's bound on the chunk size (dm_exception_store_set_chunk_size), which makes 1 GiB the largest.
+	// The kernel's bound on the chunk size (dm_exception_store_set_chunk_size), which makes 1 GiB
+	// the largest.
 	maxChunkSectors = math.MaxInt32 / sectorBytes
 )
 
@@ -26,8 +27,8 @@ type header struct {
 	chunkSectors uint32 // offset 12: the size of a chunk
 }
 
-// readHeader reads the header at the start of a device of size bytes. It judges only what the caller can't do
-// without; check does the rest.
+// readHeader reads the header at the start of a device of size bytes. It judges only what the
+// caller can't do without; check does the rest.
 func readHeader(r io.ReaderAt, size int64) (header, error) {
 	if size < headerBytes {
 		return header{}, fmt.Errorf("%w: %d bytes are too few for a header", ErrNotStore, size)
@@ -44,8 +45,8 @@ func readHeader(r io.ReaderAt, size int64) (header, error) {
 	}, nil
 }
 
-// check judges the fields in the kernel's order: nothing but the magic means anything if that is wrong, and the rest
-// can't be trusted under another version.
+// check judges the fields in the kernel's order: nothing but the magic means anything if that is
+// wrong, and the rest can't be trusted under another version.
 func (h header) check() error {
 	switch {
 	case h.magic == 0:
@@ -53,7 +54,8 @@ func (h header) check() error {
 	case h.magic != magic:
 		return fmt.Errorf("%w: magic is 0x%08x, not 0x%08x", ErrNotStore, h.magic, uint32(magic))
 	case h.version != version:
-		return fmt.Errorf("exception store has version %d, only version %d is supported", h.version, version)
+		return fmt.Errorf("exception store has version %d, only version %d is supported", h.version,
+			version)
 	case h.valid == 0:
 		return ErrInvalid
 	case h.valid != 1: // the kernel takes it for valid, but never writes it
@@ -61,15 +63,16 @@ func (h header) check() error {
 	case h.chunkSectors == 0 || h.chunkSectors&(h.chunkSectors-1) != 0:
 		return corruptHeader("chunk size of %d sectors is not a power of two", h.chunkSectors)
 	case h.chunkSectors > maxChunkSectors:
-		return corruptHeader("chunk size of %d sectors is above the kernel's limit of %d", h.chunkSectors, maxChunkSectors)
+		return corruptHeader("chunk size of %d sectors is above the kernel's limit of %d",
+			h.chunkSectors, maxChunkSectors)
 	}
 	return nil
 }
 
 func (h header) chunkBytes() int64 { return int64(h.chunkSectors) * sectorBytes }
 
-// readFull fills p from offset off. An end of file before that is an error like any other: the device has a known
-// size.
+// readFull fills p from offset off. An end of file before that is an error like any other: the
+// device has a known size.
 func readFull(r io.ReaderAt, p []byte, off int64) error {
 	n, err := r.ReadAt(p, off)
 	if n == len(p) {

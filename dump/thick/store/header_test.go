@@ -30,21 +30,32 @@ func TestOpenRefuses(t *testing.T) {
 		text   string
 	}{
 		{"magic 0", func(d *device) { d.setHeader(atMagic, 0) }, ErrUninitialised, "never active"},
-		{"magic of something else", func(d *device) { d.setHeader(atMagic, 0x70416e54) }, ErrNotStore, "0x70416e54"},
-		{"wrong magic before all else", func(d *device) { d.setHeader(atMagic, 1); d.setHeader(atValid, 0) }, ErrNotStore, ""},
+		{"magic of something else", func(d *device) { d.setHeader(atMagic, 0x70416e54) },
+			ErrNotStore, "0x70416e54"},
+		{"wrong magic before all else",
+			func(d *device) { d.setHeader(atMagic, 1); d.setHeader(atValid, 0) }, ErrNotStore, ""},
 		{"empty device", func(d *device) { d.size = 0 }, ErrNotStore, "0 bytes"},
 		{"negative size", func(d *device) { d.size = -1 }, ErrNotStore, ""},
-		{"device smaller than a header", func(d *device) { d.size = headerBytes - 1 }, ErrNotStore, "15 bytes"},
+		{"device smaller than a header", func(d *device) { d.size = headerBytes - 1 },
+			ErrNotStore, "15 bytes"},
 		{"version 0", func(d *device) { d.setHeader(atVersion, 0) }, nil, "version 0"},
 		{"version 2", func(d *device) { d.setHeader(atVersion, 2) }, nil, "version 2"},
 		{"not valid", func(d *device) { d.setHeader(atValid, 0) }, ErrInvalid, "incomplete"},
 		{"valid 2", func(d *device) { d.setHeader(atValid, 2) }, ErrCorrupt, "valid is 2"},
-		{"chunk size 0", func(d *device) { d.setHeader(atChunkSize, 0) }, ErrCorrupt, "power of two"},
-		{"chunk size no power of two", func(d *device) { d.setHeader(atChunkSize, 3) }, ErrCorrupt, "power of two"},
-		{"chunk size 2 GiB", func(d *device) { d.setHeader(atChunkSize, 1<<22); d.size = math.MaxInt64 }, ErrCorrupt, "limit"},
-		{"chunk size 2^31 sectors", func(d *device) { d.setHeader(atChunkSize, 1<<31) }, ErrCorrupt, "limit"},
-		{"chunk larger than the device", func(d *device) { d.setHeader(atChunkSize, 1<<21) }, ErrCorrupt, "no room"},
-		{"no room for area 0", func(d *device) { d.size = 2*d.chunkBytes - 1 }, ErrCorrupt, "no room"},
+		{"chunk size 0", func(d *device) { d.setHeader(atChunkSize, 0) },
+			ErrCorrupt, "power of two"},
+		{"chunk size no power of two", func(d *device) { d.setHeader(atChunkSize, 3) },
+			ErrCorrupt, "power of two"},
+		{"chunk size 2 GiB", func(d *device) {
+			d.setHeader(atChunkSize, 1<<22)
+			d.size = math.MaxInt64
+		}, ErrCorrupt, "limit"},
+		{"chunk size 2^31 sectors", func(d *device) { d.setHeader(atChunkSize, 1<<31) },
+			ErrCorrupt, "limit"},
+		{"chunk larger than the device", func(d *device) { d.setHeader(atChunkSize, 1<<21) },
+			ErrCorrupt, "no room"},
+		{"no room for area 0", func(d *device) { d.size = 2*d.chunkBytes - 1 },
+			ErrCorrupt, "no room"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -54,7 +65,8 @@ func TestOpenRefuses(t *testing.T) {
 			if err == nil || s != nil {
 				t.Fatalf("Open = %v, %v, want an error only", s, err)
 			}
-			for _, sentinel := range []error{ErrNotStore, ErrUninitialised, ErrInvalid, ErrCorrupt} {
+			for _, sentinel := range []error{ErrNotStore, ErrUninitialised,
+				ErrInvalid, ErrCorrupt} {
 				if errors.Is(err, sentinel) != (sentinel == tt.want) {
 					t.Errorf("%v: is %q: %t", err, sentinel, errors.Is(err, sentinel))
 				}

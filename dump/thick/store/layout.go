@@ -2,11 +2,12 @@ package store
 
 const entryBytes = 16 // struct disk_exception: u64 old chunk, u64 new chunk
 
-// layout says where things lie on a device of a given size. No sum here can overflow: all of them stay below the
-// device's size as long as area numbers stay below areas.
+// layout says where things lie on a device of a given size. No sum here can overflow: all of them
+// stay below the device's size as long as area numbers stay below areas.
 type layout struct {
-	chunkBytes  int64
-	chunks      int64 // whole chunks on the device; the kernel puts nothing into a partial one at the end
+	chunkBytes int64
+	// whole chunks on the device; the kernel puts nothing into a partial one at the end
+	chunks      int64
 	areaEntries int64 // entries in an area, and data chunks after it
 	areas       int64 // areas that lie wholly on the device
 }

@@ -11,7 +11,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// growingStore is the store of a live snapshot, 512-byte chunks, that fills an area each time it is looked at.
+// growingStore is the store of a live snapshot, 512-byte chunks, that fills an area each time it is
+// looked at.
 type growingStore struct {
 	mu   sync.Mutex
 	d    *device
@@ -19,8 +20,8 @@ type growingStore struct {
 	last int64 // the area in which growth stops
 }
 
-// newGrowingStore has tail full areas, one in use, and then what looks perfectly good: full areas of an earlier
-// snapshot.
+// newGrowingStore has tail full areas, one in use, and then what looks perfectly good: full areas
+// of an earlier snapshot.
 func newGrowingStore(tail, last int64) *growingStore {
 	d := newDevice(1000*512, 512)
 	for area := range last + 10 {
@@ -34,9 +35,9 @@ func newGrowingStore(tail, last int64) *growingStore {
 	return &growingStore{d: d, tail: tail, last: last}
 }
 
-// ReadAt of the area in use lets everything run first that the reader could have started by then; only then does the
-// kernel zero the next area, fill this one, and go on in the next. A reader that starts too early is sure to get old
-// content.
+// ReadAt of the area in use lets everything run first that the reader could have started by then;
+// only then does the kernel zero the next area, fill this one, and go on in the next. A reader that
+// starts too early is sure to get old content.
 func (g *growingStore) ReadAt(p []byte, off int64) (int, error) {
 	g.mu.Lock()
 	grow := off == g.d.areaOffset(g.tail) && g.tail < g.last
@@ -63,13 +64,14 @@ func TestLiveGrowth(t *testing.T) {
 	}
 	for tail := range int64(4) {
 		for initialised := range tail + 2 { // tail+1 is what the kernel reports
-			t.Run(fmt.Sprintf("area %d in use, %d known as initialised", tail, initialised), func(t *testing.T) {
-				synctest.Test(t, func(t *testing.T) {
-					g := newGrowingStore(tail, last)
-					s := mustOpen(t, g, g.d.size)
-					wantChunks(t, mustRead(t, s, 100000*512, initialised), want...)
+			t.Run(fmt.Sprintf("area %d in use, %d known as initialised", tail, initialised),
+				func(t *testing.T) {
+					synctest.Test(t, func(t *testing.T) {
+						g := newGrowingStore(tail, last)
+						s := mustOpen(t, g, g.d.size)
+						wantChunks(t, mustRead(t, s, 100000*512, initialised), want...)
+					})
 				})
-			})
 		}
 	}
 }
@@ -107,7 +109,8 @@ func (h *heldDisk) ReadAt(p []byte, off int64) (int, error) {
 	return h.r.ReadAt(p, off)
 }
 
-// letGo waits until nothing more is started and lets the reads go; it reports whether there were any.
+// letGo waits until nothing more is started and lets the reads go; it reports whether there were
+// any.
 func (h *heldDisk) letGo() bool {
 	synctest.Wait()
 	h.mu.Lock()
@@ -123,8 +126,9 @@ func (h *heldDisk) letGo() bool {
 	return true
 }
 
-// TestReadAhead counts the reads under way at a time: as many as may be, one beyond the initialised areas, within the
-// limit of memory. The list has ten full areas where chunks are small, none where they are large.
+// TestReadAhead counts the reads under way at a time: as many as may be, one beyond the initialised
+// areas, within the limit of memory. The list has ten full areas where chunks are small, none where
+// they are large.
 func TestReadAhead(t *testing.T) {
 	tests := []struct {
 		name        string

@@ -7,8 +7,9 @@ import (
 	"sync"
 )
 
-// Areas lie a chunk times E apart, so each read is a seek: what counts is how many are under way. The bounds keep
-// memory flat whatever chunk size a header claims, and a short list on a huge device cheap.
+// Areas lie a chunk times E apart, so each read is a seek: what counts is how many are under way.
+// The bounds keep memory flat whatever chunk size a header claims, and a short list on a huge
+// device cheap.
 const (
 	maxPieceBytes  = 1 << 20
 	maxPieces      = 32
@@ -24,8 +25,8 @@ type piece struct {
 	done   chan struct{} // closed when buf and err are set
 }
 
-// readAhead reads the pieces of areas in their order on disk, several at a time, as far as areas may be trusted. It
-// is used by one goroutine.
+// readAhead reads the pieces of areas in their order on disk, several at a time, as far as areas
+// may be trusted. It is used by one goroutine.
 type readAhead struct {
 	r             io.ReaderAt
 	layout        layout
@@ -57,8 +58,9 @@ func newReadAhead(r io.ReaderAt, l layout, trusted int64) *readAhead {
 // trust says that the areas below the given one have been zeroed for use.
 func (ra *readAhead) trust(areas int64) { ra.trusted = max(ra.trusted, areas) }
 
-// take returns the next piece, which must be of a trusted area on the device, and keeps the window full meanwhile. A
-// failed read is reported only here: what lies beyond the end of the list may be unreadable, nobody takes it.
+// take returns the next piece, which must be of a trusted area on the device, and keeps the window
+// full meanwhile. A failed read is reported only here: what lies beyond the end of the list may be
+// unreadable, nobody takes it.
 func (ra *readAhead) take(ctx context.Context) (*piece, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("read exceptions: %w", err)
@@ -81,7 +83,8 @@ func (ra *readAhead) take(ctx context.Context) (*piece, error) {
 
 // start begins to read the next piece.
 func (ra *readAhead) start() {
-	p := &piece{area: ra.nextArea, inArea: ra.nextInArea, buf: ra.buffer(), done: make(chan struct{})}
+	p := &piece{area: ra.nextArea, inArea: ra.nextInArea, buf: ra.buffer(),
+		done: make(chan struct{})}
 	if ra.nextInArea += ra.pieceBytes; ra.nextInArea == ra.layout.chunkBytes {
 		ra.nextArea, ra.nextInArea = ra.nextArea+1, 0
 	}
@@ -95,8 +98,8 @@ func (ra *readAhead) start() {
 // offset returns the place of a piece on the device.
 func (ra *readAhead) offset(p *piece) int64 { return ra.layout.areaOffset(p.area) + p.inArea }
 
-// buffer returns memory for a piece. The allocator aligns sizes that are a power of two to at least 4096 bytes where
-// they are that large, so a direct read needs no copy.
+// buffer returns memory for a piece. The allocator aligns sizes that are a power of two to at least
+// 4096 bytes where they are that large, so a direct read needs no copy.
 func (ra *readAhead) buffer() []byte {
 	if n := len(ra.free); n > 0 {
 		b := ra.free[n-1]
@@ -109,6 +112,6 @@ func (ra *readAhead) buffer() []byte {
 // release gives a taken piece's memory back.
 func (ra *readAhead) release(p *piece) { ra.free = append(ra.free, p.buf) }
 
-// wait returns when no read is under way any more; a read can't be interrupted, and the caller may close the device
-// next.
+// wait returns when no read is under way any more; a read can't be interrupted, and the caller may
+// close the device next.
 func (ra *readAhead) wait() { ra.reading.Wait() }

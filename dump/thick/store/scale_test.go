@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// A bigStore is a store with so many full areas, which are made up when they are read: nothing of it is in memory. Old chunks lie
-// scattered over the volume, each listed once.
+// A bigStore is a store with so many full areas, which are made up when they are read: nothing of
+// it is in memory. Old chunks lie scattered over the volume, each listed once.
 type bigStore struct {
 	chunks  uint64 // of the volume, a power of two
 	layout  layout
@@ -36,8 +36,10 @@ func (s *bigStore) ReadAt(p []byte, off int64) (int, error) {
 	}
 	for i := range len(p) / entryBytes {
 		n := uint64(area*s.layout.areaEntries + int64(i))
-		binary.LittleEndian.PutUint64(p[i*entryBytes:], n*2654435761%s.chunks) // an odd number permutes them
-		binary.LittleEndian.PutUint64(p[i*entryBytes+8:], uint64(2+area*(s.layout.areaEntries+1)+int64(i)))
+		// an odd number permutes them
+		binary.LittleEndian.PutUint64(p[i*entryBytes:], n*2654435761%s.chunks)
+		binary.LittleEndian.PutUint64(p[i*entryBytes+8:],
+			uint64(2+area*(s.layout.areaEntries+1)+int64(i)))
 	}
 	return len(p), nil
 }
@@ -81,13 +83,16 @@ func TestExceptionsInBatches(t *testing.T) {
 	s = newBigStore(chunks, chunks/2)
 	_, err = s.store().Exceptions(t.Context(), math.MaxInt64, AllAreas)
 	var corrupt *CorruptError
-	if !errors.As(err, &corrupt) || corrupt.Area != chunks/2/s.layout.areaEntries || corrupt.Entry != 0 {
-		t.Errorf("got %v, want that of the first entry of area %d", err, chunks/2/s.layout.areaEntries)
+	if !errors.As(err, &corrupt) || corrupt.Area != chunks/2/s.layout.areaEntries ||
+		corrupt.Entry != 0 {
+		t.Errorf("got %v, want that of the first entry of area %d", err,
+			chunks/2/s.layout.areaEntries)
 	}
 }
 
-// BenchmarkHundredMillion reads a list of one hundred million exceptions of volumes of 1 TiB and 16 TiB, and prints the memory
-// that the process has taken by then, with the garbage collector as the program has it.
+// BenchmarkHundredMillion reads a list of one hundred million exceptions of volumes of 1 TiB and 16
+// TiB, and prints the memory that the process has taken by then, with the garbage collector as the
+// program has it.
 func BenchmarkHundredMillion(b *testing.B) {
 	defer debug.SetGCPercent(debug.SetGCPercent(25))
 	for _, size := range []struct {
@@ -106,8 +111,8 @@ func BenchmarkHundredMillion(b *testing.B) {
 	}
 }
 
-// BenchmarkLatency prints how many times faster a list is read from a device on which each read takes a millisecond than with one
-// read at a time.
+// BenchmarkLatency prints how many times faster a list is read from a device on which each read
+// takes a millisecond than with one read at a time.
 func BenchmarkLatency(b *testing.B) {
 	var ahead, single time.Duration
 	for b.Loop() {
