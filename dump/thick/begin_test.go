@@ -10,21 +10,28 @@ import (
 	"lvmsync/dump"
 )
 
-// A snapshot that is made while the list is read was not there when the dump began, and is younger than that: what was written before
-// it need not be in the list.
+// A snapshot that is made while the list is read was not there when the dump began, and is younger
+// than that: what was written before it need not be in the list.
 func TestSnapshotMadeMeanwhile(t *testing.T) {
 	for name, open := range map[string]func(s *shown) (Source, error){
 		"forth":   func(s *shown) (Source, error) { return Open(t.Context(), s.paths["s"]) },
 		"reverse": func(s *shown) (Source, error) { return OpenReverse(t.Context(), s.paths["s"]) },
-		"to":      func(s *shown) (Source, error) { return OpenTo(t.Context(), s.paths["s"], s.paths["s2"]) },
+		"to": func(s *shown) (Source, error) {
+			return OpenTo(t.Context(), s.paths["s"], s.paths["s2"])
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s, c := partial(t)
 			s.add("s2", partialSize, c.origin, c.cow, c.ChunkBytes, partialStatus)
 			made := filepath.Join(t.TempDir(), "made")
 			status := fmt.Sprintf("0 %d snapshot %s", partialSize/512, partialStatus)
-			s.Status(s.nums["s"], 1, status, `sed s/uuid-of-s2/uuid-of-late/ $d/../../lv/vg/s2 >$d/../../lv/vg/late; cat /proc/uptime >`+made+`
-				for i in 1 2; do read now idle </proc/uptime; then=$now; while [ $now = $then ]; do read now idle </proc/uptime; done; done`)
+			s.Status(s.nums["s"], 1, status,
+				`sed s/uuid-of-s2/uuid-of-late/ $d/../../lv/vg/s2 >$d/../../lv/vg/late
+				cat /proc/uptime >`+made+`
+				for i in 1 2; do
+					read now idle </proc/uptime; then=$now
+					while [ $now = $then ]; do read now idle </proc/uptime; done
+				done`)
 			s.Status(s.nums["s"], 2, status, "")
 			src, err := open(s)
 			if err != nil {

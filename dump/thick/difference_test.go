@@ -36,25 +36,33 @@ func TestDiffer(t *testing.T) {
 	}{
 		"from a snapshot to the origin": {
 			version{data: sized(8 * chunk), still: true, lv: lv}, version{data: sized(8 * chunk)},
-			chunksOf(chunk, 1, 2, 5), extents{{Off: chunk, Len: 2 * chunk}, {Off: 5 * chunk, Len: chunk}},
+			chunksOf(chunk, 1, 2, 5),
+			extents{{Off: chunk, Len: 2 * chunk}, {Off: 5 * chunk, Len: chunk}},
 			sized(8 * chunk), "one", "",
 		},
 		"to an origin that has grown": {
 			version{data: sized(4*chunk + 512), still: true}, version{data: sized(6*chunk + 1024)},
-			chunksOf(chunk, 0), extents{{Off: 0, Len: chunk}, {Off: 4 * chunk, Len: 2*chunk + 1024}},
+			chunksOf(chunk, 0),
+			extents{{Off: 0, Len: chunk}, {Off: 4 * chunk, Len: 2*chunk + 1024}},
 			sized(4*chunk + 512), "", "",
 		},
 		"back from an origin that has grown": {
-			version{data: sized(8 * chunk)}, version{data: sized(5*chunk + 512), still: true, lv: lv},
-			chunksOf(chunk, 5), extents{{Off: 5 * chunk, Len: 512}}, sized(5*chunk + 512), "", "one",
+			version{data: sized(8 * chunk)},
+			version{data: sized(5*chunk + 512), still: true, lv: lv},
+			chunksOf(chunk, 5), extents{{Off: 5 * chunk, Len: 512}},
+			sized(5*chunk + 512), "", "one",
 		},
 		"to a snapshot from before it grew": {
-			version{data: sized(8 * chunk), still: true, lv: lv}, version{data: sized(6 * chunk), still: true, lv: other},
-			chunksOf(chunk, 5, 6, 7), extents{{Off: 5 * chunk, Len: chunk}}, sized(6 * chunk), "one", "other",
+			version{data: sized(8 * chunk), still: true, lv: lv},
+			version{data: sized(6 * chunk), still: true, lv: other},
+			chunksOf(chunk, 5, 6, 7), extents{{Off: 5 * chunk, Len: chunk}},
+			sized(6 * chunk), "one", "other",
 		},
 		"to a snapshot from afterwards": {
-			version{data: sized(6 * chunk), still: true}, version{data: sized(8 * chunk), still: true},
-			chunksOf(2*chunk, 0), extents{{Off: 0, Len: 2 * chunk}, {Off: 6 * chunk, Len: 2 * chunk}},
+			version{data: sized(6 * chunk), still: true},
+			version{data: sized(8 * chunk), still: true},
+			chunksOf(2*chunk, 0),
+			extents{{Off: 0, Len: 2 * chunk}, {Off: 6 * chunk, Len: 2 * chunk}},
 			sized(8 * chunk), "", "",
 		},
 		"from what can't be read": {
@@ -84,9 +92,11 @@ func TestDiffer(t *testing.T) {
 			}
 			h := src.Header
 			if src.Data != tt.to.data || src.Base != tt.from.data || src.Unchanged != tt.unchanged {
-				t.Errorf("read are %v, as base %v, as unchanged %v", src.Data, src.Base, src.Unchanged)
+				t.Errorf("read are %v, as base %v, as unchanged %v", src.Data,
+					src.Base, src.Unchanged)
 			}
-			if h.Kind != format.Delta || h.VolumeSize != tt.to.data.Size() || h.Source.LV != "o" || h.Granularity != tt.changed.size {
+			if h.Kind != format.Delta || h.VolumeSize != tt.to.data.Size() || h.Source.LV != "o" ||
+				h.Granularity != tt.changed.size {
 				t.Errorf("header %+v", h)
 			}
 			base, state := format.Base{}, format.State{}
@@ -97,7 +107,8 @@ func TestDiffer(t *testing.T) {
 				state = *h.State
 			}
 			if base.Snapshot != tt.base || state.Snapshot != tt.state {
-				t.Errorf("from %q to %q, want %q and %q", base.Snapshot, state.Snapshot, tt.base, tt.state)
+				t.Errorf("from %q to %q, want %q and %q", base.Snapshot,
+					state.Snapshot, tt.base, tt.state)
 			}
 		})
 	}

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -14,79 +13,11 @@ import (
 
 	"github.com/cespare/xxhash/v2"
 	"github.com/google/go-cmp/cmp"
-	"github.com/klauspost/compress/zstd"
 
 	"lvmsync/dump"
 	"lvmsync/format"
 	"lvmsync/format/refine"
 )
-
-// A captured is a snapshot of a real kernel (testdata/cow/README.md).
-type captured struct {
-	Name       string
-	ChunkBytes int64 `json:"chunk_bytes"`
-	Valid      bool
-	Snapshot   string `json:"snapshot_sha256"`
-	Expected   struct {
-		ChangedChunks [][2]int64 `json:"changed_chunks"` // first and count of each run
-		ResultSHA256  string     `json:"result_sha256"`
-	}
-	base, cow, origin string // unpacked files
-}
-
-const capturedDir = "../../testdata/cow"
-
-func capturedSnapshots(t *testing.T) []captured {
-	t.Helper()
-	all := listCaptured(t)
-	for i := range all {
-		all[i].unpack(t)
-	}
-	return all
-}
-
-func (c *captured) unpack(t *testing.T) {
-	t.Helper()
-	from, to := filepath.Join(capturedDir, c.Name), t.TempDir()
-	c.base, c.cow, c.origin = unpack(t, from, to, "base.img"), unpack(t, from, to, "cow.img"), unpack(t, from, to, "origin.img")
-}
-
-// listCaptured lists them, not unpacked.
-func listCaptured(t *testing.T) []captured {
-	t.Helper()
-	b, err := os.ReadFile(filepath.Join(capturedDir, "manifest.json"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var manifest struct{ Cases []captured }
-	if err := json.Unmarshal(b, &manifest); err != nil || len(manifest.Cases) == 0 {
-		t.Fatalf("%d captured snapshots: %v", len(manifest.Cases), err)
-	}
-	return manifest.Cases
-}
-
-func unpack(t *testing.T, from, to, name string) string {
-	t.Helper()
-	packed, err := os.Open(filepath.Join(from, name+".zst"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer packed.Close()
-	r, err := zstd.NewReader(packed)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer r.Close()
-	b, err := io.ReadAll(r)
-	if err != nil {
-		t.Fatal(err)
-	}
-	path := filepath.Join(to, name)
-	if err := os.WriteFile(path, b, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return path
-}
 
 // The patch of each captured snapshot turns the base into the origin, and holds
 // whole chunks: every one that the kernel listed and no other.
@@ -120,7 +51,8 @@ func TestCapturedSnapshots(t *testing.T) {
 			var want []format.Extent
 			for _, run := range c.Expected.ChangedChunks {
 				off := run[0] * c.ChunkBytes
-				want = append(want, format.Extent{Off: off, Len: min(run[1]*c.ChunkBytes, int64(len(volume))-off)})
+				want = append(want,
+					format.Extent{Off: off, Len: min(run[1]*c.ChunkBytes, int64(len(volume))-off)})
 			}
 			if d := cmp.Diff(want, got); d != "" {
 				t.Errorf("extents (-want +got):\n%s", d)
@@ -289,7 +221,8 @@ func TestOpenStoreErrors(t *testing.T) {
 		"store not written":   {small, c.origin},
 		"folder for a device": {filepath.Dir(c.cow), c.origin},
 	} {
-		if src, err := OpenStore(context.Background(), paths[0], paths[1], false, false); err == nil {
+		if src, err := OpenStore(context.Background(), paths[0], paths[1], false,
+			false); err == nil {
 			src.Close()
 			t.Errorf("%s: no error", name)
 		} else {

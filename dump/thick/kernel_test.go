@@ -8,83 +8,11 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"testing"
 
 	"lvmsync/dump"
-	"lvmsync/dump/internal/dmtest"
 	"lvmsync/format"
-	"lvmsync/format/storage/kernel"
 )
-
-// A shown is a machine with snapshots of one origin: captured stores, of which dmsetup and lvs say what a kernel would.
-type shown struct {
-	*dmtest.Machine
-	t      *testing.T
-	origin kernel.DevNum
-	real   string // the device with the origin's data, which isn't read
-	paths  map[string]string
-	nums   map[string]kernel.DevNum
-	stores map[string]kernel.DevNum
-	cows   map[string]string // the files behind the stores
-	// snapshots has the files behind the snapshots.
-	snapshots map[string]string
-}
-
-// show begins with the origin only.
-func show(t *testing.T, origin string) *shown {
-	m := dmtest.New(t)
-	s := &shown{Machine: m, t: t, real: "4095:1", paths: map[string]string{}, nums: map[string]kernel.DevNum{}, stores: map[string]kernel.DevNum{}, cows: map[string]string{}, snapshots: map[string]string{}}
-	s.origin = m.Loop(origin)
-	m.Device(s.origin, "vg-o", "0 8200 snapshot-origin "+s.real)
-	return s
-}
-
-// add adds a snapshot of so many bytes. Its status is what the kernel said of the store.
-func (s *shown) add(name string, size int64, snapshot, cow string, chunk int64, status string) kernel.DevNum {
-	s.t.Helper()
-	num, store := s.Loop(snapshot), s.Loop(cow)
-	s.Device(num, "vg-"+name, fmt.Sprintf("0 %d snapshot %s %s P %d", size/512, s.real, store, chunk/512))
-	s.Status(num, 1, fmt.Sprintf("0 %d snapshot %s", size/512, status), "")
-	s.LV("vg", name, num, map[string]string{"lv_attr": "swi-a-s---", "origin": "o", "origin_uuid": "uuid-of-o", "lv_snapshot_invalid": "0", "lv_merge_failed": "0"})
-	s.paths[name], s.nums[name], s.stores[name], s.cows[name] = num.Path(), num, store, cow
-	s.snapshots[name] = snapshot
-	return num
-}
-
-// captureOf gives a captured snapshot by its name.
-func captureOf(t *testing.T, name string) captured {
-	t.Helper()
-	all := listCaptured(t)
-	c := all[slices.IndexFunc(all, func(c captured) bool { return c.Name == name })]
-	c.unpack(t)
-	return c
-}
-
-// image makes a file of zeros.
-func image(t *testing.T, size int64) string {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), "image")
-	if err := os.WriteFile(path, make([]byte, size), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return path
-}
-
-const (
-	partialSize   = 4198400 // of c64k-partial
-	partialStatus = "3072/5192 256"
-	fewSize       = 1024000 // of c4k-few
-	fewStatus     = "88/208 16"
-)
-
-// partial shows the snapshot "s" of c64k-partial.
-func partial(t *testing.T) (*shown, captured) {
-	c := captureOf(t, "c64k-partial")
-	s := show(t, c.origin)
-	s.add("s", partialSize, c.base, c.cow, c.ChunkBytes, partialStatus)
-	return s, c
-}
 
 // Each way to open a snapshot leads where it says, and the header names that.
 func TestWaysToOpen(t *testing.T) {
@@ -94,19 +22,25 @@ func TestWaysToOpen(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.add("s2", partialSize, later, c.cow, c.ChunkBytes, partialStatus)
-	s.add("used", partialSize, c.origin, c.cow, c.ChunkBytes, partialStatus) // another device is on the same file
+	// another device is on the same file
+	s.add("used", partialSize, c.origin, c.cow, c.ChunkBytes, partialStatus)
 	snapshot, created := "uuid-of-s", "2026-11-26 04:06:47 +0000 UTC"
 	for name, tt := range map[string]struct {
 		open              func(context.Context) (Source, error)
 		from, to          string // files
 		base, state, path string
 	}{
-		"forth":   {func(ctx context.Context) (Source, error) { return Open(ctx, s.paths["s"]) }, c.base, c.origin, snapshot, "", s.origin.Path()},
-		"reverse": {func(ctx context.Context) (Source, error) { return OpenReverse(ctx, s.paths["s"]) }, c.origin, c.base, "", snapshot, s.paths["s"]},
-		"to another one": {func(ctx context.Context) (Source, error) { return OpenTo(ctx, s.paths["s"], s.paths["s2"]) },
-			c.base, c.origin, snapshot, "uuid-of-s2", s.paths["s2"]},
-		"to one that may be written to": {func(ctx context.Context) (Source, error) { return OpenTo(ctx, s.paths["s"], s.paths["used"]) },
-			c.base, c.origin, snapshot, "", s.paths["used"]},
+		"forth": {func(ctx context.Context) (Source, error) { return Open(ctx, s.paths["s"]) },
+			c.base, c.origin, snapshot, "", s.origin.Path()},
+		"reverse": {func(ctx context.Context) (Source, error) {
+			return OpenReverse(ctx, s.paths["s"])
+		}, c.origin, c.base, "", snapshot, s.paths["s"]},
+		"to another one": {func(ctx context.Context) (Source, error) {
+			return OpenTo(ctx, s.paths["s"], s.paths["s2"])
+		}, c.base, c.origin, snapshot, "uuid-of-s2", s.paths["s2"]},
+		"to one that may be written to": {func(ctx context.Context) (Source, error) {
+			return OpenTo(ctx, s.paths["s"], s.paths["used"])
+		}, c.base, c.origin, snapshot, "", s.paths["used"]},
 	} {
 		t.Run(name, func(t *testing.T) {
 			src, err := tt.open(t.Context())
@@ -130,27 +64,39 @@ func TestWaysToOpen(t *testing.T) {
 			if report.Header.State != nil {
 				state = *report.Header.State
 			}
-			if base.Snapshot != tt.base || (tt.base != "" && base.SnapshotCreated.String() != created) {
-				t.Errorf("the base is %q of %v, want %q", base.Snapshot, base.SnapshotCreated, tt.base)
+			if base.Snapshot != tt.base ||
+				(tt.base != "" && base.SnapshotCreated.String() != created) {
+				t.Errorf("the base is %q of %v, want %q", base.Snapshot,
+					base.SnapshotCreated, tt.base)
 			}
-			if state.Snapshot != tt.state || (tt.state != "" && state.SnapshotCreated.String() != created) {
-				t.Errorf("the state is %q of %v, want %q", state.Snapshot, state.SnapshotCreated, tt.state)
+			if state.Snapshot != tt.state ||
+				(tt.state != "" && state.SnapshotCreated.String() != created) {
+				t.Errorf("the state is %q of %v, want %q", state.Snapshot,
+					state.SnapshotCreated, tt.state)
 			}
-			if in := report.Header.Source; in.LV != "o" || in.Snapshot == "" || in.Type != "thick" || in.Path != tt.path {
+			if in := report.Header.Source; in.LV != "o" || in.Snapshot == "" ||
+				in.Type != "thick" || in.Path != tt.path {
 				t.Errorf("the source is %+v", in)
 			}
 		})
 	}
 }
 
-// The status is asked before the list is read, after it, and when the last data has been read; of both snapshots, if there are two.
+// The status is asked before the list is read, after it, and when the last data has been read; of
+// both snapshots, if there are two.
 func TestStatusAsked(t *testing.T) {
 	invalid := fmt.Sprintf("0 %d snapshot Invalid", partialSize/512)
 	open := map[string]func(s *shown) (Source, error){
 		"snapshot": func(s *shown) (Source, error) { return Open(t.Context(), s.paths["s"]) },
-		"reverse":  func(s *shown) (Source, error) { return OpenReverse(t.Context(), s.paths["s"]) },
-		"from":     func(s *shown) (Source, error) { return OpenTo(t.Context(), s.paths["s"], s.paths["s2"]) },
-		"to":       func(s *shown) (Source, error) { return OpenTo(t.Context(), s.paths["s2"], s.paths["s"]) },
+		"reverse": func(s *shown) (Source, error) {
+			return OpenReverse(t.Context(), s.paths["s"])
+		},
+		"from": func(s *shown) (Source, error) {
+			return OpenTo(t.Context(), s.paths["s"], s.paths["s2"])
+		},
+		"to": func(s *shown) (Source, error) {
+			return OpenTo(t.Context(), s.paths["s2"], s.paths["s"])
+		},
 	}
 	for name, open := range open {
 		t.Run(name, func(t *testing.T) {
@@ -174,8 +120,8 @@ func TestStatusAsked(t *testing.T) {
 	}
 }
 
-// What the list is compared with was told before it was read, and after: the first look comes before the store is read at all, and the
-// second when that is done.
+// What the list is compared with was told before it was read, and after: the first look comes
+// before the store is read at all, and the second when that is done.
 func TestListBetweenLooks(t *testing.T) {
 	s, c := partial(t)
 	whole, store := filepath.Join(t.TempDir(), "whole"), s.cows["s"]
@@ -186,8 +132,10 @@ func TestListBetweenLooks(t *testing.T) {
 		t.Fatal(err)
 	}
 	status := fmt.Sprintf("0 %d snapshot %s", partialSize/512, partialStatus)
-	s.Status(s.nums["s"], 1, status, fmt.Sprintf("dd if=%s of=%s conv=notrunc,fsync bs=64k status=none", whole, store))
-	s.Status(s.nums["s"], 2, status, fmt.Sprintf("dd if=/dev/zero of=%s conv=notrunc,fsync bs=64k count=4 status=none", store))
+	s.Status(s.nums["s"], 1, status,
+		fmt.Sprintf("dd if=%s of=%s conv=notrunc,fsync bs=64k status=none", whole, store))
+	s.Status(s.nums["s"], 2, status,
+		fmt.Sprintf("dd if=/dev/zero of=%s conv=notrunc,fsync bs=64k count=4 status=none", store))
 	src, err := Open(t.Context(), s.paths["s"])
 	if err != nil {
 		t.Fatal(err)
@@ -198,7 +146,8 @@ func TestListBetweenLooks(t *testing.T) {
 	}
 }
 
-// A list without areas that were full before it was read is not complete, and one with more than the kernel has afterwards is not right.
+// A list without areas that were full before it was read is not complete, and one with more than
+// the kernel has afterwards is not right.
 func TestMiscount(t *testing.T) {
 	for name, tt := range map[string]struct {
 		before, after string
@@ -227,18 +176,22 @@ func TestMiscount(t *testing.T) {
 	}
 }
 
-// What was written to the origin, and is in the page cache still, is flushed before a list is read, also where no data are read from
-// it.
+// What was written to the origin, and is in the page cache still, is flushed before a list is read,
+// also where no data are read from it.
 func TestOriginFlushedFirst(t *testing.T) {
 	for name, open := range map[string]func(s *shown) (Source, error){
 		"forth": func(s *shown) (Source, error) { return Open(t.Context(), s.paths["s"]) },
-		"to":    func(s *shown) (Source, error) { return OpenTo(t.Context(), s.paths["s"], s.paths["s2"]) },
+		"to": func(s *shown) (Source, error) {
+			return OpenTo(t.Context(), s.paths["s"], s.paths["s2"])
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s, c := partial(t)
 			s.add("s2", partialSize, c.base, c.cow, c.ChunkBytes, partialStatus)
 			seen := filepath.Join(t.TempDir(), "seen")
-			s.Status(s.nums["s"], 1, fmt.Sprintf("0 %d snapshot %s", partialSize/512, partialStatus), fmt.Sprintf("cp %s %s", c.origin, seen))
+			s.Status(s.nums["s"], 1,
+				fmt.Sprintf("0 %d snapshot %s", partialSize/512, partialStatus),
+				fmt.Sprintf("cp %s %s", c.origin, seen))
 			f, err := os.OpenFile(s.origin.Path(), os.O_WRONLY, 0)
 			if err != nil {
 				t.Fatal(err)
@@ -260,8 +213,8 @@ func TestOriginFlushedFirst(t *testing.T) {
 	}
 }
 
-// An origin that has grown is sent whole from the chunk on that the old end lies in, listed or not. The way
-// back is no longer than the snapshot.
+// An origin that has grown is sent whole from the chunk on that the old end lies in, listed or not.
+// The way back is no longer than the snapshot.
 func TestGrownSinceSnapshot(t *testing.T) {
 	const chunk, old, grown = 4096, fewSize + 2*4096 + 512, 100 << 10
 	c := captureOf(t, "c4k-few")
@@ -272,8 +225,9 @@ func TestGrownSinceSnapshot(t *testing.T) {
 		size int64
 		last format.Extent
 	}{
-		"forth": {Open, old + grown, format.Extent{Off: old / chunk * chunk, Len: old%chunk + grown}},
-		"back":  {OpenReverse, old, format.Extent{Off: c.lastChanged() * chunk, Len: chunk}},
+		"forth": {Open, old + grown,
+			format.Extent{Off: old / chunk * chunk, Len: old%chunk + grown}},
+		"back": {OpenReverse, old, format.Extent{Off: c.lastChanged() * chunk, Len: chunk}},
 	} {
 		src, err := tt.open(t.Context(), s.paths["s"])
 		if err != nil {
@@ -290,7 +244,8 @@ func TestGrownSinceSnapshot(t *testing.T) {
 			t.Errorf("%s: the last extent is %v, want %v", name, last, tt.last)
 		}
 		if h := src.Header; h.Planned.Bytes != total || h.VolumeSize != tt.size {
-			t.Errorf("%s: %d bytes of %d planned, %d in the extents", name, h.Planned.Bytes, h.VolumeSize, total)
+			t.Errorf("%s: %d bytes of %d planned, %d in the extents", name, h.Planned.Bytes,
+				h.VolumeSize, total)
 		}
 	}
 }
@@ -310,7 +265,8 @@ func TestTwoChunkSizes(t *testing.T) {
 	want := make([]bool, (partialSize+4095)/4096)
 	for _, c := range []captured{large, small} {
 		for _, run := range c.Expected.ChangedChunks {
-			for at := run[0] * c.ChunkBytes; at < min((run[0]+run[1])*c.ChunkBytes, partialSize); at += 4096 {
+			for at := run[0] * c.ChunkBytes; at < min((run[0]+run[1])*c.ChunkBytes,
+				partialSize); at += 4096 {
 				want[at/4096] = true
 			}
 		}
@@ -330,61 +286,5 @@ func TestTwoChunkSizes(t *testing.T) {
 			t.Errorf("%v: not the union of both, in units of %d", names, src.Header.Granularity)
 		}
 		src.Close()
-	}
-}
-
-// What has no list that can be relied on is refused.
-func TestRefusedSnapshots(t *testing.T) {
-	table := func(s *shown, text string) { s.Device(s.nums["s"], "vg-s", fmt.Sprintf(text, s.real)) }
-	lv := func(s *shown, fields map[string]string) { s.LV("vg", "s", s.nums["s"], fields) }
-	s, _ := partial(t)
-	for name, tt := range map[string]struct {
-		change func(s *shown)
-		want   string
-	}{
-		"transient":              {func(s *shown) { table(s, "0 8200 snapshot %s 4095:2 N 128") }, "in memory only"},
-		"discards passed down":   {func(s *shown) { table(s, "0 8200 snapshot %s 4095:2 P 128 1 discard_passdown_origin") }, "passes discards down"},
-		"a merge":                {func(s *shown) { table(s, "0 8200 snapshot-merge %s 4095:2 P 128") }, ErrMerging.Error()},
-		"an origin":              {func(s *shown) { table(s, "0 8200 snapshot-origin %s") }, ErrNotSnapshot.Error()},
-		"a thin volume":          {func(s *shown) { table(s, "0 8200 thin %s 3") }, ErrNotSnapshot.Error()},
-		"a merge that waits":     {func(s *shown) { lv(s, map[string]string{"lv_merging": "1"}) }, ErrMerging.Error()},
-		"a merge that failed":    {func(s *shown) { lv(s, map[string]string{"lv_merge_failed": "1"}) }, "merging it failed"},
-		"invalid, says LVM":      {func(s *shown) { lv(s, map[string]string{"lv_snapshot_invalid": "1"}) }, dump.ErrStoreFailed.Error()},
-		"of an origin not here":  {func(s *shown) { table(s, "0 8200 snapshot 4095:9%.0s 4095:2 P 128") }, "no active origin"},
-		"unknown":                {func(s *shown) { s.Status(s.nums["s"], 1, "0 8200 snapshot Unknown", "") }, "doesn't tell"},
-		"merge failed":           {func(s *shown) { s.Status(s.nums["s"], 1, "0 8200 snapshot Merge failed", "") }, "merging it failed"},
-		"larger than its origin": {func(s *shown) { table(s, "0 8208 snapshot %s "+s.stores["s"].String()+" P 128") }, "fewer than the snapshot"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			table(s, "0 8200 snapshot %s "+s.stores["s"].String()+" P 128")
-			lv(s, nil)
-			s.Status(s.nums["s"], 1, "0 8200 snapshot "+partialStatus, "")
-			tt.change(s)
-			src, err := Open(t.Context(), s.paths["s"])
-			if err == nil {
-				src.Close()
-			}
-			if err == nil || !strings.Contains(err.Error(), tt.want) {
-				t.Errorf("error %v, want one with %q", err, tt.want)
-			}
-		})
-	}
-}
-
-// Only two snapshots of one origin have anything in common.
-func TestRefusedPairs(t *testing.T) {
-	s, c := partial(t)
-	s.real = "4095:7" // from now on
-	s.Device(s.Loop(image(t, partialSize)), "vg-o2", "0 8200 snapshot-origin "+s.real)
-	s.add("other", partialSize, c.origin, c.cow, c.ChunkBytes, partialStatus)
-	if src, err := OpenTo(t.Context(), s.paths["s"], s.paths["other"]); !errors.Is(err, ErrOtherOrigin) {
-		t.Errorf("of different origins: %v", err)
-		if err == nil {
-			src.Close()
-		}
-	}
-	if src, err := OpenTo(t.Context(), s.paths["s"], s.paths["s"]); err == nil {
-		src.Close()
-		t.Error("one and the same is taken for two")
 	}
 }
