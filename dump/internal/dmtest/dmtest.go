@@ -1,5 +1,5 @@
-// Package dmtest shows tests devices of device-mapper on a machine that has none: loop devices of which dmsetup, lvs and sysfs
-// tell what a test says.
+// Package dmtest shows tests devices of device-mapper on a machine that has none: loop devices of
+// which dmsetup, lvs and sysfs tell what a test says.
 package dmtest
 
 import (
@@ -16,7 +16,8 @@ import (
 	"lvmsync/format/storage/kernel"
 )
 
-// dmsetup answers from the files of the device that it is asked about. Of its status there are several, one a question.
+// dmsetup answers from the files of the device that it is asked about. Of its status there are
+// several, one a question.
 const dmsetup = `#!/bin/sh
 d=${0%/*}; dev=$(echo "$*" | sed -n 's/.* -j \([0-9]*\) -m \([0-9]*\)$/\1:\2/p')
 case "$1 $dev" in
@@ -30,19 +31,26 @@ message*) d=$d/dev/$dev; . $d/$3 ;;
 esac
 `
 
-// lvs knows the volume that is named last, or none; of a volume group, all, and all that there are if nothing is named.
+// lvs knows the volume that is named last, or none; of a volume group, all, and all that there are
+// if nothing is named.
 const lvs = `#!/bin/sh
 for last; do :; done
-case "$*" in *" -- "* | *" -S "*) ;; *) cd "${0%/*}/lv" && cat */* | sed 's/^{"report":\[{"lv":\[//; s/\]}\]}$//' | paste -sd, |
+case "$*" in *" -- "* | *" -S "*) ;;
+*) cd "${0%/*}/lv" && cat */* | sed 's/^{"report":\[{"lv":\[//; s/\]}\]}$//' | paste -sd, |
   sed 's/.*/{"report":[{"lv":[&]}]}/'; exit ;; esac
-[ ! -d "${0%/*}/lv/$last" ] || { cd "${0%/*}/lv/$last" && sed -s 's/^{"report":\[{"lv":\[//; s/\]}\]}$//' * | paste -sd, | sed 's/.*/{"report":[{"lv":[&]}]}/'; exit; }
-cat ${0%/*}/lv/$last 2>/dev/null || { echo '{"report":[{"lv":[]}]}'; case "$*" in *" -S "*) ;; *) exit 5 ;; esac; }
+[ ! -d "${0%/*}/lv/$last" ] || {
+  cd "${0%/*}/lv/$last" && sed -s 's/^{"report":\[{"lv":\[//; s/\]}\]}$//' * | paste -sd, |
+    sed 's/.*/{"report":[{"lv":[&]}]}/'; exit; }
+cat ${0%/*}/lv/$last 2>/dev/null || {
+  echo '{"report":[{"lv":[]}]}'; case "$*" in *" -S "*) ;; *) exit 5 ;; esac; }
 `
 
 // lvchange activates and deactivates a volume: its node is there, or put aside.
 const lvchange = `#!/bin/sh
 d=${0%/*}
-for a; do case $a in -ay) from=aside to=nodes ;; -an) from=nodes to=aside ;; vg/*) lv=$a ;; esac; done
+for a; do
+  case $a in -ay) from=aside to=nodes ;; -an) from=nodes to=aside ;; vg/*) lv=$a ;; esac
+done
 mv $d/$from/$lv $d/$to/$lv
 `
 
@@ -165,13 +173,14 @@ func (m *Machine) Device(num kernel.DevNum, name, table string) {
 	if lv == "" {
 		vg = ""
 	}
-	m.write(dir+"/info", fmt.Sprintf("%d/%d/%s/%s//%s/%s\n", num.Major, num.Minor, vg, lv, name, uuid))
+	m.write(dir+"/info",
+		fmt.Sprintf("%d/%d/%s/%s//%s/%s\n", num.Major, num.Minor, vg, lv, name, uuid))
 	m.write(dir+"/table", table+"\n")
 	m.write(dir+"/named", name+": "+table+"\n")
 }
 
-// Before has a shell run something before each call of dmsetup, lvs or lvchange, which is the $n-th then, in the machine's own
-// folder, $d. If it exits the program isn't run.
+// Before has a shell run something before each call of dmsetup, lvs or lvchange, which is the $n-th
+// then, in the machine's own folder, $d. If it exits the program isn't run.
 func (m *Machine) Before(program, do string) {
 	m.t.Helper()
 	path := filepath.Join(m.dir, program)
@@ -212,8 +221,8 @@ func (m *Machine) ReadOnly(num kernel.DevNum) {
 	m.tell(num, "ro", "1")
 }
 
-// Status is what dmsetup says of a device's status when it is asked for the n-th time, from 1 on, until there is another. Before
-// it does, a shell runs do.
+// Status is what dmsetup says of a device's status when it is asked for the n-th time, from 1 on,
+// until there is another. Before it does, a shell runs do.
 func (m *Machine) Status(num kernel.DevNum, n int, status, do string) {
 	m.write(fmt.Sprintf("dev/%s/status.%d", num, n), status+"\n")
 	m.write(fmt.Sprintf("dev/%s/do.%d", num, n), do+"\n")
@@ -233,12 +242,15 @@ func (m *Machine) Message(num kernel.DevNum, text, do string) {
 	m.write("dev/"+num.String()+"/"+text, do+"\n")
 }
 
-// LV has lvs know a volume by the given fields; what is missing is as it is of a plain active volume.
+// LV has lvs know a volume by the given fields; what is missing is as it is of a plain active
+// volume.
 func (m *Machine) LV(vg, lv string, num kernel.DevNum, fields map[string]string) {
 	m.t.Helper()
 	row := map[string]string{
-		"vg_name": vg, "lv_name": lv, "vg_uuid": "uuid-of-" + vg, "lv_uuid": "uuid-of-" + lv, "lv_attr": "-wi-a-----",
-		"lv_merging": "0", "lv_snapshot_invalid": "-1", "lv_merge_failed": "-1", "segtype": "linear", "lv_time": "1795666007",
+		"vg_name": vg, "lv_name": lv, "vg_uuid": "uuid-of-" + vg, "lv_uuid": "uuid-of-" + lv,
+		"lv_attr":    "-wi-a-----",
+		"lv_merging": "0", "lv_snapshot_invalid": "-1", "lv_merge_failed": "-1",
+		"segtype": "linear", "lv_time": "1795666007",
 		"lv_kernel_major": fmt.Sprint(num.Major), "lv_kernel_minor": fmt.Sprint(num.Minor),
 	}
 	for name, value := range fields {

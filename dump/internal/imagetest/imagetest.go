@@ -143,7 +143,8 @@ func (p *Pair) check(t *testing.T, src dump.Source, blockSize, start int64) {
 		}
 	}
 	var out bytes.Buffer
-	report, err := dump.Run(context.Background(), src, &out, dump.Options{ExactBase: true, BlockSize: blockSize, Level: 1})
+	report, err := dump.Run(context.Background(), src, &out,
+		dump.Options{ExactBase: true, BlockSize: blockSize, Level: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -186,7 +187,8 @@ func (p *Pair) check(t *testing.T, src dump.Source, blockSize, start int64) {
 	for _, s := range h.Base.Fingerprint {
 		end := s.Offset + format.SampleSize
 		if !s.Holds(p.New[s.Offset:end]) || end > h.Start && !s.Holds(p.Old[s.Offset:end]) {
-			t.Errorf("the sample at %d is none of what has not changed, or was brought before", s.Offset)
+			t.Errorf("the sample at %d is none of what has not changed, or was brought before",
+				s.Offset)
 		}
 	}
 }
