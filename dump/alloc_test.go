@@ -74,19 +74,22 @@ func TestNoAllocationPerSegment(t *testing.T) {
 		change    func(*Source)
 		options   Options
 	}{
-		"stored":               {batchData, batchData, nil, Options{}},
-		"compressed":           {batchData, batchData, nil, Options{Level: 1}},
-		"many extents":         {8 * kib, 4 * kib, nil, Options{}},
-		"compared with base":   {batchData, batchData, nil, Options{ExactBase: true}},
-		"many, with base":      {8 * kib, 4 * kib, nil, Options{ExactBase: true}},
-		"compared with sums":   {batchData, batchData, func(s *Source) { s.Sums = offsets(s.Header.VolumeSize) }, Options{}},
-		"some can't be read":   {batchData, batchData, nil, Options{ZeroUnreadable: true}},
-		"half of it are zeros": {batchData, batchData, func(s *Source) { clear(s.Data.(memory).bytes[:batchData/2]) }, Options{}},
+		"stored":             {batchData, batchData, nil, Options{}},
+		"compressed":         {batchData, batchData, nil, Options{Level: 1}},
+		"many extents":       {8 * kib, 4 * kib, nil, Options{}},
+		"compared with base": {batchData, batchData, nil, Options{ExactBase: true}},
+		"many, with base":    {8 * kib, 4 * kib, nil, Options{ExactBase: true}},
+		"compared with sums": {batchData, batchData,
+			func(s *Source) { s.Sums = offsets(s.Header.VolumeSize) }, Options{}},
+		"some can't be read": {batchData, batchData, nil, Options{ZeroUnreadable: true}},
+		"half of it are zeros": {batchData, batchData,
+			func(s *Source) { clear(s.Data.(memory).bytes[:batchData/2]) }, Options{}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			mallocs := func(segments int64) int64 {
 				size := segments * batchData
-				r := &repeated{memory{bytes.Clone(now), size}, memory{old, size}, test.step, test.len}
+				r := &repeated{memory{bytes.Clone(now), size}, memory{old, size},
+					test.step, test.len}
 				src := r.source()
 				if test.change != nil {
 					test.change(&src)

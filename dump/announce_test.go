@@ -47,7 +47,8 @@ func TestAnnounce(t *testing.T) {
 				bytes += e.Len
 			}
 			if bytes != test.told || int64(len(in.told)) != test.calls {
-				t.Errorf("told of %d bytes in %d calls, want %d in %d", bytes, len(in.told), test.told, test.calls)
+				t.Errorf("told of %d bytes in %d calls, want %d in %d", bytes, len(in.told),
+					test.told, test.calls)
 			}
 			for _, e := range test.extents {
 				if !covered(e, in.told) {

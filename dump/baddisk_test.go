@@ -120,7 +120,8 @@ func (d dumped) onto(volume []byte) []byte {
 
 // randomDisk makes a disk with random extents and bad blocks, and what its base held.
 func randomDisk(rnd *rand.Rand) *badDisk {
-	d := &badDisk{fakeSource: new(fakeSource), block: sector << (3 * rnd.IntN(2)), bad: make(map[int64]bool)}
+	d := &badDisk{fakeSource: new(fakeSource), block: sector << (3 * rnd.IntN(2)),
+		bad: make(map[int64]bool)}
 	size := rnd.IntN(200*sector) + 1
 	if rnd.IntN(10) == 0 {
 		size = rnd.IntN(6*mib) + 1
@@ -135,7 +136,8 @@ func randomDisk(rnd *rand.Rand) *badDisk {
 		n := min(size-off, sector*(1+rnd.IntN(1+rnd.IntN(2*size/sector+1))))
 		e := format.Extent{Off: int64(off), Len: int64(n), Kind: kind}
 		off += n + sector*rnd.IntN(4)*rnd.IntN(2)
-		if n := len(d.extents); n > 0 && d.extents[n-1].Kind == kind && d.extents[n-1].End() == e.Off {
+		if n := len(d.extents); n > 0 && d.extents[n-1].Kind == kind &&
+			d.extents[n-1].End() == e.Off {
 			continue
 		}
 		d.extents = append(d.extents, e)

@@ -89,7 +89,8 @@ func BenchmarkZeros(b *testing.B) {
 		"none": noise(size), "all": make([]byte, size), "all but a byte": begun,
 	} {
 		b.Run(name, func(b *testing.B) {
-			s := &format.Segment{Data: volume, Records: []format.Record{{Extent: format.Extent{Len: size}}}}
+			s := &format.Segment{Data: volume,
+				Records: []format.Record{{Extent: format.Extent{Len: size}}}}
 			b.SetBytes(size)
 			for b.Loop() {
 				hasZeroBlock(s)

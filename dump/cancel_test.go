@@ -59,7 +59,8 @@ func TestCancelWhileSourceBlocks(t *testing.T) {
 			return len(p), nil
 		}
 		var patch bytes.Buffer
-		if _, err := Run(ctx, src.source(), &patch, Options{}); !errors.Is(err, context.DeadlineExceeded) {
+		if _, err := Run(ctx, src.source(), &patch, Options{}); !errors.Is(err,
+			context.DeadlineExceeded) {
 			t.Errorf("got %v, want %v", err, context.DeadlineExceeded)
 		}
 		checkTorn(t, patch.Bytes())
@@ -68,8 +69,10 @@ func TestCancelWhileSourceBlocks(t *testing.T) {
 
 func TestCancelInTheMiddle(t *testing.T) {
 	places := map[string]func(src *fakeSource, o *Options, cancel func()){
-		"before":   func(_ *fakeSource, _ *Options, cancel func()) { cancel() },
-		"progress": func(_ *fakeSource, o *Options, cancel func()) { o.Progress = func(int64) { cancel() } },
+		"before": func(_ *fakeSource, _ *Options, cancel func()) { cancel() },
+		"progress": func(_ *fakeSource, o *Options, cancel func()) {
+			o.Progress = func(int64) { cancel() }
+		},
 		"read": func(src *fakeSource, _ *Options, cancel func()) {
 			volume := src.volume
 			src.readAt = func(p []byte, off int64) (int, error) {

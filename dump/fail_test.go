@@ -32,7 +32,8 @@ func onProcs(t *testing.T, test func(t *testing.T)) {
 func checkTorn(t *testing.T, patch []byte) {
 	t.Helper()
 	if _, _, err := format.Verify(bytes.NewReader(patch)); !errors.Is(err, format.ErrTruncated) {
-		t.Errorf("the %d bytes that were written: %v, want %v", len(patch), err, format.ErrTruncated)
+		t.Errorf("the %d bytes that were written: %v, want %v", len(patch), err,
+			format.ErrTruncated)
 	}
 }
 
@@ -55,34 +56,48 @@ func TestSourceErrors(t *testing.T) {
 		is   error
 		text string
 	}{
-		"read error": {&fakeSource{extents: everything, readAt: reading(func([]byte, int64) (int, error) {
-			return 0, errTest
-		})}, errTest, "read the bytes [5242880, 6291456): it went wrong"},
-		"read error in many extents": {&fakeSource{extents: every(8*kib, 8*kib-512, 8*mib), readAt: reading(func([]byte, int64) (int, error) {
-			return 0, errTest
-		})}, errTest, "read the bytes [5242880, 5250560): it went wrong"},
-		"read error after all bytes": {&fakeSource{extents: everything, readAt: reading(func(p []byte, _ int64) (int, error) {
-			return len(p), errTest
-		})}, errTest, "read the bytes [5242880, 6291456): it went wrong"},
-		"end of file": {&fakeSource{extents: everything, readAt: reading(func(p []byte, off int64) (int, error) {
-			return int(bad - off), io.EOF
-		})}, io.EOF, "read the bytes [5242880, 6291456): the source has become smaller: EOF"},
-		"short read": {&fakeSource{extents: everything, readAt: reading(func(p []byte, off int64) (int, error) {
-			return int(bad - off), nil
-		})}, io.ErrUnexpectedEOF, "read the bytes [5242880, 6291456): the source has become smaller: unexpected EOF"},
-		"list":         {&fakeSource{extents: everything, listErr: errTest}, errTest, "it went wrong"},
+		"read error": {
+			&fakeSource{extents: everything, readAt: reading(func([]byte, int64) (int, error) {
+				return 0, errTest
+			})}, errTest, "read the bytes [5242880, 6291456): it went wrong"},
+		"read error in many extents": {&fakeSource{extents: every(8*kib, 8*kib-512, 8*mib),
+			readAt: reading(func([]byte, int64) (int, error) {
+				return 0, errTest
+			})}, errTest, "read the bytes [5242880, 5250560): it went wrong"},
+		"read error after all bytes": {
+			&fakeSource{extents: everything, readAt: reading(func(p []byte, _ int64) (int, error) {
+				return len(p), errTest
+			})}, errTest, "read the bytes [5242880, 6291456): it went wrong"},
+		"end of file": {&fakeSource{extents: everything,
+			readAt: reading(func(p []byte, off int64) (int, error) {
+				return int(bad - off), io.EOF
+			})}, io.EOF, "read the bytes [5242880, 6291456): the source has become smaller: EOF"},
+		"short read": {&fakeSource{extents: everything,
+			readAt: reading(func(p []byte, off int64) (int, error) {
+				return int(bad - off), nil
+			})}, io.ErrUnexpectedEOF,
+			"read the bytes [5242880, 6291456): the source has become smaller: unexpected EOF"},
+		"list": {&fakeSource{extents: everything, listErr: errTest},
+			errTest, "it went wrong"},
 		"list at once": {&fakeSource{listErr: errTest}, errTest, "it went wrong"},
 		"check": {&fakeSource{extents: everything, check: func(context.Context) error {
 			return fmt.Errorf("vg/snap: %w", ErrIncomplete)
 		}}, ErrIncomplete, "vg/snap: the list of changes is incomplete"},
-		"check that is cancelled": {&fakeSource{extents: everything, check: func(context.Context) error {
-			return canceled.Err()
-		}}, context.Canceled, "context canceled"},
-		"empty extent":          {&fakeSource{extents: data(0, 4096, 8192, 0)}, nil, "the source has a data extent [8192, 8192)"},
-		"negative extent":       {&fakeSource{extents: data(0, 4096, 8192, -512)}, nil, "the source has a data extent [8192, 7680)"},
-		"extents out of order":  {&fakeSource{extents: data(8192, 4096, 4096, 4096)}, nil, "write a patch: data extent [4096, 8192) overlaps the extent before it or is out of order: that one ends at 12288"},
-		"extent past the end":   {&fakeSource{extents: data(8*mib-4096, 8192)}, io.EOF, "read the bytes [8384512, 8392704): the source has become smaller: EOF"},
-		"an extent out of line": {&fakeSource{extents: data(100, 512)}, nil, "write a patch: data extent [100, 612) is not aligned to 512 bytes"},
+		"check that is cancelled": {
+			&fakeSource{extents: everything, check: func(context.Context) error {
+				return canceled.Err()
+			}}, context.Canceled, "context canceled"},
+		"empty extent": {&fakeSource{extents: data(0, 4096, 8192, 0)}, nil,
+			"the source has a data extent [8192, 8192)"},
+		"negative extent": {&fakeSource{extents: data(0, 4096, 8192, -512)}, nil,
+			"the source has a data extent [8192, 7680)"},
+		"extents out of order": {&fakeSource{extents: data(8192, 4096, 4096, 4096)}, nil,
+			"write a patch: data extent [4096, 8192) overlaps the extent before it or is out of " +
+				"order: that one ends at 12288"},
+		"extent past the end": {&fakeSource{extents: data(8*mib-4096, 8192)}, io.EOF,
+			"read the bytes [8384512, 8392704): the source has become smaller: EOF"},
+		"an extent out of line": {&fakeSource{extents: data(100, 512)}, nil,
+			"write a patch: data extent [100, 612) is not aligned to 512 bytes"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -90,7 +105,8 @@ func TestSourceErrors(t *testing.T) {
 			onProcs(t, func(t *testing.T) {
 				var patch bytes.Buffer
 				_, err := Run(t.Context(), test.src.source(), &patch, Options{})
-				if err == nil || err.Error() != test.text || test.is != nil && !errors.Is(err, test.is) {
+				if err == nil || err.Error() != test.text ||
+					test.is != nil && !errors.Is(err, test.is) {
 					t.Errorf("got error\n%v, want\n%s", err, test.text)
 				}
 				checkTorn(t, patch.Bytes())
@@ -115,7 +131,8 @@ func TestFirstErrorCounts(t *testing.T) {
 			}
 			return len(p), nil
 		}
-		if _, err := Run(t.Context(), src.source(), io.Discard, Options{}); !errors.Is(err, errTest) {
+		if _, err := Run(t.Context(), src.source(), io.Discard,
+			Options{}); !errors.Is(err, errTest) {
 			t.Errorf("got %v, want %v", err, errTest)
 		}
 	})
@@ -151,7 +168,9 @@ func TestPlanErrors(t *testing.T) {
 	}{
 		"list":    {t.Context(), &fakeSource{extents: some, listErr: errTest}, errTest},
 		"context": {canceled, &fakeSource{extents: some}, context.Canceled},
-		"check":   {t.Context(), &fakeSource{extents: some, check: func(context.Context) error { return ErrIncomplete }}, ErrIncomplete},
+		"check": {t.Context(), &fakeSource{extents: some, check: func(context.Context) error {
+			return ErrIncomplete
+		}}, ErrIncomplete},
 	} {
 		if _, err := Plan(test.ctx, test.src.source()); !errors.Is(err, test.want) {
 			t.Errorf("%s: %v, want %v", name, err, test.want)
@@ -206,7 +225,8 @@ func TestWriterFails(t *testing.T) {
 			onProcs(t, func(t *testing.T) {
 				src, read := endless()
 				w := &limitedWriter{left: room, err: errTest}
-				if _, err := Run(t.Context(), big(src), w, Options{}); !errors.Is(err, errTest) || !strings.HasPrefix(err.Error(), "write the patch at byte ") {
+				if _, err := Run(t.Context(), big(src), w, Options{}); !errors.Is(err, errTest) ||
+					!strings.HasPrefix(err.Error(), "write the patch at byte ") {
 					t.Errorf("got %v, want %v", err, errTest)
 				}
 				if n := read.Load(); n > int64(room)+64*batchData {

@@ -7,10 +7,12 @@ import (
 	"lvmsync/format"
 )
 
-// sampled takes the fingerprint of a volume and checks that every sample is right and outside the extents.
+// sampled takes the fingerprint of a volume and checks that every sample is right and outside the
+// extents.
 func sampled(t *testing.T, volume []byte, extents []format.Extent) format.Fingerprint {
 	t.Helper()
-	f, err := fingerprint(t.Context(), bytes.NewReader(volume), (&fakeSource{extents: extents}).list, int64(len(volume)))
+	f, err := fingerprint(t.Context(), bytes.NewReader(volume),
+		(&fakeSource{extents: extents}).list, int64(len(volume)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -25,7 +27,8 @@ func sampled(t *testing.T, volume []byte, extents []format.Extent) format.Finger
 			}
 		}
 	}
-	h := format.Header{VolumeSize: int64(len(volume)), Base: &format.Base{Fingerprint: f}, Granularity: 512, Kind: format.Delta, ID: [16]byte{1}}
+	h := format.Header{VolumeSize: int64(len(volume)), Base: &format.Base{Fingerprint: f},
+		Granularity: 512, Kind: format.Delta, ID: [16]byte{1}}
 	if err := h.Validate(); err != nil {
 		t.Error(err)
 	}
@@ -47,10 +50,15 @@ func TestFingerprint(t *testing.T) {
 	}{
 		{"nothing changed", full, nil, format.MaxSamples, 0},
 		{"changes all over", full, every(1<<20, 4096, 16*mib), format.MaxSamples, 0},
-		{"little data", data, []format.Extent{{Off: 0, Len: 4096}}, format.MaxSamples, format.MaxSamples / 2},
+		{"little data", data, []format.Extent{{Off: 0, Len: 4096}}, format.MaxSamples,
+			format.MaxSamples / 2},
 		{"all changed", full, []format.Extent{{Off: 0, Len: 16 * mib}}, 0, 0},
-		{"all but a block", full, []format.Extent{{Off: 0, Len: 5 * mib}, {Off: 5*mib + 4096, Len: 11*mib - 4096}}, 1, 0},
-		{"less than a block is left", full, []format.Extent{{Off: 0, Len: 5*mib + 512}, {Off: 5*mib + 4096, Len: 11*mib - 4096}}, 0, 0},
+		{"all but a block", full,
+			[]format.Extent{{Off: 0, Len: 5 * mib}, {Off: 5*mib + 4096, Len: 11*mib - 4096}},
+			1, 0},
+		{"less than a block is left", full,
+			[]format.Extent{{Off: 0, Len: 5*mib + 512}, {Off: 5*mib + 4096, Len: 11*mib - 4096}},
+			0, 0},
 		{"small", full[:10000], nil, 2, 0},
 		{"smaller than a sample", full[:4000], nil, 0, 0},
 		{"zeros", make([]byte, mib), nil, 256, 256},
@@ -64,7 +72,8 @@ func TestFingerprint(t *testing.T) {
 				}
 			}
 			if len(f) != test.want || zeros > test.zeros {
-				t.Errorf("%d samples, %d of zeros; want %d, at most %d of zeros", len(f), zeros, test.want, test.zeros)
+				t.Errorf("%d samples, %d of zeros; want %d, at most %d of zeros", len(f), zeros,
+					test.want, test.zeros)
 			}
 		})
 	}
@@ -76,7 +85,8 @@ func TestFingerprintFails(t *testing.T) {
 		t.Error("a base that is too short gives no error")
 	}
 	if f, err := fingerprint(t.Context(), bytes.NewReader(noise(mib)),
-		(&fakeSource{extents: []format.Extent{{Off: 0, Len: 1<<63 - 1}}}).list, 1<<63-1); len(f) != 0 || err != nil {
+		(&fakeSource{extents: []format.Extent{{Off: 0, Len: 1<<63 - 1}}}).list,
+		1<<63-1); len(f) != 0 || err != nil {
 		t.Errorf("a volume of 2^63-1 bytes: %v, %v", f, err)
 	}
 }

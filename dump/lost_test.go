@@ -34,8 +34,8 @@ func checkLost(t *testing.T, d *badDisk, exact bool) bool {
 	want := d.lost(exact)
 	reported := int64(0)
 	var out bytes.Buffer
-	report, err := Run(t.Context(), d.source(), &out, Options{ExactBase: exact, ZeroUnreadable: true, Level: 1,
-		Unreadable: func(e format.Extent, err error) {
+	report, err := Run(t.Context(), d.source(), &out, Options{ExactBase: exact,
+		ZeroUnreadable: true, Level: 1, Unreadable: func(e format.Extent, err error) {
 			if reported += e.Len; !errors.Is(err, unix.EIO) {
 				t.Errorf("%v is lost by %v", e, err)
 			}
@@ -53,7 +53,8 @@ func checkLost(t *testing.T, d *badDisk, exact bool) bool {
 	case !slices.Equal(got, want):
 		t.Errorf("lost: %v, want %v", got, want)
 	case report.Lost != Lost{int64(len(want)), bytesLost} || reported != bytesLost:
-		t.Errorf("report: %v, %d bytes; want %d in %d extents", report.Lost, reported, bytesLost, len(want))
+		t.Errorf("report: %v, %d bytes; want %d in %d extents", report.Lost, reported,
+			bytesLost, len(want))
 	case !slices.Equal(p.header.RequiredFeatures, []string{format.LostSectors}):
 		t.Errorf("required features: %v", p.header.RequiredFeatures)
 	}
@@ -90,7 +91,8 @@ func TestLostMost(t *testing.T) {
 		"between zeros": between(batchExtents),
 	} {
 		t.Run(name, func(t *testing.T) {
-			d := &badDisk{fakeSource: &fakeSource{volume: noise(8 * mib), extents: extents}, block: sector, bad: map[int64]bool{}}
+			d := &badDisk{fakeSource: &fakeSource{volume: noise(8 * mib), extents: extents},
+				block: sector, bad: map[int64]bool{}}
 			for _, e := range extents {
 				if e.Kind == format.Zero {
 					clear(d.volume[e.Off:e.End()])
@@ -111,14 +113,16 @@ func TestLostMost(t *testing.T) {
 func between(n int64) []format.Extent {
 	var list []format.Extent
 	for i := range n {
-		list = append(list, format.Extent{Off: i * 2 * kib, Len: kib}, format.Extent{Off: i*2*kib + kib, Len: kib, Kind: format.Zero})
+		list = append(list, format.Extent{Off: i * 2 * kib, Len: kib},
+			format.Extent{Off: i*2*kib + kib, Len: kib, Kind: format.Zero})
 	}
 	return list
 }
 
 // A bad sector of a large extent costs a few reads, not one for each sector.
 func TestLostReads(t *testing.T) {
-	d := &badDisk{fakeSource: &fakeSource{volume: noise(batchData), extents: data(0, batchData)}, block: sector, bad: map[int64]bool{777: true}}
+	d := &badDisk{fakeSource: &fakeSource{volume: noise(batchData), extents: data(0, batchData)},
+		block: sector, bad: map[int64]bool{777: true}}
 	checkLost(t, d, false)
 	if n := d.reads.Load(); n > 30 {
 		t.Errorf("%d reads", n)

@@ -28,7 +28,8 @@ func TestOutputFolderMoves(t *testing.T) {
 		t.Fatal(err)
 	}
 	err = o.Commit()
-	if !errors.Is(err, durable.ErrMoved) || !strings.HasPrefix(err.Error(), "finish the patch file folder/x: ") || !o.Removed() {
+	if !errors.Is(err, durable.ErrMoved) ||
+		!strings.HasPrefix(err.Error(), "finish the patch file folder/x: ") || !o.Removed() {
 		t.Errorf("error %v, removed %t", err, o.Removed())
 	}
 	checkTree(t, ".", map[string]string{"moved/x": "old"})

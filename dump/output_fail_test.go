@@ -21,7 +21,8 @@ func TestOutputFailsOnce(t *testing.T) {
 		{"write", "write the patch file x: no space left on device", "old"},
 		{"sync", "finish the patch file x: input/output error", "old"},
 		{"rename", "finish the patch file x: input/output error", "old"},
-		{"folder", "the patch file x is whole, but may not outlive a crash: flush its folder: input/output error", "new"},
+		{"folder", "the patch file x is whole, but may not outlive a crash: flush its folder: " +
+			"input/output error", "new"},
 	} {
 		t.Run(test.kind, func(t *testing.T) {
 			t.Chdir(t.TempDir())
@@ -40,7 +41,8 @@ func TestOutputFailsOnce(t *testing.T) {
 					return f.Write(b)
 				},
 				Sync: func(f *os.File) error {
-					if st, err := f.Stat(); err == nil && st.IsDir() && fails("folder") || err == nil && !st.IsDir() && fails("sync") {
+					if st, err := f.Stat(); err == nil && st.IsDir() && fails("folder") ||
+						err == nil && !st.IsDir() && fails("sync") {
 						return unix.EIO
 					}
 					return f.Sync()
@@ -127,7 +129,8 @@ func TestOutputOnFullDevice(t *testing.T) {
 		}
 	}
 	err = o.Commit() // loop devices give one or the other
-	if !errors.Is(err, unix.EIO) && !errors.Is(err, unix.ENOSPC) || !strings.HasPrefix(errorText(err), "finish the patch file "+path+": ") {
+	if !errors.Is(err, unix.EIO) && !errors.Is(err, unix.ENOSPC) ||
+		!strings.HasPrefix(errorText(err), "finish the patch file "+path+": ") {
 		t.Errorf("error %v", err)
 	}
 	names, err := os.ReadDir(dir)

@@ -71,16 +71,17 @@ func TestOutputName(t *testing.T) {
 		name  string            // relative to the folder, which is the working directory
 		file  string            // what is written
 	}{
-		"new":                    {nil, "new", "new"},
-		"new in a folder":        {nil, "sub/new", "sub/new"},
-		"old":                    {nil, "old", "old"},
-		"link to a file":         {map[string]string{"link": "sub/old"}, "link", "sub/old"},
-		"link in a folder":       {map[string]string{"sub/link": "../old"}, "sub/link", "old"},
-		"link to a link":         {map[string]string{"a": "sub/b", "sub/b": "../old"}, "a", "old"},
-		"dangling link":          {map[string]string{"link": "sub/new"}, "link", "sub/new"},
-		"link to a folder":       {map[string]string{"link": "sub"}, "link/new", "sub/new"},
-		"above a link's end":     {map[string]string{"link": "sub/deep"}, "link/../new", "sub/new"},
-		"link above one's end":   {map[string]string{"link": "sub/deep", "a": "link/../old"}, "a", "sub/old"},
+		"new":                {nil, "new", "new"},
+		"new in a folder":    {nil, "sub/new", "sub/new"},
+		"old":                {nil, "old", "old"},
+		"link to a file":     {map[string]string{"link": "sub/old"}, "link", "sub/old"},
+		"link in a folder":   {map[string]string{"sub/link": "../old"}, "sub/link", "old"},
+		"link to a link":     {map[string]string{"a": "sub/b", "sub/b": "../old"}, "a", "old"},
+		"dangling link":      {map[string]string{"link": "sub/new"}, "link", "sub/new"},
+		"link to a folder":   {map[string]string{"link": "sub"}, "link/new", "sub/new"},
+		"above a link's end": {map[string]string{"link": "sub/deep"}, "link/../new", "sub/new"},
+		"link above one's end": {map[string]string{"link": "sub/deep", "a": "link/../old"}, "a",
+			"sub/old"},
 		"dots and slashes":       {nil, ".//sub/../new", "new"},
 		"a name with a line end": {nil, "a\nb", "a\nb"},
 	}
@@ -136,7 +137,8 @@ func TestOutputKeepsOldFile(t *testing.T) {
 }
 
 func TestOutputPermissions(t *testing.T) {
-	for old, want := range map[fs.FileMode]fs.FileMode{0: 0o600, 0o640: 0o640, 0o666: 0o666, 0o400: 0o400} {
+	for old, want := range map[fs.FileMode]fs.FileMode{0: 0o600, 0o640: 0o640,
+		0o666: 0o666, 0o400: 0o400} {
 		path := filepath.Join(t.TempDir(), "x")
 		if old != 0 {
 			writeFile(t, path, "old")
@@ -165,18 +167,28 @@ func TestOutputErrors(t *testing.T) {
 		"folder with dash": {nil, "sub/", nil, "create the patch file sub/: it is a folder"},
 		"this folder":      {nil, ".", nil, "create the patch file .: it is a folder"},
 		"above":            {nil, "..", nil, "create the patch file ..: it is a folder"},
-		"device":           {mkdevice, "device", nil, "create the patch file device: it is a device, pipe or socket, not a file"},
-		"pipe":             {mkfifo, "pipe", nil, "create the patch file pipe: it is a device, pipe or socket, not a file"},
-		"link to a folder": {symlink("sub", "link"), "link", nil, "create the patch file link: it is a folder"},
-		"link to a device": {linkToDevice, "link", nil, "create the patch file link: it is a device, pipe or socket, not a file"},
-		"link to itself":   {symlink("link", "link"), "link", unix.ELOOP, "create the patch file link: too many levels of symbolic links"},
-		"link to nowhere":  {symlink("none/x", "link"), "link", fs.ErrNotExist, "create the patch file link: no such file or directory"},
-		"missing folder":   {nil, "none/x", fs.ErrNotExist, "create the patch file none/x: no such file or directory"},
-		"new folder":       {nil, "none/", fs.ErrNotExist, "create the patch file none/: no such file or directory"},
-		"file as a folder": {nil, "file/x", unix.ENOTDIR, "create the patch file file/x: not a directory"},
-		"file, slash":      {nil, "file/", nil, "create the patch file file/: not a directory"},
-		"too long":         {nil, long, unix.ENAMETOOLONG, "create the patch file " + long + ": file name too long"},
-		"nothing":          {nil, "", nil, "create the patch file : it is a folder"},
+		"device": {mkdevice, "device", nil,
+			"create the patch file device: it is a device, pipe or socket, not a file"},
+		"pipe": {mkfifo, "pipe", nil,
+			"create the patch file pipe: it is a device, pipe or socket, not a file"},
+		"link to a folder": {symlink("sub", "link"), "link", nil,
+			"create the patch file link: it is a folder"},
+		"link to a device": {linkToDevice, "link", nil,
+			"create the patch file link: it is a device, pipe or socket, not a file"},
+		"link to itself": {symlink("link", "link"), "link", unix.ELOOP,
+			"create the patch file link: too many levels of symbolic links"},
+		"link to nowhere": {symlink("none/x", "link"), "link", fs.ErrNotExist,
+			"create the patch file link: no such file or directory"},
+		"missing folder": {nil, "none/x", fs.ErrNotExist,
+			"create the patch file none/x: no such file or directory"},
+		"new folder": {nil, "none/", fs.ErrNotExist,
+			"create the patch file none/: no such file or directory"},
+		"file as a folder": {nil, "file/x", unix.ENOTDIR,
+			"create the patch file file/x: not a directory"},
+		"file, slash": {nil, "file/", nil, "create the patch file file/: not a directory"},
+		"too long": {nil, long, unix.ENAMETOOLONG,
+			"create the patch file " + long + ": file name too long"},
+		"nothing": {nil, "", nil, "create the patch file : it is a folder"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -190,7 +202,8 @@ func TestOutputErrors(t *testing.T) {
 			}
 			before, _ := os.ReadDir(".")
 			err := output(t, test.name, "patch")
-			if err == nil || err.Error() != test.text || test.is != nil && !errors.Is(err, test.is) {
+			if err == nil || err.Error() != test.text ||
+				test.is != nil && !errors.Is(err, test.is) {
 				t.Errorf("got error\n%v, want\n%s", err, test.text)
 			}
 			after, _ := os.ReadDir(".")
@@ -269,7 +282,8 @@ func TestOutputOnFullFileSystem(t *testing.T) {
 	path := filepath.Join(dir, "x")
 	writeFile(t, path, "old")
 	err := output(t, path, strings.Repeat("x", mib))
-	if !errors.Is(err, unix.ENOSPC) || !strings.HasPrefix(err.Error(), "write the patch file "+path+": no space left") {
+	if !errors.Is(err, unix.ENOSPC) ||
+		!strings.HasPrefix(err.Error(), "write the patch file "+path+": no space left") {
 		t.Errorf("got %v, want %v", err, unix.ENOSPC)
 	}
 	checkTree(t, dir, map[string]string{"x": "old"})
@@ -311,7 +325,8 @@ func TestCommitFails(t *testing.T) {
 	if err := os.MkdirAll(filepath.Join(path, "sub"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if err := o.Commit(); err == nil || !strings.HasPrefix(err.Error(), "finish the patch file "+path+": ") {
+	if err := o.Commit(); err == nil ||
+		!strings.HasPrefix(err.Error(), "finish the patch file "+path+": ") {
 		t.Errorf("got %v", err)
 	}
 	checkTree(t, dir, map[string]string{})

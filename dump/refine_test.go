@@ -19,7 +19,8 @@ const sector = 512
 // newWriter gives the pool that segments come from.
 func newWriter(t testing.TB) *format.Writer {
 	t.Helper()
-	h := format.Header{ID: uuid.New(), Kind: format.Delta, Created: time.Unix(0, 0), VolumeSize: 1 << 40, Granularity: sector}
+	h := format.Header{ID: uuid.New(), Kind: format.Delta, Created: time.Unix(0, 0),
+		VolumeSize: 1 << 40, Granularity: sector}
 	w, err := format.NewWriter(io.Discard, h, format.WriterOptions{})
 	if err != nil {
 		t.Fatal(err)
@@ -33,13 +34,15 @@ func newWriter(t testing.TB) *format.Writer {
 func shaped(shape []byte) *fakeSource {
 	src := new(fakeSource)
 	for left := 3 * mib; len(shape) >= 2; shape = shape[2:] {
-		gap, kind, pattern, n := int(shape[0]&7), format.ExtentKind(shape[0]>>7), shape[0]>>3&15, int(shape[1])+1
+		gap, kind, pattern, n := int(shape[0]&7), format.ExtentKind(shape[0]>>7),
+			shape[0]>>3&15, int(shape[1])+1
 		if n *= sector; n > left || len(src.extents) == batchExtents {
 			break
 		}
 		left -= n
 		src.volume = append(src.volume, make([]byte, gap*sector)...)
-		src.extents = append(src.extents, format.Extent{Off: int64(len(src.volume)), Len: int64(n), Kind: kind})
+		src.extents = append(src.extents,
+			format.Extent{Off: int64(len(src.volume)), Len: int64(n), Kind: kind})
 		for i := range n / sector {
 			b := byte(1)
 			if i>>2&int(pattern) != 0 || pattern == 15 {
@@ -111,7 +114,8 @@ func FuzzSplitZeros(f *testing.F) {
 // The largest batch that plan makes keeps to the format's limits after the worst
 // that zeros can do.
 func TestSplitLimits(t *testing.T) {
-	if most := 2*batchExtents + batchData/refine.BlockSize; most > format.MaxSegmentExtents || batchData > format.MaxSegmentData {
+	if most := 2*batchExtents + batchData/refine.BlockSize; most > format.MaxSegmentExtents ||
+		batchData > format.MaxSegmentData {
 		t.Fatalf("a batch may become %d extents", most)
 	}
 	for name, extents := range map[string][]format.Extent{

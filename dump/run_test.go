@@ -39,35 +39,44 @@ func (x runTest) fake() *fakeSource {
 }
 
 var runTests = map[string]runTest{
-	"nothing changed":           {size: mib},
-	"one block":                 {size: mib, extents: data(8*kib, 4*kib)},
-	"first and last block":      {size: mib, extents: data(0, 4*kib, mib-4*kib, 4*kib)},
-	"everything":                {size: 5 * mib, extents: data(0, 5*mib)},
-	"a whole batch":             {size: 5 * mib, extents: data(0, batchData)},
-	"a sector more than that":   {size: 5 * mib, extents: data(0, batchData+512)},
-	"many blocks":               {size: 12 * mib, extents: every(8*kib, 4*kib, 12*mib)},
-	"many sectors":              {size: 5 * mib, extents: every(kib, 512, 5*mib)},
-	"a full table":              {size: 4 * mib, extents: every(2*kib, 512, batchExtents*2*kib)},
-	"not aligned":               {size: 3 * mib, extents: data(512, 5*kib, 7*kib, 2*mib, 2*mib+512*15, 512)},
-	"odd end":                   {size: mib + 511, extents: data(4*kib, 4*kib, mib-4*kib, 4*kib+511)},
-	"one byte at the end":       {size: mib + 1, extents: data(mib, 1)},
-	"a volume of one byte":      {size: 1, extents: data(0, 1)},
-	"only zeros":                {size: 5 * mib, zeros: []int64{0, 5 * mib}, extents: data(0, 5*mib)},
-	"odd zero end":              {size: mib + 511, zeros: []int64{mib, 511}, extents: data(0, mib+511)},
-	"zeros first":               {size: mib, zeros: []int64{0, 8 * kib}, extents: data(0, mib)},
-	"zeros last":                {size: mib, zeros: []int64{mib - 8*kib, 8 * kib}, extents: data(0, mib)},
-	"zeros in the middle":       {size: mib, zeros: []int64{64 * kib, 4 * kib}, extents: data(0, mib)},
-	"zeros across a batch":      {size: 5 * mib, zeros: []int64{batchData - 8*kib, 16 * kib}, extents: data(0, 5*mib)},
-	"almost a block of zeros":   {size: mib, zeros: []int64{64*kib + 1, 4*kib - 1, 128 * kib, 4*kib - 1}, extents: data(0, mib)},
-	"zeros off the grid":        {size: mib, zeros: []int64{2 * kib, 4 * kib}, extents: data(0, mib)},
-	"every other block zeros":   {size: 5 * mib, stripe: 4 * kib, extents: data(0, 5*mib)},
-	"zeros and not aligned":     {size: 5 * mib, stripe: 512, extents: every(4*kib, 3584, 5*mib)},
-	"the most splits":           {size: 12 * mib, stripe: 4 * kib, extents: straddling(batchExtents)},
-	"zero extents":              {size: 3 * mib, extents: []format.Extent{{Off: 0, Len: mib, Kind: format.Zero}, {Off: mib, Len: mib}, {Off: 2 * mib, Len: mib, Kind: format.Zero}}},
-	"zero among small ones":     {size: mib, extents: []format.Extent{{Off: 0, Len: 4 * kib}, {Off: 4 * kib, Len: 4 * kib, Kind: format.Zero}, {Off: 8 * kib, Len: 4 * kib}}},
-	"only zero extents":         {size: 20 * mib, extents: zeroExtents(every(8*kib, 4*kib, 20*mib))},
-	"zero extent, then zeros":   {size: mib, zeros: []int64{4 * kib, 4 * kib}, extents: []format.Extent{{Off: 0, Len: 4 * kib, Kind: format.Zero}, {Off: 4 * kib, Len: 8 * kib}}},
-	"a large zero extent first": {size: mib, extents: []format.Extent{{Off: 0, Len: mib - 512, Kind: format.Zero}, {Off: mib - 512, Len: 512}}},
+	"nothing changed":         {size: mib},
+	"one block":               {size: mib, extents: data(8*kib, 4*kib)},
+	"first and last block":    {size: mib, extents: data(0, 4*kib, mib-4*kib, 4*kib)},
+	"everything":              {size: 5 * mib, extents: data(0, 5*mib)},
+	"a whole batch":           {size: 5 * mib, extents: data(0, batchData)},
+	"a sector more than that": {size: 5 * mib, extents: data(0, batchData+512)},
+	"many blocks":             {size: 12 * mib, extents: every(8*kib, 4*kib, 12*mib)},
+	"many sectors":            {size: 5 * mib, extents: every(kib, 512, 5*mib)},
+	"a full table":            {size: 4 * mib, extents: every(2*kib, 512, batchExtents*2*kib)},
+	"not aligned": {size: 3 * mib,
+		extents: data(512, 5*kib, 7*kib, 2*mib, 2*mib+512*15, 512)},
+	"odd end":              {size: mib + 511, extents: data(4*kib, 4*kib, mib-4*kib, 4*kib+511)},
+	"one byte at the end":  {size: mib + 1, extents: data(mib, 1)},
+	"a volume of one byte": {size: 1, extents: data(0, 1)},
+	"only zeros":           {size: 5 * mib, zeros: []int64{0, 5 * mib}, extents: data(0, 5*mib)},
+	"odd zero end":         {size: mib + 511, zeros: []int64{mib, 511}, extents: data(0, mib+511)},
+	"zeros first":          {size: mib, zeros: []int64{0, 8 * kib}, extents: data(0, mib)},
+	"zeros last": {size: mib, zeros: []int64{mib - 8*kib, 8 * kib},
+		extents: data(0, mib)},
+	"zeros in the middle": {size: mib, zeros: []int64{64 * kib, 4 * kib}, extents: data(0, mib)},
+	"zeros across a batch": {size: 5 * mib, zeros: []int64{batchData - 8*kib, 16 * kib},
+		extents: data(0, 5*mib)},
+	"almost a block of zeros": {size: mib,
+		zeros: []int64{64*kib + 1, 4*kib - 1, 128 * kib, 4*kib - 1}, extents: data(0, mib)},
+	"zeros off the grid":      {size: mib, zeros: []int64{2 * kib, 4 * kib}, extents: data(0, mib)},
+	"every other block zeros": {size: 5 * mib, stripe: 4 * kib, extents: data(0, 5*mib)},
+	"zeros and not aligned":   {size: 5 * mib, stripe: 512, extents: every(4*kib, 3584, 5*mib)},
+	"the most splits":         {size: 12 * mib, stripe: 4 * kib, extents: straddling(batchExtents)},
+	"zero extents": {size: 3 * mib, extents: []format.Extent{{Off: 0, Len: mib, Kind: format.Zero},
+		{Off: mib, Len: mib}, {Off: 2 * mib, Len: mib, Kind: format.Zero}}},
+	"zero among small ones": {size: mib, extents: []format.Extent{{Off: 0, Len: 4 * kib},
+		{Off: 4 * kib, Len: 4 * kib, Kind: format.Zero}, {Off: 8 * kib, Len: 4 * kib}}},
+	"only zero extents": {size: 20 * mib, extents: zeroExtents(every(8*kib, 4*kib, 20*mib))},
+	"zero extent, then zeros": {size: mib, zeros: []int64{4 * kib, 4 * kib},
+		extents: []format.Extent{{Off: 0, Len: 4 * kib, Kind: format.Zero},
+			{Off: 4 * kib, Len: 8 * kib}}},
+	"a large zero extent first": {size: mib, extents: []format.Extent{
+		{Off: 0, Len: mib - 512, Kind: format.Zero}, {Off: mib - 512, Len: 512}}},
 }
 
 // straddling lists n extents of a sector on each side of a block's border.
@@ -109,7 +118,9 @@ func checkRun(t *testing.T, src *fakeSource, level int) {
 	t.Helper()
 	var patch bytes.Buffer
 	var progress []int64
-	o := Options{Level: level, Tool: "tool", ToolVersion: "v", Progress: func(n int64) { progress = append(progress, n) }}
+	o := Options{Level: level, Tool: "tool", ToolVersion: "v", Progress: func(n int64) {
+		progress = append(progress, n)
+	}}
 	var report Report
 	synctest.Test(t, func(t *testing.T) { // sees goroutines that stay behind
 		var err error
@@ -164,8 +175,9 @@ func checkReport(t *testing.T, src *fakeSource, r Report, patch []byte) {
 		t.Fatal(err)
 	}
 	host, _ := os.Hostname()
-	if h.ID != r.Header.ID || h.ID == uuid.Nil || h.Tool != "tool" || h.ToolVersion != "v" || h.Host != host ||
-		h.Created.IsZero() || h.VolumeSize != int64(len(src.volume)) || h.Source.Path != "/volume" {
+	if h.ID != r.Header.ID || h.ID == uuid.Nil || h.Tool != "tool" || h.ToolVersion != "v" ||
+		h.Host != host || h.Created.IsZero() || h.VolumeSize != int64(len(src.volume)) ||
+		h.Source.Path != "/volume" {
 		t.Errorf("header %+v", h)
 	}
 	if totals != r.Totals || r.PatchBytes != int64(len(patch)) {
@@ -188,7 +200,8 @@ func TestPlan(t *testing.T) {
 func TestOptions(t *testing.T) {
 	for _, level := range []int{-1, format.MaxLevel + 1} {
 		var patch bytes.Buffer
-		if _, err := Run(t.Context(), runTests["one block"].fake().source(), &patch, Options{Level: level}); err == nil || patch.Len() > 0 {
+		if _, err := Run(t.Context(), runTests["one block"].fake().source(), &patch,
+			Options{Level: level}); err == nil || patch.Len() > 0 {
 			t.Errorf("level %d: %v, %d bytes", level, err, patch.Len())
 		}
 	}

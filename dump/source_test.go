@@ -35,18 +35,20 @@ func TestIncompleteSource(t *testing.T) {
 // with large sectors, of which some can't be read.
 func TestStartKeeps(t *testing.T) {
 	const start, bad = 2 * mib, 3 * mib
-	d := &badDisk{fakeSource: &fakeSource{volume: noise(4 * mib), extents: data(mib, 3*mib)}, block: 4 * kib,
-		bad: map[int64]bool{bad / (4 * kib): true}}
+	d := &badDisk{fakeSource: &fakeSource{volume: noise(4 * mib), extents: data(mib, 3*mib)},
+		block: 4 * kib, bad: map[int64]bool{bad / (4 * kib): true}}
 	whole := d.source()
 	whole.Header.RequiredFeatures = []string{"a feature"}
-	whole.Base, whole.Unchanged = held{bytes.NewReader(noise(4 * mib))}, held{bytes.NewReader(noise(4 * mib))}
+	whole.Base, whole.Unchanged = held{bytes.NewReader(noise(4 * mib))},
+		held{bytes.NewReader(noise(4 * mib))}
 	whole.Sums = knownSums{}
 	rest, err := StartAt(t.Context(), whole, start)
 	if err != nil {
 		t.Fatal(err)
 	}
-	same := map[string]bool{"Data": true, "SectorSize": true, "Base": true, "Sums": true, "Inputs": true, "Check": true,
-		"Close": true, "losses": true, "Header": false, "Extents": false, "Unchanged": false}
+	same := map[string]bool{"Data": true, "SectorSize": true, "Base": true, "Sums": true,
+		"Inputs": true, "Check": true, "Close": true, "losses": true, "Header": false,
+		"Extents": false, "Unchanged": false}
 	a, b := reflect.ValueOf(whole), reflect.ValueOf(rest)
 	for i := range a.NumField() {
 		name := a.Type().Field(i).Name
@@ -58,7 +60,8 @@ func TestStartKeeps(t *testing.T) {
 			t.Errorf("%s is another one", name)
 		}
 	}
-	if rest.Unchanged != nil || len(rest.Header.Base.Fingerprint) == 0 || len(rest.Header.RequiredFeatures) != 1 {
+	if rest.Unchanged != nil || len(rest.Header.Base.Fingerprint) == 0 ||
+		len(rest.Header.RequiredFeatures) != 1 {
 		t.Errorf("header %+v", rest.Header)
 	}
 	rest.Sums, rest.Base, rest.Header.RequiredFeatures = nil, nil, nil
@@ -66,7 +69,8 @@ func TestStartKeeps(t *testing.T) {
 	if err != nil || report.Lost != (Lost{1, 4 * kib}) || report.Totals.Bytes() != 2*mib {
 		t.Errorf("%+v, %v", report, err)
 	}
-	if len(report.Header.RequiredFeatures) != 1 || report.Header.RequiredFeatures[0] != format.LostSectors {
+	if len(report.Header.RequiredFeatures) != 1 ||
+		report.Header.RequiredFeatures[0] != format.LostSectors {
 		t.Errorf("features %v", report.Header.RequiredFeatures)
 	}
 }
@@ -94,13 +98,16 @@ func TestZeroUnreadableKeeps(t *testing.T) {
 	saved := src.zeroingUnreadable(t.Context(), nil)
 	more := append(src.Header.RequiredFeatures, "another")
 	if saved.Header.RequiredFeatures[0] != format.LostSectors || more[0] != "another" {
-		t.Errorf("features %v are those of the source that it was made of", saved.Header.RequiredFeatures)
+		t.Errorf("features %v are those of the source that it was made of",
+			saved.Header.RequiredFeatures)
 	}
-	if saved.Base == nil || saved.Unchanged == nil || saved.SectorSize != sector || saved.Extents == nil {
+	if saved.Base == nil || saved.Unchanged == nil || saved.SectorSize != sector ||
+		saved.Extents == nil {
 		t.Errorf("%+v", saved)
 	}
 	src.Data = readerAt(func([]byte, int64) (int, error) { return 0, unix.ENXIO })
-	if _, err := src.zeroingUnreadable(t.Context(), nil).Data.ReadAt(make([]byte, sector), 0); err == nil {
+	if _, err := src.zeroingUnreadable(t.Context(),
+		nil).Data.ReadAt(make([]byte, sector), 0); err == nil {
 		t.Error("what is gone was read")
 	}
 }

@@ -15,7 +15,8 @@ import (
 // These are not of bad sectors: the run ends, by default with any of them.
 func TestNotLost(t *testing.T) {
 	whole := func(bad ...int64) *badDisk {
-		d := &badDisk{fakeSource: &fakeSource{volume: noise(mib), extents: data(0, mib)}, block: sector, bad: map[int64]bool{}}
+		d := &badDisk{fakeSource: &fakeSource{volume: noise(mib), extents: data(0, mib)},
+			block: sector, bad: map[int64]bool{}}
 		for _, i := range bad {
 			d.bad[i] = true
 		}
@@ -31,7 +32,9 @@ func TestNotLost(t *testing.T) {
 	smaller.err = io.ErrUnexpectedEOF
 	overflowed := whole()
 	overflowed.bad = all.bad
-	overflowed.check = func(context.Context) error { return fmt.Errorf("vg/snap: %w", ErrIncomplete) }
+	overflowed.check = func(context.Context) error {
+		return fmt.Errorf("vg/snap: %w", ErrIncomplete)
+	}
 	late := whole(1000)
 	late.check = overflowed.check
 	noBase := whole()
@@ -43,13 +46,16 @@ func TestNotLost(t *testing.T) {
 		is   error
 		text string
 	}{
-		"by default":       {whole(1000), nil, true, ErrUnreadable, "read the bytes [0, 1048576): read /dev/bad at byte 512000: input/output error"},
-		"all of it":        {all, nil, false, errAllGone, "nor can anything else be read"},
-		"no such device":   {gone, nil, false, unix.ENXIO, "at byte 512000"},
-		"smaller":          {smaller, nil, false, io.ErrUnexpectedEOF, "the source has become smaller"},
+		"by default": {whole(1000), nil, true, ErrUnreadable,
+			"read the bytes [0, 1048576): read /dev/bad at byte 512000: input/output error"},
+		"all of it":      {all, nil, false, errAllGone, "nor can anything else be read"},
+		"no such device": {gone, nil, false, unix.ENXIO, "at byte 512000"},
+		"smaller": {smaller, nil, false, io.ErrUnexpectedEOF,
+			"the source has become smaller"},
 		"overflowed":       {overflowed, nil, false, ErrIncomplete, "vg/snap: "},
 		"overflowed later": {late, nil, false, ErrIncomplete, "vg/snap: "},
-		"base":             {noBase, badBase{}, false, unix.EIO, "compare with the base: read the bytes ["},
+		"base": {noBase, badBase{}, false, unix.EIO,
+			"compare with the base: read the bytes ["},
 	} {
 		t.Run(name, func(t *testing.T) {
 			onProcs(t, func(t *testing.T) {
@@ -58,7 +64,8 @@ func TestNotLost(t *testing.T) {
 				if test.base != nil {
 					src.Base = test.base
 				}
-				_, err := Run(t.Context(), src, &out, Options{ExactBase: test.base != nil, ZeroUnreadable: !test.stop})
+				_, err := Run(t.Context(), src, &out,
+					Options{ExactBase: test.base != nil, ZeroUnreadable: !test.stop})
 				if !errors.Is(err, test.is) || !strings.Contains(err.Error(), test.text) {
 					t.Errorf("error %v, want %v with %q", err, test.is, test.text)
 				}
@@ -76,8 +83,10 @@ func (badBase) ReadAt([]byte, int64) (int, error) { return 0, unix.EIO }
 
 // Each of the kernel's words for a bad sector is known as one.
 func TestUnreadable(t *testing.T) {
-	for _, e := range []error{unix.EIO, unix.ENODATA, unix.EREMOTEIO, unix.EBADMSG, unix.ETIMEDOUT, unix.EILSEQ} {
-		d := &badDisk{fakeSource: &fakeSource{volume: noise(mib), extents: data(0, mib)}, block: sector, bad: map[int64]bool{7: true}, err: e}
+	for _, e := range []error{unix.EIO, unix.ENODATA, unix.EREMOTEIO, unix.EBADMSG,
+		unix.ETIMEDOUT, unix.EILSEQ} {
+		d := &badDisk{fakeSource: &fakeSource{volume: noise(mib), extents: data(0, mib)},
+			block: sector, bad: map[int64]bool{7: true}, err: e}
 		report, err := Run(t.Context(), d.source(), io.Discard, Options{ZeroUnreadable: true})
 		if err != nil || report.Lost != (Lost{1, sector}) {
 			t.Errorf("%v: %v, %v", e, report.Lost, err)
@@ -88,7 +97,8 @@ func TestUnreadable(t *testing.T) {
 // A dump that is cancelled does not go on to try sector by sector.
 func TestLostCancelled(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
-	d := &badDisk{fakeSource: &fakeSource{volume: noise(mib), extents: data(0, mib)}, block: sector, bad: map[int64]bool{}}
+	d := &badDisk{fakeSource: &fakeSource{volume: noise(mib), extents: data(0, mib)}, block: sector,
+		bad: map[int64]bool{}}
 	d.bad[0] = true
 	d.bad[1] = true
 	src := d.source()
@@ -96,7 +106,8 @@ func TestLostCancelled(t *testing.T) {
 		cancel()
 		return d.read(p, off)
 	})
-	if _, err := Run(ctx, src, io.Discard, Options{ZeroUnreadable: true}); !errors.Is(err, context.Canceled) {
+	if _, err := Run(ctx, src, io.Discard,
+		Options{ZeroUnreadable: true}); !errors.Is(err, context.Canceled) {
 		t.Errorf("error %v", err)
 	}
 	if n := d.reads.Load(); n != 1 {
@@ -122,7 +133,8 @@ func TestLostFingerprint(t *testing.T) {
 			}
 			continue
 		}
-		if err != nil || len(report.Header.Base.Fingerprint) == 0 || report.Header.Base.Fingerprint[0].Offset < 4*mib {
+		if err != nil || len(report.Header.Base.Fingerprint) == 0 ||
+			report.Header.Base.Fingerprint[0].Offset < 4*mib {
 			t.Errorf("%v, %v", report.Header.Base, err)
 		}
 	}

@@ -27,7 +27,8 @@ func TestBegun(t *testing.T) {
 		clock, uptime := now()
 		at, since := begun(uptime - ago.Milliseconds())
 		if off := clock.Add(-ago).Sub(at).Abs(); since != uptime-ago.Milliseconds() || off > slack {
-			t.Errorf("%v ago: it is off by %v, at an uptime of %d and not %d", ago, off, since, uptime)
+			t.Errorf("%v ago: it is off by %v, at an uptime of %d and not %d",
+				ago, off, since, uptime)
 		}
 	}
 }

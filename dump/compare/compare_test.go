@@ -99,7 +99,8 @@ func TestClose(t *testing.T) {
 	}
 }
 
-// A base that became smaller where the volume has a hole is read nowhere, and gives no patch either.
+// A base that became smaller where the volume has a hole is read nowhere, and gives no patch
+// either.
 func TestBaseShrinksToHole(t *testing.T) {
 	old := holed(t, 8<<20, 6<<20)
 	src, err := Open(t.Context(), holed(t, 8<<20), old, 4096)
@@ -201,7 +202,8 @@ func TestManyZeros(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer src.Close()
-	report, err := dump.Run(t.Context(), src, io.Discard, dump.Options{ExactBase: true, BlockSize: 512})
+	report, err := dump.Run(t.Context(), src, io.Discard,
+		dump.Options{ExactBase: true, BlockSize: 512})
 	if err != nil || report.Totals.ZeroBytes != size/2 {
 		t.Errorf("%d bytes of zeros, want %d (%v)", report.Totals.ZeroBytes, size/2, err)
 	}

@@ -37,7 +37,8 @@ func Example() {
 	defer src.Close()
 	var patch bytes.Buffer
 	// ExactBase: what is equal is left out, so the destination must hold the old image.
-	report, err := dump.Run(ctx, src, &patch, dump.Options{ExactBase: true, BlockSize: 4096, Level: 1})
+	report, err := dump.Run(ctx, src, &patch,
+		dump.Options{ExactBase: true, BlockSize: 4096, Level: 1})
 	if err != nil {
 		log.Fatal(err) // the patch has no trailer then
 	}

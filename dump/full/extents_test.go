@@ -40,21 +40,28 @@ func needHoles(t *testing.T) {
 func TestExtents(t *testing.T) {
 	needHoles(t)
 	data := func(off, end int64) format.Extent { return format.Extent{Off: off, Len: end - off} }
-	hole := func(off, end int64) format.Extent { return format.Extent{Off: off, Len: end - off, Kind: format.Zero} }
+	hole := func(off, end int64) format.Extent {
+		return format.Extent{Off: off, Len: end - off, Kind: format.Zero}
+	}
 	tests := map[string]struct {
 		size   int64
 		pieces []piece
 		want   []format.Extent
 	}{
-		"no holes":           {64 * kib, []piece{{0, 64 * kib}}, []format.Extent{data(0, 64*kib)}},
-		"one hole":           {64 * kib, nil, []format.Extent{hole(0, 64*kib)}},
-		"hole first":         {64 * kib, []piece{{32 * kib, 32 * kib}}, []format.Extent{hole(0, 32*kib), data(32*kib, 64*kib)}},
-		"hole last":          {64 * kib, []piece{{0, 32 * kib}}, []format.Extent{data(0, 32*kib), hole(32*kib, 64*kib)}},
-		"hole in the middle": {64 * kib, []piece{{0, 4 * kib}, {60 * kib, 4 * kib}}, []format.Extent{data(0, 4*kib), hole(4*kib, 60*kib), data(60*kib, 64*kib)}},
-		"odd size":           {64*kib + 1, []piece{{64 * kib, 1}}, []format.Extent{hole(0, 64*kib), data(64*kib, 64*kib+1)}},
-		"odd hole":           {64*kib + 511, []piece{{0, 4 * kib}}, []format.Extent{data(0, 4*kib), hole(4*kib, 64*kib+511)}},
-		"one byte":           {1, []piece{{0, 1}}, []format.Extent{data(0, 1)}},
-		"one byte of hole":   {1, nil, []format.Extent{hole(0, 1)}},
+		"no holes": {64 * kib, []piece{{0, 64 * kib}}, []format.Extent{data(0, 64*kib)}},
+		"one hole": {64 * kib, nil, []format.Extent{hole(0, 64*kib)}},
+		"hole first": {64 * kib, []piece{{32 * kib, 32 * kib}},
+			[]format.Extent{hole(0, 32*kib), data(32*kib, 64*kib)}},
+		"hole last": {64 * kib, []piece{{0, 32 * kib}},
+			[]format.Extent{data(0, 32*kib), hole(32*kib, 64*kib)}},
+		"hole in the middle": {64 * kib, []piece{{0, 4 * kib}, {60 * kib, 4 * kib}},
+			[]format.Extent{data(0, 4*kib), hole(4*kib, 60*kib), data(60*kib, 64*kib)}},
+		"odd size": {64*kib + 1, []piece{{64 * kib, 1}},
+			[]format.Extent{hole(0, 64*kib), data(64*kib, 64*kib+1)}},
+		"odd hole": {64*kib + 511, []piece{{0, 4 * kib}},
+			[]format.Extent{data(0, 4*kib), hole(4*kib, 64*kib+511)}},
+		"one byte":         {1, []piece{{0, 1}}, []format.Extent{data(0, 1)}},
+		"one byte of hole": {1, nil, []format.Extent{hole(0, 1)}},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -82,7 +89,8 @@ func TestSmallHoles(t *testing.T) {
 	if err := f.Truncate(64*kib + 100); err != nil {
 		t.Fatal(err)
 	}
-	for _, p := range []piece{{5 * kib, kib}, {21 * kib, 2 * kib}, {26 * kib, kib}, {63 * kib, kib}} {
+	for _, p := range []piece{{5 * kib, kib}, {21 * kib, 2 * kib},
+		{26 * kib, kib}, {63 * kib, kib}} {
 		if _, err := f.WriteAt(bytes.Repeat([]byte{1}, int(p.n)), p.off); err != nil {
 			t.Fatal(err)
 		}

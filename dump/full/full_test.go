@@ -89,10 +89,12 @@ func checkDump(t *testing.T, path string) format.Totals {
 		t.Error("the patch does not give the source's data")
 	}
 	h := report.Header
-	if h.Kind != format.Full || h.VolumeSize != int64(len(want)) || h.Planned.Bytes != h.VolumeSize || h.Source.Path != path {
+	if h.Kind != format.Full || h.VolumeSize != int64(len(want)) ||
+		h.Planned.Bytes != h.VolumeSize || h.Source.Path != path {
 		t.Errorf("header %+v", h)
 	}
-	if plan.Bytes() != h.VolumeSize || report.Totals.Bytes() != h.VolumeSize || plan.ZeroBytes > report.Totals.ZeroBytes {
+	if plan.Bytes() != h.VolumeSize || report.Totals.Bytes() != h.VolumeSize ||
+		plan.ZeroBytes > report.Totals.ZeroBytes {
 		t.Errorf("planned %+v, dumped %+v", plan, report.Totals)
 	}
 	return report.Totals
@@ -143,7 +145,8 @@ func TestDumpDevice(t *testing.T) {
 	if want := int64(4*mib + 512 - 4*kib); totals.ZeroBytes != want {
 		t.Errorf("%d bytes of zeros, want %d", totals.ZeroBytes, want)
 	}
-	if s := open(t, dev).Source().Header.Source; s.Type != "device" || s.DeviceID == "" || s.BootID == "" {
+	if s := open(t, dev).Source().Header.Source; s.Type != "device" ||
+		s.DeviceID == "" || s.BootID == "" {
 		t.Errorf("source %+v", s)
 	}
 	// What is written through the device's cache is seen, and what is written
@@ -181,7 +184,8 @@ func TestOpenErrors(t *testing.T) {
 		"character":  {"/dev/zero", nil},
 	} {
 		_, err := Open(t.Context(), test.path)
-		if err == nil || test.is != nil && !errors.Is(err, test.is) || !strings.Contains(err.Error(), test.path) {
+		if err == nil || test.is != nil && !errors.Is(err, test.is) ||
+			!strings.Contains(err.Error(), test.path) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

@@ -17,7 +17,8 @@ func snapshot(t *testing.T) (*dmtest.Machine, kernel.DevNum) {
 	num := m.Loop(image(t, mib))
 	m.Device(num, "vg-s", "0 2048 snapshot 4095:1 4095:2 P 8")
 	m.Status(num, 1, "0 2048 snapshot 16/128 16", "")
-	m.LV("vg", "s", num, map[string]string{"lv_attr": "swi-a-s---", "origin": "o", "origin_uuid": "uuid-of-o"})
+	m.LV("vg", "s", num,
+		map[string]string{"lv_attr": "swi-a-s---", "origin": "o", "origin_uuid": "uuid-of-o"})
 	return m, num
 }
 
@@ -34,7 +35,8 @@ func TestInvalidSnapshot(t *testing.T) {
 	}
 }
 
-// A full patch of a thick snapshot leads to it by name, unless somebody may write to it: then it's about a volume.
+// A full patch of a thick snapshot leads to it by name, unless somebody may write to it: then it's
+// about a volume.
 func TestNamedState(t *testing.T) {
 	_, num := snapshot(t)
 	for _, inUse := range []bool{false, true} {

@@ -41,7 +41,8 @@ func signatureOf(t *testing.T, path string, blockSize int64) []byte {
 func TestPairs(t *testing.T) {
 	const least = 1 // there is no signature of nothing
 	imagetest.Run(t, least, func(t *testing.T, p imagetest.Pair, blockSize int64) dump.Source {
-		src, err := Open(t.Context(), p.NewPath, bytes.NewReader(signatureOf(t, p.OldPath, blockSize)))
+		src, err := Open(t.Context(), p.NewPath,
+			bytes.NewReader(signatureOf(t, p.OldPath, blockSize)))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -80,7 +81,8 @@ func TestBrokenSignature(t *testing.T) {
 		}
 		flipped := bytes.Clone(good)
 		flipped[at] ^= 4
-		if err := dumpWith(flipped); !errors.Is(err, format.ErrCorrupt) && !errors.Is(err, sigfile.ErrNotSignature) && !errors.Is(err, format.ErrVersion) {
+		if err := dumpWith(flipped); !errors.Is(err, format.ErrCorrupt) &&
+			!errors.Is(err, sigfile.ErrNotSignature) && !errors.Is(err, format.ErrVersion) {
 			t.Errorf("bit flipped in byte %d: %v", at, err)
 		}
 	}
@@ -89,8 +91,8 @@ func TestBrokenSignature(t *testing.T) {
 	}
 }
 
-// Each signature has a seed of its own, so that blocks which were made to have the same hash once don't have it the next time;
-// and it is the seed of the hashes.
+// Each signature has a seed of its own, so that blocks which were made to have the same hash once
+// don't have it the next time; and it is the seed of the hashes.
 func TestSeeds(t *testing.T) {
 	p := imagetest.Pair{Old: bytes.Repeat([]byte("block"), 8192), New: []byte{1}}
 	p.Write(t, rand.New(rand.NewPCG(1, 2)))
@@ -107,7 +109,8 @@ func TestSeeds(t *testing.T) {
 			t.Fatal(err)
 		}
 		if want := sigfile.Sum(uint64(h.Seed), p.Old[:4096]); h.Seed == 0 || table.Sums[0] != want {
-			t.Errorf("seed %v: the hash of the first block is %#x, want %#x", h.Seed, table.Sums[0], want)
+			t.Errorf("seed %v: the hash of the first block is %#x, want %#x", h.Seed,
+				table.Sums[0], want)
 		}
 		seeds, sums = append(seeds, h.Seed), append(sums, table.Sums[0])
 	}
@@ -154,12 +157,14 @@ func TestVolumeShrinksToHole(t *testing.T) {
 	if err := os.Truncate(now, 4096); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := dump.Run(t.Context(), src, io.Discard, dump.Options{}); !errors.Is(err, io.ErrUnexpectedEOF) {
+	if _, err := dump.Run(t.Context(), src, io.Discard,
+		dump.Options{}); !errors.Is(err, io.ErrUnexpectedEOF) {
 		t.Errorf("error %v", err)
 	}
 }
 
-// A file that becomes smaller while it is read looks like one with a hole at its end, and gives no signature.
+// A file that becomes smaller while it is read looks like one with a hole at its end, and gives no
+// signature.
 func TestShrinking(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "image")
 	if err := os.WriteFile(path, nil, 0o600); err != nil {
@@ -180,7 +185,8 @@ func TestShrinking(t *testing.T) {
 			}
 		}
 	}
-	if _, err := Make(t.Context(), f, io.Discard, Options{BlockSize: 1 << 20, Progress: shrink}); err == nil {
+	if _, err := Make(t.Context(), f, io.Discard,
+		Options{BlockSize: 1 << 20, Progress: shrink}); err == nil {
 		t.Error("no error")
 	}
 }
