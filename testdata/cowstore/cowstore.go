@@ -19,7 +19,8 @@ func Create(path string, chunk int64, old []int64, hold func(f *os.File, c, at i
 	}
 	defer f.Close()
 	le, b := binary.LittleEndian, make([]byte, chunk)
-	for i, field := range []uint32{0x70416e53, 1, 1, uint32(chunk / 512)} { // "SnAp", valid, version, sectors
+	// "SnAp", valid, version, sectors
+	for i, field := range []uint32{0x70416e53, 1, 1, uint32(chunk / 512)} {
 		le.PutUint32(b[4*i:], field)
 	}
 	if _, err := f.WriteAt(b, 0); err != nil {

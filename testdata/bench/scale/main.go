@@ -45,7 +45,8 @@ func main() {
 	case len(args) == 4 && args[0] == "make":
 		err = makeFiles(args[1], number(args[2]), number(args[3]))
 	case len(args) == 5 && args[0] == "dump":
-		err = dumpMadeUp(number(args[1]), number(args[2]), int(number(args[3])), args[4] == "changed")
+		err = dumpMadeUp(number(args[1]), number(args[2]), int(number(args[3])),
+			args[4] == "changed")
 	default:
 		err = errors.New("usage: see main.go")
 	}
@@ -88,7 +89,8 @@ func bench() error {
 			return err
 		}
 	}
-	fmt.Printf("%d processors, %s, 1 chunk in %d changed\n", runtime.NumCPU(), runtime.Version(), every)
+	fmt.Printf("%d processors, %s, 1 chunk in %d changed\n", runtime.NumCPU(),
+		runtime.Version(), every)
 	for _, t := range b.tables {
 		t.print()
 	}
@@ -111,7 +113,8 @@ func (b *bencher) files(chunk int64, sizes []int64) error {
 	list := b.table("list and plan (`--dry-run`), chunks of %d KiB", chunk/kib)
 	levels := map[int]*table{}
 	for _, level := range []int{1, 0} {
-		levels[level] = b.table("dump of a sparse volume, level %d, chunks of %d KiB", level, chunk/kib)
+		levels[level] = b.table("dump of a sparse volume, level %d, chunks of %d KiB", level,
+			chunk/kib)
 	}
 	if list == nil && levels[0] == nil && levels[1] == nil {
 		return nil
@@ -127,10 +130,13 @@ func (b *bencher) files(chunk int64, sizes []int64) error {
 		at := func(name string) string { return filepath.Join(b.dir, name) }
 		dump := func(t *table, options ...string) error {
 			command := append([]string{"lvmsync-dump", "-q"}, options...)
-			with := func(store string) []string { return slices.Concat(command, []string{"--cow", at(store), at("volume")}) }
+			with := func(store string) []string {
+				return slices.Concat(command, []string{"--cow", at(store), at("volume")})
+			}
 			return t.add(subject{size, chunk, at("volume")}, with("empty"), with("store"))
 		}
-		err := errors.Join(dump(list, "--dry-run"), dump(levels[1], "--level", "1"), dump(levels[0], "--level", "0"))
+		err := errors.Join(dump(list, "--dry-run"), dump(levels[1], "--level", "1"),
+			dump(levels[0], "--level", "0"))
 		for _, name := range []string{"volume", "store", "empty"} {
 			err = errors.Join(err, os.Remove(at(name)))
 		}
@@ -147,9 +153,11 @@ func (b *bencher) madeUp(chunk int64) error {
 	for _, level := range []int{1, 0} {
 		t := b.table("dump of text made up in memory, level %d, chunks of %d KiB", level, chunk/kib)
 		for _, size := range []int64{4 * gib, 64 * gib, 1024 * gib} {
-			command := []string{b.self, "dump", fmt.Sprint(size), fmt.Sprint(chunk), fmt.Sprint(level)}
+			command := []string{b.self, "dump", fmt.Sprint(size),
+				fmt.Sprint(chunk), fmt.Sprint(level)}
 			with := func(what string) []string { return slices.Concat(command, []string{what}) }
-			if err := t.add(subject{size: size, chunk: chunk}, with("nothing"), with("changed")); err != nil {
+			if err := t.add(subject{size: size, chunk: chunk}, with("nothing"),
+				with("changed")); err != nil {
 				return err
 			}
 		}

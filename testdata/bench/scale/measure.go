@@ -53,8 +53,9 @@ func (t *table) add(s subject, empty, all []string) error {
 		return err
 	}
 	t.rows = append(t.rows, r)
-	log.Printf("%s: %d GiB: start-up %.3f s, %.3f s CPU, %.0f MiB; all %.3f s, %.3f s CPU, %.0f MiB; %.0f MiB/s", t.name, s.size/gib,
-		r.empty.wall, r.empty.cpu, r.empty.peak, r.all.wall, r.all.cpu, r.all.peak, float64(r.changed*s.chunk>>20)/r.all.wall)
+	log.Printf("%s: %d GiB: start-up %.3f s, %.3f s CPU, %.0f MiB; all %.3f s, %.3f s CPU, "+
+		"%.0f MiB; %.0f MiB/s", t.name, s.size/gib, r.empty.wall, r.empty.cpu, r.empty.peak,
+		r.all.wall, r.all.cpu, r.all.peak, float64(r.changed*s.chunk>>20)/r.all.wall)
 	return nil
 }
 
@@ -134,14 +135,15 @@ func (t *table) print() {
 		return
 	}
 	first, second := t.rows[0], t.rows[min(1, len(t.rows)-1)]
-	fmt.Printf("\n### %s\n\n| volume | changed chunks | runs | time | CPU | time less start-up | CPU less start-up | peak memory |\n", t.name)
+	fmt.Printf("\n### %s\n\n| volume | changed chunks | runs | time | CPU | time less start-up | "+
+		"CPU less start-up | peak memory |\n", t.name)
 	fmt.Println("|---|---|---|---|---|---|---|---|")
 	for _, r := range t.rows {
 		per := func(mine, other float64, base row) string {
 			return fmt.Sprintf("%.2f", mine/other*float64(base.changed)/float64(r.changed))
 		}
-		fmt.Printf("| %d GiB | %d | %d | %s | %s | %s | %s | %.0f MiB |\n", r.size/gib, r.changed, r.runs,
-			per(r.all.wall, first.all.wall, first), per(r.all.cpu, first.all.cpu, first),
+		fmt.Printf("| %d GiB | %d | %d | %s | %s | %s | %s | %.0f MiB |\n", r.size/gib, r.changed,
+			r.runs, per(r.all.wall, first.all.wall, first), per(r.all.cpu, first.all.cpu, first),
 			per(r.all.wall-r.empty.wall, second.all.wall-second.empty.wall, second),
 			per(r.all.cpu-r.empty.cpu, second.all.cpu-second.empty.cpu, second), r.all.peak)
 	}

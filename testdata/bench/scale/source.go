@@ -23,7 +23,8 @@ func dumpMadeUp(size, chunk int64, level int, changed bool) error {
 	if changed {
 		s.changes = changes(size, chunk)
 	}
-	_, err := dump.Run(context.Background(), s.source(), io.Discard, dump.Options{Level: level, Tool: "scale"})
+	_, err := dump.Run(context.Background(), s.source(), io.Discard,
+		dump.Options{Level: level, Tool: "scale"})
 	return err
 }
 

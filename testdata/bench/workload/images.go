@@ -10,15 +10,14 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
-
-	"lvmsync/testdata/cowstore"
 )
 
 // material is what files of this machine hold, in the order of their names: text and
 // binaries as they are.
 func material(want int) ([]byte, error) {
 	b := make([]byte, 0, want)
-	for _, dir := range []string{"/usr/bin", "/usr/lib/x86_64-linux-gnu", "/usr/share/doc", "/usr/lib"} {
+	for _, dir := range []string{"/usr/bin", "/usr/lib/x86_64-linux-gnu",
+		"/usr/share/doc", "/usr/lib"} {
 		err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
 			if err != nil || !d.Type().IsRegular() {
 				return nil // what can't be read is left out
@@ -98,7 +97,8 @@ var parts = map[string]func(m *maker, in folder, size int64) error{
 	},
 	// A COW store that lists one run of 5% of new-5.img.
 	"huge": func(m *maker, in folder, size int64) error {
-		return m.listed(in, "huge", "new-5.img", "old.img", []extent{{size / 3 / block * block, size / 20 / block * block}}, 4)
+		return m.listed(in, "huge", "new-5.img", "old.img",
+			[]extent{{size / 3 / block * block, size / 20 / block * block}}, 4)
 	},
 	// noise.img, half as large and incompressible, and a COW store that lists 5% of it.
 	"noise": func(m *maker, in folder, size int64) error {
@@ -173,7 +173,8 @@ func (m *maker) clusters(size, n int64) []extent {
 	}
 	var list []extent
 	for i, c := range changed {
-		if last := len(list) - 1; c && last >= 0 && list[last].off+list[last].len == int64(i)*block {
+		if last := len(list) - 1; c && last >= 0 &&
+			list[last].off+list[last].len == int64(i)*block {
 			list[last].len += block
 		} else if c {
 			list = append(list, extent{int64(i) * block, block})
@@ -214,7 +215,8 @@ func (m *maker) overwrite(path string, list []extent) error {
 // listed makes what goes with an image of which list counts as changed: the list, the
 // bytes side by side, and COW stores with chunks of so many KiB that keep what held holds.
 func (m *maker) listed(in folder, name, image, held string, list []extent, chunks ...int64) error {
-	if err := writeList(in.path("extents-"+name), in.path("bytes-"+name), in.path(image), pieces(list)); err != nil {
+	if err := writeList(in.path("extents-"+name), in.path("bytes-"+name), in.path(image),
+		pieces(list)); err != nil {
 		return err
 	}
 	for _, kib := range chunks {
@@ -231,7 +233,8 @@ func (m *maker) halve(from, to string, size int64) error {
 	return transform(from, to, func(in, out *os.File) error {
 		for off := int64(0); off < size; {
 			n := int64(64<<10) << m.rnd.IntN(11)
-			if _, err := io.Copy(io.NewOffsetWriter(out, off), io.NewSectionReader(in, off, n)); err != nil {
+			if _, err := io.Copy(io.NewOffsetWriter(out, off),
+				io.NewSectionReader(in, off, n)); err != nil {
 				return err
 			}
 			off += 2 * n
@@ -273,27 +276,4 @@ func transform(from, to string, do func(in, out *os.File) error) error {
 	}
 	defer out.Close()
 	return do(in, out)
-}
-
-// store writes a COW store that lists the chunks of the extents in random order, as a
-// busy origin leaves it, with what they held in old.
-func (m *maker) store(path, old string, chunk int64, list []extent) error {
-	var chunks []int64
-	for _, e := range list {
-		for c := e.off / chunk; c <= (e.off+e.len-1)/chunk; c++ {
-			if len(chunks) == 0 || chunks[len(chunks)-1] != c {
-				chunks = append(chunks, c)
-			}
-		}
-	}
-	m.rnd.Shuffle(len(chunks), func(i, j int) { chunks[i], chunks[j] = chunks[j], chunks[i] })
-	in, err := os.Open(old)
-	if err != nil {
-		return err
-	}
-	defer in.Close()
-	return cowstore.Create(path, chunk, chunks, func(f *os.File, c, at int64) error {
-		_, err := io.Copy(io.NewOffsetWriter(f, at), io.NewSectionReader(in, c*chunk, chunk))
-		return err
-	})
 }

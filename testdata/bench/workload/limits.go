@@ -74,7 +74,8 @@ func compare(paths [2]string) error {
 
 // aligned is a buffer as O_DIRECT wants it.
 func aligned(n int) ([]byte, error) {
-	return syscall.Mmap(-1, 0, n, syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_ANON|syscall.MAP_PRIVATE)
+	return syscall.Mmap(-1, 0, n, syscall.PROT_READ|syscall.PROT_WRITE,
+		syscall.MAP_ANON|syscall.MAP_PRIVATE)
 }
 
 func pread(extents, path string, direct int) error {

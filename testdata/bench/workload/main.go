@@ -1,15 +1,17 @@
 // Workload makes what "make bench" measures with, and does what the programs are
 // measured against: reading and writing the same bytes and nothing else.
 //
-//	workload make FOLDER BYTES PART...            images, COW stores and lists of extents: see parts
-//	workload generation NUMBER IMAGE              changes 1% of an image, differently for each number
-//	workload differ OLD NEW EXTENTS DATA          the extents that differ, and what they hold in NEW
-//	workload copy EXTENTS FROM TO                 the extents of a file to the same places of another
-//	workload spoil EXTENTS FILE                   inverts what the extents hold
-//	workload read FILE...                         all of each file, all at the same time
-//	workload compare OLD NEW                      both files, and nothing is made of what differs
-//	workload pread [--direct] EXTENTS FILE        the extents of a file
-//	workload pwrite [--direct] EXTENTS DATA FILE  the extents of a file, from data side by side, with fdatasync
+//	workload make FOLDER BYTES PART...      images, COW stores and lists of extents: see parts
+//	workload generation NUMBER IMAGE        changes 1% of an image, differently for each number
+//	workload differ OLD NEW EXTENTS DATA    the extents that differ, and what they hold in NEW
+//	workload copy EXTENTS FROM TO           the extents of a file to the same places of another
+//	workload spoil EXTENTS FILE             inverts what the extents hold
+//	workload read FILE...                   all of each file, all at the same time
+//	workload compare OLD NEW                both files, and nothing is made of what differs
+//	workload pread [--direct] EXTENTS FILE  the extents of a file
+//	workload pwrite [--direct] EXTENTS DATA FILE
+//	                                        the extents of a file, from data side by side,
+//	                                        with fdatasync
 //
 // With --direct, past the page cache.
 package main
