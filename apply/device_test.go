@@ -37,7 +37,8 @@ func command(t testing.TB, name string, args ...string) string {
 func loopDevice(t testing.TB, file string, args ...string) string {
 	t.Helper()
 	needRoot(t)
-	dev := command(t, "losetup", append(args, "--find", "--show", "--partscan", file)...)
+	dev := command(t, "flock", append(append([]string{"/dev/loop-control", "losetup"}, args...),
+		"--find", "--show", "--partscan", file)...)
 	t.Cleanup(func() { command(t, "losetup", "--detach", dev) })
 	return dev
 }

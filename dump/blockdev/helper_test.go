@@ -36,7 +36,8 @@ func run(t *testing.T, name string, args ...string) string {
 func losetup(t *testing.T, backing string, options ...string) string {
 	t.Helper()
 	needRoot(t)
-	dev := run(t, "losetup", append(options, "--find", "--show", "--partscan", backing)...)
+	dev := run(t, "flock", append(append([]string{"/dev/loop-control", "losetup"}, options...),
+		"--find", "--show", "--partscan", backing)...)
 	t.Cleanup(func() { run(t, "losetup", "--detach", dev) })
 	return dev
 }

@@ -159,17 +159,17 @@ func TestBaseFlushed(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("only root may make a loop device")
 	}
-	losetup := func(args ...string) string {
+	command := func(name string, args ...string) string {
 		t.Helper()
-		out, err := exec.Command("losetup", args...).Output()
+		out, err := exec.Command(name, args...).Output()
 		if err != nil {
 			t.Fatal(err)
 		}
 		return strings.TrimSpace(string(out))
 	}
 	old := holed(t, 1<<20)
-	dev := losetup("--find", "--show", old)
-	t.Cleanup(func() { losetup("--detach", dev) })
+	dev := command("flock", "/dev/loop-control", "losetup", "--find", "--show", old)
+	t.Cleanup(func() { command("losetup", "--detach", dev) })
 	f, err := os.OpenFile(dev, os.O_WRONLY, 0)
 	if err != nil {
 		t.Fatal(err)

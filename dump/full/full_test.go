@@ -139,7 +139,7 @@ func TestDumpDevice(t *testing.T) {
 		t.Skip("only root may make a loop device")
 	}
 	disk := image(t, 5*mib+512, piece{mib, 3000}, piece{3 * mib, mib})
-	dev := run(t, "losetup", "--find", "--show", "--partscan", disk)
+	dev := run(t, "flock", "/dev/loop-control", "losetup", "--find", "--show", "--partscan", disk)
 	t.Cleanup(func() { run(t, "losetup", "--detach", dev) })
 	totals := checkDump(t, dev)
 	if want := int64(4*mib + 512 - 4*kib); totals.ZeroBytes != want {

@@ -35,10 +35,12 @@ func (m machine) sh(name string, args ...string) string {
 
 // loop makes a loop device, which ends with the test or when done is called. --partscan lets its
 // partitions go with it, and rids it of those that a test that was killed has left: the kernel
-// keeps them otherwise, for whoever gets the device next.
+// keeps them otherwise, for whoever gets the device next. The lock keeps one losetup from opening
+// the device that another, of a test at the same time, was told to be free, and has taken.
 func (m machine) loop(file string, options ...string) (dev string, done func()) {
 	m.Helper()
-	dev = m.sh("losetup", append(options, "--find", "--show", "--partscan", file)...)
+	dev = m.sh("flock", append(append([]string{"/dev/loop-control", "losetup"}, options...),
+		"--find", "--show", "--partscan", file)...)
 	return dev, m.once("losetup", "--detach", dev)
 }
 
