@@ -27,14 +27,20 @@ func followsThin(a, b format.Header) verdict {
 	}
 	switch noting := notedFor(a, b, kept); {
 	case noting == isNoted:
-		return followsNoted(a, b)
+		return verdict{}
 	case noting == maybeNoted:
 		return followsNoted(a, b).and(starts + ", and " + missesNote(a, b, kept))
+	case noting == isLater:
+		return never("it was dumped before the one before, which brings again what it brings")
+	case noting == tooLongAgo:
+		return cantTell(fmt.Sprintf("it tells of the last %d dumps only that were noted for it: "+
+			"the one before is not among them", format.MaxNotedBefore))
 	case baseOf(b).Snapshot == "":
 		return followsBackFrom(a, b)
 	case a.Source.Noted[kept] != uuid.Nil:
-		return followsOnly(a, b, starts, starts+", and what the one before brought was noted on another machine, or in a note that is "+
-			"lost: what was discarded since is in neither of two thin volumes")
+		return followsOnly(a, b, starts, starts+", and what the one before brought was noted on "+
+			"another machine, or in a note that is lost or was put back: what was discarded since "+
+			"is in neither of two thin volumes")
 	}
 	return followsOnly(a, b, starts, starts+", and the one before leads past it: what was written after that, and discarded since, "+
 		"is in neither of two thin volumes")
@@ -50,16 +56,23 @@ type noting int
 const (
 	notNoted   noting = iota // it was not, or elsewhere
 	maybeNoted               // programs noted it before they told so; or nobody knows
-	isNoted                  // in the note that the later one is from
+	tooLongAgo               // perhaps, and the later one does not tell of all dumps
+	isLater                  // it is the other way round
+	isNoted                  // and the later one brings it again
 )
 
 // notedFor tells whether what a brings was noted for b, which is from the note of the snapshot kept.
 func notedFor(a, b format.Header, kept string) noting {
-	switch in := a.Source.Noted[kept]; {
-	case in != uuid.Nil && in == b.Source.Noted[kept]:
+	first, second := a.Source.Noted[kept], b.Source.Noted[kept]
+	switch {
+	case first != uuid.Nil && slices.Contains(b.Source.NotedBefore, first):
 		return isNoted
-	case in != uuid.Nil && b.Source.Noted[kept] == uuid.Nil:
+	case first != uuid.Nil && second == uuid.Nil:
 		return maybeNoted
+	case first != uuid.Nil && keptBy(a) == kept && slices.Contains(a.Source.NotedBefore, second):
+		return isLater
+	case first != uuid.Nil && len(b.Source.NotedBefore) == format.MaxNotedBefore:
+		return tooLongAgo
 	case len(a.Source.Noted) > 0 || !isThin(a):
 		return notNoted
 	case a.Kind == format.Full && endOf(a).snapshot == "" && slices.Contains(a.Source.Snapshots, kept): // which listed none else
@@ -70,7 +83,7 @@ func notedFor(a, b format.Header, kept string) noting {
 	return notNoted
 }
 
-// followsNoted is about a patch b that brings again all that was noted before it was dumped, as what a brings was.
+// followsNoted is about a patch b that may bring again what a brought, if that was dumped before.
 func followsNoted(a, b format.Header) verdict {
 	if v := notAfter(a, b, dumpOf(a), dumpOf(b)); v.spoken() {
 		return v

@@ -20,6 +20,15 @@ func noted(snapshot string, id byte) tweak {
 	}
 }
 
+// behind says what had been noted for the snapshot that a patch starts from, or leads back to.
+func behind(ids ...byte) tweak {
+	return func(h *format.Header) {
+		for _, id := range ids {
+			h.Source.NotedBefore = append(h.Source.NotedBefore, number(id))
+		}
+	}
+}
+
 // backTo says that a patch leads back to a snapshot, which somebody may be writing to.
 func backTo(snapshot string) tweak {
 	return func(h *format.Header) { h.Base, h.Source.SnapshotUUID = &format.Base{}, snapshot }
@@ -54,16 +63,18 @@ var thinMisfits = []struct {
 	{"back to a snapshot in use", ordered(1, 9, thin, kind(format.Full)), ordered(2, 11, thin, backTo("S")), "", "something may be left"},
 
 	// In one note.
-	{"of a volume in use, and from its snapshot", ordered(1, 9, thin, kind(format.Full), noted("S", 7)), ordered(2, 11, thin, since("S", 8), noted("S", 7)), "", ""},
-	{"of a volume in use, and to another snapshot", ordered(1, 9, thin, kind(format.Full), noted("S", 7)), ordered(2, 12, thin, since("S", 8), upTo("T", 10), noted("S", 7)), "", ""},
-	{"of a volume in use, and to a snapshot from before", ordered(1, 9, thin, kind(format.Full), noted("S", 7)), ordered(2, 12, thin, since("S", 7), upTo("T", 8), noted("S", 7)), "older than where the one before leads", ""},
-	{"of a volume in use, and back to its snapshot", ordered(1, 9, thin, kind(format.Full), noted("S", 7)), ordered(2, 11, thin, backTo("S"), noted("S", 7)), "", ""},
-	{"of a volume compared with something, and from its snapshot", ordered(1, 9, reads("device"), noted("S", 7)), ordered(2, 11, thin, since("S", 8), noted("S", 7)), "", ""},
-	{"twice from a snapshot", ordered(1, 9, thin, since("S", 8), noted("S", 7)), ordered(2, 10, thin, since("S", 8), noted("S", 7)), "", ""},
-	{"from a snapshot and back to it", ordered(1, 9, thin, since("S", 8), noted("S", 7)), ordered(2, 10, thin, backTo("S"), upTo("S", 8), noted("S", 7)), "", ""},
-	{"to two clones, the later one first", ordered(1, 11, thin, since("S", 6), upTo("T", 7), noted("S", 7)), ordered(2, 10, thin, since("S", 6), upTo("U", 8), noted("S", 7)), "it is older, made", ""},
+	{"of a volume in use, and from its snapshot", ordered(1, 9, thin, kind(format.Full), noted("S", 7)), ordered(2, 11, thin, since("S", 8), noted("S", 9), behind(3, 7)), "", ""},
+	{"of a volume in use, and to another snapshot", ordered(1, 9, thin, kind(format.Full), noted("S", 7)), ordered(2, 12, thin, since("S", 8), upTo("T", 10), noted("S", 9), behind(3, 7)), "", ""},
+	{"of a volume in use, and to a snapshot from before", ordered(1, 9, thin, kind(format.Full), noted("S", 7)), ordered(2, 12, thin, since("S", 7), upTo("T", 8), noted("S", 9), behind(3, 7)), "", ""},
+	{"of a volume in use, and back to its snapshot", ordered(1, 9, thin, kind(format.Full), noted("S", 7)), ordered(2, 11, thin, backTo("S"), noted("S", 9), behind(3, 7)), "", ""},
+	{"of a volume compared with something, and from its snapshot", ordered(1, 9, reads("device"), noted("S", 7)), ordered(2, 11, thin, since("S", 8), noted("S", 9), behind(3, 7)), "", ""},
+	{"twice from a snapshot", ordered(1, 9, thin, since("S", 8), noted("S", 7)), ordered(2, 10, thin, since("S", 8), noted("S", 9), behind(3, 7)), "", ""},
+	{"from a snapshot and back to it", ordered(1, 9, thin, since("S", 8), noted("S", 7)), ordered(2, 10, thin, backTo("S"), upTo("S", 8), noted("S", 9), behind(3, 7)), "", ""},
+	{"to two clones, the clock set back between", ordered(1, 11, thin, since("S", 6), upTo("T", 7), noted("S", 7)), ordered(2, 10, thin, since("S", 6), upTo("U", 8), noted("S", 9), behind(3, 7)), "", ""},
+	{"to two clones, the later one first", ordered(1, 11, thin, since("S", 6), upTo("T", 7), noted("S", 9), behind(3, 7)), ordered(2, 10, thin, since("S", 6), upTo("U", 8), noted("S", 7), behind(3)), "it was dumped before the one before, which brings again", ""},
 	{"to two clones, the later one first, nothing told", ordered(1, 11, thin, since("S", 6), upTo("T", 7)), ordered(2, 10, thin, since("S", 6), upTo("U", 8)), "it is older, made", ""},
-	{"from a snapshot, the later one first", ordered(1, 11, thin, since("S", 6), upTo("T", 7), noted("S", 7)), ordered(2, 10, thin, since("S", 6), noted("S", 7)), "it is older, made", ""},
+	{"from a snapshot, the clock set back between", ordered(1, 11, thin, since("S", 6), upTo("T", 7), noted("S", 7)), ordered(2, 10, thin, since("S", 6), noted("S", 9), behind(3, 7)), "", ""},
+	{"from a snapshot, the later one first", ordered(1, 11, thin, since("S", 6), upTo("T", 7), noted("S", 9), behind(3, 7)), ordered(2, 10, thin, since("S", 6), noted("S", 7), behind(3)), "it was dumped before the one before, which brings again", ""},
 
 	// In two notes, or nobody knows.
 	{"noted elsewhere: of a volume in use", ordered(1, 9, thin, kind(format.Full), noted("S", 7)), ordered(2, 11, thin, since("S", 8), noted("S", 5)), "noted on another machine, or in a note that is lost", ""},
@@ -76,7 +87,9 @@ var thinMisfits = []struct {
 	{"the second could not be noted, or doesn't know that", ordered(1, 9, thin, kind(format.Full), noted("S", 5)), ordered(2, 12, thin, since("S", 8), upTo("T", 10)), "", "and what was written while the one before was dumped, from"},
 	{"noted for another snapshot", ordered(1, 9, thin, kind(format.Full), noted("R", 5), knowing("R", "S")), ordered(2, 10, thin, since("S", 8), noted("S", 7)), "the one before leads past it", ""},
 	{"in the note of another snapshot", ordered(1, 9, thin, since("R", 7), noted("R", 7)), ordered(2, 11, thin, since("S", 8), noted("S", 7)), "the one before leads past it", ""},
-	{"exactly, in one note", ordered(1, 9, thin, since("S", 8), noted("S", 7)), ordered(2, 10, thin, since("S", 8), exactly, noted("S", 7)), "exactly, and the one before leads past it", ""},
+	{"in a note that was put back to before", ordered(1, 9, thin, since("S", 8), noted("S", 7), behind(3)), ordered(2, 10, thin, since("S", 8), noted("S", 9), behind(3)), "in a note that is lost or was put back", ""},
+	{"more than are told of lie between", ordered(1, 9, thin, kind(format.Full), noted("S", 7)), ordered(2, 10, thin, since("S", 8), noted("S", 9), behind(make([]byte, format.MaxNotedBefore)...)), "it tells of the last 64 dumps only", ""},
+	{"exactly, in one note", ordered(1, 9, thin, since("S", 8), noted("S", 7)), ordered(2, 10, thin, since("S", 8), exactly, noted("S", 9), behind(7)), "exactly, and the one before leads past it", ""},
 	{"to another snapshot, from one made while the volume was dumped", ordered(1, 9, thin, kind(format.Full), knowing()), ordered(2, 12, thin, since("S", 10), upTo("T", 11), knowing("S", "T")), "", "and then, or while the one before was dumped, something is missing"},
 
 	// From a volume that is no snapshot.
@@ -85,7 +98,7 @@ var thinMisfits = []struct {
 	{"from the volume to its older snapshot", ordered(1, 9, thin, kind(format.Full), lv("v", "V")), ordered(2, 12, thin, unnamed, lv("v", "V"), upTo("W", 7)), "", "it starts from vg/v as that was later"},
 	{"from the volume before that was dumped", ordered(1, 12, thin, kind(format.Full), lv("v", "V")), ordered(2, 9, thin, unnamed, lv("v", "V")), "it is older", ""},
 	{"from another volume", ordered(1, 9, thin, kind(format.Full), lv("u", "U")), ordered(2, 12, thin, unnamed, lv("v", "V")), "of different volumes", ""},
-	{"from the volume, in one note", ordered(1, 9, thin, kind(format.Full), lv("v", "V"), noted("V", 7)), ordered(2, 12, thin, unnamed, lv("v", "V"), noted("V", 7)), "", "it starts from vg/v as that was later"},
+	{"from the volume, in one note", ordered(1, 9, thin, kind(format.Full), lv("v", "V"), noted("V", 7)), ordered(2, 12, thin, unnamed, lv("v", "V"), noted("V", 9), behind(7)), "", "it starts from vg/v as that was later"},
 	{"from a volume without a name", ordered(1, 9, thin, kind(format.Full)), ordered(2, 12, thin, unnamed), "", "it starts from its base as that was later"},
 	{"twice from the volume", ordered(1, 9, thin, unnamed, lv("v", "V")), ordered(2, 12, thin, unnamed, lv("v", "V")), "", "it starts from vg/v as that was later"},
 	{"from the volume that the one before leads to by name", ordered(1, 9, thin, upTo("W", 8), lv("v", "V")), ordered(2, 12, thin, unnamed, lv("v", "V"), upTo("W", 8)), "", ""},

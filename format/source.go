@@ -1,7 +1,9 @@
 package format
 
 import (
+	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/google/uuid"
 )
@@ -25,8 +27,11 @@ type Source struct {
 	Snapshots []string `json:"snapshots,omitzero"`
 	// Noted says of snapshots of LVUUID, by their UUIDs, under which id the machine that dumped
 	// has noted what the patch may bring and later patches from that snapshot have to bring
-	// again: those that carry the same id do.
+	// again: those that have that id in NotedBefore do.
 	Noted map[string]uuid.UUID `json:"noted,omitempty"`
+	// NotedBefore are ids in the note of the snapshot that the patch starts from or leads back
+	// to: all that was noted under them, by earlier dumps, it brings again.
+	NotedBefore []uuid.UUID `json:"noted_before,omitempty"`
 	// Storage is where the bytes are, by whatever name, during the boot BootID.
 	Storage []Place `json:"storage,omitempty"`
 }
@@ -36,6 +41,9 @@ const MaxPlaces = 64
 
 // MaxSnapshots bounds the snapshots of a [Source].
 const MaxSnapshots = 256
+
+// MaxNotedBefore bounds the earlier dumps that a [Source] tells of.
+const MaxNotedBefore = 64
 
 // A Place is a part of a device or file that data was read from, under the name that it had or
 // another one.
@@ -61,6 +69,12 @@ func (s *Source) validate() error {
 	}
 	if len(s.Noted) > MaxSnapshots {
 		return fmt.Errorf("notes of %d snapshots, limit %d", len(s.Noted), MaxSnapshots)
+	}
+	if len(s.NotedBefore) > MaxNotedBefore {
+		return fmt.Errorf("%d dumps noted before, limit %d", len(s.NotedBefore), MaxNotedBefore)
+	}
+	if slices.Contains(s.NotedBefore, uuid.Nil) {
+		return errors.New("a dump noted before that has no id")
 	}
 	return validatePlaces(s.Storage)
 }

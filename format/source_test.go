@@ -106,6 +106,7 @@ func TestNoted(t *testing.T) {
 	note := uuid.MustParse("0b54d3c2-5a8e-4f5e-9d3c-1f2e3d4c5b6a")
 	h := deltaPatch().header
 	h.Source.Noted = map[string]uuid.UUID{"b": note, "a": note}
+	h.Source.NotedBefore = []uuid.UUID{{1}, note}
 	b, err := json.Marshal(&h)
 	if err != nil {
 		t.Fatal(err)
@@ -114,8 +115,8 @@ func TestNoted(t *testing.T) {
 		t.Errorf("%s", b)
 	}
 	got, err := decodeHeader(b)
-	if err != nil || !maps.Equal(got.Source.Noted, h.Source.Noted) {
-		t.Errorf("read as %v, %v", got.Source.Noted, err)
+	if err != nil || !maps.Equal(got.Source.Noted, h.Source.Noted) || !slices.Equal(got.Source.NotedBefore, h.Source.NotedBefore) {
+		t.Errorf("read as %v, %v, %v", got.Source.Noted, got.Source.NotedBefore, err)
 	}
 	for text, want := range map[string]string{
 		`{"source":{"noted":{"a":null,"b":""}}}`: "",
@@ -131,6 +132,14 @@ func TestNoted(t *testing.T) {
 		if err == nil && got.Source.Noted["a"] != uuid.Nil {
 			t.Errorf("%s: %v", text, got.Source.Noted)
 		}
+	}
+	h.Source.NotedBefore = []uuid.UUID{note, uuid.Nil}
+	if err := h.Validate(); err == nil || !strings.Contains(err.Error(), "has no id") {
+		t.Error(err)
+	}
+	h.Source.NotedBefore = make([]uuid.UUID, MaxNotedBefore+1)
+	if err := h.Validate(); err == nil || !strings.Contains(err.Error(), "65 dumps noted before, limit 64") {
+		t.Error(err)
 	}
 	for i := range MaxSnapshots + 1 {
 		h.Source.Noted[fmt.Sprint(i)] = note

@@ -11,6 +11,8 @@ import (
 	"github.com/RoaringBitmap/roaring/v2/roaring64"
 	"github.com/cespare/xxhash/v2"
 	"github.com/google/uuid"
+
+	"lvmsync/format"
 )
 
 // A note is what is remembered about a thin volume for later dumps from it: what dumps may have
@@ -18,16 +20,20 @@ import (
 // length of a JSON text (4 bytes, little-endian), that text, the set of blocks as roaring bitmaps
 // are serialised, and the xxh64 of all that.
 type note struct {
-	// Name and ID are of the note: a copy of it under another name is none. It keeps its ID while
-	// it isn't lost (docs/format.md, "Notes").
-	Name       string       `json:"name"`
-	ID         uuid.UUID    `json:"id"`
+	Name       string       `json:"name"`                 // a copy of it under another one is none
+	Dumps      []noted      `json:"dumps,omitempty"`      // the last ones that are in it
 	Group      string       `json:"group,omitempty"`      // UUID of the volume's group
 	Everything bool         `json:"everything,omitempty"` // any block may have been brought
 	Full       []thinVolume `json:"full,omitempty"`       // was brought as it was read in use
 
 	blocks *roaring64.Bitmap // that were brought, as data or as zeros
 	sum    uint64            // of the file, to tell whether it has changed; 0 without one
+}
+
+// A noted is a dump in a note, by its id in docs/format.md, "Notes".
+type noted struct {
+	ID    uuid.UUID `json:"id"`
+	Delta bool      `json:"delta,omitempty"` // from the volume, or back to it
 }
 
 // A thinVolume is a thin volume of LVM's in a note. It gets another id when a snapshot is merged
@@ -63,6 +69,12 @@ func newNote(name string) *note { return &note{Name: name, blocks: roaring64.New
 func (n *note) add(o *note) {
 	n.Group = o.Group
 	n.Everything = n.Everything || o.Everything
+	n.Dumps = append(n.Dumps, o.Dumps...)
+	// A full copy may be older than many deltas, and be what they are applied to.
+	for len(n.Dumps) > format.MaxNotedBefore {
+		i := slices.IndexFunc(n.Dumps, func(d noted) bool { return d.Delta })
+		n.Dumps = slices.Delete(n.Dumps, max(0, i), max(0, i)+1)
+	}
 	n.blocks = roaring64.Or(n.blocks, o.blocks)
 	for _, v := range o.Full {
 		if !slices.ContainsFunc(n.Full, v.is) {
@@ -76,6 +88,15 @@ func (n *note) add(o *note) {
 	if n.Everything {
 		n.Full, n.blocks = nil, roaring64.New()
 	}
+}
+
+// ids are those of the dumps that are in it.
+func (n *note) ids() []uuid.UUID {
+	var ids []uuid.UUID
+	for _, d := range n.Dumps {
+		ids = append(ids, d.ID)
+	}
+	return ids
 }
 
 // marshal gives the bytes of a note's file.
@@ -115,7 +136,7 @@ func parseNote(b []byte, name string) (*note, error) {
 	if err := json.Unmarshal(body[fixed:fixed+int(size)], n); err != nil {
 		return nil, fmt.Errorf("%w: %w", errDamaged, err)
 	}
-	if n.Name != name || n.ID == uuid.Nil || len(n.Full) > maxFull {
+	if n.Name != name || len(n.Dumps) > format.MaxNotedBefore || len(n.Full) > maxFull {
 		return nil, fmt.Errorf("%w: it is the note %.100q", errDamaged, n.Name)
 	}
 	var err error

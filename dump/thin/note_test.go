@@ -11,6 +11,8 @@ import (
 	"github.com/RoaringBitmap/roaring/v2/roaring64"
 	"github.com/cespare/xxhash/v2"
 	"github.com/google/uuid"
+
+	"lvmsync/format"
 )
 
 // manyBlocks has containers of all kinds.
@@ -28,8 +30,8 @@ func sealed(b []byte) []byte { return binary.LittleEndian.AppendUint64(b, xxhash
 
 func TestNoteRoundTrip(t *testing.T) {
 	for _, n := range []*note{
-		{Name: "lv.2", ID: uuid.New(), Group: "vg", blocks: manyBlocks(), Full: []thinVolume{{"vg/o", "uuid", 1}}},
-		{Name: "lv.3", ID: uuid.New(), Everything: true, blocks: roaring64.New()},
+		{Name: "lv.2", Dumps: []noted{{ID: uuid.New()}, {uuid.New(), true}}, Group: "vg", blocks: manyBlocks(), Full: []thinVolume{{"vg/o", "uuid", 1}}},
+		{Name: "lv.3", Everything: true, blocks: roaring64.New()},
 	} {
 		b, err := n.marshal()
 		if err != nil {
@@ -39,7 +41,7 @@ func TestNoteRoundTrip(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got.ID != n.ID || got.Group != n.Group || got.Everything != n.Everything || !got.blocks.Equals(n.blocks) || !slices.Equal(got.Full, n.Full) {
+		if !slices.Equal(got.Dumps, n.Dumps) || got.Group != n.Group || got.Everything != n.Everything || !got.blocks.Equals(n.blocks) || !slices.Equal(got.Full, n.Full) {
 			t.Errorf("%+v, want %+v", got, n)
 		}
 		if _, err := parseNote(b, "lv.4"); err == nil {
@@ -59,7 +61,7 @@ func TestNoteRoundTrip(t *testing.T) {
 
 // Of a set that the library would take, or allocate anything for.
 func TestNoteHostile(t *testing.T) {
-	n := &note{Name: "lv.2", ID: uuid.New(), blocks: roaring64.New()}
+	n := &note{Name: "lv.2", blocks: roaring64.New()}
 	plain, err := n.marshal()
 	if err != nil {
 		t.Fatal(err)
@@ -112,10 +114,36 @@ func TestNoteAdd(t *testing.T) {
 	}
 }
 
+// last is the id of the last dump that is in the note.
+func (n *note) last() uuid.UUID {
+	if ids := n.ids(); len(ids) > 0 {
+		return ids[len(ids)-1]
+	}
+	return uuid.Nil
+}
+
+// Of the dumps that are in a note the last ones are told of, and those of the volume's own first.
+func TestNoteDumps(t *testing.T) {
+	n, full := newNote("lv.2"), uuid.New()
+	n.add(&note{blocks: roaring64.New(), Dumps: []noted{{ID: full}}})
+	for i := range byte(100) {
+		n.add(&note{blocks: roaring64.New(), Dumps: []noted{{uuid.UUID{i}, true}}})
+	}
+	if ids := n.ids(); len(ids) != format.MaxNotedBefore || ids[0] != full || ids[1] != (uuid.UUID{100 - 63}) || n.last() != (uuid.UUID{99}) {
+		t.Errorf("there are %d: %v", len(ids), ids)
+	}
+	for i := range byte(100) {
+		n.add(&note{blocks: roaring64.New(), Dumps: []noted{{ID: uuid.UUID{i}}}})
+	}
+	if ids := n.ids(); len(ids) != format.MaxNotedBefore || ids[0] != (uuid.UUID{100 - 64}) || n.last() != (uuid.UUID{99}) {
+		t.Errorf("of the volume's own there are %d: %v", len(ids), ids)
+	}
+}
+
 // FuzzNote reads notes with a right sum: what is damaged beyond that must neither panic nor take memory, here or where it's used.
 func FuzzNote(f *testing.F) {
 	for _, blocks := range []*roaring64.Bitmap{roaring64.New(), span(0, 100000), roaring64.BitmapOf(3, 1<<33), manyBlocks()} {
-		n := &note{Name: "lv.2", ID: uuid.UUID{1}, Group: "vg", blocks: blocks, Full: []thinVolume{{"vg/o", "uuid", 1}}}
+		n := &note{Name: "lv.2", Dumps: []noted{{ID: uuid.UUID{1}}}, Group: "vg", blocks: blocks, Full: []thinVolume{{"vg/o", "uuid", 1}}}
 		b, err := n.marshal()
 		if err != nil {
 			f.Fatal(err)

@@ -12,7 +12,6 @@ import (
 	"strings"
 
 	"github.com/cespare/xxhash/v2"
-	"github.com/google/uuid"
 	"golang.org/x/sys/unix"
 
 	"lvmsync/dump/devmapper"
@@ -36,8 +35,8 @@ func noteName(v *volume) (string, error) {
 
 func noteNameOf(uuid string, thinID uint32) string { return fmt.Sprintf("%s.%d", uuid, thinID) }
 
-// findNote reads the note of that name; before the first dump it is empty, and has no id. If it
-// can't be read, it says everything.
+// findNote reads the note of that name; before the first dump it is empty. If it can't be read, it
+// says everything.
 func findNote(name string) (*note, error) {
 	n := newNote(name)
 	b, err := readNote(filepath.Join(sentDir, name))
@@ -75,23 +74,21 @@ func readNote(path string) ([]byte, error) {
 }
 
 // changeNote adds something to the note of that name, if that is still what is expected; nil:
-// whatever it is. One that can't be read is replaced by one that says everything. It gives the new
-// note, or nil if it isn't what was expected.
-func changeNote(ctx context.Context, name string, expected, add *note) (n *note, err error) {
+// whatever it is. One that can't be read is replaced by one that says everything. It tells whether
+// it was what was expected.
+func changeNote(ctx context.Context, name string, expected, add *note) (done bool, err error) {
 	l, err := lockNotes(ctx)
 	if err != nil {
-		return nil, err
+		return false, err
 	}
 	defer func() { err = errors.Join(err, l.end()) }()
-	n, damage := findNote(name)
-	if expected != nil && (n.sum != expected.sum || n.ID != expected.ID) {
-		return nil, nil
-	}
-	if damage != nil || n.ID == uuid.Nil {
-		n.ID = uuid.New()
+	n, _ := findNote(name)
+	if expected != nil && n.sum != expected.sum {
+		return false, nil
 	}
 	n.add(add)
-	return n, n.write()
+	err = n.write()
+	return err == nil, err
 }
 
 // lockNotes keeps others from changing any note.

@@ -221,21 +221,21 @@ func (c *Changes) addUnmapped(ctx context.Context, m *metadata.Metadata, blocks 
 // [ErrNotNoted] means that this one can be, but that what is discarded from now on stays at the
 // destination, unless that gets another full copy. With any other, nothing may be sent.
 func (c *Changes) NoteSent(ctx context.Context) (dump.Source, error) {
-	c.info.Noted = nil
-	left := c.sent.left
+	c.info.Noted, c.info.NotedBefore = nil, nil
+	id, left := uuid.New(), c.sent.left
 	if c.kept == nil && c.info.Snapshots != nil && len(c.info.Snapshots) == 0 {
 		left = nil // there is nothing to note it for
 	}
 	for uuid, add := range c.sent.beyond {
-		n, err := changeNote(ctx, add.Name, nil, add)
-		if err != nil {
+		add.Dumps = []noted{{ID: id}}
+		if _, err := changeNote(ctx, add.Name, nil, add); err != nil {
 			left = errors.Join(left, err)
 			continue
 		}
-		c.addNoted(uuid, n)
+		c.addNoted(uuid, id)
 	}
 	if c.kept != nil && !c.sent.unnamed {
-		unnoted, err := c.noteBase(ctx)
+		unnoted, err := c.noteBase(ctx, id)
 		if err != nil {
 			return dump.Source{}, err
 		}
@@ -245,7 +245,7 @@ func (c *Changes) NoteSent(ctx context.Context) (dump.Source, error) {
 		tidyNotes(ctx, c.sent.group)
 	}
 	if len(c.info.Noted) > format.MaxSnapshots {
-		c.info.Noted = nil
+		c.info.Noted, c.info.NotedBefore = nil, nil
 		left = errors.Join(left, fmt.Errorf("more than %d snapshots", format.MaxSnapshots))
 	}
 	if ctx.Err() != nil {
@@ -262,20 +262,22 @@ func (c *Changes) NoteSent(ctx context.Context) (dump.Source, error) {
 
 // noteBase notes what is sent in the note of the base. What it could not be noted for is one error,
 // that it isn't known any more what to send is the other.
-func (c *Changes) noteBase(ctx context.Context) (unnoted, err error) {
+func (c *Changes) noteBase(ctx context.Context, id uuid.UUID) (unnoted, err error) {
 	for {
 		before := c.sent.before
 		add := &note{Name: before.Name, blocks: roaring64.Or(c.data, c.zero)}
+		add.Dumps = []noted{{ID: id, Delta: true}}
 		if c.kept.lv != nil {
 			add.Group = c.kept.lv.VGUUID
 		}
-		n, err := changeNote(ctx, add.Name, before, add)
+		done, err := changeNote(ctx, add.Name, before, add)
 		if err != nil {
 			return err, nil
 		}
-		if n != nil {
+		if done {
 			if c.kept.lv != nil && !c.sent.amid {
-				c.addNoted(c.kept.lv.UUID, n)
+				c.addNoted(c.kept.lv.UUID, id)
+				c.info.NotedBefore = before.ids()
 			}
 			return nil, nil
 		}
@@ -285,11 +287,11 @@ func (c *Changes) noteBase(ctx context.Context) (unnoted, err error) {
 	}
 }
 
-func (c *Changes) addNoted(snapshot string, n *note) {
+func (c *Changes) addNoted(snapshot string, id uuid.UUID) {
 	if c.info.Noted == nil {
 		c.info.Noted = make(map[string]uuid.UUID)
 	}
-	c.info.Noted[snapshot] = n.ID
+	c.info.Noted[snapshot] = id
 }
 
 // SentUnknown is why it isn't known what earlier dumps from the same snapshot have sent; nil if it

@@ -98,7 +98,7 @@ func TestSentNoted(t *testing.T) {
 	s := show(t)
 	s.sentBefore(roaring64.BitmapOf(7))
 	unmapped := roaring64.AndNot(span(0, volumeSize/poolBlock), roaring64.Or(s.mapped["o"], s.mapped["s"]))
-	before, last := s.noted("s"), roaring64.BitmapOf(unmapped.Maximum())
+	last := roaring64.BitmapOf(unmapped.Maximum())
 	first, err := Open(t.Context(), s.paths["s"])
 	opened(t, first, err)
 	if n := s.noted("s"); !n.blocks.Equals(roaring64.BitmapOf(7)) {
@@ -107,7 +107,8 @@ func TestSentNoted(t *testing.T) {
 	if first.zero.IsEmpty() || first.zero.Intersects(last) || first.data.Intersects(last) {
 		t.Fatalf("the test needs zeros, and not %v: %v, %v", last, first.data, first.zero)
 	}
-	s.sentBefore(last) // by another one at once, which has notes of it sooner, and it's discarded by now
+	other := uuid.New() // at once, which has notes of it sooner, and it's discarded by now
+	s.noteBefore("s", &note{blocks: last, Dumps: []noted{{ID: other}}})
 	src, err := first.NoteSent(t.Context())
 	if err != nil {
 		t.Error(err)
@@ -123,8 +124,11 @@ func TestSentNoted(t *testing.T) {
 	if want := roaring64.Or(roaring64.Or(first.data, first.zero), roaring64.BitmapOf(7)); !n.blocks.Equals(want) {
 		t.Errorf("noted %v, want %v", n.blocks, want)
 	}
-	if n.ID != before.ID || !maps.Equal(src.Header.Source.Noted, map[string]uuid.UUID{"uuid-of-s": n.ID}) {
-		t.Errorf("the note is %s, was %s; the header has %v", n.ID, before.ID, src.Header.Source.Noted)
+	got := src.Header.Source
+	if len(n.Dumps) != 2 || n.Dumps[0].ID != other ||
+		!maps.Equal(got.Noted, map[string]uuid.UUID{"uuid-of-s": n.Dumps[1].ID}) ||
+		!slices.Equal(got.NotedBefore, []uuid.UUID{other}) {
+		t.Errorf("the note has %v, the header %v, %v", n.Dumps, got.Noted, got.NotedBefore)
 	}
 	if locks, _ := filepath.Glob(filepath.Join(lockDir, "sent*")); len(locks) > 0 {
 		t.Errorf("left locked: %v", locks)
@@ -157,7 +161,7 @@ func TestSentOfFull(t *testing.T) {
 	if !n.blocks.Equals(s.changed) || !slices.Equal(n.Full, []thinVolume{{"vg/o", "uuid-of-o", s.ids["o"]}}) {
 		t.Errorf("noted %v %v, want %v", n.blocks, n.Full, s.changed)
 	}
-	if got := src.Header.Source; got.Noted["uuid-of-s"] != n.ID || len(got.Noted) != 1 || got.Snapshots == nil {
+	if got := src.Header.Source; got.Noted["uuid-of-s"] != n.last() || len(got.Noted) != 1 || got.Snapshots == nil {
 		t.Errorf("the header has %v %v", got.Noted, got.Snapshots)
 	}
 
@@ -190,8 +194,8 @@ func TestSentOfSnapshot(t *testing.T) {
 		if want := roaring64.And(s.changed, s.mapped["s"]); !n.blocks.Equals(want) || want.IsEmpty() || n.Full != nil {
 			t.Errorf("%s: noted %v %v, want %v", attr, n.blocks, n.Full, want)
 		}
-		if got := full.Source().Header.Source.Noted["uuid-of-s"]; got != n.ID {
-			t.Errorf("%s: the header has %v, want %v", attr, got, n.ID)
+		if got := full.Source().Header.Source.Noted["uuid-of-s"]; got != n.last() {
+			t.Errorf("%s: the header has %v, want %v", attr, got, n.last())
 		}
 		full.Close()
 		if err := os.Remove(filepath.Join(sentDir, n.Name)); err != nil {
@@ -210,7 +214,7 @@ func TestSentOfComparison(t *testing.T) {
 		t.Fatal(err)
 	}
 	n, want := s.noted("s"), roaring64.AndNot(src.all(), roaring64.AndNot(s.mapped["s"], s.changed))
-	if !n.blocks.Equals(want) || len(n.Full) != 1 || src.info.Noted["uuid-of-s"] != n.ID {
+	if !n.blocks.Equals(want) || len(n.Full) != 1 || src.info.Noted["uuid-of-s"] != n.last() {
 		t.Errorf("noted %v %v, want %v", n.blocks, n.Full, want)
 	}
 }
