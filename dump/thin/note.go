@@ -37,15 +37,18 @@ type noted struct {
 }
 
 // A thinVolume is a thin volume of LVM's in a note. It gets another id when a snapshot is merged
-// into it.
+// into it, and the next merge may give it back its first one: then it was created later.
 type thinVolume struct {
-	Name   string `json:"name"` // vg/lv, as it was then
-	UUID   string `json:"uuid"`
-	ThinID uint32 `json:"thin_id"`
+	Name    string `json:"name"` // vg/lv, as it was then
+	UUID    string `json:"uuid"`
+	ThinID  uint32 `json:"thin_id"`
+	Created uint32 `json:"created"` // as the pool counts
 }
 
-// is tells whether both are the same volume, with the same id.
-func (v thinVolume) is(o thinVolume) bool { return v.UUID == o.UUID && v.ThinID == o.ThinID }
+// is tells whether both are the same volume, with what it held.
+func (v thinVolume) is(o thinVolume) bool {
+	return v.UUID == o.UUID && v.ThinID == o.ThinID && v.Created == o.Created
+}
 
 const (
 	noteMagic = "lvmsync note 1\n"

@@ -30,7 +30,7 @@ func sealed(b []byte) []byte { return binary.LittleEndian.AppendUint64(b, xxhash
 
 func TestNoteRoundTrip(t *testing.T) {
 	for _, n := range []*note{
-		{Name: "lv.2", Dumps: []noted{{ID: uuid.New()}, {uuid.New(), true}}, Group: "vg", blocks: manyBlocks(), Full: []thinVolume{{"vg/o", "uuid", 1}}},
+		{Name: "lv.2", Dumps: []noted{{ID: uuid.New()}, {uuid.New(), true}}, Group: "vg", blocks: manyBlocks(), Full: []thinVolume{{"vg/o", "uuid", 1, 5}}},
 		{Name: "lv.3", Everything: true, blocks: roaring64.New()},
 	} {
 		b, err := n.marshal()
@@ -97,13 +97,13 @@ func TestNoteHostile(t *testing.T) {
 // What is noted too often, or makes too long a note, is everything.
 func TestNoteAdd(t *testing.T) {
 	n := newNote("lv.2")
-	n.add(&note{blocks: roaring64.BitmapOf(1), Full: []thinVolume{{"vg/o", "uuid", 1}}, Group: "vg"})
-	n.add(&note{blocks: roaring64.BitmapOf(2), Full: []thinVolume{{"vg/other", "uuid", 1}, {"vg/o", "uuid", 2}}, Group: "new"})
+	n.add(&note{blocks: roaring64.BitmapOf(1), Full: []thinVolume{{"vg/o", "uuid", 1, 5}}, Group: "vg"})
+	n.add(&note{blocks: roaring64.BitmapOf(2), Full: []thinVolume{{"vg/other", "uuid", 1, 5}, {"vg/o", "uuid", 2, 5}}, Group: "new"})
 	if n.Everything || !n.blocks.Equals(roaring64.BitmapOf(1, 2)) || len(n.Full) != 2 || n.Group != "new" {
 		t.Errorf("%+v", n)
 	}
 	for i := range uint32(maxFull) {
-		n.add(&note{blocks: roaring64.New(), Full: []thinVolume{{"vg/o", "uuid", 10 + i}}})
+		n.add(&note{blocks: roaring64.New(), Full: []thinVolume{{"vg/o", "uuid", 10 + i, 5}}})
 	}
 	if !n.Everything || n.Full != nil || !n.blocks.IsEmpty() {
 		t.Errorf("%+v", n)
@@ -143,7 +143,7 @@ func TestNoteDumps(t *testing.T) {
 // FuzzNote reads notes with a right sum: what is damaged beyond that must neither panic nor take memory, here or where it's used.
 func FuzzNote(f *testing.F) {
 	for _, blocks := range []*roaring64.Bitmap{roaring64.New(), span(0, 100000), roaring64.BitmapOf(3, 1<<33), manyBlocks()} {
-		n := &note{Name: "lv.2", Dumps: []noted{{ID: uuid.UUID{1}}}, Group: "vg", blocks: blocks, Full: []thinVolume{{"vg/o", "uuid", 1}}}
+		n := &note{Name: "lv.2", Dumps: []noted{{ID: uuid.UUID{1}}}, Group: "vg", blocks: blocks, Full: []thinVolume{{"vg/o", "uuid", 1, 5}}}
 		b, err := n.marshal()
 		if err != nil {
 			f.Fatal(err)

@@ -22,18 +22,50 @@ import (
 var sentDir = "/var/lib/lvmsync/sent"
 
 // noteName names the note about a volume by what it keeps whatever becomes of it, its group
-// included, and what a merge changes.
-func noteName(v *volume) (string, error) {
+// included, and what a merge changes: see [thinVolume].
+func noteName(v *volume, created uint32) (string, error) {
 	switch {
 	case v.lv != nil:
-		return noteNameOf(v.lv.UUID, v.target.ID), nil
+		return noteNameOf(v.lv.UUID, v.target.ID, created), nil
 	case v.device.UUID != "":
-		return noteNameOf(strings.ReplaceAll(v.device.UUID, "/", "_"), v.target.ID), nil
+		return noteNameOf(strings.ReplaceAll(v.device.UUID, "/", "_"), v.target.ID, created), nil
 	}
 	return "", fmt.Errorf("%s has no UUID", v.name)
 }
 
-func noteNameOf(uuid string, thinID uint32) string { return fmt.Sprintf("%s.%d", uuid, thinID) }
+func noteNameOf(uuid string, thinID, created uint32) string {
+	return fmt.Sprintf("%s.%d.%d", uuid, thinID, created)
+}
+
+// A found is a note that was looked for, and why it can't be read.
+type found struct {
+	*note
+	err error
+}
+
+// notesOf finds the notes about a volume, and about those that had its UUID and its id before:
+// which is its own the pool tells.
+func notesOf(v *volume) (map[string]found, error) {
+	name, err := noteName(v, 0)
+	if err != nil {
+		return nil, nil
+	}
+	files, err := os.ReadDir(sentDir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	notes := make(map[string]found)
+	for _, f := range files {
+		if strings.HasPrefix(f.Name(), strings.TrimSuffix(name, "0")) {
+			n, err := findNote(f.Name())
+			notes[f.Name()] = found{n, err}
+		}
+	}
+	return notes, nil
+}
 
 // findNote reads the note of that name; before the first dump it is empty. If it can't be read, it
 // says everything.

@@ -10,35 +10,10 @@ import (
 	"testing"
 
 	"github.com/RoaringBitmap/roaring/v2/roaring64"
+	"github.com/google/uuid"
 
 	"lvmsync/dump"
-	"lvmsync/dump/internal/dmtest"
-	"lvmsync/format/storage/kernel"
 )
-
-// showSeries shows the captured pool of pool128k: the volume o, its snapshots s1 and s2, and s1a, a snapshot of s1.
-func showSeries(t *testing.T) *shown {
-	const size, status = 20512768, "0 196608 thin-pool 4 69/512 173/768 %s rw discard_passdown queue_if_no_space - 128"
-	s := &shown{Machine: dmtest.New(t), t: t, dir: t.TempDir(), paths: map[string]string{}, nums: map[string]kernel.DevNum{},
-		ids: map[string]uint32{"o": 1, "s1": 2, "s2": 3, "s1a": 4}, mapped: map[string]*roaring64.Bitmap{}}
-	locks, notes := lockDir, sentDir
-	t.Cleanup(func() { lockDir, sentDir = locks, notes })
-	lockDir, sentDir = filepath.Join(s.dir, "locks"), filepath.Join(s.dir, "sent")
-	s.held = s.unpack("pool128k/tmeta-reserved.img.zst").HeldRoot()
-	s.meta, s.pool = s.Loop(s.metadata), s.Loop(s.file(1<<20))
-	s.Message(s.pool, "reserve_metadata_snap", fmt.Sprintf("echo '"+status+"' >$d/status.1; echo reserved >>$d/told", fmt.Sprint(s.held)))
-	s.Message(s.pool, "release_metadata_snap", fmt.Sprintf("echo '"+status+"' >$d/status.1; echo released >>$d/told", "-"))
-	for name := range s.ids {
-		s.nums[name], s.paths[name] = s.Loop(s.file(size)), "vg/"+name
-	}
-	s.Device(s.pool, "vg-pool", fmt.Sprintf("0 196608 thin-pool %s 4095:1 256 0 0", s.meta))
-	s.Status(s.pool, 1, fmt.Sprintf(status, "-"), "")
-	s.tell("o", size, "", nil)
-	s.tell("s1", size, "", ofOrigin)
-	s.tell("s2", size, "", ofOrigin)
-	s.tell("s1a", size, "", map[string]string{"origin": "s1", "origin_uuid": "uuid-of-s1"})
-	return s
-}
 
 // sends is all that a source sends, as data or zeros.
 func (s *Changes) sends() *roaring64.Bitmap { return roaring64.Or(s.data, s.zero) }
@@ -78,7 +53,7 @@ func TestSentToOthers(t *testing.T) {
 // sent from that snapshot to another one. If the volume isn't there any more, all is.
 func TestSentAfterFull(t *testing.T) {
 	s := showSeries(t)
-	s.noteBefore("s1", &note{blocks: roaring64.New(), Full: []thinVolume{{"vg/o", "uuid-of-o", s.ids["o"]}}})
+	s.noteBefore("s1", &note{blocks: roaring64.New(), Full: []thinVolume{{"vg/o", "uuid-of-o", s.ids["o"], s.created("o")}}})
 	src, err := Open(t.Context(), s.paths["s1"])
 	forth := opened(t, src, err)
 	src, err = OpenTo(t.Context(), s.paths["s1"], s.paths["s1a"])
@@ -197,7 +172,7 @@ func TestSentDamagedSnapshot(t *testing.T) {
 // LVM is not asked while the pool is locked: all dumps of the pool would wait for it.
 func TestAskedBefore(t *testing.T) {
 	s := showSeries(t)
-	s.noteBefore("s1", &note{blocks: roaring64.New(), Full: []thinVolume{{"vg/o", "uuid-of-o", s.ids["o"]}}})
+	s.noteBefore("s1", &note{blocks: roaring64.New(), Full: []thinVolume{{"vg/o", "uuid-of-o", s.ids["o"], s.created("o")}}})
 	s.Before("lvs", fmt.Sprintf(`[ "$(tail -n 1 $d/dev/%s/told 2>/dev/null)" != reserved ] || touch $d/late`, s.pool))
 	for name, open := range map[string]func() (*Changes, error){
 		"full":    func() (*Changes, error) { return OpenFull(t.Context(), s.paths["o"]) },
@@ -249,7 +224,7 @@ func TestNotesTidied(t *testing.T) {
 		}
 		return names
 	}
-	own := noteNameOf("uuid-of-s", s.ids["s"])
+	own := s.noteName("s")
 	stay := []string{own, "uuid-damaged.3", "uuid-of-moved.3", "uuid-of-usb-disk.3", "uuid-of-docker.3"}
 	slices.Sort(stay)
 	for i, open := range []func() (*Changes, error){
@@ -277,5 +252,30 @@ func TestNotesTidied(t *testing.T) {
 	s.note(opened(t, src, err))
 	if !slices.Contains(list(), "uuid-gone.3") {
 		t.Error("a note was removed though not all groups are known")
+	}
+}
+
+// LVM gives an id again, and after two merges a volume may have the UUID and the id that another
+// content had: when that was created tells them apart.
+func TestNoteOfReusedID(t *testing.T) {
+	s := showSeries(t)
+	earlier := noteNameOf("uuid-of-s1", s.ids["s1"], s.created("s1")-1)
+	other := &note{blocks: roaring64.New(), Dumps: []noted{{ID: uuid.New()}}}
+	if _, err := changeNote(t.Context(), earlier, nil, other); err != nil {
+		t.Fatal(err)
+	}
+	src, err := OpenTo(t.Context(), s.paths["s1"], s.paths["s1a"])
+	s.note(opened(t, src, err))
+	if got := src.Source().Header.Source; got.NotedBefore != nil {
+		t.Errorf("what was noted of another volume is told of: %v", got.NotedBefore)
+	}
+	if n := s.noted("s1"); len(n.Dumps) != 1 {
+		t.Errorf("the note has %v", n.Dumps)
+	}
+	gone := thinVolume{"vg/o", "uuid-of-o", s.ids["o"], s.created("o") + 1}
+	s.noteBefore("s1", &note{blocks: roaring64.New(), Full: []thinVolume{gone}})
+	src, err = OpenTo(t.Context(), s.paths["s1"], s.paths["s1a"])
+	if all := opened(t, src, err).all(); !src.sends().Equals(all) || src.SentUnknown() == nil {
+		t.Errorf("the volume that was read is gone: %v, sent %v", src.SentUnknown(), src.sends())
 	}
 }

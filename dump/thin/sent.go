@@ -1,9 +1,11 @@
 package thin
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 
 	"github.com/RoaringBitmap/roaring/v2/roaring64"
@@ -34,6 +36,8 @@ var (
 type sending struct {
 	group   []devmapper.VolumeID // the volumes of the volume's group, before the pool was asked
 	unasked error                // why there are none
+	notes   map[string]found     // what may be the base's, before the pool was asked
+	hidden  error                // why they can't be looked for
 	before  *note                // of the base: what was sent from it; nil if there is no base
 	unknown error                // why anything may have been
 	unnamed bool                 // the base has no name for a note
@@ -49,11 +53,12 @@ type sending struct {
 }
 
 // ofLVM names a volume of LVM's in notes; another one has no name there.
-func (v *volume) ofLVM() thinVolume {
+func (v *volume) ofLVM(ctx context.Context, m *metadata.Metadata) (thinVolume, error) {
 	if v.lv == nil {
-		return thinVolume{}
+		return thinVolume{}, nil
 	}
-	return thinVolume{v.lv.VG + "/" + v.lv.Name, v.lv.UUID, v.target.ID}
+	created, err := m.Created(ctx, v.target.ID)
+	return thinVolume{v.lv.VG + "/" + v.lv.Name, v.lv.UUID, v.target.ID, created}, err
 }
 
 // beginReading tells other runs that a volume is read which may be in use.
@@ -63,65 +68,28 @@ func (c *Changes) beginReading() {
 	}
 }
 
-// askNotes finds out what the notes tell, and LVM, which is not asked while the pool is locked.
-func (c *Changes) askNotes(ctx context.Context) error {
-	v := c.new
-	if c.kept != nil {
-		v = c.kept
-	}
-	if c.sent.group, c.sent.unasked = nil, nil; v.lv != nil {
-		c.sent.group, c.sent.unasked = devmapper.Volumes(ctx, v.lv.VG)
-	}
-	if c.kept == nil {
-		return nil
-	}
-	name, err := noteName(c.kept)
-	if c.sent.unnamed = err != nil; c.sent.unnamed {
-		c.sent.before = &note{Everything: true}
-	} else {
-		c.sent.before, err = findNote(name)
-	}
-	if c.sent.unknown = err; err == nil && c.sent.before.Everything {
-		c.sent.unknown = errors.New("what was noted of it had been damaged")
-	}
-	return c.checkRunning()
-}
-
-// checkRunning makes sure that no volume in use is just being read that the base is a snapshot of,
-// or was. A patch to that volume is right where it's applied to what was there before, so it's
-// made, but isn't said to follow what is just read.
-func (c *Changes) checkRunning() error {
-	if c.kept.lv == nil {
-		return nil
-	}
-	c.sent.amid = false
-	lv := c.kept.lv
-	origin := thinVolume{Name: lv.VG + "/" + lv.Origin, UUID: lv.OriginUUID}
-	for _, x := range append(c.sent.before.Full, origin) {
-		runs, err := isRunning(x.UUID)
-		switch {
-		case err != nil:
-			return err
-		case runs && x.UUID == c.new.ofLVM().UUID:
-			c.sent.amid = true
-		case runs:
-			return fmt.Errorf("%s: %w: it reads %s", c.kept.name, ErrFullRuns, x.Name)
-		}
-	}
-	return nil
-}
-
 // sendAgain finds what earlier dumps from the base may have brought, to be sent again. If that
 // isn't known, it is all of the volume.
 func (c *Changes) sendAgain(ctx context.Context, m *metadata.Metadata) (*roaring64.Bitmap, error) {
+	if err := c.findBefore(ctx, m); err != nil {
+		return nil, err
+	}
 	before := c.sent.before
 	if before.Everything {
 		return c.all(), nil
 	}
+	var compared []thinVolume
+	for _, v := range c.volumes() {
+		x, err := v.ofLVM(ctx, m)
+		if err != nil {
+			return nil, err
+		}
+		compared = append(compared, x)
+	}
 	again := before.blocks.Clone()
 	for _, x := range before.Full {
-		if x.is(c.old.ofLVM()) || x.is(c.new.ofLVM()) {
-			continue // compared anyway
+		if slices.ContainsFunc(compared, x.is) {
+			continue
 		}
 		d, err := c.diffNow(ctx, m, x)
 		if errors.Is(err, metadata.ErrNoVolume) {
@@ -143,6 +111,9 @@ func (c *Changes) diffNow(ctx context.Context, m *metadata.Metadata,
 	x thinVolume) (*metadata.Difference, error) {
 	for _, v := range c.sent.group {
 		if v.UUID == x.UUID && v.ThinID == strconv.Itoa(int(x.ThinID)) {
+			if created, err := m.Created(ctx, x.ThinID); err != nil || created != x.Created {
+				return nil, cmp.Or(err, metadata.ErrNoVolume)
+			}
 			return m.Diff(ctx, c.kept.target.ID, x.ThinID)
 		}
 	}
@@ -157,6 +128,10 @@ func (c *Changes) compareSnapshots(ctx context.Context, m *metadata.Metadata) er
 	if c.new.lv == nil || c.sent.left != nil {
 		return nil
 	}
+	own, err := c.new.ofLVM(ctx, m)
+	if err != nil {
+		return err
+	}
 	for _, v := range c.sent.group {
 		id, err := strconv.ParseUint(v.ThinID, 10, 24)
 		isOrigin := c.new.isSnapshot() && v.UUID == c.new.lv.OriginUUID
@@ -164,6 +139,10 @@ func (c *Changes) compareSnapshots(ctx context.Context, m *metadata.Metadata) er
 			continue
 		}
 		d, err := m.Diff(ctx, uint32(id), c.new.target.ID)
+		var created uint32
+		if err == nil {
+			created, err = m.Created(ctx, uint32(id))
+		}
 		if errors.Is(err, metadata.ErrNoVolume) {
 			continue // in another pool, or made after the metadata were held
 		}
@@ -177,11 +156,11 @@ func (c *Changes) compareSnapshots(ctx context.Context, m *metadata.Metadata) er
 		}
 		add := &note{Group: v.VGUUID, blocks: d.Mapped}
 		if isOrigin { // what it has of its own, and may discard
-			add.Name = noteNameOf(c.new.lv.UUID, c.new.target.ID)
+			add.Name = noteNameOf(own.UUID, own.ThinID, own.Created)
 			c.sent.beyond[c.new.lv.UUID] = add
 			continue
 		}
-		add.Name, add.Full = noteNameOf(v.UUID, uint32(id)), []thinVolume{c.new.ofLVM()}
+		add.Name, add.Full = noteNameOf(v.UUID, uint32(id), created), []thinVolume{own}
 		if err := c.addUnmapped(ctx, m, add.blocks, d, uint32(id)); err != nil {
 			return err
 		}

@@ -26,7 +26,7 @@ func (s *shown) sentBefore(blocks *roaring64.Bitmap) string {
 // noteBefore adds to the note of a volume, and gives its path.
 func (s *shown) noteBefore(volume string, add *note) string {
 	s.t.Helper()
-	name := noteNameOf("uuid-of-"+volume, s.ids[volume])
+	name := s.noteName(volume)
 	if _, err := changeNote(s.t.Context(), name, nil, add); err != nil {
 		s.t.Fatal(err)
 	}
@@ -36,7 +36,7 @@ func (s *shown) noteBefore(volume string, add *note) string {
 // noted is the note of a volume, which must be whole.
 func (s *shown) noted(volume string) *note {
 	s.t.Helper()
-	n, err := findNote(noteNameOf("uuid-of-"+volume, s.ids[volume]))
+	n, err := findNote(s.noteName(volume))
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -158,7 +158,7 @@ func TestSentOfFull(t *testing.T) {
 		t.Fatal(err)
 	}
 	n := s.noted("s")
-	if !n.blocks.Equals(s.changed) || !slices.Equal(n.Full, []thinVolume{{"vg/o", "uuid-of-o", s.ids["o"]}}) {
+	if !n.blocks.Equals(s.changed) || !slices.Equal(n.Full, []thinVolume{{"vg/o", "uuid-of-o", s.ids["o"], s.created("o")}}) {
 		t.Errorf("noted %v %v, want %v", n.blocks, n.Full, s.changed)
 	}
 	if got := src.Header.Source; got.Noted["uuid-of-s"] != n.last() || len(got.Noted) != 1 || got.Snapshots == nil {
@@ -235,7 +235,7 @@ func TestSentUnknown(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := show(t)
-			if _, err := changeNote(t.Context(), noteNameOf("uuid-of-s", s.ids["s"])+"1", nil, &note{blocks: roaring64.New()}); err != nil {
+			if _, err := changeNote(t.Context(), s.noteName("s")+"1", nil, &note{blocks: roaring64.New()}); err != nil {
 				t.Fatal(err)
 			}
 			if err := damage(s.sentBefore(roaring64.BitmapOf(7))); err != nil {

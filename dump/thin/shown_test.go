@@ -37,6 +37,7 @@ type shown struct {
 	paths    map[string]string
 	nums     map[string]kernel.DevNum
 	ids      map[string]uint32
+	captured *metadata.Metadata
 	mapped   map[string]*roaring64.Bitmap
 	changed  *roaring64.Bitmap // from s to o
 }
@@ -57,6 +58,30 @@ func show(t *testing.T) *shown {
 		s.nums[name], s.paths[name] = s.Loop(s.file(volumeSize)), "vg/"+name
 	}
 	s.reset()
+	return s
+}
+
+// showSeries shows the captured pool of pool128k: the volume o, its snapshots s1 and s2, and s1a, a snapshot of s1.
+func showSeries(t *testing.T) *shown {
+	const size, status = 20512768, "0 196608 thin-pool 4 69/512 173/768 %s rw discard_passdown queue_if_no_space - 128"
+	s := &shown{Machine: dmtest.New(t), t: t, dir: t.TempDir(), paths: map[string]string{}, nums: map[string]kernel.DevNum{},
+		ids: map[string]uint32{"o": 1, "s1": 2, "s2": 3, "s1a": 4}, mapped: map[string]*roaring64.Bitmap{}}
+	locks, notes := lockDir, sentDir
+	t.Cleanup(func() { lockDir, sentDir = locks, notes })
+	lockDir, sentDir = filepath.Join(s.dir, "locks"), filepath.Join(s.dir, "sent")
+	s.held = s.unpack("pool128k/tmeta-reserved.img.zst").HeldRoot()
+	s.meta, s.pool = s.Loop(s.metadata), s.Loop(s.file(1<<20))
+	s.Message(s.pool, "reserve_metadata_snap", fmt.Sprintf("echo '"+status+"' >$d/status.1; echo reserved >>$d/told", fmt.Sprint(s.held)))
+	s.Message(s.pool, "release_metadata_snap", fmt.Sprintf("echo '"+status+"' >$d/status.1; echo released >>$d/told", "-"))
+	for name := range s.ids {
+		s.nums[name], s.paths[name] = s.Loop(s.file(size)), "vg/"+name
+	}
+	s.Device(s.pool, "vg-pool", fmt.Sprintf("0 196608 thin-pool %s 4095:1 256 0 0", s.meta))
+	s.Status(s.pool, 1, fmt.Sprintf(status, "-"), "")
+	s.tell("o", size, "", nil)
+	s.tell("s1", size, "", ofOrigin)
+	s.tell("s2", size, "", ofOrigin)
+	s.tell("s1a", size, "", map[string]string{"origin": "s1", "origin_uuid": "uuid-of-s1"})
 	return s
 }
 
@@ -173,7 +198,24 @@ func (s *shown) unpack(name string) *metadata.Metadata {
 	if err != nil {
 		s.t.Fatal(err)
 	}
+	s.captured = m
 	return m
+}
+
+// created is when a volume was made, as the pool counts.
+func (s *shown) created(volume string) uint32 {
+	s.t.Helper()
+	created, err := s.captured.Created(s.t.Context(), s.ids[volume])
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return created
+}
+
+// noteName is that of the note about a volume.
+func (s *shown) noteName(volume string) string {
+	s.t.Helper()
+	return noteNameOf("uuid-of-"+volume, s.ids[volume], s.created(volume))
 }
 
 func ranges(runs [][2]uint64) *roaring64.Bitmap {

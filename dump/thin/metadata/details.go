@@ -24,6 +24,13 @@ func (m *Metadata) details(ctx context.Context, id uint32) (d details, trusted b
 		d.snapshotted <= m.super.time, err
 }
 
+// Created is when a volume was made, as the pool counts. Ids of volumes that are gone are given
+// again, with a later one.
+func (m *Metadata) Created(ctx context.Context, id uint32) (uint32, error) {
+	d, _, err := m.details(ctx, id)
+	return d.created, err
+}
+
 // MayDescend tells whether a volume may be a snapshot of another one, of a snapshot of that, and so
 // on. That it isn't is sure.
 func (m *Metadata) MayDescend(ctx context.Context, id, ancestor uint32) (bool, error) {
