@@ -68,6 +68,15 @@ func (c *Changes) beginReading() {
 	}
 }
 
+// endReading makes what was read of a volume in use outlive a power cut: the volume can't be
+// compared later with what it lost then.
+func (c *Changes) endReading() error {
+	if c.sent.reading == nil {
+		return nil
+	}
+	return c.inputs().Flush()
+}
+
 // sendAgain finds what earlier dumps from the base may have brought, to be sent again. If that
 // isn't known, it is all of the volume.
 func (c *Changes) sendAgain(ctx context.Context, m *metadata.Metadata) (*roaring64.Bitmap, error) {

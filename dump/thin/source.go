@@ -120,7 +120,7 @@ func (c *Changes) extents() iter.Seq2[format.Extent, error] {
 	}
 }
 
-// check makes sure that pool and volumes are still what they were.
+// check makes sure that pool and volumes are still what they were, and that what was read stays.
 func (c *Changes) check(ctx context.Context) error {
 	status, err := devmapper.StatusOfPool(ctx, c.pool.device.Num)
 	if err == nil && status.Failed {
@@ -130,6 +130,9 @@ func (c *Changes) check(ctx context.Context) error {
 		if err == nil {
 			err = v.check()
 		}
+	}
+	if err == nil {
+		err = c.endReading()
 	}
 	return err
 }

@@ -53,10 +53,16 @@ func openComparison(ctx context.Context, inv *cli.Invocation, name string,
 	return src, nil
 }
 
-// withNotes is a source with the notes of another one, which is open as long.
+// withNotes is a source with the notes of another one, which is open as long, and checked with it.
 func withNotes(src, notes dump.Source) dump.Source {
-	end := src.Close
+	check, end := src.Check, src.Close
 	src.Header.Source.Noted = notes.Header.Source.Noted
+	src.Check = func(ctx context.Context) error {
+		if err := check(ctx); err != nil {
+			return err
+		}
+		return notes.Check(ctx)
+	}
 	src.Close = func() error { return errors.Join(end(), notes.Close()) }
 	return src
 }
@@ -64,7 +70,10 @@ func withNotes(src, notes dump.Source) dump.Source {
 // noteCompared notes what a comparison may send of a thin volume, which may be read until the
 // source that it gives is closed. Where there is nothing to note, that has no notes.
 func noteCompared(ctx context.Context, inv *cli.Invocation, name string) (dump.Source, error) {
-	none := dump.Source{Close: func() error { return nil }}
+	none := dump.Source{
+		Check: func(context.Context) error { return nil },
+		Close: func() error { return nil },
+	}
 	_, err := devmapper.Resolve(ctx, name)
 	if err != nil || inv.Bool("dry-run") || !thin.Named(ctx, name) {
 		return none, nil // what is not active is not activated for this

@@ -1,6 +1,7 @@
 package dumpcmd
 
 import (
+	"context"
 	"errors"
 	"maps"
 	"slices"
@@ -37,5 +38,21 @@ func TestWithNotes(t *testing.T) {
 	}
 	if !slices.Equal(closed, []string{"volumes", "notes"}) {
 		t.Errorf("closed %v", closed)
+	}
+}
+
+// Before a comparison ends, what its notes are of is checked, too: what was read is durable then.
+func TestNotesChecked(t *testing.T) {
+	failing := func(err error) dump.Source {
+		return dump.Source{Check: func(context.Context) error { return err }}
+	}
+	lost, changed := errors.New("lost"), errors.New("changed")
+	for _, tt := range []struct{ compared, notes, want error }{
+		{nil, nil, nil}, {nil, lost, lost}, {changed, nil, changed}, {changed, lost, changed},
+	} {
+		src := withNotes(failing(tt.compared), failing(tt.notes))
+		if err := src.Check(t.Context()); err != tt.want {
+			t.Errorf("%v, %v: %v, want %v", tt.compared, tt.notes, err, tt.want)
+		}
 	}
 }
