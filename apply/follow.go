@@ -89,7 +89,7 @@ func follows(a, b format.Header) verdict {
 			"that this is where the undo patch leads holds only if "+
 			"what that takes back was the first delta since then", snapshotName(b, base.Snapshot)))
 	case linked(a, b):
-		return verdict{}
+		return followsByName(a, b)
 	case a.Kind == format.Undo && stateOf(a).Snapshot == "":
 		return cantTell("nobody knows when the volume was what an undo patch takes it back to")
 	case base.Snapshot != "" && base.Snapshot == a.Source.LVUUID:

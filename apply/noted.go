@@ -46,6 +46,22 @@ func followsThin(a, b format.Header) verdict {
 		"is in neither of two thin volumes")
 }
 
+// followsByName is about a patch b that starts from the snapshot that a leads to, or leads to the
+// same. A thin one can have been written to, and discarded from, since it was copied.
+func followsByName(a, b format.Header) verdict {
+	kept := baseOf(b).Snapshot
+	if !isThin(b) || kept == "" || kept != stateOf(a).Snapshot {
+		return verdict{}
+	}
+	first, second := a.Source.Noted[kept], b.Source.Noted[kept]
+	if first == uuid.Nil || second == uuid.Nil || slices.Contains(b.Source.NotedBefore, first) {
+		return verdict{}
+	}
+	return doubtful(fmt.Sprintf("it starts from snapshot %s, and does not tell that what the one "+
+		"before brought was noted for that: if the snapshot was written to and discarded from, "+
+		"something may be left", snapshotName(b, kept)))
+}
+
 // keptBy is the UUID of the snapshot that a thin patch starts from or leads back to, in whose note it is; empty if it starts
 // from a volume that is none.
 func keptBy(h format.Header) string { return cmp.Or(baseOf(h).Snapshot, h.Source.SnapshotUUID) }
