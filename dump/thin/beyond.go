@@ -1,0 +1,86 @@
+package thin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+
+	"github.com/RoaringBitmap/roaring/v2/roaring64"
+
+	"lvmsync/dump/thin/metadata"
+)
+
+// compareSnapshots finds what a dump of the volume alone may bring that differs from its snapshots:
+// patches from them can't tell any more once it is discarded. What it maps that they don't is so
+// whatever it's written over with; of what it maps as they do, see [note].Full.
+func (c *Changes) compareSnapshots(ctx context.Context, m *metadata.Metadata) error {
+	c.sent.beyond, c.sent.left = make(map[string]*note), errors.Join(c.sent.unasked, c.sent.mute)
+	if c.new.lv == nil || c.sent.left != nil {
+		return nil
+	}
+	own, err := c.new.ofLVM(ctx, m)
+	if err != nil {
+		return err
+	}
+	for _, v := range c.sent.group {
+		id, err := strconv.ParseUint(v.ThinID, 10, 24)
+		isOrigin := c.new.isSnapshot() && v.UUID == c.new.lv.OriginUUID
+		if err != nil || !isOrigin && (v.OriginUUID != c.new.lv.UUID || c.sent.reading == nil) {
+			continue
+		}
+		d, err := m.Diff(ctx, uint32(id), c.new.target.ID)
+		var created uint32
+		if err == nil {
+			created, err = m.Created(ctx, uint32(id))
+		}
+		if errors.Is(err, metadata.ErrNoVolume) {
+			continue // in another pool, or made after the metadata were held
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if err != nil { // damage that only that one has
+			err = fmt.Errorf("compare with thin volume %d: %w", id, err)
+			c.sent.left = errors.Join(c.sent.left, err)
+			continue
+		}
+		add := &note{Group: v.VGUUID, blocks: d.Mapped}
+		if isOrigin { // what it has of its own, and may discard
+			add.Name = noteNameOf(own.UUID, own.ThinID, own.Created)
+			c.sent.beyond[c.new.lv.UUID] = add
+			continue
+		}
+		add.Name, add.Full = noteNameOf(v.UUID, uint32(id), created), []thinVolume{own}
+		if err := c.addUnmapped(ctx, m, add.blocks, d, uint32(id)); err != nil {
+			return err
+		}
+		c.sent.beyond[v.UUID] = add
+	}
+	return nil
+}
+
+// addUnmapped adds to the blocks what is sent of those that the volume doesn't map: zeros, and
+// whatever may be written there before it is read, where that isn't left to the list.
+func (c *Changes) addUnmapped(ctx context.Context, m *metadata.Metadata, blocks *roaring64.Bitmap,
+	d *metadata.Difference, snapshot uint32) error {
+	blocks.Or(d.Unmapped)
+	if c.sent.compare {
+		free := c.all()
+		mapped, err := m.Mapped(ctx, snapshot)
+		if err != nil {
+			return err
+		}
+		free.AndNot(mapped)
+		blocks.Or(free)
+		return nil
+	}
+	if c.new.beneath.size() > 0 {
+		mapped, err := m.Mapped(ctx, c.new.target.ID)
+		if err != nil {
+			return err
+		}
+		blocks.Or(roaring64.AndNot(c.data, mapped))
+	}
+	return nil
+}
