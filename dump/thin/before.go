@@ -33,6 +33,13 @@ func (c *Changes) findBefore(ctx context.Context, m *metadata.Metadata) error {
 	if err != nil {
 		return err
 	}
+	if c.sent.reached = ""; c.new != c.kept && c.new == c.still && c.new.isSnapshot() {
+		to, err := c.new.ofLVM(ctx, m)
+		if err != nil {
+			return err
+		}
+		c.sent.reached = noteNameOf(to.UUID, to.ThinID, to.Created)
+	}
 	name, err := noteName(c.kept, created)
 	c.sent.unnamed, c.sent.unknown = err != nil, err
 	switch n, ok := c.sent.notes[name]; {

@@ -48,6 +48,11 @@ func (c *Changes) compareSnapshots(ctx context.Context, m *metadata.Metadata) er
 		add := &note{Group: v.VGUUID, blocks: d.Mapped}
 		if isOrigin { // what it has of its own, and may discard
 			add.Name = noteNameOf(own.UUID, own.ThinID, own.Created)
+			if c.sent.compare && c.sent.reading != nil {
+				if err := c.addUnmapped(ctx, m, add.blocks, d, own.ThinID); err != nil {
+					return err
+				}
+			}
 			c.sent.beyond[c.new.lv.UUID] = add
 			continue
 		}

@@ -2,9 +2,13 @@ package thin
 
 import (
 	"bytes"
+	"maps"
 	"os"
 	"strings"
 	"testing"
+
+	"github.com/RoaringBitmap/roaring/v2/roaring64"
+	"github.com/google/uuid"
 )
 
 // What a dump of a volume in use has read is durable before the dump ends: after a power cut the
@@ -37,5 +41,28 @@ func TestReadIsDurable(t *testing.T) {
 		if got, err := os.ReadFile(file); err != nil || !bytes.HasPrefix(got, late) {
 			t.Errorf("%d: %v: what was read late is in memory alone", i, err)
 		}
+	}
+}
+
+// What a patch to a snapshot brings is noted for patches from that, too, and of a comparison of a
+// snapshot in use all that this may get until it's read.
+func TestSentOfReached(t *testing.T) {
+	s := showSeries(t)
+	src, err := OpenTo(t.Context(), s.paths["s1"], s.paths["s1a"])
+	s.note(opened(t, src, err))
+	n, got := s.noted("s1a"), src.Source().Header.Source.Noted
+	want := map[string]uuid.UUID{"uuid-of-s1a": n.last(), "uuid-of-s1": s.noted("s1").last()}
+	if !n.blocks.Equals(src.sends()) || n.blocks.IsEmpty() || !maps.Equal(got, want) {
+		t.Errorf("noted %v, the header has %v", n, got)
+	}
+	src, err = OpenCompared(t.Context(), s.paths["s1a"])
+	s.note(opened(t, src, err))
+	mapped, err := s.captured.Mapped(t.Context(), s.ids["s1a"])
+	if err != nil {
+		t.Fatal(err)
+	}
+	left := roaring64.AndNot(roaring64.AndNot(src.all(), mapped), s.noted("s1a").blocks)
+	if !left.IsEmpty() {
+		t.Errorf("not noted: %v", left)
 	}
 }

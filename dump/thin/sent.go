@@ -39,6 +39,7 @@ type sending struct {
 	notes   map[string]found     // what may be the base's, before the pool was asked
 	hidden  error                // why they can't be looked for
 	before  *note                // of the base: what was sent from it; nil if there is no base
+	reached string               // name of the note of another snapshot that is reached
 	unknown error                // why anything may have been
 	unnamed bool                 // the base has no name for a note
 	// amid means that the volume is just being read by another dump, whose end may have more than
@@ -192,6 +193,7 @@ func (c *Changes) noteBase(ctx context.Context, id uuid.UUID) (unnoted, err erro
 			if c.kept.lv != nil && !c.sent.amid {
 				c.addNoted(c.kept.lv.UUID, id)
 				c.info.NotedBefore = before.ids()
+				return c.noteReached(ctx, id), nil
 			}
 			return nil, nil
 		}
@@ -199,6 +201,24 @@ func (c *Changes) noteBase(ctx context.Context, id uuid.UUID) (unnoted, err erro
 			return nil, err
 		}
 	}
+}
+
+// noteReached notes what is sent for the snapshot that the patch leads to, too, which may discard
+// it.
+func (c *Changes) noteReached(ctx context.Context, id uuid.UUID) error {
+	if c.sent.reached == "" {
+		return nil
+	}
+	add := &note{
+		Group:  c.new.lv.VGUUID,
+		Dumps:  []noted{{ID: id}},
+		blocks: roaring64.Or(c.data, c.zero),
+	}
+	_, err := changeNote(ctx, c.sent.reached, nil, add)
+	if err == nil {
+		c.addNoted(c.new.lv.UUID, id)
+	}
+	return err
 }
 
 func (c *Changes) addNoted(snapshot string, id uuid.UUID) {
