@@ -2,6 +2,8 @@ package thin
 
 import (
 	"bytes"
+	"errors"
+	"fmt"
 	"maps"
 	"os"
 	"strings"
@@ -64,5 +66,24 @@ func TestSentOfReached(t *testing.T) {
 	left := roaring64.AndNot(roaring64.AndNot(src.all(), mapped), s.noted("s1a").blocks)
 	if !left.IsEmpty() {
 		t.Errorf("not noted: %v", left)
+	}
+}
+
+// Which snapshots a volume has that isn't LVM's nobody tells: that nothing is noted for them is said.
+func TestSentOfOthers(t *testing.T) {
+	s := show(t)
+	s.Device(s.nums["o"], "plain", fmt.Sprintf("0 %d thin %s %d", volumeSize/512, s.pool, s.ids["o"]))
+	for name, open := range map[string]func() (*Changes, error){
+		"full":       func() (*Changes, error) { return OpenFull(t.Context(), s.nums["o"].Path()) },
+		"comparison": func() (*Changes, error) { return OpenCompared(t.Context(), s.nums["o"].Path()) },
+	} {
+		src, err := open()
+		opened(t, src, err)
+		if src.new.lv != nil {
+			t.Fatal("the test needs a volume that isn't LVM's")
+		}
+		if _, err := src.NoteSent(t.Context()); !errors.Is(err, ErrNotNoted) {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }

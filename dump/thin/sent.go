@@ -141,6 +141,10 @@ func (c *Changes) NoteSent(ctx context.Context) (dump.Source, error) {
 	if c.kept == nil && c.info.Snapshots != nil && len(c.info.Snapshots) == 0 {
 		left = nil // there is nothing to note it for
 	}
+	if c.kept == nil && c.new.lv == nil {
+		left = errors.Join(left, fmt.Errorf("%s is not LVM's: which snapshots it has isn't known",
+			c.new.name))
+	}
 	for uuid, add := range c.sent.beyond {
 		add.Dumps = []noted{{ID: id}}
 		if _, err := changeNote(ctx, add.Name, nil, add); err != nil {
