@@ -28,6 +28,8 @@ func followsThin(a, b format.Header) verdict {
 	switch noting := notedFor(a, b, kept); {
 	case noting == isNoted:
 		return verdict{}
+	case noting != isLater && holdsAll(b):
+		return followsInTime(a, b)
 	case noting == maybeNoted:
 		return followsNoted(a, b).and(starts + ", and " + missesNote(a, b, kept))
 	case noting == isLater:
@@ -60,6 +62,11 @@ func followsByName(a, b format.Header) verdict {
 	return doubtful(fmt.Sprintf("it starts from snapshot %s, and does not tell that what the one "+
 		"before brought was noted for that: if the snapshot was written to and discarded from, "+
 		"something may be left", snapshotName(b, kept)))
+}
+
+// holdsAll tells whether a patch has all of its volume, as one does where it isn't known what was sent before.
+func holdsAll(h format.Header) bool {
+	return !baseOf(h).Exact && h.Planned != nil && h.Planned.Bytes == h.VolumeSize
 }
 
 // keptBy is the UUID of the snapshot that a thin patch starts from or leads back to, in whose note it is; empty if it starts

@@ -29,6 +29,9 @@ func behind(ids ...byte) tweak {
 	}
 }
 
+// ofAll says that a patch has all of the volume.
+func ofAll(h *format.Header) { h.Planned = &format.Planned{Bytes: h.VolumeSize} }
+
 // backTo says that a patch leads back to a snapshot, which somebody may be writing to.
 func backTo(snapshot string) tweak {
 	return func(h *format.Header) { h.Base, h.Source.SnapshotUUID = &format.Base{}, snapshot }
@@ -89,6 +92,8 @@ var thinMisfits = []struct {
 	{"the second could not be noted, or doesn't know that", ordered(1, 9, thin, kind(format.Full), noted("S", 5)), ordered(2, 12, thin, since("S", 8), upTo("T", 10)), "", "and what was written while the one before was dumped, from"},
 	{"noted for another snapshot", ordered(1, 9, thin, kind(format.Full), noted("R", 5), knowing("R", "S")), ordered(2, 10, thin, since("S", 8), noted("S", 7)), "the one before leads past it", ""},
 	{"in the note of another snapshot", ordered(1, 9, thin, since("R", 7), noted("R", 7)), ordered(2, 11, thin, since("S", 8), noted("S", 7)), "the one before leads past it", ""},
+	{"of all of the volume, for its note was damaged", ordered(1, 9, thin, since("S", 8), noted("S", 7)), ordered(2, 10, thin, since("S", 8), noted("S", 9), ofAll), "", ""},
+	{"of all of the volume, older", ordered(1, 10, thin, since("S", 8), noted("S", 7)), ordered(2, 9, thin, since("S", 8), noted("S", 9), ofAll), "it is older, made", ""},
 	{"in a note that was put back to before", ordered(1, 9, thin, since("S", 8), noted("S", 7), behind(3)), ordered(2, 10, thin, since("S", 8), noted("S", 9), behind(3)), "in a note that is lost or was put back", ""},
 	{"more than are told of lie between", ordered(1, 9, thin, kind(format.Full), noted("S", 7)), ordered(2, 10, thin, since("S", 8), noted("S", 9), behind(make([]byte, format.MaxNotedBefore)...)), "it tells of the last 64 dumps only", ""},
 	{"exactly, in one note", ordered(1, 9, thin, since("S", 8), noted("S", 7)), ordered(2, 10, thin, since("S", 8), exactly, noted("S", 9), behind(7)), "exactly, and the one before leads past it", ""},
