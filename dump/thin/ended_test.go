@@ -69,7 +69,8 @@ func TestSentOfReached(t *testing.T) {
 	}
 }
 
-// Which snapshots a volume has that isn't LVM's nobody tells: that nothing is noted for them is said.
+// Which snapshots a volume has that isn't LVM's nobody tells: that nothing is noted for them is
+// said.
 func TestSentOfOthers(t *testing.T) {
 	s := show(t)
 	s.Device(s.nums["o"], "plain", fmt.Sprintf("0 %d thin %s %d", volumeSize/512, s.pool, s.ids["o"]))
@@ -85,5 +86,29 @@ func TestSentOfOthers(t *testing.T) {
 		if _, err := src.NoteSent(t.Context()); !errors.Is(err, ErrNotNoted) {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+// Of a volume that is no snapshot no note is told of.
+func TestSentFromVolume(t *testing.T) {
+	s := showSeries(t)
+	src, err := OpenTo(t.Context(), s.paths["o"], s.paths["s1"])
+	s.note(opened(t, src, err))
+	if got := src.Source().Header.Source; len(got.Noted) != 1 ||
+		got.Noted["uuid-of-s1"] != s.noted("s1").last() || got.NotedBefore != nil {
+		t.Errorf("the header has %v, %v", got.Noted, got.NotedBefore)
+	}
+}
+
+// If LVM can't be asked, it isn't said that a volume is gone.
+func TestSentUnasked(t *testing.T) {
+	s := showSeries(t)
+	read := thinVolume{"vg/s2", "uuid-of-s2", s.ids["s2"], s.created("s2")}
+	s.noteBefore("s1", &note{Full: []thinVolume{read}, blocks: roaring64.New()})
+	s.Before("lvs", `case "$*" in *thin_id*) exit 5 ;; esac`)
+	src, err := Open(t.Context(), s.paths["s1"])
+	why := opened(t, src, err).SentUnknown()
+	if why == nil || !strings.HasPrefix(why.Error(), "whether vg/s2") {
+		t.Error(why)
 	}
 }

@@ -105,6 +105,10 @@ func (c *Changes) sendAgain(ctx context.Context, m *metadata.Metadata) (*roaring
 		if errors.Is(err, metadata.ErrNoVolume) {
 			c.sent.unknown = fmt.Errorf("%s, of which a copy was made in use, is gone, or "+
 				"was merged into", x.Name)
+			if why := c.sent.unasked; why != nil {
+				c.sent.unknown = fmt.Errorf("whether %s, of which a copy was made in use, is "+
+					"still there: %w", x.Name, why)
+			}
 			return c.all(), nil
 		}
 		if err != nil {
@@ -195,8 +199,10 @@ func (c *Changes) noteBase(ctx context.Context, id uuid.UUID) (unnoted, err erro
 		}
 		if done {
 			if c.kept.lv != nil && !c.sent.amid {
-				c.addNoted(c.kept.lv.UUID, id)
-				c.info.NotedBefore = before.ids()
+				if c.kept.isSnapshot() { // from a volume nothing follows by its note
+					c.addNoted(c.kept.lv.UUID, id)
+					c.info.NotedBefore = before.ids()
+				}
 				return c.noteReached(ctx, id), nil
 			}
 			return nil, nil
