@@ -2,8 +2,6 @@ package dumpcmd
 
 import (
 	"context"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -31,21 +29,12 @@ func TestWarnClock(t *testing.T) {
 			State: &format.State{SnapshotCreated: made.Add(time.Minute)}}, "to 1m0s before"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			errs, err := os.Create(filepath.Join(t.TempDir(), "stderr"))
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer errs.Close()
-			c := &cli.Command{Name: "test",
-				Run: func(_ context.Context, inv *cli.Invocation) error {
-					warnClock(inv, tt.h)
-					return nil
-				}}
-			c.Main([]string{"test"}, cli.Streams{In: os.Stdin, Out: os.Stdout, Err: errs})
-			got, err := os.ReadFile(errs.Name())
-			if err != nil || (len(got) > 0) != (tt.want != "") ||
-				!strings.Contains(string(got), tt.want) {
-				t.Errorf("%q, %v; want %q", got, err, tt.want)
+			got := told(t, func(_ context.Context, inv *cli.Invocation) error {
+				warnClock(inv, tt.h)
+				return nil
+			})
+			if (len(got) > 0) != (tt.want != "") || !strings.Contains(got, tt.want) {
+				t.Errorf("%q, want %q", got, tt.want)
 			}
 		})
 	}

@@ -131,21 +131,35 @@ func checkBase(inv *cli.Invocation, s *thin.Changes, name string) error {
 }
 
 func openFull(ctx context.Context, inv *cli.Invocation, name string, isThin bool) (source, error) {
-	if isThin {
-		s, err := thin.OpenFull(ctx, name)
-		if err == nil {
-			if why := s.Unasked(); why != nil {
-				inv.Warn(readsAll(name, why))
-			}
-			warnThin(inv, s)
-			src, err := noteSent(ctx, inv, s, startsElsewhere)
-			return source{Source: src, name: name}, err
-		}
-		if !errors.Is(err, thin.ErrPool) {
-			return source{}, err
-		}
-		inv.Warn(readsAll(name, err)) // what it gives when even the device says no more of itself
+	if !isThin {
+		return openWhole(ctx, inv, name)
 	}
+	s, err := thin.OpenFull(ctx, name)
+	if errors.Is(err, thin.ErrPool) {
+		return openFailed(ctx, inv, name, err)
+	}
+	if err != nil {
+		return source{}, err
+	}
+	if why := s.Unasked(); why != nil {
+		inv.Warn(readsAll(name, why))
+	}
+	warnThin(inv, s)
+	src, err := noteSent(ctx, inv, s, startsElsewhere)
+	return source{Source: src, name: name}, err
+}
+
+// openFailed opens all of a thin volume where even its device says no more of itself, and so not
+// what to note that for.
+func openFailed(ctx context.Context, inv *cli.Invocation, name string, why error) (source, error) {
+	inv.Warn(readsAll(name, why))
+	if !inv.Bool("dry-run") {
+		inv.Warn(fmt.Sprintf("%v: %s", thin.ErrNotNoted, startsElsewhere))
+	}
+	return openWhole(ctx, inv, name)
+}
+
+func openWhole(ctx context.Context, inv *cli.Invocation, name string) (source, error) {
 	path, err := devmapper.Resolve(ctx, name)
 	if err != nil {
 		return source{}, err
