@@ -83,7 +83,7 @@ func TestSentOfOthers(t *testing.T) {
 		if src.new.lv != nil {
 			t.Fatal("the test needs a volume that isn't LVM's")
 		}
-		if _, err := src.NoteSent(t.Context()); !errors.Is(err, ErrNotNoted) {
+		if _, err := src.NoteSent(t.Context(), nil); !errors.Is(err, ErrNotNoted) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -110,5 +110,34 @@ func TestSentUnasked(t *testing.T) {
 	why := opened(t, src, err).SentUnknown()
 	if why == nil || !strings.HasPrefix(why.Error(), "whether vg/s2") {
 		t.Error(why)
+	}
+}
+
+// If another dump was quicker, what the pool tells when it's asked again is looked at before it's
+// noted: it may be other than what was looked at first.
+func TestSentLookedAtAgain(t *testing.T) {
+	s := show(t)
+	src, err := Open(t.Context(), s.paths["s"])
+	opened(t, src, err)
+	damaged, path := []byte("damaged"), s.sentBefore(roaring64.BitmapOf(7))
+	if err := os.WriteFile(path, damaged, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	refused, looks := errors.New("refused"), 0
+	look := func() error {
+		looks++
+		if src.SentUnknown() == nil {
+			t.Error("nothing is said of the damaged note")
+		}
+		return refused
+	}
+	if _, err := src.NoteSent(t.Context(), look); !errors.Is(err, refused) || looks != 1 {
+		t.Errorf("looked at %d times: %v", looks, err)
+	}
+	if got, err := os.ReadFile(path); err != nil || !bytes.Equal(got, damaged) {
+		t.Errorf("%v: noted all the same: %q", err, got)
+	}
+	if _, err := src.NoteSent(t.Context(), look); err != nil || looks != 1 {
+		t.Errorf("looked at %d times though nothing was asked again: %v", looks, err)
 	}
 }

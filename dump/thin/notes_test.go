@@ -21,7 +21,7 @@ func (s *Changes) sends() *roaring64.Bitmap { return roaring64.Or(s.data, s.zero
 // note notes what a source sends.
 func (s *shown) note(src *Changes) *Changes {
 	s.t.Helper()
-	if _, err := src.NoteSent(s.t.Context()); err != nil {
+	if _, err := src.NoteSent(s.t.Context(), nil); err != nil {
 		s.t.Fatal(err)
 	}
 	return src
@@ -86,7 +86,7 @@ func TestWhileFullRuns(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				src, err := c.NoteSent(t.Context())
+				src, err := c.NoteSent(t.Context(), nil)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -104,7 +104,7 @@ func TestWhileFullRuns(t *testing.T) {
 				}
 				src, err := Open(t.Context(), s.paths["s1"])
 				opened(t, src, err)
-				if _, err := src.NoteSent(t.Context()); err != nil || src.info.Noted != nil {
+				if _, err := src.NoteSent(t.Context(), nil); err != nil || src.info.Noted != nil {
 					t.Errorf("%s: what leads to the volume is noted in %v, %v", why, src.info.Noted, err)
 				}
 			}
@@ -114,7 +114,7 @@ func TestWhileFullRuns(t *testing.T) {
 			second.Close()
 			src, err := OpenTo(t.Context(), s.paths["s1"], s.paths["s2"])
 			opened(t, src, err)
-			if _, err := src.NoteSent(t.Context()); err != nil || src.info.Noted == nil {
+			if _, err := src.NoteSent(t.Context(), nil); err != nil || src.info.Noted == nil {
 				t.Errorf("nothing runs: noted in %v, %v", src.info.Noted, err)
 			}
 			if left, _ := filepath.Glob(filepath.Join(lockDir, "reading-*")); left != nil {
@@ -150,7 +150,7 @@ func TestSentDamagedSnapshot(t *testing.T) {
 		src, err := OpenFull(t.Context(), s.paths["o"])
 		if err == nil && src.sent.left != nil {
 			found = true
-			if _, err := src.NoteSent(t.Context()); err == nil || !strings.Contains(err.Error(), "thin volume") {
+			if _, err := src.NoteSent(t.Context(), nil); err == nil || !strings.Contains(err.Error(), "thin volume") {
 				t.Error(err)
 			}
 			if got := slices.Sorted(maps.Keys(src.Source().Header.Source.Noted)); len(got) != 1 {

@@ -136,10 +136,11 @@ func (c *Changes) diffNow(ctx context.Context, m *metadata.Metadata,
 
 // NoteSent notes for later dumps from the same snapshot, or of a dump of the volume alone from its
 // snapshots, what this one sends, and gives the source of just that; if another dump was quicker,
-// the pool is asked again. No other source of the changes may be sent. An error that is
+// the pool is asked again, and what the changes tell may be different: then again is called, unless
+// it is nil, and its error ends that. No other source of the changes may be sent. An error that is
 // [ErrNotNoted] means that this one can be, but that what is discarded from now on stays at the
 // destination, unless that gets another full copy. With any other, nothing may be sent.
-func (c *Changes) NoteSent(ctx context.Context) (dump.Source, error) {
+func (c *Changes) NoteSent(ctx context.Context, again func() error) (dump.Source, error) {
 	c.info.Noted, c.info.NotedBefore = nil, nil
 	id, left := uuid.New(), c.sent.left
 	if c.kept == nil && c.info.Snapshots != nil && len(c.info.Snapshots) == 0 {
@@ -158,7 +159,7 @@ func (c *Changes) NoteSent(ctx context.Context) (dump.Source, error) {
 		c.addNoted(uuid, id)
 	}
 	if c.kept != nil && !c.sent.unnamed {
-		unnoted, err := c.noteBase(ctx, id)
+		unnoted, err := c.noteBase(ctx, id, again)
 		if err != nil {
 			return dump.Source{}, err
 		}
@@ -185,7 +186,8 @@ func (c *Changes) NoteSent(ctx context.Context) (dump.Source, error) {
 
 // noteBase notes what is sent in the note of the base. What it could not be noted for is one error,
 // that it isn't known any more what to send is the other.
-func (c *Changes) noteBase(ctx context.Context, id uuid.UUID) (unnoted, err error) {
+func (c *Changes) noteBase(ctx context.Context, id uuid.UUID,
+	again func() error) (unnoted, err error) {
 	for {
 		before := c.sent.before
 		add := &note{Name: before.Name, blocks: roaring64.Or(c.data, c.zero)}
@@ -207,7 +209,11 @@ func (c *Changes) noteBase(ctx context.Context, id uuid.UUID) (unnoted, err erro
 			}
 			return nil, nil
 		}
-		if err := c.ask(ctx); err != nil {
+		err = c.ask(ctx)
+		if err == nil && again != nil {
+			err = again()
+		}
+		if err != nil {
 			return nil, err
 		}
 	}

@@ -109,7 +109,7 @@ func TestSentNoted(t *testing.T) {
 	}
 	other := uuid.New() // at once, which has notes of it sooner, and it's discarded by now
 	s.noteBefore("s", &note{blocks: last, Dumps: []noted{{ID: other}}})
-	src, err := first.NoteSent(t.Context())
+	src, err := first.NoteSent(t.Context(), nil)
 	if err != nil {
 		t.Error(err)
 	}
@@ -142,7 +142,7 @@ func TestSentAskedAgain(t *testing.T) {
 	opened(t, src, err)
 	s.sentBefore(roaring64.BitmapOf(7))
 	s.Status(s.pool, 1, fmt.Sprintf(poolStatus, "3"), "") // another program holds a metadata snapshot
-	if _, err := src.NoteSent(t.Context()); !errors.Is(err, ErrHeld) || errors.Is(err, ErrNotNoted) {
+	if _, err := src.NoteSent(t.Context(), nil); !errors.Is(err, ErrHeld) || errors.Is(err, ErrNotNoted) {
 		t.Errorf("%v, want %v", err, ErrHeld)
 	}
 }
@@ -153,7 +153,7 @@ func TestSentOfFull(t *testing.T) {
 	s := show(t)
 	full, err := OpenFull(t.Context(), s.paths["o"])
 	opened(t, full, err)
-	src, err := full.NoteSent(t.Context())
+	src, err := full.NoteSent(t.Context(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -167,14 +167,14 @@ func TestSentOfFull(t *testing.T) {
 
 	// If that can't be noted, or LVM doesn't tell of them any more, the header says so.
 	sentDir = "/dev/null/sent"
-	src, err = full.NoteSent(t.Context())
+	src, err = full.NoteSent(t.Context(), nil)
 	if got := src.Header.Source; !errors.Is(err, ErrNotNoted) || got.Noted != nil || got.Snapshots != nil || got.LV != "o" {
 		t.Errorf("%v, %v", err, got)
 	}
 	s.Before("lvs", `case "$*" in *thin_id*) [ ! -e $d/asked ] || exit 5; touch $d/asked ;; esac`)
 	unlisted, err := OpenFull(t.Context(), s.paths["o"])
 	opened(t, unlisted, err)
-	src, err = unlisted.NoteSent(t.Context())
+	src, err = unlisted.NoteSent(t.Context(), nil)
 	if got := src.Header.Source; !errors.Is(err, ErrNotNoted) || got.Noted != nil || got.Snapshots != nil || got.LV != "o" {
 		t.Errorf("%v, %v", err, got)
 	}
@@ -187,7 +187,7 @@ func TestSentOfSnapshot(t *testing.T) {
 		s.tell("s", volumeSize, "", map[string]string{"origin": "o", "origin_uuid": "uuid-of-o", "lv_attr": attr})
 		full, err := OpenFull(t.Context(), s.paths["s"])
 		opened(t, full, err)
-		if _, err := full.NoteSent(t.Context()); err != nil {
+		if _, err := full.NoteSent(t.Context(), nil); err != nil {
 			t.Fatal(err)
 		}
 		n := s.noted("s")
@@ -210,7 +210,7 @@ func TestSentOfComparison(t *testing.T) {
 	s := show(t)
 	src, err := OpenCompared(t.Context(), s.paths["o"])
 	opened(t, src, err)
-	if _, err := src.NoteSent(t.Context()); err != nil {
+	if _, err := src.NoteSent(t.Context(), nil); err != nil {
 		t.Fatal(err)
 	}
 	n, want := s.noted("s"), roaring64.AndNot(src.all(), roaring64.AndNot(s.mapped["s"], s.changed))
@@ -243,7 +243,7 @@ func TestSentUnknown(t *testing.T) {
 			}
 			full, err := OpenFull(t.Context(), s.paths["o"])
 			opened(t, full, err)
-			_, err = full.NoteSent(t.Context())
+			_, err = full.NoteSent(t.Context(), nil)
 			if replaced := name != "a folder"; (err == nil) != replaced || len(full.info.Noted) > 0 != replaced {
 				t.Errorf("a full dump: %v, %v", err, full.info.Noted)
 			}
@@ -255,7 +255,7 @@ func TestSentUnknown(t *testing.T) {
 					t.Error("nothing is said of it")
 				}
 				s.checkBlocks(t, src, s.mapped["o"], roaring64.AndNot(src.all(), s.mapped["o"]))
-				if _, err := src.NoteSent(t.Context()); (err == nil) != (name != "a folder") {
+				if _, err := src.NoteSent(t.Context(), nil); (err == nil) != (name != "a folder") {
 					t.Error(err)
 				}
 			}
@@ -280,7 +280,7 @@ func TestSentNotWritten(t *testing.T) {
 	if err := os.WriteFile(sentDir, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := src.NoteSent(t.Context()); !errors.Is(err, ErrNotNoted) || src.Source().Header.Source.Noted != nil {
+	if _, err := src.NoteSent(t.Context(), nil); !errors.Is(err, ErrNotNoted) || src.Source().Header.Source.Noted != nil {
 		t.Errorf("noted in a file that is no folder: %v", err)
 	}
 }

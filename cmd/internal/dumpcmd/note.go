@@ -16,13 +16,13 @@ const startsElsewhere = "apply nothing to this copy that starts from a snapshot 
 	"already"
 
 // noteSent notes what will be sent, or warns of what follows if it can't be, and gives the source
-// of that. After an error the changes are closed.
-func noteSent(ctx context.Context, inv *cli.Invocation, c *thin.Changes,
-	otherwise string) (dump.Source, error) {
+// of that. What is to be sent then may be told of once more. After an error the changes are closed.
+func noteSent(ctx context.Context, inv *cli.Invocation, c *thin.Changes, otherwise string,
+	again func() error) (dump.Source, error) {
 	if inv.Bool("dry-run") {
 		return c.Source(), nil
 	}
-	src, err := c.NoteSent(ctx)
+	src, err := c.NoteSent(ctx, again)
 	switch {
 	case errors.Is(err, thin.ErrNotNoted):
 		inv.Warn(fmt.Sprintf("%v: %s", err, otherwise))
@@ -86,5 +86,5 @@ func noteCompared(ctx context.Context, inv *cli.Invocation, name string) (dump.S
 		inv.Warn(fmt.Sprintf("%v: %v: %s", thin.ErrNotNoted, err, startsElsewhere))
 		return none, nil
 	}
-	return noteSent(ctx, inv, c, startsElsewhere)
+	return noteSent(ctx, inv, c, startsElsewhere, nil)
 }

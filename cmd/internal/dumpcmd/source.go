@@ -93,8 +93,19 @@ func openThin(ctx context.Context, inv *cli.Invocation, name string) (source, er
 	if err != nil {
 		return source{}, err
 	}
-	if err := checkBase(inv, s, name); err != nil {
+	tell := func() error { return tellThin(inv, s, name) }
+	if err := tell(); err != nil {
 		return source{}, errors.Join(err, s.Close())
+	}
+	src, err := noteSent(ctx, inv, s, "once more is discarded, start from a new snapshot and a "+
+		"new full copy, not from "+name+" again", tell)
+	return source{Source: src, name: name}, err
+}
+
+// tellThin tells what a patch from a thin snapshot holds, and refuses what that may not.
+func tellThin(inv *cli.Invocation, s *thin.Changes, name string) error {
+	if err := checkBase(inv, s, name); err != nil {
+		return err
 	}
 	h := s.Source().Header
 	noteChanges(inv, h)
@@ -104,9 +115,7 @@ func openThin(ctx context.Context, inv *cli.Invocation, name string) (source, er
 		inv.Warn(fmt.Sprintf("what earlier dumps from %s have sent can't be told: all of the "+
 			"volume is sent: %v", name, why))
 	}
-	src, err := noteSent(ctx, inv, s, "once more is discarded, start from a new snapshot and a "+
-		"new full copy, not from "+name+" again")
-	return source{Source: src, name: name}, err
+	return nil
 }
 
 // checkBase refuses a base that has no one content where the patch has to start from just that, and
@@ -145,7 +154,7 @@ func openFull(ctx context.Context, inv *cli.Invocation, name string, isThin bool
 		inv.Warn(readsAll(name, why))
 	}
 	warnThin(inv, s)
-	src, err := noteSent(ctx, inv, s, startsElsewhere)
+	src, err := noteSent(ctx, inv, s, startsElsewhere, nil)
 	return source{Source: src, name: name}, err
 }
 
