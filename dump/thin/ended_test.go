@@ -141,3 +141,29 @@ func TestSentLookedAtAgain(t *testing.T) {
 		t.Errorf("looked at %d times though nothing was asked again: %v", looks, err)
 	}
 }
+
+// Where the notes can't be looked for, it isn't known what was sent: all of the volume is.
+func TestSentHidden(t *testing.T) {
+	s := show(t)
+	if err := os.WriteFile(sentDir, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	src, err := Open(t.Context(), s.paths["s"])
+	if opened(t, src, err).SentUnknown() == nil || !src.sends().Equals(src.all()) {
+		t.Errorf("%v, sent %v", src.SentUnknown(), src.sends())
+	}
+}
+
+// A volume that a note says was read is just being read: what its end brings isn't known yet, even
+// if the base isn't a snapshot of it any more.
+func TestWhileNotedRuns(t *testing.T) {
+	s := showSeries(t)
+	read := thinVolume{"vg/s2", "uuid-of-s2", s.ids["s2"], s.created("s2")}
+	s.noteBefore("s1", &note{Full: []thinVolume{read}, blocks: roaring64.New()})
+	full, err := OpenFull(t.Context(), s.paths["s2"])
+	opened(t, full, err)
+	_, err = OpenTo(t.Context(), s.paths["s1"], s.paths["s1a"])
+	if !errors.Is(err, ErrFullRuns) || !strings.HasSuffix(err.Error(), "it reads vg/s2") {
+		t.Error(err)
+	}
+}

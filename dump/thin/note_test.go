@@ -98,8 +98,9 @@ func TestNoteHostile(t *testing.T) {
 func TestNoteAdd(t *testing.T) {
 	n := newNote("lv.2")
 	n.add(&note{blocks: roaring64.BitmapOf(1), Full: []thinVolume{{"vg/o", "uuid", 1, 5}}, Group: "vg"})
-	n.add(&note{blocks: roaring64.BitmapOf(2), Full: []thinVolume{{"vg/other", "uuid", 1, 5}, {"vg/o", "uuid", 2, 5}}, Group: "new"})
-	if n.Everything || !n.blocks.Equals(roaring64.BitmapOf(1, 2)) || len(n.Full) != 2 || n.Group != "new" {
+	others := []thinVolume{{"vg/other", "uuid", 1, 5}, {"vg/o", "uuid", 2, 5}, {"vg/o", "uuid", 1, 6}}
+	n.add(&note{blocks: roaring64.BitmapOf(2), Full: others, Group: "new"})
+	if n.Everything || !n.blocks.Equals(roaring64.BitmapOf(1, 2)) || len(n.Full) != 3 || n.Group != "new" {
 		t.Errorf("%+v", n)
 	}
 	for i := range uint32(maxFull) {
