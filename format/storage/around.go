@@ -9,7 +9,7 @@ import (
 
 // Surroundings are the devices and files that share storage with a device or file.
 type surroundings struct {
-	loops  map[ID][]layer
+	loops  loopDevices
 	above  []layer // what is stacked on it; each after all that is stacked on itself
 	beside []layer // what is stacked on something below it, on the same bytes; in the same order
 	below  []layer // what it stands on, from the top down
@@ -64,7 +64,7 @@ func (s surroundings) nameOf(id ID) string {
 	if id.Device {
 		return id.Name()
 	}
-	for _, l := range s.loops[id] {
+	for _, l := range s.loops.on[id] {
 		name := backingName(l.id)
 		if now, err := Identify(name); err == nil && now == id {
 			return name

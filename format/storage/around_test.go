@@ -48,7 +48,7 @@ func TestUsersOfBackingFile(t *testing.T) {
 	if err := os.Remove(path); err != nil { // it's the same file without a name
 		t.Fatal(err)
 	}
-	on, _ := new(overlays).loopBacking(identityOf(t, low))
+	on, _, _ := new(overlays).loopBacking(identityOf(t, low))
 	checkUsers(t, top, "open for writing by sh (pid N) through "+on.id.String()+", beneath it")
 }
 

@@ -49,10 +49,11 @@ func partsOf(id ID, table tableReader) ([]stretch, error) {
 		}
 	}
 	if id.Has("loop") {
-		if b, ok := new(overlays).loopBacking(id); ok {
-			return []stretch{{whole, b.id, span{b.off, b.off + size}, straight}}, nil
+		b, ok, err := new(overlays).loopBacking(id)
+		if !ok || err != nil {
+			return nil, err
 		}
-		return nil, nil
+		return []stretch{{whole, b.id, span{b.off, b.off + size}, straight}}, nil
 	}
 	return stackedParts(id, whole, table)
 }

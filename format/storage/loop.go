@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -18,29 +17,38 @@ type backing struct {
 	off int64 // where the loop device begins in it, in bytes
 }
 
-// loopBacking asks the loop device id what it lies on.
+// loopBacking asks the loop device id what it lies on. It gives false if there is nothing behind it
+// any more, or nobody can tell; and errNoAnswer.
 //
 // The kernel is asked for device and inode. Its name for the file, in sysfs, is the one that it had
 // when it was opened: another file may have that by now, and a file may have lost it. It counts
 // only where the loop device can't be opened.
-func (o *overlays) loopBacking(id ID) (backing, bool) {
+func (o *overlays) loopBacking(id ID) (b backing, ok bool, err error) {
 	info, err := loopStatus(id)
-	// It was let go of just now; or its file can't be one that is read or written here.
-	if errors.Is(err, unix.ENXIO) || errors.Is(err, errNoAnswer) {
-		return backing{}, false
+	switch {
+	case errors.Is(err, unix.ENXIO): // let go of just now
+		return b, false, nil
+	case errors.Is(err, errNoAnswer):
+		return b, false, err
+	case err != nil:
+		return backingByName(id)
 	}
-	if err != nil {
-		file, err := o.identify(backingName(id))
-		off := id.Number("loop/offset")
-		return backing{file, max(0, off)}, err == nil
-	}
-	b := backing{off: int64(info.Offset)}
+	b.off = int64(info.Offset)
 	if num, ok := deviceBehind(info); ok {
 		b.id = DeviceID(num)
 	} else {
 		b.id = o.behind(ID{DevNum: kernel.Of(info.Device), Inode: info.Inode}, backingName(id))
 	}
-	return b, true
+	return b, true, nil
+}
+
+func backingByName(id ID) (b backing, ok bool, err error) {
+	b.off = max(0, id.Number("loop/offset"))
+	b.id, err = answerOf(id, func() (ID, error) { return Identify(backingName(id)) })
+	if errors.Is(err, errNoAnswer) {
+		return b, false, err
+	}
+	return b, err == nil, nil
 }
 
 // deviceBehind is the device that a loop device lies on, if it is no file.
@@ -74,38 +82,23 @@ func backingName(loop ID) string {
 	return loop.Attr("loop/backing_file")
 }
 
-// errNoAnswer means that the kernel waits for the file system of the file behind a loop device: the
-// program or server that has it is gone, or hangs.
-var errNoAnswer = errors.New("the file system of the file behind it doesn't answer")
-
-// patience is how long a loop device may take to tell what is behind it.
-var patience = 10 * time.Second
-
 func loopStatus(id ID) (*unix.LoopInfo64, error) {
-	f, err := os.Open(id.Path())
-	if err != nil {
-		return nil, err
-	}
-	if now, err := IdentifyFile(f); err != nil || now != id {
-		f.Close()
-		return nil, fmt.Errorf("%s is not %s", f.Name(), id)
-	}
-	var info *unix.LoopInfo64
-	asked := make(chan error, 1)
-	go func() {
+	return answerOf(id, func() (info *unix.LoopInfo64, err error) {
+		f, err := os.Open(id.Path())
+		if err != nil {
+			return nil, err
+		}
 		defer f.Close()
-		asked <- kernel.Control(f, func(fd int) (err error) {
+		if now, err := IdentifyFile(f); err != nil || now != id {
+			return nil, fmt.Errorf("%s is not %s", f.Name(), id)
+		}
+		err = kernel.Control(f, func(fd int) (err error) {
 			info, err = unix.IoctlLoopGetStatus64(fd)
 			return err
 		})
-	}()
-	select {
-	case err = <-asked:
-	case <-time.After(patience):
-		err = errNoAnswer
-	}
-	if err != nil {
-		return nil, fmt.Errorf("ask %s for what is behind it: %w", f.Name(), err)
-	}
-	return info, nil
+		if err != nil {
+			return nil, fmt.Errorf("ask %s for what is behind it: %w", f.Name(), err)
+		}
+		return info, nil
+	})
 }

@@ -73,6 +73,9 @@ func SharesWith(id ID, source format.Source, uuids ...string) (bool, error) {
 	}
 	for _, from := range sources {
 		theirs, err := Of(from)
+		if err != nil && from.Exists() {
+			return false, err
+		}
 		if err == nil && own.Overlaps(theirs) {
 			return true, nil
 		}

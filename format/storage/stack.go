@@ -41,7 +41,7 @@ func above(id ID) ([]layer, error) {
 	return aboveWith(loops, id)
 }
 
-func aboveWith(loops map[ID][]layer, id ID) ([]layer, error) {
+func aboveWith(loops loopDevices, id ID) ([]layer, error) {
 	var found []layer
 	seen := map[ID]bool{id: true}
 	var visit func(ID) error
@@ -53,7 +53,11 @@ func aboveWith(loops map[ID][]layer, id ID) ([]layer, error) {
 		if err != nil {
 			return fmt.Errorf("find the devices stacked on %s: %w", below, err)
 		}
-		for _, l := range append(next, loops[below]...) {
+		over, err := loops.over(below)
+		if err != nil {
+			return fmt.Errorf("find the devices stacked on %s: %w", below, err)
+		}
+		for _, l := range append(next, over...) {
 			if seen[l.id] {
 				continue
 			}
@@ -102,16 +106,33 @@ func appendLayer(found []layer, dir string, kind layerKind) []layer {
 	return found
 }
 
-// loopsByBacking lists the loop devices by the file or device behind each of them.
-func loopsByBacking() (map[ID][]layer, error) {
+// loopDevices are the loop devices of this machine.
+type loopDevices struct {
+	on     map[ID][]layer // by the file or device behind each of them
+	silent []silent
+}
+
+// over lists those that lie on a device or file. It fails if one that doesn't answer may do so.
+func (l loopDevices) over(id ID) ([]layer, error) {
+	for _, s := range l.silent {
+		if s.mayLieOn(id) {
+			return nil, s.err
+		}
+	}
+	return l.on[id], nil
+}
+
+// loopsByBacking asks all of them what they lie on.
+func loopsByBacking() (loops loopDevices, err error) {
 	if err := checkSysfs(); err != nil {
-		return nil, err
+		return loops, err
 	}
 	dirs, err := filepath.Glob(filepath.Join(kernel.Sys, "block", "loop*", "loop"))
 	if err != nil {
-		return nil, err
+		return loops, err
 	}
-	loops, files := make(map[ID][]layer), new(overlays)
+	loops.on = make(map[ID][]layer)
+	files := new(overlays)
 	for _, dir := range dirs {
 		dir = filepath.Dir(dir)
 		num, ok := kernel.At(dir)
@@ -119,8 +140,13 @@ func loopsByBacking() (map[ID][]layer, error) {
 			continue
 		}
 		id := DeviceID(num)
-		if b, ok := files.loopBacking(id); ok {
-			loops[b.id] = append(loops[b.id], layer{id: id, name: filepath.Base(dir), kind: loop})
+		b, ok, err := files.loopBacking(id)
+		if err != nil {
+			loops.silent = append(loops.silent, files.silence(id, err))
+		}
+		if ok {
+			l := layer{id: id, name: filepath.Base(dir), kind: loop}
+			loops.on[b.id] = append(loops.on[b.id], l)
 		}
 	}
 	return loops, nil
