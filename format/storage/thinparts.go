@@ -178,13 +178,14 @@ func targetParts(dev kernel.DevNum, t dmtable.Target, layers int) ([]volumePart,
 		return thinPart(dev, t, at, length, layers)
 	}
 	legs, known := t.Legs()
-	switch {
-	case len(t.Args) == 0 || known && len(legs) == 0:
+	if known && len(legs) == 0 {
 		return nil, nil
-	case !known || legs[0].Mixed:
+	}
+	differs := func(l dmtable.Leg) bool { return l != legs[0] } // a delay that writes elsewhere
+	if !known || legs[0].Mixed || slices.ContainsFunc(legs, differs) {
 		return nil, opaque(dev, t.Type, layers)
 	}
-	parts, err := thinParts(legs[0].Dev, layers) // a delay: where it reads from
+	parts, err := thinParts(legs[0].Dev, layers)
 	return window(parts, int64(legs[0].Start)*format.SectorSize, length, at), err
 }
 

@@ -133,20 +133,29 @@ func (n DevNum) Number(name string) int64 {
 	return v
 }
 
-// Below lists the devices that a driver made the device of, as far as they are still there. Those
-// of partitions and loop devices are not among them.
+// Below lists the devices that a driver made the device of. Those of partitions and loop devices
+// are not among them.
 func (n DevNum) Below() ([]DevNum, error) {
-	entries, err := os.ReadDir(n.Dir() + "/slaves")
+	dir := n.Dir() + "/slaves"
+	entries, err := os.ReadDir(dir)
 	if os.IsNotExist(err) {
 		return nil, nil
 	}
+	if err != nil {
+		return nil, err
+	}
 	var nums []DevNum
 	for _, e := range entries {
-		if num, ok := At(n.Dir() + "/slaves/" + e.Name()); ok {
-			nums = append(nums, num)
+		num, ok := At(dir + "/" + e.Name())
+		if !ok {
+			if _, err := os.Lstat(dir + "/" + e.Name()); os.IsNotExist(err) {
+				return n.Below() // it was let go of just now
+			}
+			return nil, fmt.Errorf("device %s stands on %s, whose number is not known", n, e.Name())
 		}
+		nums = append(nums, num)
 	}
-	return nums, err
+	return nums, nil
 }
 
 // Has tells whether sysfs has that of the device.

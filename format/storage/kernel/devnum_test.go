@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 )
 
@@ -38,5 +39,29 @@ func TestByUUID(t *testing.T) {
 			!errors.Is(err, ErrNotDM) {
 			t.Errorf("%q: %s, %v", uuid, num, err)
 		}
+	}
+}
+
+// Of a device that stands on something that has no number it isn't known what it stands on.
+func TestBelow(t *testing.T) {
+	old := Sys
+	t.Cleanup(func() { Sys = old })
+	Sys = t.TempDir()
+	num := DevNum{253, 1}
+	if below, err := num.Below(); len(below) != 0 || err != nil {
+		t.Errorf("without slaves: %v, %v", below, err)
+	}
+	slave := filepath.Join(num.Dir(), "slaves", "sda")
+	if err := os.MkdirAll(slave, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if below, err := num.Below(); err == nil {
+		t.Errorf("one without a number: %v", below)
+	}
+	if err := os.WriteFile(filepath.Join(slave, "dev"), []byte("8:0\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if below, err := num.Below(); err != nil || !slices.Equal(below, []DevNum{{8, 0}}) {
+		t.Errorf("%v, %v; want 8:0", below, err)
 	}
 }
