@@ -110,13 +110,18 @@ func (n DevNum) Name() string {
 	return n.String()
 }
 
-// Path is the path of the device's node by its kernel name, for example "/dev/dm-1". It exists
-// wherever devtmpfs is mounted on /dev.
+// Path is the path of the device's node: the one that the kernel says it made, for example
+// "/dev/dm-1"; else that of the kernel's name, if it's there, or of the number.
 func (n DevNum) Path() string {
 	for line := range strings.Lines(n.Attr("uevent")) {
 		if name, ok := strings.CutPrefix(strings.TrimSpace(line), "DEVNAME="); ok {
 			return filepath.Join(Dev, name)
 		}
+	}
+	path := filepath.Join(Dev, strings.ReplaceAll(n.Name(), "!", "/"))
+	var st unix.Stat_t
+	if unix.Stat(path, &st) == nil && st.Mode&unix.S_IFMT == unix.S_IFBLK && Of(st.Rdev) == n {
+		return path
 	}
 	return filepath.Join(Dev, "block", n.String())
 }

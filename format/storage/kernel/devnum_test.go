@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"slices"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 func TestParse(t *testing.T) {
@@ -63,5 +65,46 @@ func TestBelow(t *testing.T) {
 	}
 	if below, err := num.Below(); err != nil || !slices.Equal(below, []DevNum{{8, 0}}) {
 		t.Errorf("%v, %v; want 8:0", below, err)
+	}
+}
+
+// A device that the kernel doesn't tell the node of has that of its name, or that of its number.
+func TestPath(t *testing.T) {
+	sys, dev := Sys, Dev
+	t.Cleanup(func() { Sys, Dev = sys, dev })
+	Sys, Dev = t.TempDir(), t.TempDir()
+	null := DevNum{1, 3}
+	devices := filepath.Join(Sys, "devices", "cciss!null")
+	if err := errors.Join(os.MkdirAll(devices, 0o700), os.MkdirAll(filepath.Dir(null.Dir()), 0o700),
+		os.Symlink(devices, null.Dir())); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := null.Path(), filepath.Join(Dev, "block", "1:3"); got != want {
+		t.Errorf("no node: %s, want %s", got, want)
+	}
+	node := filepath.Join(Dev, "cciss", "null")
+	if err := errors.Join(os.MkdirAll(filepath.Dir(node), 0o700),
+		os.WriteFile(node, nil, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := null.Path(), filepath.Join(Dev, "block", "1:3"); got != want {
+		t.Errorf("a file in its place: %s, want %s", got, want)
+	}
+	uevent := filepath.Join(devices, "uevent")
+	if err := os.WriteFile(uevent, []byte("MAJOR=1\nDEVNAME=a/b\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := null.Path(), filepath.Join(Dev, "a/b"); got != want {
+		t.Errorf("a node: %s, want %s", got, want)
+	}
+	if os.Geteuid() != 0 {
+		return
+	}
+	if err := errors.Join(os.Remove(uevent), os.Remove(node),
+		unix.Mknod(node, unix.S_IFBLK|0o600, int(unix.Mkdev(1, 3)))); err != nil {
+		t.Fatal(err)
+	}
+	if got := null.Path(); got != node {
+		t.Errorf("a node of its name: %s, want %s", got, node)
 	}
 }
