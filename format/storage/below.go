@@ -109,11 +109,11 @@ func partsOfTarget(t dmtable.Target) (parts []stretch) {
 			}
 			parts = append(parts, p)
 		}
-		return parts
 	}
-	for i, arg := range t.Args {
+	for i, arg := range t.Args { // those of which no more is known, as the log of log-writes
 		num, err := kernel.Parse(arg)
-		if err != nil {
+		isKnown := func(p stretch) bool { return p.to == DeviceID(num) }
+		if err != nil || slices.ContainsFunc(parts, isKnown) {
 			continue
 		}
 		how := scattered

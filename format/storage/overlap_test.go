@@ -94,6 +94,14 @@ func TestOverlaps(t *testing.T) {
 		90: "0 1000 linear 8:1 90000",
 		91: "0 1000 linear 8:2 90000",
 		92: "0 10 linear 8:2 90010",
+		// Drivers that take the sectors of the whole device for those below; one also has a log.
+		100: "0 1000 linear 8:1 100000",
+		101: "0 100 error\n100 100 snapshot-origin 253:100",
+		102: "0 100 error\n100 100 log-writes 253:100 253:103",
+		103: "0 100 linear 8:2 100000",
+		104: "0 100 linear 253:100 0",
+		105: "0 100 linear 253:100 100",
+		106: "0 8 linear 253:103 50",
 	})
 	dm := device
 	disk, one, two := numbered(8, 0), numbered(8, 1), numbered(8, 2)
@@ -126,6 +134,8 @@ func TestOverlaps(t *testing.T) {
 		{dm(80), one, true}, {dm(80), two, true}, {dm(81), disk, false},
 		{md, dm(90), true}, {md, dm(91), true}, {md, dm(92), true}, {md, dm(10), false},
 		{md, one, true},
+		{dm(101), dm(104), false}, {dm(101), dm(105), true}, {dm(101), dm(102), true},
+		{dm(102), dm(104), false}, {dm(102), dm(105), true}, {dm(102), dm(106), true},
 	} {
 		a, err := Of(test.a)
 		if err != nil {

@@ -61,6 +61,7 @@ func (t Target) legAt(i int, length uint64, offset bool) (leg Leg, ok bool) {
 	if leg.Dev, err = kernel.Parse(t.Args[i]); err != nil {
 		return leg, false
 	}
+	leg.Start = t.Start // it hands on the device's own sector numbers
 	if offset {
 		leg.Start, err = strconv.ParseUint(t.Args[i+1], 10, 64)
 	}

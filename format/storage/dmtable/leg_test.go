@@ -24,6 +24,9 @@ func TestLegs(t *testing.T) {
 			at(1, 8, 100), at(2, 16, 100), at(3, 24, 100)},
 		"0 100 log-writes 253:1 253:2":                                       {at(1, 0, 100)},
 		"0 100 snapshot-origin 253:1":                                        {at(1, 0, 100)},
+		"0 8 error\n8 100 linear 253:1 16":                                   {at(1, 16, 100)},
+		"0 8 error\n8 100 log-writes 253:1 253:2":                            {at(1, 8, 100)},
+		"0 8 error\n8 100 snapshot-origin 253:1":                             {at(1, 8, 100)},
 		"0 100 crypt aes-xts-plain64 :64:logon:x 0 253:1 32768":              {at(1, 32768, 100)},
 		"0 100 crypt aes-xts-plain64 :64:logon:x 0 253:1 8 1 allow_discards": {at(1, 8, 100)},
 		"0 100 striped 2 8 253:1 8 253:2 16": {
@@ -35,7 +38,7 @@ func TestLegs(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		legs, ok := table[0].Legs()
+		legs, ok := table[len(table)-1].Legs()
 		if d := cmp.Diff(want, legs); d != "" || !ok {
 			t.Errorf("%s: %v (-want +got):\n%s", line, ok, d)
 		}
