@@ -45,25 +45,30 @@ func read(num kernel.DevNum) (Table, error) {
 	}
 	defer control.Close()
 	for size := 16 << 10; size <= maxAnswer; size *= 4 {
-		b, full, err := status(control, num, size)
-		if err != nil {
-			return nil, err
-		}
-		if !full {
-			defer clear(b) // it may hold the key of a dm-crypt device
-			return parseAnswer(b)
+		table, full, err := readInto(make([]byte, size), control, num)
+		if !full || err != nil {
+			return table, err
 		}
 	}
 	return nil, errors.New("too long an answer")
 }
 
-// status does the ioctl with room for size bytes of answer. It gives true if that was not enough.
-func status(control *os.File, num kernel.DevNum, size int) (answer []byte, full bool, err error) {
-	b := make([]byte, size)
+// readInto reads the table by way of a buffer. It gives true if that had too little room.
+func readInto(b []byte, control *os.File, num kernel.DevNum) (t Table, full bool, err error) {
+	defer clear(b) // it may hold the key of a dm-crypt device, or a part of it
+	if full, err = status(b, control, num); full || err != nil {
+		return nil, full, err
+	}
+	t, err = parseAnswer(b)
+	return t, false, err
+}
+
+// status does the ioctl, and puts the answer into b.
+func status(b []byte, control *os.File, num kernel.DevNum) (full bool, err error) {
 	head := (*unix.DmIoctl)(unsafe.Pointer(unsafe.SliceData(b)))
 	*head = unix.DmIoctl{
 		Version:   [3]uint32{4, 0, 0}, // of 2005: all kernels know it
-		Data_size: uint32(size), Data_start: headerSize, Dev: unix.Mkdev(num.Major, num.Minor),
+		Data_size: uint32(len(b)), Data_start: headerSize, Dev: unix.Mkdev(num.Major, num.Minor),
 		Flags: unix.DM_STATUS_TABLE_FLAG | unix.DM_SECURE_DATA_FLAG,
 	}
 	err = kernel.Control(control, func(fd int) error {
@@ -77,7 +82,7 @@ func status(control *os.File, num kernel.DevNum, size int) (answer []byte, full 
 		}
 		return errno
 	})
-	return b, head.Flags&unix.DM_BUFFER_FULL_FLAG != 0, err
+	return head.Flags&unix.DM_BUFFER_FULL_FLAG != 0, err
 }
 
 var errAnswer = errors.New("the answer of device-mapper makes no sense")

@@ -1,10 +1,14 @@
 package dmtable
 
 import (
+	"bytes"
 	"encoding/binary"
+	"os"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"lvmsync/format/storage/kernel"
 )
 
 // What the kernel writes, as linux/dm-ioctl.h has it; and what it never would.
@@ -49,5 +53,22 @@ func TestParseAnswer(t *testing.T) {
 		if got, err := parseAnswer(b); err == nil {
 			t.Errorf("%s: %v", name, got)
 		}
+	}
+}
+
+// What the kernel has answered may be a key: it isn't left in memory, whatever comes of the
+// question.
+func TestAnswerCleared(t *testing.T) {
+	b := bytes.Repeat([]byte("secret"), 4<<10)
+	noControl, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer noControl.Close()
+	if _, _, err := readInto(b, noControl, kernel.DevNum{Major: 253}); err == nil {
+		t.Error("no error")
+	}
+	if !bytes.Equal(b, make([]byte, len(b))) {
+		t.Error("it's still there")
 	}
 }
