@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"lvmsync/dump"
@@ -202,5 +203,20 @@ func TestStandingMayGrow(t *testing.T) {
 			src.Close()
 			t.Errorf("%+v: no error", way)
 		}
+	}
+}
+
+// That it isn't known who uses a store is said of the store.
+func TestStoreOfUnknownUsers(t *testing.T) {
+	s, _ := partial(t)
+	l := new(lone)
+	if err := l.open(s.stores["s"].Path(), s.origin.Path()); err != nil {
+		t.Fatal(err)
+	}
+	defer l.close()
+	kernel.Sys = t.TempDir() // which the machine puts back
+	want := "find out who uses " + l.file.Name() + ": "
+	if _, err := l.trusted(true); err == nil || !strings.HasPrefix(err.Error(), want) {
+		t.Errorf("error %v, want %q", err, want)
 	}
 }

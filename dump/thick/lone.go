@@ -115,7 +115,7 @@ func (l *lone) list(ctx context.Context, mayGrow bool) (changed chunks, err erro
 func (l *lone) trusted(mayGrow bool) (int64, error) {
 	usage, err := storage.Users(l.file.ID())
 	if err != nil {
-		return 0, err
+		return 0, fmt.Errorf("find out who uses %s: %w", l.file.Name(), err)
 	}
 	user := "" // who may write to it
 	if len(l.standing) > 0 {
