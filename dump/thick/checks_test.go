@@ -206,6 +206,33 @@ func TestStandingMayGrow(t *testing.T) {
 	}
 }
 
+// A store that is a file which no loop device shows is no device's: it is read where device-mapper
+// is out of order, whatever devices of others there are.
+func TestStoreWithoutLoop(t *testing.T) {
+	c := captureOf(t, "c64k-partial")
+	s := show(t, c.origin)
+	other := kernel.DevNum{Major: 4095, Minor: 5} // which stands on nobody knows what
+	if err := os.MkdirAll(filepath.Join(other.Dir(), "slaves", "gone"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	dev := filepath.Join(other.Dir(), "dev")
+	if err := os.WriteFile(dev, []byte(other.String()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s.mapped(other)
+	s.Before("dmsetup", "exit 1")
+	src, err := OpenStore(t.Context(), c.cow, c.origin, false, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	src.Close()
+	s.Loop(c.cow)
+	if src, err := OpenStore(t.Context(), c.cow, c.origin, false, false); err == nil {
+		src.Close()
+		t.Error("a loop device has it, and it can't be told whether a snapshot stands on that")
+	}
+}
+
 // That it isn't known who uses a store is said of the store.
 func TestStoreOfUnknownUsers(t *testing.T) {
 	s, _ := partial(t)

@@ -57,6 +57,11 @@ func findStanding(ctx context.Context, store storage.ID) ([]*snapshot, error) {
 	if len(devices) == 0 {
 		return nil, nil
 	}
+	if !store.Device { // without a loop device no snapshot can stand on it
+		if has, err := storage.HasLoop(store); !has || err != nil {
+			return nil, err
+		}
+	}
 	own, err := storage.Of(store)
 	if err != nil {
 		return nil, err

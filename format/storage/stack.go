@@ -122,6 +122,16 @@ func (l loopDevices) over(id ID) ([]layer, error) {
 	return l.on[id], nil
 }
 
+// HasLoop tells whether a loop device lies on a device or file.
+func HasLoop(id ID) (bool, error) {
+	loops, err := loopsByBacking()
+	if err != nil {
+		return false, err
+	}
+	over, err := loops.over(id)
+	return len(over) > 0, err
+}
+
 // loopsByBacking asks all of them what they lie on.
 func loopsByBacking() (loops loopDevices, err error) {
 	if err := checkSysfs(); err != nil {
