@@ -13,20 +13,18 @@ import (
 func TestManyDumpsOfOne(t *testing.T) {
 	origin, dest := newSignalled(t, "many")
 	type dump struct {
-		cmd            *exec.Cmd
+		cmd            *running
 		stdout, stderr bytes.Buffer
 	}
 	for range 3 {
 		dumps := make([]dump, 5)
 		for i := range dumps {
 			d := &dumps[i]
-			d.cmd = exec.Command("lvmsync-dump",
+			cmd := exec.Command("lvmsync-dump",
 				[][]string{{"many/snap"}, {"--full", "many/snap"},
 					{"--reverse", "many/snap"}}[i%3]...)
-			d.cmd.Stdout, d.cmd.Stderr = &d.stdout, &d.stderr
-			if err := d.cmd.Start(); err != nil {
-				t.Fatal(err)
-			}
+			cmd.Stdout, cmd.Stderr = &d.stdout, &d.stderr
+			d.cmd = start(t, cmd)
 		}
 		for i := range dumps {
 			d := &dumps[i]

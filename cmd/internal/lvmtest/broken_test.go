@@ -13,7 +13,7 @@ import (
 
 // A piped is a dump that is piped into an apply, through the test's hands.
 type piped struct {
-	dump, apply     *exec.Cmd
+	dump, apply     *running
 	out             io.Reader
 	in              io.WriteCloser
 	dumped, applied bytes.Buffer // messages
@@ -22,22 +22,19 @@ type piped struct {
 
 func startPiped(t *testing.T, snap, dest string) *piped {
 	t.Helper()
-	p := &piped{dump: exec.Command("lvmsync-dump", "--level", "0", snap),
-		apply: exec.Command("lvmsync-apply", dest)}
-	p.dump.Stderr, p.apply.Stderr = &p.dumped, &p.applied
-	out, err := p.dump.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if p.in, err = p.apply.StdinPipe(); err != nil {
+	p := &piped{}
+	dump, apply := exec.Command("lvmsync-dump", "--level", "0", snap),
+		exec.Command("lvmsync-apply", dest)
+	dump.Stderr, apply.Stderr = &p.dumped, &p.applied
+	out, w := newPipe(t)
+	dump.Stdout = w
+	var err error
+	if p.in, err = apply.StdinPipe(); err != nil {
 		t.Fatal(err)
 	}
 	p.out = io.TeeReader(out, &p.patch)
-	for _, cmd := range []*exec.Cmd{p.dump, p.apply} {
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
-	}
+	p.dump, p.apply = start(t, dump), start(t, apply)
+	w.Close()
 	return p
 }
 

@@ -5,7 +5,6 @@ package lvmtest
 import (
 	"bytes"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -191,8 +190,8 @@ func TestFailingUndo(t *testing.T) {
 				r = runCommand(t, bytes.NewReader(test.patch), cmd)
 			} else {
 				// one more: what a segment overwrites is read ahead
-				r = runFed(t, cmd, test.patch, ends[held+1], func() {
-					waitFor(t, dest, lastHeld, p.new)
+				r = runFed(t, cmd, test.patch, ends[held+1], func(cmd *running) {
+					waitFor(t, cmd, dest, lastHeld, p.new)
 					s.fail(t, test.between)
 				})
 			}
@@ -222,20 +221,27 @@ func takeBack(t *testing.T, s scratch, patch, dest string) {
 
 // runFed runs a program that reads a patch from a pipe, and does something when it has been given
 // the first n bytes.
-func runFed(t *testing.T, cmd *exec.Cmd, patch []byte, n int, then func()) result {
+func runFed(t *testing.T, cmd *exec.Cmd, patch []byte, n int, then func(*running)) result {
 	t.Helper()
-	in, out := io.Pipe()
-	go func() {
-		out.Write(patch[:n])
-		then()
-		out.Write(patch[n:])
-		out.Close()
-	}()
-	return runCommand(t, in, cmd)
+	var errs bytes.Buffer
+	cmd.Stderr = &errs
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := start(t, cmd)
+	in.Write(patch[:n])
+	then(r)
+	in.Write(patch[n:])
+	in.Close()
+	r.Wait()
+	t.Logf("%s: %v\n%s", cmd.Args, cmd.ProcessState, errs.String())
+	return result{status: cmd.ProcessState.ExitCode(), stderr: errs.String()}
 }
 
-// waitFor waits until a part of a device or file is what it shall be, on the device or in memory.
-func waitFor(t *testing.T, path string, e format.Extent, shall []byte) {
+// waitFor waits until a command has made a part of a device or file what it shall be, on the device
+// or in memory.
+func waitFor(t *testing.T, cmd *running, path string, e format.Extent, shall []byte) {
 	t.Helper()
 	f, err := os.Open(path)
 	if err != nil {
@@ -243,11 +249,12 @@ func waitFor(t *testing.T, path string, e format.Extent, shall []byte) {
 	}
 	defer f.Close()
 	is := make([]byte, e.Len)
-	for !bytes.Equal(is, shall[e.Off:e.End()]) {
+	cmd.until(t, func() bool {
 		if _, err := f.ReadAt(is, e.Off); err != nil {
 			t.Fatal(err)
 		}
-	}
+		return bytes.Equal(is, shall[e.Off:e.End()])
+	})
 }
 
 // A patch that can't be spooled is not applied, though it could be read from memory when the disk

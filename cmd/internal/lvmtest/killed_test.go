@@ -141,18 +141,11 @@ var wchar = regexp.MustCompile(`(?m)^wchar: (\d+)$`)
 // they were at the last look, and whether it was not too late.
 func killAfter(t *testing.T, cmd *exec.Cmd, limit int64) (written int64, killed bool) {
 	t.Helper()
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	ended := make(chan struct{})
-	go func() {
-		cmd.Wait()
-		close(ended)
-	}()
+	r := start(t, cmd)
 	counters := fmt.Sprintf("/proc/%d/io", cmd.Process.Pid)
 	for {
 		select {
-		case <-ended:
+		case <-r.ended:
 			return written, cmd.ProcessState.Sys().(syscall.WaitStatus).Signaled()
 		default:
 		}
@@ -166,7 +159,7 @@ func killAfter(t *testing.T, cmd *exec.Cmd, limit int64) (written int64, killed 
 		}
 		if written >= limit {
 			cmd.Process.Kill()
-			<-ended
+			r.Wait()
 		}
 	}
 }

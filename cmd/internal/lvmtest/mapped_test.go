@@ -26,10 +26,9 @@ func (m mapped) path() string { return "/dev/mapper/" + m.name }
 
 func (m mapped) table(t *testing.T, command string, table []string) {
 	t.Helper()
-	cmd := exec.Command("dmsetup", command, m.name)
-	cmd.Stdin = strings.NewReader(strings.Join(table, "\n"))
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("%v: %v\n%s%s", cmd.Args, err, strings.Join(table, "\n"), out)
+	lines := strings.Join(table, "\n")
+	if run(t, strings.NewReader(lines), "dmsetup", command, m.name).status != 0 {
+		t.Fatalf("dmsetup %s %s:\n%s", command, m.name, lines)
 	}
 }
 
@@ -43,7 +42,7 @@ func (m mapped) reload(t *testing.T, table ...string) {
 // remove removes it, unless that was done.
 func (m mapped) remove(t *testing.T) {
 	t.Helper()
-	if exec.Command("dmsetup", "info", m.name).Run() == nil {
+	if perform(t, exec.Command("dmsetup", "info", m.name)) == nil {
 		sh(t, "dmsetup", "remove", "--retry", m.name)
 	}
 }
@@ -58,7 +57,7 @@ func linear(at, size int64, dev string, from int64) string {
 func loop(t *testing.T, file string, options ...string) string {
 	t.Helper()
 	dev := strings.TrimSpace(sh(t, "losetup", append(options, "--find", "--show", file)...))
-	t.Cleanup(func() { exec.Command("losetup", "--detach", dev).Run() })
+	t.Cleanup(func() { perform(t, exec.Command("losetup", "--detach", dev)) })
 	return dev
 }
 

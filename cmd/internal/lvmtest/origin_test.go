@@ -91,7 +91,7 @@ func mount(t *testing.T, dev string, options ...string) string {
 	t.Helper()
 	mnt := t.TempDir()
 	sh(t, "mount", append(options, dev, mnt)...)
-	t.Cleanup(func() { exec.Command("umount", mnt).Run() }) // most have unmounted it
+	t.Cleanup(func() { perform(t, exec.Command("umount", mnt)) }) // most have unmounted it
 	return mnt
 }
 

@@ -120,13 +120,10 @@ func wantDumpFails(t *testing.T, after int64, happen func(), message string, arg
 	cmd := exec.Command("lvmsync-dump", append([]string{"--level", "0"}, args...)...)
 	var errs bytes.Buffer
 	cmd.Stderr = &errs
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
+	out, w := newPipe(t)
+	cmd.Stdout = w
+	dump := start(t, cmd)
+	w.Close()
 	head := make([]byte, after)
 	if _, err := io.ReadFull(out, head); err != nil {
 		t.Fatal(err)
@@ -136,7 +133,7 @@ func wantDumpFails(t *testing.T, after int64, happen func(), message string, arg
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd.Wait()
+	dump.Wait()
 	t.Log(errs.String())
 	result{status: cmd.ProcessState.ExitCode(), stderr: errs.String()}.want(t, 1, message)
 	wantNoPatch(t, string(head)+string(rest))

@@ -24,13 +24,10 @@ func TestThinFullInUse(t *testing.T) {
 	cmd := exec.Command("lvmsync-dump", "--level", "0", "--full", "late/origin")
 	var errs bytes.Buffer
 	cmd.Stderr = &errs
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
+	out, w := newPipe(t)
+	cmd.Stdout = w
+	dump := start(t, cmd)
+	w.Close()
 	head := make([]byte, 128*kib) // more than a pipe holds: the volume has been listed
 	if _, err := io.ReadFull(out, head); err != nil {
 		t.Fatal(err)
@@ -47,7 +44,7 @@ func TestThinFullInUse(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := cmd.Wait(); err != nil {
+	if err := dump.Wait(); err != nil {
 		t.Fatalf("%v: %s", err, errs.String())
 	}
 	run(t, strings.NewReader(string(head)+string(rest)), "lvmsync-apply", dest).want(t, 0, "")

@@ -4,7 +4,6 @@ package lvmtest
 
 import (
 	"fmt"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -165,11 +164,8 @@ func TestStoreFailsDuringData(t *testing.T) {
 	vg := newVG(t, "standing", 1)
 	cow := plain(t, vg, "cow", 17*mib)
 	s := newFailingStore(t, "during", vg, cow)
-	fillHalf := exec.Command("dd", "if=/dev/urandom", "of="+s.origin.path(), "bs=1M", "count=8",
-		"oflag=direct", "status=none")
-	if out, err := fillHalf.CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
+	sh(t, "dd", "if=/dev/urandom", "of="+s.origin.path(), "bs=1M", "count=8", "oflag=direct",
+		"status=none")
 	wantDumpFails(t, 128*kib, func() { s.fail(t) }, "has failed", "--bwlimit", "4M", "--cow",
 		s.store.path(), s.origin.path())
 }

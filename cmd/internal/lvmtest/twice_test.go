@@ -21,8 +21,8 @@ func TestTwoApplies(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			put(t, dest, p.old)
-			r := runFed(t, exec.Command("lvmsync-apply", dest), patch, ends[3], func() {
-				waitFor(t, dest, p.changes(block, false)[3*8-1], p.new)
+			r := runFed(t, exec.Command("lvmsync-apply", dest), patch, ends[3], func(cmd *running) {
+				waitFor(t, cmd, dest, p.changes(block, false)[3*8-1], p.new)
 				for _, args := range [][]string{{other, dest}, {"--undo", undo, other, dest},
 					{"--dry-run", other, dest}} {
 					run(t, nil, "lvmsync-apply", args...).want(t, 1, "the destination is in use: "+
