@@ -21,89 +21,81 @@ import (
 // A gate is a folder with a program that stops at a command until it is let on.
 type gate struct {
 	bin     string
-	begun   *bufio.Reader
-	ended   *os.File // where it is written if the program has ended
-	cmd     *exec.Cmd
+	begun   *os.File // where the number of the process that has stopped comes, or that none will
+	on      *os.File // where it waits
+	cmd     *running
 	stopped int // a descriptor of the process that has stopped at it, which may outlive the program
 }
 
 // newGate makes one for the commands of a tool that have a word. Script says what is done there,
-// with the true one in $real: it stops where it says "stop".
+// with the true one in $real: it stops where it says "stop", the first time.
 func newGate(t *testing.T, tool, word, script string) *gate {
 	t.Helper()
 	real, err := exec.LookPath(tool)
 	if err != nil {
 		t.Fatal(err)
 	}
-	g := &gate{bin: t.TempDir()}
-	for _, fifo := range []string{"begun", "go"} {
-		if err := syscall.Mkfifo(filepath.Join(g.bin, fifo), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
+	g := &gate{bin: t.TempDir(), stopped: -1}
+	g.begun, g.on = newFifo(t, filepath.Join(g.bin, "begun")), newFifo(t, filepath.Join(g.bin, "go"))
+	t.Cleanup(func() { g.letGo(t) })
 	text := fmt.Sprintf(`#!/bin/bash
 real=%s d=${0%%/*}
-stop() { echo $$ >"$d/begun"; read <"$d/go"; }
+stop() { ! mkdir "$d/once" 2>/dev/null || { echo $$ >"$d/begun"; read <"$d/go"; }; }
 case " $* " in *" %s "*) %s ;; esac
 exec "$real" "$@"
 `, real, word, script)
 	if err := os.WriteFile(filepath.Join(g.bin, tool), []byte(text), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	// for writing, too: so it never ends
-	f, err := os.OpenFile(filepath.Join(g.bin, "begun"), os.O_RDWR, 0)
+	return g
+}
+
+// newFifo makes one that is open for both: nobody who opens it waits for another, and it never
+// ends.
+func newFifo(t *testing.T, path string) *os.File {
+	t.Helper()
+	if err := syscall.Mkfifo(path, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { f.Close() })
-	g.begun, g.ended = bufio.NewReader(f), f
-	return g
+	return f
+}
+
+// letGo leaves nobody stopped, who may have a lock that others wait for, however the test ends.
+func (g *gate) letGo(t *testing.T) {
+	g.open(t)
+	if g.stopped >= 0 {
+		_ = unix.PidfdSendSignal(g.stopped, unix.SIGKILL, nil, 0) // it has ended, most often
+		unix.Close(g.stopped)
+	}
 }
 
 // start starts a program in a process group of its own, as a shell does, and waits until the gate's
 // command has come.
 func (g *gate) start(t *testing.T, name string,
-	args ...string) (cmd *exec.Cmd, stderr *bytes.Buffer) {
+	args ...string) (cmd *running, stderr *bytes.Buffer) {
 	t.Helper()
-	cmd, stderr = withPath(g.bin, name, args...), new(bytes.Buffer)
-	cmd.Stderr = stderr
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	g.watch(t, cmd)
-	g.await(t)
+	c := withPath(g.bin, name, args...)
+	stderr = new(bytes.Buffer)
+	c.Stderr = stderr
+	c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd = start(t, c)
+	g.await(t, cmd)
 	return cmd, stderr
 }
 
-// watch has await fail if a program ends before the gate's command has come.
-func (g *gate) watch(t *testing.T, cmd *exec.Cmd) {
+// await waits until the gate's command has come, and fails if the program ends before.
+func (g *gate) await(t *testing.T, cmd *running) {
 	t.Helper()
-	fd, err := unix.PidfdOpen(cmd.Process.Pid, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
 	go func() {
-		awaitEnd(fd)
-		_, _ = g.ended.WriteString("the program has ended\n") // nobody may be interested any more
+		<-cmd.ended
+		_, _ = g.begun.WriteString("the program has ended\n") // nobody may be interested any more
 	}()
-}
-
-// awaitEnd waits for the end of the process of a descriptor, and closes that.
-func awaitEnd(fd int) {
-	for {
-		if _, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}},
-			-1); !errors.Is(err, unix.EINTR) {
-			unix.Close(fd)
-			return
-		}
-	}
-}
-
-// await waits until the gate's command has come.
-func (g *gate) await(t *testing.T) {
-	t.Helper()
-	line, err := g.begun.ReadString('\n')
+	line, err := bufio.NewReader(g.begun).ReadString('\n')
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -126,13 +118,22 @@ func (g *gate) gone(t *testing.T) {
 	if g.stopped < 0 {
 		return
 	}
-	awaitEnd(g.stopped)
+	limit := int(commandLimit.Milliseconds())
+	n, err := unix.Poll([]unix.PollFd{{Fd: int32(g.stopped), Events: unix.POLLIN}}, limit)
+	switch {
+	case errors.Is(err, unix.EINTR):
+		g.gone(t)
+	case err != nil:
+		t.Fatal(err)
+	case n == 0:
+		hangs(t, "what has stopped at the gate")
+	}
 }
 
 func (g *gate) open(t *testing.T) {
 	t.Helper()
-	if err := os.WriteFile(filepath.Join(g.bin, "go"), []byte("\n"), 0); err != nil {
-		t.Fatal(err)
+	if _, err := g.on.WriteString("\n"); err != nil {
+		t.Error(err)
 	}
 }
 
@@ -144,7 +145,7 @@ type blow struct {
 
 func (b blow) String() string { return fmt.Sprintf("%v, group %v", b.signal, b.group) }
 
-func (b blow) strike(t *testing.T, cmd *exec.Cmd) {
+func (b blow) strike(t *testing.T, cmd *running) {
 	t.Helper()
 	pid := cmd.Process.Pid
 	if b.group {
@@ -163,7 +164,7 @@ var (
 
 // struck strikes a program that has stopped at the gate, which then opens, and waits for the end of
 // both.
-func (g *gate) struck(t *testing.T, cmd *exec.Cmd, b blow) {
+func (g *gate) struck(t *testing.T, cmd *running, b blow) {
 	t.Helper()
 	b.strike(t, cmd)
 	if b.signal == syscall.SIGKILL {
