@@ -60,14 +60,11 @@ func TestThinBadPool(t *testing.T) {
 func reloadDevice(t *testing.T, name string, changed func(table string) string) {
 	t.Helper()
 	before := strings.TrimSpace(sh(t, "dmsetup", "table", name))
-	load := func(table string) {
-		t.Helper()
-		sh(t, "dmsetup", "reload", name, "--table", table)
-		sh(t, "dmsetup", "suspend", "--noflush", "--nolockfs", name)
-		sh(t, "dmsetup", "resume", name)
-	}
-	load(changed(before))
-	t.Cleanup(func() { load(before) })
+	m := mapped{name}
+	// A change that fails leaves it suspended: whoever reads from it then waits for ever.
+	t.Cleanup(func() { sh(t, "dmsetup", "resume", name) })
+	t.Cleanup(func() { m.reload(t, before) })
+	m.reload(t, changed(before))
 }
 
 // withFeature adds a feature to the table of a thin pool: start, length, type, metadata, data,

@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -26,8 +27,8 @@ func newSlowStore(t *testing.T) slowStore {
 	sh(t, "dd", "if=/dev/zero", "of="+cow, "bs=4096", "count=1", "conv=fsync", "status=none")
 	s := slowStore{
 		quick: linear(0, storeSize, cow, 0),
-		// Data take longer than any test; reading and flushing don't.
-		slow: fmt.Sprintf("0 %d delay %[2]s 0 0 %[2]s 0 3600000 %[2]s 0 0", storeSize/512, cow),
+		// Data take longer than the test; reading and flushing don't.
+		slow: fmt.Sprintf("0 %d delay %[2]s 0 0 %[2]s 0 600000 %[2]s 0 0", storeSize/512, cow),
 	}
 	org := newMapped(t, "slow-real", linear(0, size, under, 0))
 	s.store = newMapped(t, "slow-cow", s.quick)
@@ -42,24 +43,25 @@ func (s slowStore) status(t *testing.T) string { return sh(t, "dmsetup", "status
 
 // startWrite writes a chunk, which does not end before the store is quick again. The kernel counts
 // its exception already when startWrite returns. The file done is there once it has ended.
-func (s slowStore) startWrite(t *testing.T, chunk int64, done string) (wait func()) {
+func (s slowStore) startWrite(t *testing.T, chunk int64, done string) (end func()) {
 	t.Helper()
 	s.store.reload(t, s.slow)
 	before := s.status(t)
 	dd := fmt.Sprintf("dd if=/dev/urandom of=%s bs=4096 count=1 seek=%d oflag=direct status=none "+
 		"&& touch %s", s.origin.path(), chunk, done)
-	cmd := exec.Command("sh", "-c", dd)
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
+	cmd := start(t, exec.Command("sh", "-c", dd))
+	var once sync.Once
+	end = func() {
+		once.Do(func() {
+			s.store.reload(t, s.quick)
+			if err := cmd.Wait(); err != nil {
+				t.Error(err)
+			}
+		})
 	}
-	for s.status(t) == before {
-	}
-	return func() {
-		s.store.reload(t, s.quick)
-		if err := cmd.Wait(); err != nil {
-			t.Error(err)
-		}
-	}
+	t.Cleanup(end) // the kernel removes no snapshot before all its exceptions are written
+	cmd.until(t, func() bool { return s.status(t) != before })
+	return end
 }
 
 // The kernel counts an exception that it has not written yet, and one too many while that is the
@@ -108,7 +110,7 @@ func TestPendingBeforeList(t *testing.T) {
 "$real" "$@"; status=$?
 if [ ! -e %[1]s ]; then
   "$real" reload %[2]s --table %[3]q && "$real" resume --nolockfs --noflush %[2]s
-  until [ -e %[1]s ]; do :; done
+  until [ -e %[1]s ] || [ $SECONDS -gt 300 ]; do :; done
 fi
 exit $status`, done, s.store.name, s.quick))
 	d := runCommand(t, nil, withPath(bin, "lvmsync-dump", "--dry-run", s.snap.path()))
