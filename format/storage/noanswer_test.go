@@ -22,7 +22,7 @@ import (
 
 // serve shows a folder in another one as a FUSE file system, of a process of its own, which is
 // stopped and goes on as wanted: one that serves itself could not be killed while it waits.
-func serve(t *testing.T, folder, at string) *os.Process {
+func serve(t *testing.T) (server *os.Process, folder, at string) {
 	t.Helper()
 	if os.Getenv("TEST_SERVES") != "" {
 		root, err := fs.NewLoopbackRoot(os.Getenv("TEST_SERVES"))
@@ -39,6 +39,7 @@ func serve(t *testing.T, folder, at string) *os.Process {
 		os.Exit(0)
 	}
 	needRoot(t)
+	folder, at = t.TempDir(), t.TempDir()
 	cmd := exec.Command("/proc/self/exe", "-test.run=^"+t.Name()+"$")
 	cmd.Env = append(os.Environ(), "TEST_SERVES="+folder, "TEST_SERVES_AT="+at)
 	runtime.LockOSThread() // it goes with this thread, if nothing else ends it
@@ -58,15 +59,14 @@ func serve(t *testing.T, folder, at string) *os.Process {
 	if line, _ := bufio.NewReader(out).ReadString('\n'); line != "ready\n" {
 		t.Skipf("no FUSE here: %q", line)
 	}
-	return cmd.Process
+	return cmd.Process, folder, at
 }
 
 // silentLoop makes a loop device over a file of a file system that has stopped to answer, until
 // wake is called or the test ends.
 func silentLoop(t *testing.T) (dev, at string, wake func()) {
 	t.Helper()
-	folder, at := t.TempDir(), t.TempDir()
-	server := serve(t, folder, at)
+	server, folder, at := serve(t)
 	if err := os.WriteFile(filepath.Join(folder, "image"), make([]byte, 1<<20), 0o600); err != nil {
 		t.Fatal(err)
 	}
