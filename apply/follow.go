@@ -129,8 +129,8 @@ func followsBack(a, b format.Header) verdict {
 	return verdict{hashes: true}
 }
 
-// followsVolume is about a patch b that starts from a volume which has no state of a name: from a's as if that stood still,
-// or from what it was when b was dumped.
+// followsVolume is about a patch b that starts from a volume which has no state of a name: from a's
+// as if that stood still, or from what it was when b was dumped.
 func followsVolume(a, b format.Header) verdict {
 	if v := notAfter(a, b, endOf(a), dumpOf(b)); v.spoken() {
 		return v
@@ -141,7 +141,8 @@ func followsVolume(a, b format.Header) verdict {
 	} else if b.Source.LV != "" {
 		name = volumeName(b)
 	}
-	return doubtful(fmt.Sprintf("it starts from %s as that was later: if it was written to after %s, something may be missing",
+	return doubtful(fmt.Sprintf("it starts from %s as that was later: "+
+		"if it was written to after %s, something may be missing",
 		name, clock(endOf(a).at)))
 }
 
@@ -149,8 +150,9 @@ func followsVolume(a, b format.Header) verdict {
 // when b was dumped, and holds no more than what differs between the two, by the maps of thin
 // volumes or exactly. Where something was different in between, and a leads there, that stays.
 func followsBackFrom(a, b format.Header) verdict {
-	return followsInTime(a, b).and(fmt.Sprintf("it leads back from what the volume was %s: if it was in use between %s and then, "+
-		"something may be left", clock(b.Created), clock(endOf(a).at)))
+	return followsInTime(a, b).and(fmt.Sprintf("it leads back from what the volume was %s: "+
+		"if it was in use between %s and then, something may be left",
+		clock(b.Created), clock(endOf(a).at)))
 }
 
 // followsExactly is about a patch b that can be applied to its own snapshot only, which
@@ -261,8 +263,8 @@ func notBefore(a, b format.Header, reached, first moment, starts string) verdict
 		indistinct(first, reached))
 }
 
-// inUse is the doubt about a snapshot that was made after the volume itself was dumped. If that dump had not ended then, it has
-// more than a patch b to another snapshot knows of.
+// inUse is the doubt about a snapshot that was made after the volume itself was dumped. If that
+// dump had not ended then, it has more than a patch b to another snapshot knows of.
 func inUse(b format.Header, starts string, snapshot, dumped moment) verdict {
 	if !snapshot.dated() || !dumped.dated() {
 		return doubtful("whether a patch between them is missing can't be told")
@@ -276,6 +278,7 @@ func inUse(b format.Header, starts string, snapshot, dumped moment) verdict {
 	if endOf(b).snapshot != "" {
 		meanwhile = ", or while the one before was dumped"
 	}
-	return doubtful(fmt.Sprintf("%s, made %s: if the volume was in use between %s and then%s, something is missing",
+	return doubtful(fmt.Sprintf("%s, made %s: if the volume was in use between %s and then%s, "+
+		"something is missing",
 		starts, made, before, meanwhile))
 }

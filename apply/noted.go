@@ -10,12 +10,12 @@ import (
 	"lvmsync/format"
 )
 
-// isThin tells whether a patch holds what thin volumes map differently, which is less than all that was written in between:
-// what was written and discarded again is mapped by neither.
+// isThin tells whether a patch holds what thin volumes map differently, which is less than all that
+// was written in between: what was written and discarded again is mapped by neither.
 func isThin(h format.Header) bool { return h.Source.Type == "thin" }
 
-// followsThin is about a patch b between a thin snapshot and what came of its origin. What was noted for it, as sent before, is in
-// it. Otherwise it can be applied only to what it leads from.
+// followsThin is about a patch b between a thin snapshot and what came of its origin. What was
+// noted for it, as sent before, is in it. Otherwise it can be applied only to what it leads from.
 func followsThin(a, b format.Header) verdict {
 	kept := keptBy(b)
 	if kept == "" {
@@ -44,8 +44,8 @@ func followsThin(a, b format.Header) verdict {
 			"another machine, or in a note that is lost or was put back: what was discarded since "+
 			"is in neither of two thin volumes")
 	}
-	return followsOnly(a, b, starts, starts+", and the one before leads past it: what was written after that, and discarded since, "+
-		"is in neither of two thin volumes")
+	return followsOnly(a, b, starts, starts+", and the one before leads past it: "+
+		"what was written after that, and discarded since, is in neither of two thin volumes")
 }
 
 // followsByName is about a patch b that starts from the snapshot that a leads to, or leads to the
@@ -64,13 +64,14 @@ func followsByName(a, b format.Header) verdict {
 		"something may be left", snapshotName(b, kept)))
 }
 
-// holdsAll tells whether a patch has all of its volume, as one does where it isn't known what was sent before.
+// holdsAll tells whether a patch has all of its volume, as one does where it isn't known what was
+// sent before.
 func holdsAll(h format.Header) bool {
 	return !baseOf(h).Exact && h.Planned != nil && h.Planned.Bytes == h.VolumeSize
 }
 
-// keptBy is the UUID of the snapshot that a thin patch starts from or leads back to, in whose note it is; empty if it starts
-// from a volume that is none.
+// keptBy is the UUID of the snapshot that a thin patch starts from or leads back to, in whose note
+// it is; empty if it starts from a volume that is none.
 func keptBy(h format.Header) string { return cmp.Or(baseOf(h).Snapshot, h.Source.SnapshotUUID) }
 
 // A noting tells whether what a patch brings was noted, so that a later one brings that again.
@@ -84,7 +85,8 @@ const (
 	isNoted                  // and the later one brings it again
 )
 
-// notedFor tells whether what a brings was noted for b, which is from the note of the snapshot kept.
+// notedFor tells whether what a brings was noted for b, which is from the note of the snapshot
+// kept.
 func notedFor(a, b format.Header, kept string) noting {
 	first, second := a.Source.Noted[kept], b.Source.Noted[kept]
 	switch {
@@ -98,7 +100,9 @@ func notedFor(a, b format.Header, kept string) noting {
 		return tooLongAgo
 	case len(a.Source.Noted) > 0 || !isThin(a):
 		return notNoted
-	case a.Kind == format.Full && endOf(a).snapshot == "" && slices.Contains(a.Source.Snapshots, kept): // which listed none else
+	case a.Kind == format.Full && endOf(a).snapshot == "" &&
+		slices.Contains(a.Source.Snapshots, kept):
+		// which listed none else
 		return maybeNoted
 	case kept == baseOf(a).Snapshot:
 		return maybeNoted
@@ -122,7 +126,8 @@ func missesNote(a, b format.Header, kept string) string {
 	}
 	left := which + ": what was discarded between the two may be left"
 	if a.Kind == format.Full {
-		left += fmt.Sprintf(", and what was written while the one before was dumped, from %s on", clock(a.Created))
+		left += fmt.Sprintf(", and what was written while the one before was dumped, from %s on",
+			clock(a.Created))
 	}
 	return left
 }
