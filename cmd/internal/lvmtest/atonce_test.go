@@ -31,8 +31,10 @@ func TestManyDumpsOfOne(t *testing.T) {
 			said := func() string { // that it waits is no news of the others' harm
 				var rest []string
 				for line := range strings.Lines(d.stderr.String()) {
-					if strings.Contains(line, "warning: ") && !strings.Contains(line, "waiting for another dump") &&
-						!strings.Contains(line, "forgotten after a restart") { // as where the test runs in memory
+					if strings.Contains(line, "warning: ") &&
+						!strings.Contains(line, "waiting for another dump") &&
+						!strings.Contains(line, "forgotten after a restart") {
+						// as where the test runs in memory
 						rest = append(rest, line)
 					}
 				}

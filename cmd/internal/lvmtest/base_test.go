@@ -176,8 +176,8 @@ func TestChain(t *testing.T) {
 		message string
 	}{
 		{[]string{full, tue}, "a patch between them is missing"},
-		{[]string{full, tue, mon}, "hint: by names and times they would fit in this order: lvmsync-apply " +
-			strings.Join([]string{full, mon, tue, dest}, " ")},
+		{[]string{full, tue, mon}, "hint: by names and times they would fit in this order: " +
+			"lvmsync-apply " + strings.Join([]string{full, mon, tue, dest}, " ")},
 		{[]string{full, exact}, "where the one before does not lead"},
 		{[]string{mon, exact}, "exactly, and the one before leads past it"},
 		{[]string{full, dump("other", "--full", "chain/second")}, "it is a full patch"},

@@ -17,7 +17,8 @@ import (
 	"testing"
 )
 
-// device opens a device for reading past the page cache. Who calls it closes it: LVM removes no volume that is open.
+// device opens a device for reading past the page cache. Who calls it closes it: LVM removes no
+// volume that is open.
 func device(t *testing.T, path string) *blockdev.File {
 	t.Helper()
 	f, err := blockdev.Open(path)

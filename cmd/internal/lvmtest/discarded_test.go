@@ -77,7 +77,8 @@ func TestThinDiscardedAfterwards(t *testing.T) {
 	sh(t, "sh", "-c", "for f in /var/lib/lvmsync/sent/*; do echo x >$f; done")
 	run(t, nil, "lvmsync-apply", rehearsal, dest).want(t, 0, "")
 	d := run(t, nil, "lvmsync-dump", "discarded/s1")
-	d.want(t, 0, "what earlier dumps from discarded/s1 have sent can't be told: all of the volume is sent: /var/lib/lvmsync/sent/")
+	d.want(t, 0, "what earlier dumps from discarded/s1 have sent can't be told: "+
+		"all of the volume is sent: /var/lib/lvmsync/sent/")
 	applyPatch(t, []byte(d.stdout), dest).want(t, 0, "")
 	wantSame(t, origin, dest)
 }

@@ -171,7 +171,8 @@ func TestFailingUndo(t *testing.T) {
 	}{
 		{"no room", whole, 300 * kib, "", "", 1, "no space left on device"},
 		{"no more room", steps, 300 * kib, "", "", 3, "no space left on device"},
-		{"bad", whole, 0, "1 error_writes", "", 1, "flush the undo patch"}, // read-only, if the journal met the error first
+		// read-only, if the journal met the error first
+		{"bad", whole, 0, "1 error_writes", "", 1, "flush the undo patch"},
 		{"turns bad", steps, 0, "", "1 error_writes", 3, "the undo patch"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -36,7 +36,8 @@ func newGate(t *testing.T, tool, word, script string) *gate {
 		t.Fatal(err)
 	}
 	g := &gate{bin: t.TempDir(), stopped: -1}
-	g.begun, g.on = newFifo(t, filepath.Join(g.bin, "begun")), newFifo(t, filepath.Join(g.bin, "go"))
+	g.begun, g.on = newFifo(t, filepath.Join(g.bin, "begun")),
+		newFifo(t, filepath.Join(g.bin, "go"))
 	t.Cleanup(func() { g.letGo(t) })
 	text := fmt.Sprintf(`#!/bin/bash
 real=%s d=${0%%/*}

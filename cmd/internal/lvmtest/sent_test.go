@@ -11,8 +11,8 @@ import (
 	"testing"
 )
 
-// A full dump of a volume in use reads late what its snapshots share: a patch from one to another is refused while it runs, and takes
-// the copy to that one afterwards.
+// A full dump of a volume in use reads late what its snapshots share: a patch from one to another
+// is refused while it runs, and takes the copy to that one afterwards.
 func TestThinFullInUse(t *testing.T) {
 	const volume, late = 48 * mib, 44 * mib
 	newPool(t, "late", "64k", "112m")
@@ -57,8 +57,8 @@ func TestThinFullInUse(t *testing.T) {
 	wantSnapshot(t, "late/s1", dest)
 }
 
-// After a full dump of a volume in use, a snapshot is merged into it, which is another one by its number then: what the dump read
-// late can't be told any more.
+// After a full dump of a volume in use, a snapshot is merged into it, which is another one by its
+// number then: what the dump read late can't be told any more.
 func TestThinMergedAfterFull(t *testing.T) {
 	const volume = 4 * mib
 	newPool(t, "mergedin", "64k", "32m")
@@ -73,7 +73,8 @@ func TestThinMergedAfterFull(t *testing.T) {
 	sh(t, "lvchange", "-qq", "-ay", "mergedin/origin")
 	thinSnapshot(t, "mergedin", "s1", "s3")
 	d := run(t, nil, "lvmsync-dump", "-n", "--to", "mergedin/s3", "mergedin/s1")
-	d.want(t, 0, "what earlier dumps from mergedin/s1 have sent can't be told: all of the volume is sent: mergedin/origin")
+	d.want(t, 0, "what earlier dumps from mergedin/s1 have sent can't be told: "+
+		"all of the volume is sent: mergedin/origin")
 	if !strings.Contains(d.stdout, fmt.Sprintf(", %d bytes", int64(volume))) {
 		t.Errorf("not all is sent: %s", d.stdout)
 	}
