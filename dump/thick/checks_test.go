@@ -52,14 +52,20 @@ func (s *shown) ways() map[string]func() (Source, error) {
 		}
 	}
 	return map[string]func() (Source, error){
-		"forth":           func() (Source, error) { return Open(t.Context(), s.paths["s"]) },
-		"reverse":         func() (Source, error) { return OpenReverse(t.Context(), s.paths["s"]) },
-		"to":              func() (Source, error) { return OpenTo(t.Context(), s.paths["s"], s.paths["s2"]) },
-		"to the first":    func() (Source, error) { return OpenTo(t.Context(), s.paths["s2"], s.paths["s"]) },
-		"store":           store(false, false),
-		"store, exact":    store(true, false),
-		"store, reverse":  store(false, true),
-		"store by itself": func() (Source, error) { return OpenStore(t.Context(), s.stores["s"].Path(), "", false, true) },
+		"forth":   func() (Source, error) { return Open(t.Context(), s.paths["s"]) },
+		"reverse": func() (Source, error) { return OpenReverse(t.Context(), s.paths["s"]) },
+		"to": func() (Source, error) {
+			return OpenTo(t.Context(), s.paths["s"], s.paths["s2"])
+		},
+		"to the first": func() (Source, error) {
+			return OpenTo(t.Context(), s.paths["s2"], s.paths["s"])
+		},
+		"store":          store(false, false),
+		"store, exact":   store(true, false),
+		"store, reverse": store(false, true),
+		"store by itself": func() (Source, error) {
+			return OpenStore(t.Context(), s.stores["s"].Path(), "", false, true)
+		},
 	}
 }
 
@@ -67,11 +73,14 @@ func (s *shown) ways() map[string]func() (Source, error) {
 func TestInputs(t *testing.T) {
 	s, _ := two(t)
 	origin := fmt.Sprintf("the origin %s false", s.origin.Path())
-	first, second := fmt.Sprintf("the snapshot %s true", s.paths["s"]), fmt.Sprintf("the snapshot %s true", s.paths["s2"])
+	first, second := fmt.Sprintf("the snapshot %s true", s.paths["s"]),
+		fmt.Sprintf("the snapshot %s true", s.paths["s2"])
 	store := fmt.Sprintf("the COW store %s true", s.stores["s"].Path())
 	want := map[string][]string{
-		"forth": {origin, first}, "reverse": {origin, first}, "to": {first, second}, "to the first": {second, first},
-		"store": {origin, store}, "store, exact": {origin, store}, "store, reverse": {origin, store}, "store by itself": {store},
+		"forth": {origin, first}, "reverse": {origin, first},
+		"to": {first, second}, "to the first": {second, first},
+		"store": {origin, store}, "store, exact": {origin, store},
+		"store, reverse": {origin, store}, "store by itself": {store},
 	}
 	for name, open := range s.ways() {
 		src, err := open()
@@ -89,8 +98,8 @@ func TestInputs(t *testing.T) {
 	}
 }
 
-// What is in the page cache of anything that is read is flushed before a list is read: a write to a snapshot makes an exception in
-// that.
+// What is in the page cache of anything that is read is flushed before a list is read: a write to a
+// snapshot makes an exception in that.
 func TestInputsFlushed(t *testing.T) {
 	const word = "just written"
 	for name := range (&shown{t: t}).ways() {
@@ -101,7 +110,8 @@ func TestInputsFlushed(t *testing.T) {
 			seen := t.TempDir()
 			copying := fmt.Sprintf("cp -n %s %s %s", c.base, s.snapshots["s2"], seen)
 			for _, num := range s.nums {
-				s.Status(num, 1, fmt.Sprintf("0 %d snapshot %s", partialSize/512, partialStatus), copying)
+				s.Status(num, 1, fmt.Sprintf("0 %d snapshot %s", partialSize/512, partialStatus),
+					copying)
 			}
 			for device, file := range files {
 				write(t, device, size(t, file)-4096, word)
@@ -126,7 +136,8 @@ func TestInputsFlushed(t *testing.T) {
 
 func size(t *testing.T, path string) int64 { return int64(len(read(t, path))) }
 
-// A store that says at last that its list isn't complete ends a dump, whatever the kernel says of the snapshot.
+// A store that says at last that its list isn't complete ends a dump, whatever the kernel says of
+// the snapshot.
 func TestStoresCheckedAtLast(t *testing.T) {
 	for name := range (&shown{t: t}).ways() {
 		for _, store := range []string{"s", "s2"} {
@@ -141,7 +152,8 @@ func TestStoresCheckedAtLast(t *testing.T) {
 				}
 				defer src.Close()
 				write(t, s.cows[store], 4, "\x00") // its list is valid
-				if _, err := dump.Run(t.Context(), src.Source, new(bytes.Buffer), dump.Options{}); !errors.Is(err, dump.ErrIncomplete) {
+				if _, err := dump.Run(t.Context(), src.Source, new(bytes.Buffer),
+					dump.Options{}); !errors.Is(err, dump.ErrIncomplete) {
 					t.Errorf("error %v", err)
 				}
 			})
@@ -149,12 +161,13 @@ func TestStoresCheckedAtLast(t *testing.T) {
 	}
 }
 
-// A snapshot that the kernel has on a store that was named by its file is asked before the list is read, after it, and when the last data
-// have been read.
+// A snapshot that the kernel has on a store that was named by its file is asked before the list is
+// read, after it, and when the last data have been read.
 func TestStandingAsked(t *testing.T) {
 	invalid := fmt.Sprintf("0 %d snapshot Invalid", partialSize/512)
 	c := captureOf(t, "c64k-partial")
-	for look := 1; look <= 6; look++ { // each time but the first, those that stood there, and those that do
+	// each time but the first, those that stood there, and those that do
+	for look := 1; look <= 6; look++ {
 		t.Run(fmt.Sprint(look), func(t *testing.T) {
 			s := show(t, c.origin)
 			s.add("s", partialSize, c.base, c.cow, c.ChunkBytes, partialStatus)
@@ -163,7 +176,8 @@ func TestStandingAsked(t *testing.T) {
 			src, err := OpenStore(t.Context(), c.cow, c.origin, false, false)
 			if err == nil && look >= 4 {
 				defer src.Close()
-				if got, want := src.Inputs.Paths(), []string{c.origin, s.stores["s"].Path()}; !slices.Equal(got, want) {
+				if got, want := src.Inputs.Paths(),
+					[]string{c.origin, s.stores["s"].Path()}; !slices.Equal(got, want) {
 					t.Errorf("read are %q, want %q", got, want) // the kernel's own device
 				}
 				_, err = dump.Run(t.Context(), src.Source, new(bytes.Buffer), dump.Options{})
@@ -180,7 +194,9 @@ func (s *shown) mapped(num kernel.DevNum) {
 	s.t.Helper()
 	block := filepath.Join(s.Dir(), "sys/block")
 	entries, err := os.ReadDir(block)
-	for _, err := range []error{err, os.Remove(block), os.MkdirAll(filepath.Join(block, "dm-0"), 0o700),
+	for _, err := range []error{err,
+		os.Remove(block),
+		os.MkdirAll(filepath.Join(block, "dm-0"), 0o700),
 		os.WriteFile(filepath.Join(block, "dm-0", "dev"), []byte(num.String()+"\n"), 0o600)} {
 		if err != nil {
 			s.t.Fatal(err)
@@ -193,7 +209,8 @@ func (s *shown) mapped(num kernel.DevNum) {
 	}
 }
 
-// Of a store that may grow it can't be told what was where: it is refused, but for what is sent whole.
+// Of a store that may grow it can't be told what was where: it is refused, but for what is sent
+// whole.
 func TestStandingMayGrow(t *testing.T) {
 	for _, way := range []struct{ exact, reverse bool }{{true, false}, {false, true}} {
 		s, c := partial(t)
