@@ -20,7 +20,8 @@ func inactive(t *testing.T) *shown {
 
 func (s *shown) inactivate() {
 	s.t.Helper()
-	fields := map[string]string{"lv_attr": "Vwi---tz-k", "lv_kernel_major": "-1", "lv_kernel_minor": "-1"}
+	fields := map[string]string{"lv_attr": "Vwi---tz-k", "lv_kernel_major": "-1",
+		"lv_kernel_minor": "-1"}
 	maps.Copy(fields, ofOrigin)
 	s.tell("s", volumeSize, "", fields)
 	s.Inactive("s")
@@ -41,8 +42,8 @@ func (s *shown) locks() int {
 	return n
 }
 
-// A snapshot that isn't active is, until the source is closed, and then leaves nothing behind. What nobody could write to meanwhile is a
-// state with a name.
+// A snapshot that isn't active is, until the source is closed, and then leaves nothing behind. What
+// nobody could write to meanwhile is a state with a name.
 func TestInactiveSnapshot(t *testing.T) {
 	s := inactive(t)
 	for name, tt := range map[string]struct {
@@ -50,7 +51,9 @@ func TestInactiveSnapshot(t *testing.T) {
 		state string
 	}{
 		"forth": {Open, ""}, "reverse": {OpenReverse, "uuid-of-s"}, "full": {OpenFull, "uuid-of-s"},
-		"to": {func(ctx context.Context, name string) (*Changes, error) { return OpenTo(ctx, "vg/o", name) }, "uuid-of-s"},
+		"to": {func(ctx context.Context, name string) (*Changes, error) {
+			return OpenTo(ctx, "vg/o", name)
+		}, "uuid-of-s"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			src, err := tt.open(t.Context(), "vg/s")
@@ -62,7 +65,8 @@ func TestInactiveSnapshot(t *testing.T) {
 				state = *h.State
 			}
 			if state.Snapshot != tt.state || !s.IsActive("s") {
-				t.Errorf("it leads to %q, want %q; active: %v", state.Snapshot, tt.state, s.IsActive("s"))
+				t.Errorf("it leads to %q, want %q; active: %v",
+					state.Snapshot, tt.state, s.IsActive("s"))
 			}
 			if err := src.Source().Close(); err != nil {
 				t.Error(err)
@@ -87,7 +91,8 @@ func TestInactiveRefused(t *testing.T) {
 	}
 }
 
-// A run that reads what another one has activated takes care of that, too: the other one may be killed.
+// A run that reads what another one has activated takes care of that, too: the other one may be
+// killed.
 func TestInactiveTwice(t *testing.T) {
 	for _, killed := range []bool{false, true} {
 		s := inactive(t)

@@ -40,7 +40,8 @@ func sparse(t *testing.T, size int64) *blockdev.File {
 // What two volumes leave unmapped is the same where the same still device is beneath, or nothing.
 func TestDifferUpTo(t *testing.T) {
 	dev := func(minor uint32, size int64, still bool) beneath {
-		return beneath{num: kernel.DevNum{Major: 253, Minor: minor}, file: sparse(t, size), still: still}
+		return beneath{num: kernel.DevNum{Major: 253, Minor: minor},
+			file: sparse(t, size), still: still}
 	}
 	none := beneath{still: true}
 	for name, tt := range map[string]struct {
@@ -71,7 +72,8 @@ func extentsOf(c *Changes) (list []format.Extent) {
 	return list
 }
 
-// What is not mapped is zeros, but data as far as there is something beneath. The last block of either may be partial.
+// What is not mapped is zeros, but data as far as there is something beneath. The last block of
+// either may be partial.
 func TestPlan(t *testing.T) {
 	const block = 64 << 10
 	set := func(blocks ...uint64) *roaring64.Bitmap { return roaring64.BitmapOf(blocks...) }
@@ -82,18 +84,27 @@ func TestPlan(t *testing.T) {
 		want           []format.Extent
 	}{
 		"nothing beneath": {3*block + 512, 0, set(0), set(1, 2, 3),
-			[]format.Extent{{Len: block, Kind: data}, {Off: block, Len: 2*block + 512, Kind: zero}}},
+			[]format.Extent{
+				{Len: block, Kind: data},
+				{Off: block, Len: 2*block + 512, Kind: zero},
+			}},
 		"all beneath": {3*block + 512, 3*block + 512, set(0), set(1, 3),
 			[]format.Extent{{Len: 2 * block, Kind: data}, {Off: 3 * block, Len: 512, Kind: data}}},
 		"a part beneath": {4 * block, block + 512, set(3), set(0, 1, 2),
-			[]format.Extent{{Len: 2 * block, Kind: data}, {Off: 2 * block, Len: block, Kind: zero}, {Off: 3 * block, Len: block, Kind: data}}},
-		"past the end": {block, 4 * block, set(2), set(0, 3), []format.Extent{{Len: block, Kind: data}}},
-		"nothing":      {block, block, set(), set(), nil},
+			[]format.Extent{
+				{Len: 2 * block, Kind: data},
+				{Off: 2 * block, Len: block, Kind: zero},
+				{Off: 3 * block, Len: block, Kind: data},
+			}},
+		"past the end": {block, 4 * block, set(2), set(0, 3),
+			[]format.Extent{{Len: block, Kind: data}}},
+		"nothing": {block, block, set(), set(), nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := &Changes{
 				pool: &pool{target: dmtable.Pool{BlockSectors: block / 512}},
-				new:  &volume{file: sparse(t, tt.size), beneath: beneath{file: sparse(t, tt.below), still: true}},
+				new: &volume{file: sparse(t, tt.size),
+					beneath: beneath{file: sparse(t, tt.below), still: true}},
 			}
 			s.plan(tt.mapped, tt.listed)
 			got := extentsOf(s)
@@ -121,9 +132,11 @@ func TestListWhole(t *testing.T) {
 	}
 }
 
-// A volume whose origin is read by the kernel below it is no snapshot; and what may have been written is no state.
+// A volume whose origin is read by the kernel below it is no snapshot; and what may have been
+// written is no state.
 func TestNames(t *testing.T) {
-	lv := devmapper.LogicalVolume{VG: "vg", Name: "v", Attr: "Vwi-a-tz--", Origin: "o", OriginUUID: "o-1", VGUUID: "g-1", UUID: "v-1"}
+	lv := devmapper.LogicalVolume{VG: "vg", Name: "v", Attr: "Vwi-a-tz--", Origin: "o",
+		OriginUUID: "o-1", VGUUID: "g-1", UUID: "v-1"}
 	v := &volume{lv: &lv, beneath: beneath{still: true}, file: sparse(t, 512)}
 	if !v.isSnapshot() || v.atRest() || !v.unused() {
 		t.Error("active and writable, with an origin")

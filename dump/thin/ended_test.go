@@ -73,10 +73,13 @@ func TestSentOfReached(t *testing.T) {
 // said.
 func TestSentOfOthers(t *testing.T) {
 	s := show(t)
-	s.Device(s.nums["o"], "plain", fmt.Sprintf("0 %d thin %s %d", volumeSize/512, s.pool, s.ids["o"]))
+	s.Device(s.nums["o"], "plain",
+		fmt.Sprintf("0 %d thin %s %d", volumeSize/512, s.pool, s.ids["o"]))
 	for name, open := range map[string]func() (*Changes, error){
-		"full":       func() (*Changes, error) { return OpenFull(t.Context(), s.nums["o"].Path()) },
-		"comparison": func() (*Changes, error) { return OpenCompared(t.Context(), s.nums["o"].Path()) },
+		"full": func() (*Changes, error) { return OpenFull(t.Context(), s.nums["o"].Path()) },
+		"comparison": func() (*Changes, error) {
+			return OpenCompared(t.Context(), s.nums["o"].Path())
+		},
 	} {
 		src, err := open()
 		opened(t, src, err)

@@ -2,19 +2,15 @@ package thin
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"testing"
 
 	"github.com/RoaringBitmap/roaring/v2/roaring64"
 
-	"lvmsync/dump/devmapper"
-	"lvmsync/dump/thin/metadata"
 	"lvmsync/format"
 )
 
@@ -36,19 +32,28 @@ func TestWaysToOpen(t *testing.T) {
 		still, read, compared string // volumes
 	}{
 		"forth": {func(ctx context.Context) (*Changes, error) { return Open(ctx, s.paths["s"]) },
-			and(s.changed, o), not(s.changed, o), format.Delta, "uuid-of-s", "", true, "o", "s", "s", "o", "s"},
-		"reverse": {func(ctx context.Context) (*Changes, error) { return OpenReverse(ctx, s.paths["s"]) },
-			and(s.changed, snap), not(s.changed, snap), format.Delta, "", "uuid-of-s", false, "o", "s", "s", "s", "o"},
-		"snapshot to origin": {func(ctx context.Context) (*Changes, error) { return OpenTo(ctx, s.paths["s"], s.paths["o"]) },
-			and(s.changed, o), not(s.changed, o), format.Delta, "uuid-of-s", "", true, "o", "s", "o", "o", "s"},
-		"origin to snapshot": {func(ctx context.Context) (*Changes, error) { return OpenTo(ctx, s.paths["o"], s.paths["s"]) },
-			and(s.changed, snap), not(s.changed, snap), format.Delta, "", "uuid-of-s", false, "o", "", "s", "s", "o"},
-		"snapshot to another volume": {func(ctx context.Context) (*Changes, error) { return OpenTo(ctx, s.paths["s"], s.paths["other"]) },
-			nil, nil, format.Delta, "uuid-of-s", "", false, "s", "s", "other", "other", "s"},
+			and(s.changed, o), not(s.changed, o), format.Delta, "uuid-of-s", "", true,
+			"o", "s", "s", "o", "s"},
+		"reverse": {func(ctx context.Context) (*Changes, error) {
+			return OpenReverse(ctx, s.paths["s"])
+		}, and(s.changed, snap), not(s.changed, snap), format.Delta, "", "uuid-of-s", false,
+			"o", "s", "s", "s", "o"},
+		"snapshot to origin": {func(ctx context.Context) (*Changes, error) {
+			return OpenTo(ctx, s.paths["s"], s.paths["o"])
+		}, and(s.changed, o), not(s.changed, o), format.Delta, "uuid-of-s", "", true,
+			"o", "s", "o", "o", "s"},
+		"origin to snapshot": {func(ctx context.Context) (*Changes, error) {
+			return OpenTo(ctx, s.paths["o"], s.paths["s"])
+		}, and(s.changed, snap), not(s.changed, snap), format.Delta, "", "uuid-of-s", false,
+			"o", "", "s", "s", "o"},
+		"snapshot to another volume": {func(ctx context.Context) (*Changes, error) {
+			return OpenTo(ctx, s.paths["s"], s.paths["other"])
+		}, nil, nil, format.Delta, "uuid-of-s", "", false, "s", "s", "other", "other", "s"},
 		"full": {func(ctx context.Context) (*Changes, error) { return OpenFull(ctx, s.paths["o"]) },
 			o, not(all, o), format.Full, "", "", false, "o", "", "", "o", ""},
-		"full of a snapshot in use": {func(ctx context.Context) (*Changes, error) { return OpenFull(ctx, s.paths["s"]) },
-			snap, not(all, snap), format.Full, "", "", false, "s", "", "", "s", ""},
+		"full of a snapshot in use": {func(ctx context.Context) (*Changes, error) {
+			return OpenFull(ctx, s.paths["s"])
+		}, snap, not(all, snap), format.Full, "", "", false, "s", "", "", "s", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			src, err := tt.open(t.Context())
@@ -69,7 +74,8 @@ func TestWaysToOpen(t *testing.T) {
 				state = *h.State
 			}
 			if h.Kind != tt.kind || base.Snapshot != tt.base || state.Snapshot != tt.state {
-				t.Errorf("a %s patch from %q to %q, want a %s from %q to %q", h.Kind, base.Snapshot, state.Snapshot, tt.kind, tt.base, tt.state)
+				t.Errorf("a %s patch from %q to %q, want a %s from %q to %q",
+					h.Kind, base.Snapshot, state.Snapshot, tt.kind, tt.base, tt.state)
 			}
 			if dated := base.SnapshotCreated.String() == created; dated != tt.baseDated {
 				t.Errorf("the base was made %v", base.SnapshotCreated)
@@ -81,10 +87,12 @@ func TestWaysToOpen(t *testing.T) {
 			if got := h.Source.Snapshots; got == nil || !slices.Equal(got, snapshots) {
 				t.Errorf("the snapshots of the volume are %#v, want %v", got, snapshots)
 			}
-			if src.new.name != s.paths[tt.read] || (src.still == nil) != (tt.still == "") || src.still != nil && src.still.name != s.paths[tt.still] {
+			if src.new.name != s.paths[tt.read] || (src.still == nil) != (tt.still == "") ||
+				src.still != nil && src.still.name != s.paths[tt.still] {
 				t.Error("another volume is read, or taken for still")
 			}
-			if (src.Source().Base == nil) != (tt.compared == "") || src.Source().Base != nil && src.old.name != s.paths[tt.compared] {
+			if (src.Source().Base == nil) != (tt.compared == "") ||
+				src.Source().Base != nil && src.old.name != s.paths[tt.compared] {
 				t.Error("another volume is compared with")
 			}
 			if v := src.Source(); (v.Unchanged == nil) != (tt.still == "") ||
@@ -99,10 +107,15 @@ func TestWaysToOpen(t *testing.T) {
 	}
 }
 
-// What a volume has past the end of another one is sent from the block on in which that ends, mapped or not.
+// What a volume has past the end of another one is sent from the block on in which that ends,
+// mapped or not.
 func TestGrownVolume(t *testing.T) {
 	s := show(t)
-	for name, size := range map[string]int64{"at a block": 100 * poolBlock, "within a block": 100*poolBlock + 512, "before the end of one": 101*poolBlock - 512} {
+	for name, size := range map[string]int64{
+		"at a block":            100 * poolBlock,
+		"within a block":        100*poolBlock + 512,
+		"before the end of one": 101*poolBlock - 512,
+	} {
 		t.Run(name, func(t *testing.T) {
 			s.nums["s"] = s.Loop(s.file(size))
 			s.tell("s", size, "", ofOrigin)
@@ -112,7 +125,8 @@ func TestGrownVolume(t *testing.T) {
 			}
 			defer src.Close()
 			sent := roaring64.Or(s.changed, span(100, volumeBlocks))
-			s.checkBlocks(t, src, roaring64.And(sent, s.mapped["o"]), roaring64.AndNot(sent, s.mapped["o"]))
+			s.checkBlocks(t, src, roaring64.And(sent, s.mapped["o"]),
+				roaring64.AndNot(sent, s.mapped["o"]))
 			back, err := OpenReverse(t.Context(), s.paths["s"])
 			if err != nil {
 				t.Fatal(err)
@@ -129,7 +143,8 @@ func TestGrownVolume(t *testing.T) {
 	}
 }
 
-// What two volumes leave unmapped is data as far as it is read from outside the pool, and may not be the same for both.
+// What two volumes leave unmapped is data as far as it is read from outside the pool, and may not
+// be the same for both.
 func TestExternalOrigins(t *testing.T) {
 	const small, large = 3*poolBlock + 512, 20 * poolBlock
 	s := show(t)
@@ -139,18 +154,22 @@ func TestExternalOrigins(t *testing.T) {
 		covered  uint64                // blocks of them that are data
 	}{
 		"neither has one": {nil, nil, 0, 0},
-		"the old one":     {func(s *shown) string { return s.external("e", small, true).String() }, nil, 4, 0},
-		"the new one":     {nil, func(s *shown) string { return s.external("e", small, true).String() }, 4, 4},
+		"the old one": {func(s *shown) string { return s.external("e", small, true).String() },
+			nil, 4, 0},
+		"the new one": {nil,
+			func(s *shown) string { return s.external("e", small, true).String() }, 4, 4},
 		"different ones": {func(s *shown) string { return s.external("e", large, true).String() },
 			func(s *shown) string { return s.external("f", small, true).String() }, 20, 4},
-		"different ones, the larger new": {func(s *shown) string { return s.external("e", small, true).String() },
+		"different ones, the larger new": {
+			func(s *shown) string { return s.external("e", small, true).String() },
 			func(s *shown) string { return s.external("f", large, true).String() }, 20, 20},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s.reset()
 			for volume, external := range map[string]func(*shown) string{"o": tt.from, "s": tt.to} {
 				if external != nil {
-					s.tell(volume, volumeSize, external(s), map[string]string{"origin": "e", "origin_uuid": "uuid-of-e"})
+					s.tell(volume, volumeSize, external(s),
+						map[string]string{"origin": "e", "origin_uuid": "uuid-of-e"})
 				}
 			}
 			s.checkExternal(t, tt.apart, tt.covered)
@@ -161,7 +180,8 @@ func TestExternalOrigins(t *testing.T) {
 			s.reset()
 			external := s.external("e", large, readOnly).String()
 			for _, volume := range []string{"o", "s"} {
-				s.tell(volume, volumeSize, external, map[string]string{"origin": "e", "origin_uuid": "uuid-of-e"})
+				s.tell(volume, volumeSize, external,
+					map[string]string{"origin": "e", "origin_uuid": "uuid-of-e"})
 			}
 			s.checkExternal(t, apart, 20)
 		})
@@ -188,104 +208,29 @@ func (s *shown) checkExternal(t *testing.T, apart, covered uint64) {
 		t.Fatal(err)
 	}
 	defer again.Close()
-	if both := roaring64.And(again.data, again.zero); !both.IsEmpty() || !roaring64.AndNot(span(0, 20), roaring64.Or(again.data, again.zero)).IsEmpty() {
+	if both := roaring64.And(again.data, again.zero); !both.IsEmpty() ||
+		!roaring64.AndNot(span(0, 20), roaring64.Or(again.data, again.zero)).IsEmpty() {
 		t.Errorf("sent twice: %v; data %v, zeros %v", both, again.data, again.zero)
 	}
 }
 
-// The pool and the volumes are looked at again when the last data has been read.
-func TestCheckAgain(t *testing.T) {
-	s := show(t)
-	for name, tt := range map[string]struct {
-		change func(s *shown)
-		want   string
-	}{
-		"the pool has failed": {func(s *shown) { s.Status(s.pool, 1, "0 131072 thin-pool Fail", "") }, "has failed"},
-		"the volume is gone":  {func(s *shown) { s.Device(s.nums["o"], "vg-another", "0 8 linear 4095:3 0") }, "no longer there"},
-		"the base is gone":    {func(s *shown) { s.Device(s.nums["s"], "vg-another", "0 8 linear 4095:3 0") }, "no longer there"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			s.reset()
-			src, err := Open(t.Context(), s.paths["s"])
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer src.Close()
-			if err := src.Source().Check(t.Context()); err != nil {
-				t.Fatal(err)
-			}
-			tt.change(s)
-			if err := src.Source().Check(t.Context()); err == nil || !strings.Contains(err.Error(), tt.want) {
-				t.Errorf("error %v, want one with %q", err, tt.want)
-			}
-		})
-	}
-}
-
-// What can't be read rightly is refused, and nothing stays reserved.
-func TestRefusedVolumes(t *testing.T) {
-	s := show(t)
-	for name, tt := range map[string]struct {
-		change func(s *shown)
-		want   error
-		text   string
-	}{
-		"blocks of another size": {func(s *shown) { s.Device(s.pool, "vg-pool", strings.Replace(s.poolTable(), " 128 ", " 256 ", 1)) }, nil, "the pool's table says 256"},
-		"another pool": {func(s *shown) {
-			s.Device(s.nums["o"], "vg-o", fmt.Sprintf("0 %d thin 4095:9 1", volumeSize/512))
-		}, ErrOtherPool, ""},
-		"a volume that the metadata don't have": {func(s *shown) {
-			s.Device(s.nums["o"], "vg-o", fmt.Sprintf("0 %d thin %s 99", volumeSize/512, s.pool))
-		}, metadata.ErrNoVolume, ""},
-		"not thin":       {func(s *shown) { s.Device(s.nums["s"], "vg-s", "0 8 linear 4095:3 0") }, ErrNotThin, ""},
-		"being merged":   {func(s *shown) { s.Device(s.nums["o"], "vg-o", "0 8 snapshot-merge 4095:3 4095:4 P 8") }, ErrMerging, ""},
-		"without origin": {func(s *shown) { s.tell("s", volumeSize, "", nil) }, ErrNoOrigin, ""},
-		"metadata held":  {func(s *shown) { s.Status(s.pool, 1, fmt.Sprintf(poolStatus, "7"), "") }, ErrHeld, ""},
-		"needs a check": {func(s *shown) {
-			s.Status(s.pool, 1, strings.Replace(fmt.Sprintf(poolStatus, "-"), " - 1024", " needs_check 1024", 1), "")
-		}, ErrPool, ""},
-		"read-only": {func(s *shown) {
-			s.Status(s.pool, 1, strings.Replace(fmt.Sprintf(poolStatus, "-"), " rw ", " ro ", 1), "")
-		}, ErrPool, ""},
-		"a failed pool":    {func(s *shown) { s.Status(s.pool, 1, "0 131072 thin-pool Fail", "") }, ErrPool, ""},
-		"failed, by table": {func(s *shown) { s.Device(s.nums["o"], "vg-o", fmt.Sprintf("0 %d thin Fail", volumeSize/512)) }, ErrPool, ""},
-	} {
-		t.Run(name, func(t *testing.T) {
-			s.reset()
-			tt.change(s)
-			src, err := Open(t.Context(), s.paths["s"])
-			if err == nil {
-				src.Close()
-			}
-			if err == nil || tt.want != nil && !errors.Is(err, tt.want) || !strings.Contains(err.Error(), tt.text) {
-				t.Errorf("error %v, want %v %s", err, tt.want, tt.text)
-			}
-			if status, err := devmapper.StatusOfPool(t.Context(), s.pool); err != nil || !status.Failed && status.Held != 0 && status.Held != 7 {
-				t.Errorf("block %d is still held: %v", status.Held, err)
-			}
-		})
-	}
-}
-
-func (s *shown) poolTable() string {
-	table, err := devmapper.TableOf(context.Background(), s.pool)
-	if err != nil || len(table) != 1 {
-		s.t.Fatal(table, err)
-	}
-	return fmt.Sprintf("0 %d thin-pool %s", table[0].LengthSectors, strings.Join(table[0].Args, " "))
-}
-
-// Inputs are all that is read and that anybody may write to, and what is taken for still is said to be.
+// Inputs are all that is read and that anybody may write to, and what is taken for still is said to
+// be.
 func TestInputs(t *testing.T) {
 	s := show(t)
 	external := s.external("e", poolBlock, false)
 	s.tell("s", volumeSize, external.String(), ofOrigin)
-	for i, want := range []map[string]bool{{filepath.Base(external.Path()): false, "o": false, "s": true}, {"o": false, "s": true}} {
+	for i, want := range []map[string]bool{
+		{filepath.Base(external.Path()): false, "o": false, "s": true},
+		{"o": false, "s": true},
+	} {
 		readOnly := i == 1
 		if readOnly {
 			s.ReadOnly(external)
 		}
-		for name, open := range map[string]func(context.Context, string) (*Changes, error){"forth": Open, "reverse": OpenReverse} {
+		for name, open := range map[string]func(context.Context, string) (*Changes, error){
+			"forth": Open, "reverse": OpenReverse,
+		} {
 			src, err := open(t.Context(), "vg/s")
 			if err != nil {
 				t.Fatal(err)

@@ -15,10 +15,12 @@ import (
 func TestMayDescend(t *testing.T) {
 	s := show(t)
 	for name, origin := range map[string]string{
-		"o": "", "s": "o", "sibling": "o", "cousin": "sibling", "child": "s", "grandchild": "child", "orphan": "", "renamed": "cousin",
-		"gone": "nobody", "loop": "ring", "ring": "loop", "onbase": "base", "base": "",
+		"o": "", "s": "o", "sibling": "o", "cousin": "sibling", "child": "s", "grandchild": "child",
+		"orphan": "", "renamed": "cousin", "gone": "nobody", "loop": "ring", "ring": "loop",
+		"onbase": "base", "base": "",
 	} {
-		fields := map[string]string{"segtype": "thin", "pool_lv": "pool", "lv_attr": "Vwi-a-tz--", "origin": origin}
+		fields := map[string]string{"segtype": "thin", "pool_lv": "pool",
+			"lv_attr": "Vwi-a-tz--", "origin": origin}
 		if origin != "" {
 			fields["origin_uuid"] = "uuid-of-" + origin
 		}
@@ -39,8 +41,8 @@ func TestMayDescend(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, want := range map[string]bool{
-		"o": false, "sibling": false, "cousin": false, "child": true, "grandchild": true, "orphan": true, "renamed": true, "gone": true,
-		"loop": true, "onbase": true,
+		"o": false, "sibling": false, "cousin": false, "child": true, "grandchild": true,
+		"orphan": true, "renamed": true, "gone": true, "loop": true, "onbase": true,
 	} {
 		src := &Changes{old: known("s"), new: known(name), sent: sending{group: group}}
 		if got, err := src.mayDescend(); err != nil || got != want {
@@ -53,24 +55,27 @@ func TestMayDescend(t *testing.T) {
 	}
 }
 
-// Of a base with a name that was written to, all that may have been changed is sent to what stems from it: what both map alike, and
-// zeros for what neither maps. Of any other, and to any other, what is mapped differently.
+// Of a base with a name that was written to, all that may have been changed is sent to what stems
+// from it: what both map alike, and zeros for what neither maps. Of any other, and to any other,
+// what is mapped differently.
 func TestBaseWritten(t *testing.T) {
 	const blocks = 40
 	s := show(t)
 	m := s.unpack("written/tmeta-closed.img.zst")
 	ids := map[string]uint32{"s1": 2, "child": 3, "grandchild": 4, "sibling": 5}
-	for name, origin := range map[string]string{"s1": "o", "child": "s1", "grandchild": "child", "sibling": "o"} {
-		s.LV("vg", name, s.nums["other"], map[string]string{"segtype": "thin", "pool_lv": "pool", "lv_attr": "Vwi-a-tz--",
-			"origin": origin, "origin_uuid": "uuid-of-" + origin})
+	for name, origin := range map[string]string{
+		"s1": "o", "child": "s1", "grandchild": "child", "sibling": "o",
+	} {
+		s.LV("vg", name, s.nums["other"], map[string]string{"segtype": "thin", "pool_lv": "pool",
+			"lv_attr": "Vwi-a-tz--", "origin": origin, "origin_uuid": "uuid-of-" + origin})
 	}
 	known := func(name string) *volume {
 		lv, err := devmapper.LV(t.Context(), "vg", name)
 		if err != nil {
 			t.Fatal(err)
 		}
-		return &volume{name: name, lv: &lv, target: dmtable.Thin{ID: ids[name]}, beneath: beneath{still: true},
-			file: sparse(t, blocks*poolBlock)}
+		return &volume{name: name, lv: &lv, target: dmtable.Thin{ID: ids[name]},
+			beneath: beneath{still: true}, file: sparse(t, blocks*poolBlock)}
 	}
 	set := func(blocks ...uint64) *roaring64.Bitmap { return roaring64.BitmapOf(blocks...) }
 	unmapped := roaring64.Or(set(7), roaring64.AndNot(span(20, blocks), set(25)))
@@ -88,9 +93,10 @@ func TestBaseWritten(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			from := known(tt.from)
-			src := &Changes{pool: &pool{target: dmtable.Pool{BlockSectors: poolBlock / 512}}, old: from, new: known(tt.to),
-				kept: from, base: &format.Base{Snapshot: tt.base}}
-			if err := errors.Join(src.askNotes(t.Context()), src.listChanges(t.Context(), m)); err != nil {
+			src := &Changes{pool: &pool{target: dmtable.Pool{BlockSectors: poolBlock / 512}},
+				old: from, new: known(tt.to), kept: from, base: &format.Base{Snapshot: tt.base}}
+			if err := errors.Join(src.askNotes(t.Context()),
+				src.listChanges(t.Context(), m)); err != nil {
 				t.Fatal(err)
 			}
 			s.checkBlocks(t, src, tt.data, tt.zero)

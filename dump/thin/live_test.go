@@ -34,7 +34,8 @@ func volumeIDs(t *testing.T, lvs []string) (ids []uint32) {
 	t.Helper()
 	for _, lv := range lvs {
 		var id uint32
-		if _, err := fmt.Sscan(sh(t, "lvs", "--noheadings", "-o", "thin_id", "like/"+lv), &id); err != nil {
+		if _, err := fmt.Sscan(sh(t, "lvs", "--noheadings", "-o", "thin_id", "like/"+lv),
+			&id); err != nil {
 			t.Fatal(err)
 		}
 		ids = append(ids, id)
@@ -42,7 +43,8 @@ func volumeIDs(t *testing.T, lvs []string) (ids []uint32) {
 	return ids
 }
 
-// What changed between all pairs of volumes of a pool with a random history is what thin_delta says.
+// What changed between all pairs of volumes of a pool with a random history is what thin_delta
+// says.
 func TestLikeThinDelta(t *testing.T) {
 	disk, _, _ := strings.Cut(os.Getenv("LVMSYNC_TEST_DISKS"), " ")
 	for seed, chunk := range []string{"64k", "320k"} {
@@ -52,15 +54,16 @@ func TestLikeThinDelta(t *testing.T) {
 				sh(t, "vgremove", "-qq", "-ff", "-y", "like")
 				sh(t, "pvremove", "-qq", "-ff", "-y", disk)
 			})
-			sh(t, "lvcreate", "-qq", "-y", "-c", chunk, "-L", "1800m", "--poolmetadatasize", "8m", "-T", "like/pool")
+			sh(t, "lvcreate", "-qq", "-y", "-c", chunk, "-L", "1800m",
+				"--poolmetadatasize", "8m", "-T", "like/pool")
 			lvs := history(t, rand.New(rand.NewPCG(uint64(seed), 1)))
 			compareAll(t, lvs)
 		})
 	}
 }
 
-// history makes volumes, snapshots of them and of snapshots, writes and discards. Blocks are mapped in random order, over a range
-// that takes trees of several levels.
+// history makes volumes, snapshots of them and of snapshots, writes and discards. Blocks are mapped
+// in random order, over a range that takes trees of several levels.
 func history(t *testing.T, rnd *rand.Rand) (lvs []string) {
 	for _, name := range []string{"a", "b"} {
 		sh(t, "lvcreate", "-qq", "-y", "-V", "1t", "-T", "like/pool", "-n", name)
@@ -105,7 +108,8 @@ func scribble(t *testing.T, path string, rnd *rand.Rand) {
 		t.Fatal(err)
 	}
 	for range 3 {
-		sh(t, "blkdiscard", "-o", fmt.Sprint(near/512*512), "-l", fmt.Sprint((rnd.Int64N(32<<20)+1<<20)/512*512), path)
+		sh(t, "blkdiscard", "-o", fmt.Sprint(near/512*512),
+			"-l", fmt.Sprint((rnd.Int64N(32<<20)+1<<20)/512*512), path)
 	}
 }
 
@@ -146,10 +150,12 @@ func compareOne(t *testing.T, p *pool, m *metadata.Metadata, a, b uint32) {
 		t.Fatal(err)
 	}
 	mapped, unmapped := thinDelta(t, p.target.Metadata.Path(), a, b)
-	for what, sets := range map[string][2]*roaring64.Bitmap{"mapped": {d.Mapped, mapped}, "unmapped": {d.Unmapped, unmapped}} {
+	for what, sets := range map[string][2]*roaring64.Bitmap{
+		"mapped": {d.Mapped, mapped}, "unmapped": {d.Unmapped, unmapped},
+	} {
 		if differ := roaring64.Xor(sets[0], sets[1]); !differ.IsEmpty() {
-			t.Errorf("%d to %d: %s: %d blocks are not what thin_delta says, the first is %d", a, b, what,
-				differ.GetCardinality(), differ.Minimum())
+			t.Errorf("%d to %d: %s: %d blocks are not what thin_delta says, the first is %d",
+				a, b, what, differ.GetCardinality(), differ.Minimum())
 		}
 	}
 }

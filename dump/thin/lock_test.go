@@ -98,7 +98,9 @@ func TestLocksOfPools(t *testing.T) {
 	patience = 0
 	ctx, cancel := context.WithCancel(t.Context())
 	ctx = WithWaiting(ctx, func(string) { cancel() }) // which it must not come to
-	for _, d := range []devmapper.Device{{Name: "a"}, {Name: "b"}, {Name: "c", UUID: "LVM-x-tpoo"}, {Name: "d", UUID: "a"}} {
+	for _, d := range []devmapper.Device{
+		{Name: "a"}, {Name: "b"}, {Name: "c", UUID: "LVM-x-tpoo"}, {Name: "d", UUID: "a"},
+	} {
 		l, err := (&pool{device: d}).lock(ctx)
 		if err != nil {
 			t.Fatalf("%+v has the lock of another pool: %v", d, err)

@@ -30,7 +30,8 @@ func sealed(b []byte) []byte { return binary.LittleEndian.AppendUint64(b, xxhash
 
 func TestNoteRoundTrip(t *testing.T) {
 	for _, n := range []*note{
-		{Name: "lv.2", Dumps: []noted{{ID: uuid.New()}, {uuid.New(), true}}, Group: "vg", blocks: manyBlocks(), Full: []thinVolume{{"vg/o", "uuid", 1, 5}}},
+		{Name: "lv.2", Dumps: []noted{{ID: uuid.New()}, {uuid.New(), true}}, Group: "vg",
+			blocks: manyBlocks(), Full: []thinVolume{{"vg/o", "uuid", 1, 5}}},
 		{Name: "lv.3", Everything: true, blocks: roaring64.New()},
 	} {
 		b, err := n.marshal()
@@ -41,7 +42,9 @@ func TestNoteRoundTrip(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if !slices.Equal(got.Dumps, n.Dumps) || got.Group != n.Group || got.Everything != n.Everything || !got.blocks.Equals(n.blocks) || !slices.Equal(got.Full, n.Full) {
+		if !slices.Equal(got.Dumps, n.Dumps) || got.Group != n.Group ||
+			got.Everything != n.Everything || !got.blocks.Equals(n.blocks) ||
+			!slices.Equal(got.Full, n.Full) {
 			t.Errorf("%+v, want %+v", got, n)
 		}
 		if _, err := parseNote(b, "lv.4"); err == nil {
@@ -75,12 +78,13 @@ func TestNoteHostile(t *testing.T) {
 		return text
 	}
 	for name, set := range map[string][]byte{
-		"2^31 bitmaps":       binary.LittleEndian.AppendUint64(nil, 1<<31),
-		"all bits":           bytes.Repeat([]byte{0xff}, 40),
-		"past every volume":  set(roaring64.BitmapOf(math.MaxUint64)),
-		"more behind":        append(set(roaring64.BitmapOf(3)), 0),
-		"cut":                set(manyBlocks())[:60],
-		"keys in no order":   append(binary.LittleEndian.AppendUint64(nil, 2), slices.Concat(set(roaring64.BitmapOf(1 << 33))[8:], set(roaring64.BitmapOf(1))[8:])...),
+		"2^31 bitmaps":      binary.LittleEndian.AppendUint64(nil, 1<<31),
+		"all bits":          bytes.Repeat([]byte{0xff}, 40),
+		"past every volume": set(roaring64.BitmapOf(math.MaxUint64)),
+		"more behind":       append(set(roaring64.BitmapOf(3)), 0),
+		"cut":               set(manyBlocks())[:60],
+		"keys in no order": append(binary.LittleEndian.AppendUint64(nil, 2),
+			slices.Concat(set(roaring64.BitmapOf(1 << 33))[8:], set(roaring64.BitmapOf(1))[8:])...),
 		"nothing, not empty": append(make([]byte, 8), 1),
 	} {
 		if got, err := parseNote(sealed(append(bytes.Clone(head), set...)), n.Name); err == nil {
@@ -97,10 +101,14 @@ func TestNoteHostile(t *testing.T) {
 // What is noted too often, or makes too long a note, is everything.
 func TestNoteAdd(t *testing.T) {
 	n := newNote("lv.2")
-	n.add(&note{blocks: roaring64.BitmapOf(1), Full: []thinVolume{{"vg/o", "uuid", 1, 5}}, Group: "vg"})
-	others := []thinVolume{{"vg/other", "uuid", 1, 5}, {"vg/o", "uuid", 2, 5}, {"vg/o", "uuid", 1, 6}}
+	n.add(&note{blocks: roaring64.BitmapOf(1),
+		Full: []thinVolume{{"vg/o", "uuid", 1, 5}}, Group: "vg"})
+	others := []thinVolume{
+		{"vg/other", "uuid", 1, 5}, {"vg/o", "uuid", 2, 5}, {"vg/o", "uuid", 1, 6},
+	}
 	n.add(&note{blocks: roaring64.BitmapOf(2), Full: others, Group: "new"})
-	if n.Everything || !n.blocks.Equals(roaring64.BitmapOf(1, 2)) || len(n.Full) != 3 || n.Group != "new" {
+	if n.Everything || !n.blocks.Equals(roaring64.BitmapOf(1, 2)) ||
+		len(n.Full) != 3 || n.Group != "new" {
 		t.Errorf("%+v", n)
 	}
 	for i := range uint32(maxFull) {
@@ -130,21 +138,27 @@ func TestNoteDumps(t *testing.T) {
 	for i := range byte(100) {
 		n.add(&note{blocks: roaring64.New(), Dumps: []noted{{uuid.UUID{i}, true}}})
 	}
-	if ids := n.ids(); len(ids) != format.MaxNotedBefore || ids[0] != full || ids[1] != (uuid.UUID{100 - 63}) || n.last() != (uuid.UUID{99}) {
+	if ids := n.ids(); len(ids) != format.MaxNotedBefore || ids[0] != full ||
+		ids[1] != (uuid.UUID{100 - 63}) || n.last() != (uuid.UUID{99}) {
 		t.Errorf("there are %d: %v", len(ids), ids)
 	}
 	for i := range byte(100) {
 		n.add(&note{blocks: roaring64.New(), Dumps: []noted{{ID: uuid.UUID{i}}}})
 	}
-	if ids := n.ids(); len(ids) != format.MaxNotedBefore || ids[0] != (uuid.UUID{100 - 64}) || n.last() != (uuid.UUID{99}) {
+	if ids := n.ids(); len(ids) != format.MaxNotedBefore || ids[0] != (uuid.UUID{100 - 64}) ||
+		n.last() != (uuid.UUID{99}) {
 		t.Errorf("of the volume's own there are %d: %v", len(ids), ids)
 	}
 }
 
-// FuzzNote reads notes with a right sum: what is damaged beyond that must neither panic nor take memory, here or where it's used.
+// FuzzNote reads notes with a right sum: what is damaged beyond that must neither panic nor take
+// memory, here or where it's used.
 func FuzzNote(f *testing.F) {
-	for _, blocks := range []*roaring64.Bitmap{roaring64.New(), span(0, 100000), roaring64.BitmapOf(3, 1<<33), manyBlocks()} {
-		n := &note{Name: "lv.2", Dumps: []noted{{ID: uuid.UUID{1}}}, Group: "vg", blocks: blocks, Full: []thinVolume{{"vg/o", "uuid", 1, 5}}}
+	for _, blocks := range []*roaring64.Bitmap{
+		roaring64.New(), span(0, 100000), roaring64.BitmapOf(3, 1<<33), manyBlocks(),
+	} {
+		n := &note{Name: "lv.2", Dumps: []noted{{ID: uuid.UUID{1}}}, Group: "vg", blocks: blocks,
+			Full: []thinVolume{{"vg/o", "uuid", 1, 5}}}
 		b, err := n.marshal()
 		if err != nil {
 			f.Fatal(err)

@@ -35,7 +35,8 @@ func wantAmong(t *testing.T, src *Changes, blocks *roaring64.Bitmap) {
 	}
 }
 
-// What one patch from a snapshot brings, as data or zeros, the next one brings, too, though both volumes map it alike.
+// What one patch from a snapshot brings, as data or zeros, the next one brings, too, though both
+// volumes map it alike.
 func TestSentToOthers(t *testing.T) {
 	s := showSeries(t)
 	src, err := Open(t.Context(), s.paths["s1"])
@@ -49,11 +50,13 @@ func TestSentToOthers(t *testing.T) {
 	}
 }
 
-// A full dump of a volume in use reads what that maps as late as at its end: all in which a snapshot differs from the volume then is
-// sent from that snapshot to another one. If the volume isn't there any more, all is.
+// A full dump of a volume in use reads what that maps as late as at its end: all in which a
+// snapshot differs from the volume then is sent from that snapshot to another one. If the volume
+// isn't there any more, all is.
 func TestSentAfterFull(t *testing.T) {
 	s := showSeries(t)
-	s.noteBefore("s1", &note{blocks: roaring64.New(), Full: []thinVolume{{"vg/o", "uuid-of-o", s.ids["o"], s.created("o")}}})
+	s.noteBefore("s1", &note{blocks: roaring64.New(),
+		Full: []thinVolume{{"vg/o", "uuid-of-o", s.ids["o"], s.created("o")}}})
 	src, err := Open(t.Context(), s.paths["s1"])
 	forth := opened(t, src, err)
 	src, err = OpenTo(t.Context(), s.paths["s1"], s.paths["s1a"])
@@ -63,7 +66,9 @@ func TestSentAfterFull(t *testing.T) {
 	}
 	for name, tell := range map[string]func(){
 		"merged into": func() { s.tell("o", 20512768, "", map[string]string{"thin_id": "17"}) },
-		"removed":     func() { s.tell("o", 20512768, "", map[string]string{"lv_uuid": "uuid-of-another"}) },
+		"removed": func() {
+			s.tell("o", 20512768, "", map[string]string{"lv_uuid": "uuid-of-another"})
+		},
 	} {
 		tell()
 		src, err := OpenTo(t.Context(), s.paths["s1"], s.paths["s2"])
@@ -73,7 +78,8 @@ func TestSentAfterFull(t *testing.T) {
 	}
 }
 
-// While a volume is read that may be in use, nothing leads from its snapshots to anything but the volume.
+// While a volume is read that may be in use, nothing leads from its snapshots to anything but the
+// volume.
 func TestWhileFullRuns(t *testing.T) {
 	s := showSeries(t)
 	for name, open := range map[string]func() (*Changes, error){
@@ -98,14 +104,16 @@ func TestWhileFullRuns(t *testing.T) {
 				_, to := OpenTo(t.Context(), s.paths["s1"], s.paths["s2"])
 				_, back := OpenReverse(t.Context(), s.paths["s1"])
 				for _, err := range []error{to, back} {
-					if err == nil || !strings.HasSuffix(err.Error(), ErrFullRuns.Error()+": it reads vg/o") {
+					if err == nil ||
+						!strings.HasSuffix(err.Error(), ErrFullRuns.Error()+": it reads vg/o") {
 						t.Errorf("%s: %v", why, err)
 					}
 				}
 				src, err := Open(t.Context(), s.paths["s1"])
 				opened(t, src, err)
 				if _, err := src.NoteSent(t.Context(), nil); err != nil || src.info.Noted != nil {
-					t.Errorf("%s: what leads to the volume is noted in %v, %v", why, src.info.Noted, err)
+					t.Errorf("%s: what leads to the volume is noted in %v, %v",
+						why, src.info.Noted, err)
 				}
 			}
 			refused("both run")
@@ -128,7 +136,8 @@ func TestWhileFullRuns(t *testing.T) {
 	opened(t, src, err)
 }
 
-// Damage that only a snapshot has is no matter of a full dump of the volume, nor of its other snapshots.
+// Damage that only a snapshot has is no matter of a full dump of the volume, nor of its other
+// snapshots.
 func TestSentDamagedSnapshot(t *testing.T) {
 	s := showSeries(t)
 	f, err := os.OpenFile(s.metadata, os.O_RDWR, 0)
@@ -150,7 +159,8 @@ func TestSentDamagedSnapshot(t *testing.T) {
 		src, err := OpenFull(t.Context(), s.paths["o"])
 		if err == nil && src.sent.left != nil {
 			found = true
-			if _, err := src.NoteSent(t.Context(), nil); err == nil || !strings.Contains(err.Error(), "thin volume") {
+			if _, err := src.NoteSent(t.Context(), nil); err == nil ||
+				!strings.Contains(err.Error(), "thin volume") {
 				t.Error(err)
 			}
 			if got := slices.Sorted(maps.Keys(src.Source().Header.Source.Noted)); len(got) != 1 {
@@ -172,11 +182,15 @@ func TestSentDamagedSnapshot(t *testing.T) {
 // LVM is not asked while the pool is locked: all dumps of the pool would wait for it.
 func TestAskedBefore(t *testing.T) {
 	s := showSeries(t)
-	s.noteBefore("s1", &note{blocks: roaring64.New(), Full: []thinVolume{{"vg/o", "uuid-of-o", s.ids["o"], s.created("o")}}})
-	s.Before("lvs", fmt.Sprintf(`[ "$(tail -n 1 $d/dev/%s/told 2>/dev/null)" != reserved ] || touch $d/late`, s.pool))
+	s.noteBefore("s1", &note{blocks: roaring64.New(),
+		Full: []thinVolume{{"vg/o", "uuid-of-o", s.ids["o"], s.created("o")}}})
+	s.Before("lvs", fmt.Sprintf(
+		`[ "$(tail -n 1 $d/dev/%s/told 2>/dev/null)" != reserved ] || touch $d/late`, s.pool))
 	for name, open := range map[string]func() (*Changes, error){
-		"full":    func() (*Changes, error) { return OpenFull(t.Context(), s.paths["o"]) },
-		"to":      func() (*Changes, error) { return OpenTo(t.Context(), s.paths["s1"], s.paths["s1a"]) },
+		"full": func() (*Changes, error) { return OpenFull(t.Context(), s.paths["o"]) },
+		"to": func() (*Changes, error) {
+			return OpenTo(t.Context(), s.paths["s1"], s.paths["s1a"])
+		},
 		"forth":   func() (*Changes, error) { return Open(t.Context(), s.paths["s1"]) },
 		"reverse": func() (*Changes, error) { return OpenReverse(t.Context(), s.paths["s1"]) },
 	} {
@@ -193,8 +207,10 @@ func TestNoteMoved(t *testing.T) {
 	s := show(t)
 	s.sentBefore(roaring64.BitmapOf(7))
 	for _, name := range []string{"o", "s", "other"} {
-		s.LV("vg", name, s.nums[name], map[string]string{"vg_uuid": "uuid-after-vgsplit", "segtype": "thin", "pool_lv": "pool", "lv_attr": "Vwi-a-tz--",
-			"thin_id": fmt.Sprint(s.ids[name]), "origin": map[string]string{"s": "o"}[name], "origin_uuid": map[string]string{"s": "uuid-of-o"}[name]})
+		s.LV("vg", name, s.nums[name], map[string]string{"vg_uuid": "uuid-after-vgsplit",
+			"segtype": "thin", "pool_lv": "pool", "lv_attr": "Vwi-a-tz--",
+			"thin_id": fmt.Sprint(s.ids[name]), "origin": map[string]string{"s": "o"}[name],
+			"origin_uuid": map[string]string{"s": "uuid-of-o"}[name]})
 	}
 	src, err := Open(t.Context(), s.paths["s"])
 	wantAmong(t, opened(t, src, err), roaring64.BitmapOf(7))
@@ -204,13 +220,14 @@ func TestNoteMoved(t *testing.T) {
 	}
 }
 
-// Notes about volumes that are gone go, too, but not those about what is in another group, or in one that isn't there, or isn't
-// LVM's; nor any if LVM can't tell of all groups.
+// Notes about volumes that are gone go, too, but not those about what is in another group, or in
+// one that isn't there, or isn't LVM's; nor any if LVM can't tell of all groups.
 func TestNotesTidied(t *testing.T) {
 	s := show(t)
 	s.LV("vg2", "moved", s.nums["other"], map[string]string{"thin_id": "3"})
 	write := func(name, group string) {
-		if _, err := changeNote(t.Context(), name, nil, &note{Group: group, blocks: roaring64.New()}); err != nil {
+		if _, err := changeNote(t.Context(), name, nil,
+			&note{Group: group, blocks: roaring64.New()}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -225,7 +242,8 @@ func TestNotesTidied(t *testing.T) {
 		return names
 	}
 	own := s.noteName("s")
-	stay := []string{own, "uuid-damaged.3", "uuid-of-moved.3", "uuid-of-usb-disk.3", "uuid-of-docker.3"}
+	stay := []string{own,
+		"uuid-damaged.3", "uuid-of-moved.3", "uuid-of-usb-disk.3", "uuid-of-docker.3"}
 	slices.Sort(stay)
 	for i, open := range []func() (*Changes, error){
 		func() (*Changes, error) { return OpenFull(t.Context(), s.paths["o"]) },

@@ -13,7 +13,8 @@ import (
 	"lvmsync/format/storage/kernel"
 )
 
-// A fakePool is a pool whose dmsetup is a script: it holds a metadata snapshot in block 1 while there is a file "held".
+// A fakePool is a pool whose dmsetup is a script: it holds a metadata snapshot in block 1 while
+// there is a file "held".
 type fakePool struct {
 	*pool
 	dir string
@@ -28,14 +29,19 @@ func newFakePool(t *testing.T, before, after string) fakePool {
 	script := `#!/bin/sh
 d=${0%/*}
 case "$*" in
-*reserve_metadata_snap*) ` + before + `; if [ -e $d/held ]; then echo "Device or resource busy" >&2; exit 1; fi; : >$d/held; ` + after + ` ;;
+*reserve_metadata_snap*) ` + before +
+		`; if [ -e $d/held ]; then echo "Device or resource busy" >&2; exit 1; fi; ` +
+		`: >$d/held; ` + after + ` ;;
 *release_metadata_snap*) rm $d/held ;;
 status*) held=-; [ ! -e $d/held ] || held=1
   echo "0 1000 thin-pool 1 10/100 5/50 $held rw discard_passdown queue_if_no_space - 128" ;;
 esac
 `
 	metadata := filepath.Join(dir, "metadata")
-	for path, content := range map[string]string{filepath.Join(dir, "dmsetup"): script, metadata: strings.Repeat("m", 8192)} {
+	for path, content := range map[string]string{
+		filepath.Join(dir, "dmsetup"): script,
+		metadata:                      strings.Repeat("m", 8192),
+	} {
 		if err := os.WriteFile(path, []byte(content), 0o700); err != nil {
 			t.Fatal(err)
 		}
@@ -44,7 +50,9 @@ esac
 	old := lockDir
 	t.Cleanup(func() { lockDir = old })
 	lockDir = filepath.Join(dir, "locks")
-	f := fakePool{pool: &pool{device: devmapper.Device{Name: "vg-pool-tpool", UUID: "LVM-x-tpool", Num: kernel.DevNum{Major: 4000, Minor: 1}}}, dir: dir}
+	f := fakePool{pool: &pool{device: devmapper.Device{
+		Name: "vg-pool-tpool", UUID: "LVM-x-tpool", Num: kernel.DevNum{Major: 4000, Minor: 1},
+	}}, dir: dir}
 	var err error
 	if f.l, err = f.lock(context.Background()); err != nil {
 		t.Fatal(err)
@@ -77,7 +85,8 @@ func TestReserve(t *testing.T) {
 		{"killed after", ":", "kill -TERM $$", true, true, devmapper.ErrCutShort},
 		{"killed before", "kill -TERM $$", ":", false, false, devmapper.ErrCutShort},
 		{"another was quicker", ": >$d/held", ":", false, false, ErrHeld},
-		{"another was quicker, and then killed", `: >$d/held; echo busy >&2; kill -TERM $$`, ":", false, false, devmapper.ErrCutShort},
+		{"another was quicker, and then killed", `: >$d/held; echo busy >&2; kill -TERM $$`, ":",
+			false, false, devmapper.ErrCutShort},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			f := newFakePool(t, tt.before, tt.after)
@@ -102,13 +111,16 @@ func TestReleaseStale(t *testing.T) {
 	}{
 		{"ours", reservation{Block: 1, Sum: ^uint64(0)}, true, ""},
 		{"nothing noted", reservation{}, false, "held by another program: vg-pool-tpool"},
-		{"another block", reservation{Block: 2, Sum: ^uint64(0)}, false, "held by another program: vg-pool-tpool"},
-		{"other content", reservation{Block: 1, Sum: 5}, false, "held by another program: vg-pool-tpool"},
+		{"another block", reservation{Block: 2, Sum: ^uint64(0)}, false,
+			"held by another program: vg-pool-tpool"},
+		{"other content", reservation{Block: 1, Sum: 5}, false,
+			"held by another program: vg-pool-tpool"},
 		{"nobody knows", reservation{Begun: true}, false, "which can't be told"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			f := newFakePool(t, ":", ":")
-			if err := f.message(context.Background(), "reserve_metadata_snap", devmapper.Trace{}); err != nil {
+			if err := f.message(context.Background(), "reserve_metadata_snap",
+				devmapper.Trace{}); err != nil {
 				t.Fatal(err)
 			}
 			if tt.note.Sum == ^uint64(0) {
@@ -118,7 +130,8 @@ func TestReleaseStale(t *testing.T) {
 				t.Fatal(err)
 			}
 			err := f.releaseStale(context.Background(), f.l, f.in)
-			if tt.ours != (err == nil) || f.held() == tt.ours || err != nil && !errors.Is(err, ErrHeld) {
+			if tt.ours != (err == nil) || f.held() == tt.ours ||
+				err != nil && !errors.Is(err, ErrHeld) {
 				t.Errorf("held %v, %v", f.held(), err)
 			}
 			if err != nil && !strings.Contains(err.Error(), tt.want) {
@@ -128,7 +141,8 @@ func TestReleaseStale(t *testing.T) {
 	}
 }
 
-// The witness notes what has become of a reservation once nobody else can, and keeps the lock until then.
+// The witness notes what has become of a reservation once nobody else can, and keeps the lock until
+// then.
 func TestWitness(t *testing.T) {
 	for _, tt := range []struct {
 		name string

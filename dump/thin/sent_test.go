@@ -56,18 +56,26 @@ func opened(t *testing.T, src *Changes, err error) *Changes {
 // What a dump has sent, those after it send, too: what neither volume maps as zeros.
 func TestSentAgain(t *testing.T) {
 	s := show(t)
-	unmapped := roaring64.AndNot(span(0, volumeSize/poolBlock), roaring64.Or(s.mapped["o"], s.mapped["s"]))
+	unmapped := roaring64.AndNot(span(0, volumeSize/poolBlock),
+		roaring64.Or(s.mapped["o"], s.mapped["s"]))
 	gone := roaring64.BitmapOf(unmapped.Minimum(), unmapped.Maximum())
 	again := roaring64.BitmapOf(roaring64.And(s.mapped["o"], s.mapped["s"]).Minimum())
-	s.sentBefore(roaring64.Or(roaring64.Or(again, gone), span(1<<20, 1<<20+9))) // the volume was larger then
+	// the volume was larger then
+	s.sentBefore(roaring64.Or(roaring64.Or(again, gone), span(1<<20, 1<<20+9)))
 	for _, way := range []struct {
 		name string
 		open func() (*Changes, error)
 		data *roaring64.Bitmap
 	}{
-		{"forth", func() (*Changes, error) { return Open(t.Context(), s.paths["s"]) }, s.mapped["o"]},
-		{"back", func() (*Changes, error) { return OpenReverse(t.Context(), s.paths["s"]) }, s.mapped["s"]},
-		{"to another", func() (*Changes, error) { return OpenTo(t.Context(), s.paths["s"], s.paths["o"]) }, s.mapped["o"]},
+		{"forth", func() (*Changes, error) {
+			return Open(t.Context(), s.paths["s"])
+		}, s.mapped["o"]},
+		{"back", func() (*Changes, error) {
+			return OpenReverse(t.Context(), s.paths["s"])
+		}, s.mapped["s"]},
+		{"to another", func() (*Changes, error) {
+			return OpenTo(t.Context(), s.paths["s"], s.paths["o"])
+		}, s.mapped["o"]},
 	} {
 		src, err := way.open()
 		if err != nil {
@@ -93,11 +101,13 @@ func blocksOf(src dump.Source) *roaring64.Bitmap {
 	return blocks
 }
 
-// What is sent is noted, as data or zeros, with what was sent before; a dump that sends nothing notes nothing.
+// What is sent is noted, as data or zeros, with what was sent before; a dump that sends nothing
+// notes nothing.
 func TestSentNoted(t *testing.T) {
 	s := show(t)
 	s.sentBefore(roaring64.BitmapOf(7))
-	unmapped := roaring64.AndNot(span(0, volumeSize/poolBlock), roaring64.Or(s.mapped["o"], s.mapped["s"]))
+	unmapped := roaring64.AndNot(span(0, volumeSize/poolBlock),
+		roaring64.Or(s.mapped["o"], s.mapped["s"]))
 	last := roaring64.BitmapOf(unmapped.Maximum())
 	first, err := Open(t.Context(), s.paths["s"])
 	opened(t, first, err)
@@ -121,7 +131,8 @@ func TestSentNoted(t *testing.T) {
 		t.Errorf("what the other one has sent is not in it: %v", first.zero)
 	}
 	n := s.noted("s")
-	if want := roaring64.Or(roaring64.Or(first.data, first.zero), roaring64.BitmapOf(7)); !n.blocks.Equals(want) {
+	if want := roaring64.Or(roaring64.Or(first.data, first.zero),
+		roaring64.BitmapOf(7)); !n.blocks.Equals(want) {
 		t.Errorf("noted %v, want %v", n.blocks, want)
 	}
 	got := src.Header.Source
@@ -135,87 +146,18 @@ func TestSentNoted(t *testing.T) {
 	}
 }
 
-// If another dump was quicker, and the pool can't be asked again, it isn't known what to send: that is no matter of notes.
+// If another dump was quicker, and the pool can't be asked again, it isn't known what to send: that
+// is no matter of notes.
 func TestSentAskedAgain(t *testing.T) {
 	s := show(t)
 	src, err := Open(t.Context(), s.paths["s"])
 	opened(t, src, err)
 	s.sentBefore(roaring64.BitmapOf(7))
-	s.Status(s.pool, 1, fmt.Sprintf(poolStatus, "3"), "") // another program holds a metadata snapshot
-	if _, err := src.NoteSent(t.Context(), nil); !errors.Is(err, ErrHeld) || errors.Is(err, ErrNotNoted) {
+	// another program holds a metadata snapshot
+	s.Status(s.pool, 1, fmt.Sprintf(poolStatus, "3"), "")
+	if _, err := src.NoteSent(t.Context(), nil); !errors.Is(err, ErrHeld) ||
+		errors.Is(err, ErrNotNoted) {
 		t.Errorf("%v, want %v", err, ErrHeld)
-	}
-}
-
-// What a full dump of a volume in use sends is noted for patches from its snapshots, as far as those map it otherwise, and that it was
-// read.
-func TestSentOfFull(t *testing.T) {
-	s := show(t)
-	full, err := OpenFull(t.Context(), s.paths["o"])
-	opened(t, full, err)
-	src, err := full.NoteSent(t.Context(), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	n := s.noted("s")
-	if !n.blocks.Equals(s.changed) || !slices.Equal(n.Full, []thinVolume{{"vg/o", "uuid-of-o", s.ids["o"], s.created("o")}}) {
-		t.Errorf("noted %v %v, want %v", n.blocks, n.Full, s.changed)
-	}
-	if got := src.Header.Source; got.Noted["uuid-of-s"] != n.last() || len(got.Noted) != 1 || got.Snapshots == nil {
-		t.Errorf("the header has %v %v", got.Noted, got.Snapshots)
-	}
-
-	// If that can't be noted, or LVM doesn't tell of them any more, the header says so.
-	sentDir = "/dev/null/sent"
-	src, err = full.NoteSent(t.Context(), nil)
-	if got := src.Header.Source; !errors.Is(err, ErrNotNoted) || got.Noted != nil || got.Snapshots != nil || got.LV != "o" {
-		t.Errorf("%v, %v", err, got)
-	}
-	s.Before("lvs", `case "$*" in *thin_id*) [ ! -e $d/asked ] || exit 5; touch $d/asked ;; esac`)
-	unlisted, err := OpenFull(t.Context(), s.paths["o"])
-	opened(t, unlisted, err)
-	src, err = unlisted.NoteSent(t.Context(), nil)
-	if got := src.Header.Source; !errors.Is(err, ErrNotNoted) || got.Noted != nil || got.Snapshots != nil || got.LV != "o" {
-		t.Errorf("%v, %v", err, got)
-	}
-}
-
-// What a full dump of a snapshot sends of what its origin doesn't map is noted for patches from it: it may be discarded there.
-func TestSentOfSnapshot(t *testing.T) {
-	s := show(t)
-	for _, attr := range []string{"Vri-a-tz--", "Vwi-a-tz--"} { // at rest or not
-		s.tell("s", volumeSize, "", map[string]string{"origin": "o", "origin_uuid": "uuid-of-o", "lv_attr": attr})
-		full, err := OpenFull(t.Context(), s.paths["s"])
-		opened(t, full, err)
-		if _, err := full.NoteSent(t.Context(), nil); err != nil {
-			t.Fatal(err)
-		}
-		n := s.noted("s")
-		if want := roaring64.And(s.changed, s.mapped["s"]); !n.blocks.Equals(want) || want.IsEmpty() || n.Full != nil {
-			t.Errorf("%s: noted %v %v, want %v", attr, n.blocks, n.Full, want)
-		}
-		if got := full.Source().Header.Source.Noted["uuid-of-s"]; got != n.last() {
-			t.Errorf("%s: the header has %v, want %v", attr, got, n.last())
-		}
-		full.Close()
-		if err := os.Remove(filepath.Join(sentDir, n.Name)); err != nil {
-			t.Fatal(err)
-		}
-	}
-}
-
-// What compares all of a volume with something else may send what was written there until it reads it: all that a snapshot doesn't map
-// is noted.
-func TestSentOfComparison(t *testing.T) {
-	s := show(t)
-	src, err := OpenCompared(t.Context(), s.paths["o"])
-	opened(t, src, err)
-	if _, err := src.NoteSent(t.Context(), nil); err != nil {
-		t.Fatal(err)
-	}
-	n, want := s.noted("s"), roaring64.AndNot(src.all(), roaring64.AndNot(s.mapped["s"], s.changed))
-	if !n.blocks.Equals(want) || len(n.Full) != 1 || src.info.Noted["uuid-of-s"] != n.last() {
-		t.Errorf("noted %v %v, want %v", n.blocks, n.Full, want)
 	}
 }
 
@@ -224,7 +166,9 @@ func TestSentUnknown(t *testing.T) {
 	for name, damage := range map[string]func(path string) error{
 		"cut":       func(path string) error { return os.Truncate(path, 20) },
 		"cut short": func(path string) error { return os.Truncate(path, 3) },
-		"no note":   func(path string) error { return os.WriteFile(path, []byte(strings.Repeat("x", 50)), 0o600) },
+		"no note": func(path string) error {
+			return os.WriteFile(path, []byte(strings.Repeat("x", 50)), 0o600)
+		},
 		"another's": func(path string) error { return os.Rename(path+"1", path) },
 		"a named pipe": func(path string) error {
 			return errorsOf(os.Remove(path), unix.Mkfifo(path, 0o600))
@@ -235,7 +179,8 @@ func TestSentUnknown(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := show(t)
-			if _, err := changeNote(t.Context(), s.noteName("s")+"1", nil, &note{blocks: roaring64.New()}); err != nil {
+			if _, err := changeNote(t.Context(), s.noteName("s")+"1", nil,
+				&note{blocks: roaring64.New()}); err != nil {
 				t.Fatal(err)
 			}
 			if err := damage(s.sentBefore(roaring64.BitmapOf(7))); err != nil {
@@ -244,7 +189,8 @@ func TestSentUnknown(t *testing.T) {
 			full, err := OpenFull(t.Context(), s.paths["o"])
 			opened(t, full, err)
 			_, err = full.NoteSent(t.Context(), nil)
-			if replaced := name != "a folder"; (err == nil) != replaced || len(full.info.Noted) > 0 != replaced {
+			if replaced := name != "a folder"; (err == nil) != replaced ||
+				len(full.info.Noted) > 0 != replaced {
 				t.Errorf("a full dump: %v, %v", err, full.info.Noted)
 			}
 			full.Close()
@@ -280,7 +226,8 @@ func TestSentNotWritten(t *testing.T) {
 	if err := os.WriteFile(sentDir, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := src.NoteSent(t.Context(), nil); !errors.Is(err, ErrNotNoted) || src.Source().Header.Source.Noted != nil {
+	if _, err := src.NoteSent(t.Context(), nil); !errors.Is(err, ErrNotNoted) ||
+		src.Source().Header.Source.Noted != nil {
 		t.Errorf("noted in a file that is no folder: %v", err)
 	}
 }
@@ -288,8 +235,10 @@ func TestSentNotWritten(t *testing.T) {
 // The origin is the volume that LVM's UUID tells, not the one that has its name by now.
 func TestOriginRenamed(t *testing.T) {
 	s := show(t)
-	s.tell("s", volumeSize, "", map[string]string{"origin": "o", "origin_uuid": "uuid-of-the-real-one"})
-	if src, err := Open(t.Context(), s.paths["s"]); err == nil || !strings.Contains(err.Error(), "renamed") {
+	s.tell("s", volumeSize, "",
+		map[string]string{"origin": "o", "origin_uuid": "uuid-of-the-real-one"})
+	if src, err := Open(t.Context(), s.paths["s"]); err == nil ||
+		!strings.Contains(err.Error(), "renamed") {
 		t.Errorf("%v, %v", src, err)
 	}
 }

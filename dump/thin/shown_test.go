@@ -24,8 +24,9 @@ const (
 	volumeSize = 10551296 // of the volumes of pool64k
 )
 
-// A shown is a machine with the captured pool of pool64k (testdata/thin): its metadata while a metadata snapshot is reserved, and its
-// volumes o, s, a snapshot of that, and other. Of the volumes nothing is read but their sizes.
+// A shown is a machine with the captured pool of pool64k (testdata/thin): its metadata while a
+// metadata snapshot is reserved, and its volumes o, s, a snapshot of that, and other. Of the
+// volumes nothing is read but their sizes.
 type shown struct {
 	*dmtest.Machine
 	t        *testing.T
@@ -42,18 +43,23 @@ type shown struct {
 	changed  *roaring64.Bitmap // from s to o
 }
 
-const poolStatus = "0 131072 thin-pool 5 10/512 60/1024 %s rw no_discard_passdown queue_if_no_space - 1024"
+const poolStatus = "0 131072 thin-pool 5 10/512 60/1024 %s rw no_discard_passdown " +
+	"queue_if_no_space - 1024"
 
 func show(t *testing.T) *shown {
-	s := &shown{Machine: dmtest.New(t), t: t, dir: t.TempDir(), paths: map[string]string{}, nums: map[string]kernel.DevNum{},
+	s := &shown{Machine: dmtest.New(t), t: t, dir: t.TempDir(),
+		paths: map[string]string{}, nums: map[string]kernel.DevNum{},
 		ids: map[string]uint32{}, mapped: map[string]*roaring64.Bitmap{}}
 	locks, notes := lockDir, sentDir
 	t.Cleanup(func() { lockDir, sentDir = locks, notes })
 	lockDir, sentDir = filepath.Join(s.dir, "locks"), filepath.Join(s.dir, "sent")
 	s.readCaptured()
 	s.meta, s.pool = s.Loop(s.metadata), s.Loop(s.file(1<<20))
-	s.Message(s.pool, "reserve_metadata_snap", fmt.Sprintf("echo '"+poolStatus+"' >$d/status.1; echo reserved >>$d/told", fmt.Sprint(s.held)))
-	s.Message(s.pool, "release_metadata_snap", fmt.Sprintf("echo '"+poolStatus+"' >$d/status.1; echo released >>$d/told", "-"))
+	s.Message(s.pool, "reserve_metadata_snap",
+		fmt.Sprintf("echo '"+poolStatus+"' >$d/status.1; echo reserved >>$d/told",
+			fmt.Sprint(s.held)))
+	s.Message(s.pool, "release_metadata_snap",
+		fmt.Sprintf("echo '"+poolStatus+"' >$d/status.1; echo released >>$d/told", "-"))
 	for _, name := range []string{"o", "s", "other"} {
 		s.nums[name], s.paths[name] = s.Loop(s.file(volumeSize)), "vg/"+name
 	}
@@ -61,18 +67,24 @@ func show(t *testing.T) *shown {
 	return s
 }
 
-// showSeries shows the captured pool of pool128k: the volume o, its snapshots s1 and s2, and s1a, a snapshot of s1.
+// showSeries shows the captured pool of pool128k: the volume o, its snapshots s1 and s2, and s1a, a
+// snapshot of s1.
 func showSeries(t *testing.T) *shown {
-	const size, status = 20512768, "0 196608 thin-pool 4 69/512 173/768 %s rw discard_passdown queue_if_no_space - 128"
-	s := &shown{Machine: dmtest.New(t), t: t, dir: t.TempDir(), paths: map[string]string{}, nums: map[string]kernel.DevNum{},
-		ids: map[string]uint32{"o": 1, "s1": 2, "s2": 3, "s1a": 4}, mapped: map[string]*roaring64.Bitmap{}}
+	const size, status = 20512768,
+		"0 196608 thin-pool 4 69/512 173/768 %s rw discard_passdown queue_if_no_space - 128"
+	s := &shown{Machine: dmtest.New(t), t: t, dir: t.TempDir(),
+		paths: map[string]string{}, nums: map[string]kernel.DevNum{},
+		ids:    map[string]uint32{"o": 1, "s1": 2, "s2": 3, "s1a": 4},
+		mapped: map[string]*roaring64.Bitmap{}}
 	locks, notes := lockDir, sentDir
 	t.Cleanup(func() { lockDir, sentDir = locks, notes })
 	lockDir, sentDir = filepath.Join(s.dir, "locks"), filepath.Join(s.dir, "sent")
 	s.held = s.unpack("pool128k/tmeta-reserved.img.zst").HeldRoot()
 	s.meta, s.pool = s.Loop(s.metadata), s.Loop(s.file(1<<20))
-	s.Message(s.pool, "reserve_metadata_snap", fmt.Sprintf("echo '"+status+"' >$d/status.1; echo reserved >>$d/told", fmt.Sprint(s.held)))
-	s.Message(s.pool, "release_metadata_snap", fmt.Sprintf("echo '"+status+"' >$d/status.1; echo released >>$d/told", "-"))
+	s.Message(s.pool, "reserve_metadata_snap",
+		fmt.Sprintf("echo '"+status+"' >$d/status.1; echo reserved >>$d/told", fmt.Sprint(s.held)))
+	s.Message(s.pool, "release_metadata_snap",
+		fmt.Sprintf("echo '"+status+"' >$d/status.1; echo released >>$d/told", "-"))
 	for name := range s.ids {
 		s.nums[name], s.paths[name] = s.Loop(s.file(size)), "vg/"+name
 	}
@@ -110,12 +122,15 @@ func (s *shown) file(size int64) string {
 	return f.Name()
 }
 
-// tell says what a volume of the pool is: its size, its external origin if it has one, and what LVM says of it.
+// tell says what a volume of the pool is: its size, its external origin if it has one, and what LVM
+// says of it.
 func (s *shown) tell(name string, size int64, external string, fields map[string]string) {
 	s.t.Helper()
 	num := s.nums[name]
-	s.Device(num, "vg-"+name, strings.TrimSpace(fmt.Sprintf("0 %d thin %s %d %s", size/512, s.pool, s.ids[name], external)))
-	row := map[string]string{"segtype": "thin", "pool_lv": "pool", "lv_attr": "Vwi-a-tz--", "thin_id": fmt.Sprint(s.ids[name])}
+	s.Device(num, "vg-"+name, strings.TrimSpace(fmt.Sprintf("0 %d thin %s %d %s",
+		size/512, s.pool, s.ids[name], external)))
+	row := map[string]string{"segtype": "thin", "pool_lv": "pool", "lv_attr": "Vwi-a-tz--",
+		"thin_id": fmt.Sprint(s.ids[name])}
 	for field, value := range fields {
 		row[field] = value
 	}

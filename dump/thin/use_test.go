@@ -9,7 +9,8 @@ import (
 	"testing"
 )
 
-// Of several runs that read an inactive snapshot at once, whoever is the last deactivates it, and none before.
+// Of several runs that read an inactive snapshot at once, whoever is the last deactivates it, and
+// none before.
 func TestInactiveAtOnce(t *testing.T) {
 	s := inactive(t)
 	volumes := make([]*volume, 4)
@@ -49,7 +50,8 @@ func TestInactiveAtOnce(t *testing.T) {
 	}
 }
 
-// Another run takes the device away while this one looks what it is: whether it is not there any more then, or still has a node.
+// Another run takes the device away while this one looks what it is: whether it is not there any
+// more then, or still has a node.
 func TestInactiveMeanwhile(t *testing.T) {
 	for name, do := range map[string]string{
 		"no node": `[ $n != 1 ] || mv $d/nodes/vg/s $d/aside/vg/s`,
@@ -90,7 +92,8 @@ func TestNamedMeanwhile(t *testing.T) {
 		t.Error("not known for what they are")
 	}
 	sys := "$d/sys/dev/block/" + s.nums["o"].String()
-	s.Before("dmsetup", `[ $n != 1 ] || { mv $d/nodes/vg/o $d/aside/vg/o; mv `+sys+`/dm $d/dm; exit 1; }`)
+	s.Before("dmsetup", `[ $n != 1 ] || `+
+		`{ mv $d/nodes/vg/o $d/aside/vg/o; mv `+sys+`/dm $d/dm; exit 1; }`)
 	if !Named(t.Context(), "vg/o") {
 		t.Error("not known while it is deactivated")
 	}
