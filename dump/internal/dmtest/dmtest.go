@@ -128,7 +128,8 @@ func (m *Machine) write(name, content string) {
 // Loop puts a loop device in front of a file: one that device-mapper has nothing to do with.
 func (m *Machine) Loop(file string) kernel.DevNum {
 	m.t.Helper()
-	out, err := exec.Command("flock", "/dev/loop-control", "losetup", "--find", "--show", file).Output()
+	out, err := exec.Command("flock", "/dev/loop-control", "losetup",
+		"--find", "--show", file).Output()
 	if err != nil {
 		m.t.Fatalf("losetup %s: %v", file, err)
 	}
