@@ -94,7 +94,8 @@ func fullDevice(t *testing.T) (dir string) {
 		t.Fatal(err)
 	}
 	command(t, "mkfs.ext4", "-q", "-O", "^has_journal", "-E", "nodiscard", disk)
-	dev := strings.TrimSpace(command(t, "flock", "/dev/loop-control", "losetup", "--find", "--show", "--partscan", disk))
+	dev := strings.TrimSpace(command(t, "flock", "/dev/loop-control", "losetup",
+		"--find", "--show", "--partscan", disk))
 	t.Cleanup(func() { command(t, "losetup", "--detach", dev) })
 	dir = t.TempDir()
 	command(t, "mount", dev, dir)
