@@ -3,18 +3,12 @@ package sigfile
 import (
 	"bytes"
 	"errors"
-	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
-	"time"
-
-	"github.com/cespare/xxhash/v2"
-	"github.com/google/go-cmp/cmp"
-	"github.com/google/uuid"
 
 	"lvmsync/format"
 	"lvmsync/format/internal/frame"
@@ -22,53 +16,6 @@ import (
 )
 
 const badDir = "../../testdata/bad-signatures"
-
-// A rawSignature makes a signature piece by piece without the Writer, so that one rule
-// can be broken and everything else, checksums above all, still be right.
-type rawSignature struct {
-	json        string
-	version     uint32
-	editHeader  func([]byte) []byte // the frame without its checksum
-	tables      [][]byte            // contents
-	frame       func([]byte) []byte // makes the frame of a table, if set
-	totals      totals
-	editTrailer func([]byte) []byte                        // the frame without its checksum
-	whole       func(b []byte, tables, trailer int) []byte // changes what is finished
-}
-
-const rawJSON = `{"id":"0b54d3c2-5a8e-4f5e-9d3c-1f2e3d4c5b6a","volume_size":12000,` +
-	`"block_size":4096,"seed":"0123456789abcdef"}`
-
-// validSignature has two blocks of data and one of zeros, in two tables.
-func validSignature() *rawSignature {
-	one := Table{Zero: []bool{false, true}, Sums: []uint64{7, 0}}
-	two := Table{First: 2, Zero: []bool{false}, Sums: []uint64{9}}
-	return &rawSignature{json: rawJSON, version: Version,
-		tables: [][]byte{one.append(nil), two.append(nil)}, totals: totals{tables: 2, blocks: 3,
-			zeros: 1}}
-}
-
-func (s *rawSignature) bytes() []byte {
-	b := frame.AppendHeader(nil, uint32(frame.HeadFixed+len(s.json)+frame.SumSize))
-	b = le.AppendUint32(append(b, frame.SignatureMagic...), s.version)
-	b = append(le.AppendUint32(b, uint32(len(s.json))), s.json...)
-	b = vectortest.Seal(b, s.editHeader)
-	tables := len(b)
-	for _, content := range s.tables {
-		frame := frame.AppendStored
-		if s.frame != nil {
-			frame = func(b, content []byte) []byte { return append(b, s.frame(content)...) }
-		}
-		b = frame(b, content)
-	}
-	trailer := len(b)
-	end := s.totals.marshal(xxhash.Sum64(b))
-	b = append(b, vectortest.Seal(end[:len(end)-frame.SumSize], s.editTrailer)...)
-	if s.whole != nil {
-		b = s.whole(b, tables, trailer)
-	}
-	return b
-}
 
 // A vector breaks one rule of docs/signature.md.
 type vector struct {
@@ -80,39 +27,6 @@ func (v vector) bytes() []byte {
 	s := validSignature()
 	v.edit(s)
 	return s.bytes()
-}
-
-// jsonText changes the JSON text.
-func jsonText(old, new string) func(*rawSignature) {
-	if !strings.Contains(rawJSON, old) {
-		panic("nothing to replace: " + old)
-	}
-	return func(s *rawSignature) { s.json = strings.Replace(s.json, old, new, 1) }
-}
-
-// only makes the input something else.
-func only(b string) func(*rawSignature) {
-	return func(s *rawSignature) { s.whole = func([]byte, int, int) []byte { return []byte(b) } }
-}
-
-// cutAt ends the signature at a place.
-func cutAt(at func(tables, trailer int) int) func(*rawSignature) {
-	return func(s *rawSignature) {
-		s.whole = func(b []byte, x,
-			y int) []byte {
-			return b[:at(x, y)]
-		}
-	}
-}
-
-func flipAt(at func(tables, trailer int) int) func(*rawSignature) {
-	return func(s *rawSignature) {
-		s.whole = func(b []byte, x, y int) []byte { b[at(x, y)] ^= 0x10; return b }
-	}
-}
-
-func firstTable(edit func([]byte) []byte) func(*rawSignature) {
-	return func(s *rawSignature) { s.tables[0] = edit(s.tables[0]) }
 }
 
 var vectors = []vector{
@@ -135,8 +49,7 @@ var vectors = []vector{
 	{"header-frame-size", "corrupt header",
 		"frame is one byte longer than its JSON text and checksum", func(s *rawSignature) {
 			s.editHeader = func(b []byte) []byte {
-				return vectortest.Put32(4,
-					le.Uint32(b[4:])+1)(append(b, ' '))
+				return vectortest.Put32(4, le.Uint32(b[4:])+1)(append(b, ' '))
 			}
 		}},
 	{"header-checksum", "corrupt header", "checksum of the header is wrong",
@@ -260,8 +173,8 @@ func TestBad(t *testing.T) {
 	documented := make(map[string]string)
 	for _, row := range regexp.MustCompile(
 		`(?m)^\| \d+ \| .* \| ([a-z ,]+) \| ([^|]*) \|$`).FindAllStringSubmatch(string(doc), -1) {
-		for _, name := range regexp.MustCompile("`([a-z0-9-]+)`").FindAllStringSubmatch(row[2],
-			-1) {
+		for _, name := range regexp.MustCompile(
+			"`([a-z0-9-]+)`").FindAllStringSubmatch(row[2], -1) {
 			if documented[name[1]] != "" {
 				t.Errorf("%s is an example of two rules", name[1])
 			}
@@ -302,29 +215,5 @@ func TestBad(t *testing.T) {
 		if !slices.Contains(files, name) {
 			t.Errorf("%s comes from no vector", name)
 		}
-	}
-}
-
-// TestGolden reads a signature that was written once and is never made anew.
-func TestGolden(t *testing.T) {
-	name := filepath.Join("../../testdata/golden", "signature.sig")
-	h := Header{
-		ID: uuid.MustParse("0b54d3c2-5a8e-4f5e-9d3c-1f2e3d4c5b6a"), Created: time.Date(2026, 1, 2,
-			3, 4, 5, 0, time.UTC), Tool: "lvmsync-patch",
-		Source: format.Source{Type: "device",
-			Path: "/dev/vg/lv"}, VolumeSize: 30*4096 - 7, BlockSize: 4096, Seed: 0x123456789abcdef0,
-		Fingerprint: format.Fingerprint{{Offset: 4096, Hash: 0xfedcba9876543210}},
-	}
-	sig, tables := signTables(t, h, rand.New(rand.NewPCG(5, 0)), 20, 10)
-	if *vectortest.Update {
-		vectortest.Create(t, name, sig)
-	}
-	b, err := os.ReadFile(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	got, read, err := readTables(b)
-	if err != nil || cmp.Diff(h, got) != "" || cmp.Diff(tables, read) != "" {
-		t.Errorf("%v\n%s%s", err, cmp.Diff(h, got), cmp.Diff(tables, read))
 	}
 }
