@@ -115,15 +115,17 @@ func TestNoted(t *testing.T) {
 		t.Errorf("%s", b)
 	}
 	got, err := decodeHeader(b)
-	if err != nil || !maps.Equal(got.Source.Noted, h.Source.Noted) || !slices.Equal(got.Source.NotedBefore, h.Source.NotedBefore) {
+	if err != nil || !maps.Equal(got.Source.Noted, h.Source.Noted) ||
+		!slices.Equal(got.Source.NotedBefore, h.Source.NotedBefore) {
 		t.Errorf("read as %v, %v, %v", got.Source.Noted, got.Source.NotedBefore, err)
 	}
 	for text, want := range map[string]string{
 		`{"source":{"noted":{"a":null,"b":""}}}`: "",
 		`{"source":{"noted":null}}`:              "",
-		`{"source":{"noted":{"a":"b"}}}`:         `JSON: "source.noted.a": "b" is not a UUID of 36 characters`,
-		`{"source":{"noted":["a"]}}`:             `JSON: "source.noted": an array in place of an object`,
-		`{"source":{"noted":{"a":1}}}`:           `JSON: "source.noted.a": a number in place of a string`,
+		`{"source":{"noted":{"a":"b"}}}`: `JSON: "source.noted.a": ` +
+			`"b" is not a UUID of 36 characters`,
+		`{"source":{"noted":["a"]}}`:   `JSON: "source.noted": an array in place of an object`,
+		`{"source":{"noted":{"a":1}}}`: `JSON: "source.noted.a": a number in place of a string`,
 	} {
 		got, err := decodeHeader([]byte(text))
 		if (err == nil) != (want == "") || err != nil && err.Error() != want {
@@ -138,7 +140,8 @@ func TestNoted(t *testing.T) {
 		t.Error(err)
 	}
 	h.Source.NotedBefore = make([]uuid.UUID, MaxNotedBefore+1)
-	if err := h.Validate(); err == nil || !strings.Contains(err.Error(), "65 dumps noted before, limit 64") {
+	if err := h.Validate(); err == nil ||
+		!strings.Contains(err.Error(), "65 dumps noted before, limit 64") {
 		t.Error(err)
 	}
 	for i := range MaxSnapshots + 1 {

@@ -57,7 +57,8 @@ func onLoop(t *testing.T, dir string) string {
 		t.Fatal(err)
 	}
 	command(t, "mkfs.ext4", "-q", disk)
-	dev := command(t, "flock", "/dev/loop-control", "losetup", "--find", "--show", "--partscan", disk)
+	dev := command(t, "flock", "/dev/loop-control", "losetup",
+		"--find", "--show", "--partscan", disk)
 	t.Cleanup(func() { command(t, "losetup", "--detach", dev) })
 	return mount(t, dev)
 }

@@ -131,7 +131,8 @@ func flushDevice(f *os.File, id ID, mounts []*mountinfo.Info) error {
 	switch {
 	case err == nil:
 		return nil
-	case errors.Is(err, unix.EACCES) && hidden == nil: // not root: what is in sight has been flushed
+	// not root: what is in sight has been flushed
+	case errors.Is(err, unix.EACCES) && hidden == nil:
 		return nil
 	case hidden != nil:
 		return fmt.Errorf("the file system on %s lies hidden below another mount: %w",

@@ -32,8 +32,8 @@ func run(t *testing.T, name string, args ...string) string {
 	return strings.TrimSpace(string(out))
 }
 
-// losetup puts a loop device in front of a file or device until the test ends. --partscan lets its partitions go with it,
-// and rids it of those that a test that was killed has left.
+// losetup puts a loop device in front of a file or device until the test ends. --partscan lets its
+// partitions go with it, and rids it of those that a test that was killed has left.
 func losetup(t *testing.T, backing string, options ...string) string {
 	t.Helper()
 	needRoot(t)

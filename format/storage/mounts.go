@@ -53,7 +53,8 @@ func mountsFrom(mounts []*mountinfo.Info, id ID) []*mountinfo.Info {
 		switch {
 		case uint32(m.Major) == id.Major && uint32(m.Minor) == id.Minor:
 			found = append(found, m)
-		case m.Major == 0 && filepath.IsAbs(m.Source): // btrfs and others with a device number of their own
+		// btrfs and others with a device number of their own
+		case m.Major == 0 && filepath.IsAbs(m.Source):
 			if src, err := Identify(m.Source); err == nil && members[src] {
 				found = append(found, m)
 			}

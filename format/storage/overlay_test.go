@@ -113,7 +113,8 @@ func TestIdentifyOverlaid(t *testing.T) {
 func TestIdentifyOverlaidRelative(t *testing.T) {
 	needOverlay(t)
 	dir := t.TempDir()
-	run(t, "sh", "-c", `cd "$1" && mkdir -p id/merged id/upper id/work l/a && truncate -s 1M l/a/image`, "sh", dir)
+	run(t, "sh", "-c", `cd "$1" && mkdir -p id/merged id/upper id/work l/a && `+
+		`truncate -s 1M l/a/image`, "sh", dir)
 	cmd := exec.Command("mount", "-t", "overlay", "overlay", "-o",
 		"lowerdir=l/a,upperdir=id/upper,workdir=id/work", "id/merged")
 	cmd.Dir = dir
@@ -168,8 +169,10 @@ func TestUsersOverlaid(t *testing.T) {
 func TestUsersOverlaidElsewhere(t *testing.T) {
 	needOverlay(t)
 	dir := t.TempDir()
-	script := `mount -t tmpfs tmpfs "$1" && cd "$1" && mkdir lower upper work merged && truncate -s 1M upper/image &&
-		mount -t overlay overlay -o "lowerdir=$1/lower,upperdir=$1/upper,workdir=$1/work" merged && dev=$(losetup -f --show merged/image) &&
+	script := `mount -t tmpfs tmpfs "$1" && cd "$1" && mkdir lower upper work merged && ` +
+		`truncate -s 1M upper/image &&
+		mount -t overlay overlay -o "lowerdir=$1/lower,upperdir=$1/upper,workdir=$1/work" ` +
+		`merged && dev=$(losetup -f --show merged/image) &&
 		exec 3<>merged/image && echo $dev && read end; losetup -d $dev`
 	cmd := exec.Command("sh", "-c", script, "sh", dir)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS}
