@@ -56,7 +56,8 @@ func followsByName(a, b format.Header) verdict {
 		return verdict{}
 	}
 	first, second := a.Source.Noted[kept], b.Source.Noted[kept]
-	if first == uuid.Nil || second == uuid.Nil || slices.Contains(b.Source.NotedBefore, first) {
+	if first == uuid.Nil || second == uuid.Nil || first == second || holdsAll(b) ||
+		slices.Contains(b.Source.NotedBefore, first) {
 		return verdict{}
 	}
 	return doubtful(fmt.Sprintf("it starts from snapshot %s, and does not tell that what the one "+
@@ -79,7 +80,7 @@ type noting int
 
 const (
 	notNoted   noting = iota // it was not, or elsewhere
-	maybeNoted               // programs noted it before they told so; or nobody knows
+	maybeNoted               // programs noted it before they told so, or so well; or nobody knows
 	tooLongAgo               // perhaps, and the later one does not tell of all dumps
 	isLater                  // it is the other way round
 	isNoted                  // and the later one brings it again
@@ -92,7 +93,7 @@ func notedFor(a, b format.Header, kept string) noting {
 	switch {
 	case first != uuid.Nil && slices.Contains(b.Source.NotedBefore, first):
 		return isNoted
-	case first != uuid.Nil && second == uuid.Nil:
+	case first != uuid.Nil && (second == uuid.Nil || first == second):
 		return maybeNoted
 	case first != uuid.Nil && keptBy(a) == kept && slices.Contains(a.Source.NotedBefore, second):
 		return isLater

@@ -125,6 +125,12 @@ var thinMisfits = []struct {
 		ordered(1, 11, thin, since("S", 6), upTo("T", 7), noted("S", 9), behind(3, 7)),
 		ordered(2, 10, thin, since("S", 6), noted("S", 7), behind(3)),
 		"it was dumped before the one before, which brings again", ""},
+	{"of the same id, as programs told notes before",
+		ordered(1, 9, thin, kind(format.Full), noted("S", 7)),
+		ordered(2, 11, thin, since("S", 8), noted("S", 7)), "", "what was discarded between"},
+	{"of the same id, to the next snapshot",
+		ordered(1, 9, thin, kind(format.Full), upTo("S", 8), noted("S", 7)),
+		ordered(2, 11, thin, since("S", 8), upTo("T", 10), noted("S", 7)), "", ""},
 
 	// In two notes, or nobody knows.
 	{"noted elsewhere: of a volume in use", ordered(1, 9, thin, kind(format.Full), noted("S", 7)),
@@ -167,6 +173,9 @@ var thinMisfits = []struct {
 		ordered(2, 10, thin, since("S", 8), noted("S", 9), ofAll), "", ""},
 	{"of all of the volume, older", ordered(1, 10, thin, since("S", 8), noted("S", 7)),
 		ordered(2, 9, thin, since("S", 8), noted("S", 9), ofAll), "it is older, made", ""},
+	{"of all of the volume, from where the one before leads",
+		ordered(1, 9, thin, kind(format.Full), upTo("S", 8), noted("S", 7)),
+		ordered(2, 10, thin, since("S", 8), noted("S", 5), ofAll), "", ""},
 	{"in a note that was put back to before",
 		ordered(1, 9, thin, since("S", 8), noted("S", 7), behind(3)),
 		ordered(2, 10, thin, since("S", 8), noted("S", 9), behind(3)),

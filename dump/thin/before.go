@@ -33,7 +33,7 @@ func (c *Changes) findBefore(ctx context.Context, m *metadata.Metadata) error {
 	if err != nil {
 		return err
 	}
-	if c.sent.reached = ""; c.new != c.kept && c.new == c.still && c.new.isSnapshot() {
+	if c.sent.reached = ""; c.new != c.kept && c.new.isSnapshot() {
 		to, err := c.new.ofLVM(ctx, m)
 		if err != nil {
 			return err

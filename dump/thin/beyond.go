@@ -21,7 +21,8 @@ func (c *Changes) compareSnapshots(ctx context.Context, m *metadata.Metadata) er
 	}
 	own, err := c.new.ofLVM(ctx, m)
 	if err != nil {
-		return err
+		c.sent.left = fmt.Errorf("ask when thin volume %d was made: %w", c.new.target.ID, err)
+		return ctx.Err() // what it maps is right all the same
 	}
 	for _, v := range c.sent.group {
 		id, err := strconv.ParseUint(v.ThinID, 10, 24)

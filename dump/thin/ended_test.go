@@ -57,6 +57,12 @@ func TestSentOfReached(t *testing.T) {
 	if !n.blocks.Equals(src.sends()) || n.blocks.IsEmpty() || !maps.Equal(got, want) {
 		t.Errorf("noted %v, the header has %v", n, got)
 	}
+	src, err = Open(t.Context(), s.paths["s1a"])
+	s.note(opened(t, src, err))
+	if left := roaring64.AndNot(src.sends(), s.noted("s1").blocks); !left.IsEmpty() ||
+		src.sends().IsEmpty() {
+		t.Errorf("of a snapshot's origin that is one itself, not noted: %v", left)
+	}
 	src, err = OpenCompared(t.Context(), s.paths["s1a"])
 	s.note(opened(t, src, err))
 	mapped, err := s.captured.Mapped(t.Context(), s.ids["s1a"])
@@ -154,6 +160,21 @@ func TestSentHidden(t *testing.T) {
 	src, err := Open(t.Context(), s.paths["s"])
 	if opened(t, src, err).SentUnknown() == nil || !src.sends().Equals(src.all()) {
 		t.Errorf("%v, sent %v", src.SentUnknown(), src.sends())
+	}
+}
+
+// A note of a version that didn't tell volumes of one UUID and id apart may be about any of them.
+func TestSentEarlierVersion(t *testing.T) {
+	s := show(t)
+	name := fmt.Sprintf("uuid-of-s.%d", s.ids["s"])
+	if _, err := changeNote(t.Context(), name, nil, newNote(name)); err != nil {
+		t.Fatal(err)
+	}
+	src, err := Open(t.Context(), s.paths["s"])
+	opened(t, src, err)
+	if err := src.SentUnknown(); err == nil || !strings.HasSuffix(err.Error(), "earlier version") ||
+		!src.sends().Equals(src.all()) {
+		t.Errorf("%v, sent %v", err, src.sends())
 	}
 }
 

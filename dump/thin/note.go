@@ -75,7 +75,8 @@ func (n *note) add(o *note) {
 	n.Dumps = append(n.Dumps, o.Dumps...)
 	// A full copy may be older than many deltas, and be what they are applied to.
 	for len(n.Dumps) > format.MaxNotedBefore {
-		i := slices.IndexFunc(n.Dumps, func(d noted) bool { return d.Delta })
+		earlier := n.Dumps[:len(n.Dumps)-1]
+		i := slices.IndexFunc(earlier, func(d noted) bool { return d.Delta })
 		n.Dumps = slices.Delete(n.Dumps, max(0, i), max(0, i)+1)
 	}
 	n.blocks = roaring64.Or(n.blocks, o.blocks)

@@ -149,6 +149,10 @@ func TestNoteDumps(t *testing.T) {
 		n.last() != (uuid.UUID{99}) {
 		t.Errorf("of the volume's own there are %d: %v", len(ids), ids)
 	}
+	n.add(&note{blocks: roaring64.New(), Dumps: []noted{{full, true}}})
+	if ids := n.ids(); len(ids) != format.MaxNotedBefore || n.last() != full {
+		t.Errorf("behind those of the volume's own there are %d: %v", len(ids), ids)
+	}
 }
 
 // FuzzNote reads notes with a right sum: what is damaged beyond that must neither panic nor take

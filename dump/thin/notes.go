@@ -44,7 +44,7 @@ type found struct {
 }
 
 // notesOf finds the notes about a volume, and about those that had its UUID and its id before:
-// which is its own the pool tells.
+// which is its own the pool tells. A note of a version that told these not apart may be about any.
 func notesOf(v *volume) (map[string]found, error) {
 	name, err := noteName(v, 0)
 	if err != nil {
@@ -59,12 +59,15 @@ func notesOf(v *volume) (map[string]found, error) {
 	}
 	notes := make(map[string]found)
 	for _, f := range files {
-		if strings.HasPrefix(f.Name(), strings.TrimSuffix(name, "0")) {
+		switch {
+		case f.Name() == strings.TrimSuffix(name, ".0"):
+			err = fmt.Errorf("%s is of an earlier version", filepath.Join(sentDir, f.Name()))
+		case strings.HasPrefix(f.Name(), strings.TrimSuffix(name, "0")):
 			n, err := findNote(f.Name())
 			notes[f.Name()] = found{n, err}
 		}
 	}
-	return notes, nil
+	return notes, err
 }
 
 // findNote reads the note of that name; before the first dump it is empty. If it can't be read, it

@@ -51,8 +51,8 @@ func answerOf[T any](loop ID, ask func() (T, error)) (answer T, err error) {
 }
 
 func noAnswer(loop ID) error {
-	return fmt.Errorf("%s %w: the file system of its file %s may hang", loop.Name(), errNoAnswer,
-		printable(backingName(loop)))
+	return fmt.Errorf("%s %w: the file system of its file %s may hang; end that, or try "+
+		"\"losetup -d /dev/%[1]s\"", loop.Name(), errNoAnswer, printable(backingName(loop)))
 }
 
 // A silent loop device is one that doesn't answer.
