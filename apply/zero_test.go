@@ -108,6 +108,25 @@ func TestZeroEdges(t *testing.T) {
 	}
 }
 
+// What is to be zeros, and begins with zeros, is zeroed where it isn't, and comes back.
+func TestZerosBehindZeros(t *testing.T) {
+	const size = 2 * undoBatch
+	patch, _ := newVolume(format.Delta, size, []format.Extent{zero(0, size)}).patch(t)
+	for _, at := range []int64{pieceSize, undoBatch - 1, undoBatch + pieceSize, size - 1} {
+		old := make([]byte, size)
+		old[at] = 1
+		path, undo := image(t, t.TempDir(), old), filepath.Join(t.TempDir(), "undo")
+		apply(t, path, pipe(patch), func(o *Options) { o.Undo = undo })
+		wantContent(t, path, make([]byte, size))
+		saved, err := os.ReadFile(undo)
+		if err != nil {
+			t.Fatal(err)
+		}
+		apply(t, path, bytes.NewReader(saved))
+		wantContent(t, path, old)
+	}
+}
+
 // A zero extent of several steps reports each of them and can be interrupted
 // between them.
 func TestLongZero(t *testing.T) {
