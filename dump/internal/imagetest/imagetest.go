@@ -61,8 +61,12 @@ func (p *Pair) Write(t *testing.T, rnd *rand.Rand) {
 	t.Helper()
 	dir := t.TempDir()
 	p.OldPath, p.NewPath = filepath.Join(dir, "old"), filepath.Join(dir, "new")
-	for path, content := range map[string][]byte{p.OldPath: p.Old, p.NewPath: p.New} {
-		f, err := os.Create(path)
+	for _, image := range []struct {
+		path    string
+		content []byte
+	}{{p.OldPath, p.Old}, {p.NewPath, p.New}} { // in order: a seed says it all
+		content := image.content
+		f, err := os.Create(image.path)
 		if err != nil {
 			t.Fatal(err)
 		}
