@@ -28,6 +28,9 @@ type File struct {
 // frames are *[]byte that frames are read into.
 var frames sync.Pool
 
+// decoder is that of all Files: what it holds is per core, and there may be a hundred of them.
+var decoder = sync.OnceValues(func() (*zstd.Decoder, error) { return frame.NewDecoder(0) })
+
 // OpenFile reads header, trailer and index of the patch in r, which is size bytes
 // long, zeros behind it included. The index takes 24 bytes of memory a segment.
 func OpenFile(r io.ReaderAt, size int64) (*File, error) {
@@ -50,7 +53,7 @@ func OpenFile(r io.ReaderAt, size int64) (*File, error) {
 	if err := f.readIndex(int64(len(head)), at); err != nil {
 		return nil, err
 	}
-	if f.dec, err = frame.NewDecoder(0); err != nil {
+	if f.dec, err = decoder(); err != nil {
 		return nil, err
 	}
 	return f, nil
@@ -114,16 +117,19 @@ func (f *File) Index() []IndexEntry { return f.index }
 
 // ReadSegment reads and checks segment i of the index. Who reads many releases each when
 // done with it.
-func (f *File) ReadSegment(i int) (*Segment, error) {
-	b := f.pool.take()
+func (f *File) ReadSegment(i int) (*Segment, error) { return f.ReadSegmentInto(&f.pool, i) }
+
+// ReadSegmentInto does the same with memory from p, which several Files can share.
+func (f *File) ReadSegmentInto(p *Pool, i int) (*Segment, error) {
+	b := p.take()
 	if b == nil {
 		b = new(body)
 	}
 	if err := f.readSegment(i, b); err != nil {
-		f.pool.put(b)
+		p.put(b)
 		return nil, err
 	}
-	return f.pool.lend(b), nil
+	return p.lend(b), nil
 }
 
 // readSegment reads it into b, whose memory is used again.

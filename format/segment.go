@@ -127,6 +127,15 @@ func (s *Segment) take() *body {
 	return b
 }
 
+// Memory is how many bytes of memory the segment has: more than is in it, maybe, if a larger
+// one had it before.
+func (s *Segment) Memory() int64 {
+	if s.body == nil {
+		return 0
+	}
+	return int64(cap(s.body.buf) + cap(s.Records)*int(unsafe.Sizeof(Record{})))
+}
+
 // All yields each extent with its data, which is nil for a zero extent. The
 // data is a part of s.Data.
 func (s *Segment) All() iter.Seq2[Record, []byte] { return withData(s.Records, s.Data) }
