@@ -1,0 +1,77 @@
+package volume
+
+import "lvmsync/format"
+
+// Extent tells what the volume holds from byte off on, and how far that is known to go: Zero
+// where it is known to be zeros, or nothing was ever written. All else is Data, what is lost or
+// can't be read for damage too: reading it tells. The next extent may be of the same kind. At
+// the end of the volume, and beyond, the extent is empty.
+//
+// The work is bounded: it reads one segment of each patch at the most.
+func (v *Volume) Extent(off int64) format.Extent {
+	e := format.Extent{Off: max(off, 0)}
+	if e.Off >= v.size {
+		return e
+	}
+	e.Len = v.size - e.Off
+	for i := range v.layers {
+		if v.narrow(&e, place{layer: int32(i)}, &v.layers[i]) {
+			return e
+		}
+	}
+	if e.Off >= v.baseEnd {
+		e.Kind = format.Zero
+	} else {
+		e.Len = min(e.Len, v.baseEnd-e.Off)
+	}
+	return e
+}
+
+// narrow cuts e to what a layer has from its start on, and tells so, or to what it has not.
+func (v *Volume) narrow(e *format.Extent, p place, l *layer) bool {
+	cut := func(end int64) { e.Len = min(e.Len, end-e.Off) }
+	if e.Off >= l.end {
+		return false
+	}
+	index, i := l.file.Index(), l.segmentFrom(e.Off)
+	if i == len(index) {
+		return false
+	}
+	if index[i].Start > e.Off {
+		cut(index[i].Start)
+		return false
+	}
+	cut(l.end)
+	p.segment = int32(i)
+	t, err := v.cache.table(p, l.file)
+	if err != nil {
+		cut(index[i].End)
+		return true
+	}
+	x := t[t.from(e.Off)]
+	if x.off > e.Off {
+		cut(x.off)
+		return false
+	}
+	cut(x.end)
+	if x.data == zeros || x.data == lost && v.acceptLost {
+		e.Kind = format.Zero
+	}
+	return true
+}
+
+// Next returns the first byte from off on that is of a kind as [Volume.Extent] tells it, or the
+// size of the volume if there is none. It can take as long as reading all of what lies between:
+// who can't wait so long goes by Extent.
+func (v *Volume) Next(off int64, kind format.ExtentKind) int64 {
+	for {
+		e := v.Extent(off)
+		if e.Len == 0 {
+			return v.size
+		}
+		if e.Kind == kind {
+			return e.Off
+		}
+		off = e.End()
+	}
+}
