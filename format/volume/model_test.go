@@ -110,16 +110,12 @@ func (w *world) add(kind format.Kind, size int64) {
 	}
 	s := writer.NewSegment()
 	for _, e := range w.extents(kind, size) {
-		r := format.Record{Extent: e}
+		r := format.Record{Extent: e, HasBase: exact && w.rnd.IntN(2) == 0}
 		var data []byte
-		switch {
-		case e.Kind == format.Data:
+		if e.Kind == format.Data {
 			data = w.bytes(e.Len)
-			fallthrough
-		default:
-			r.HasBase = exact && w.rnd.IntN(2) == 0
-		case lossy && w.rnd.IntN(2) == 0:
-			r.Lost = true
+		} else if lossy && w.rnd.IntN(2) == 0 {
+			r.Lost, r.HasBase = true, false
 		}
 		w.model.put(number, r, data)
 		if len(s.Records) > 0 && w.rnd.IntN(8) == 0 || s.Add(r, data) != nil {

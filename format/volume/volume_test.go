@@ -1,0 +1,292 @@
+package volume
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"testing/iotest"
+	"time"
+
+	"lvmsync/format"
+	"lvmsync/format/internal/patchtest"
+)
+
+func data(off, n int64) format.Record {
+	return format.Record{Extent: format.Extent{Off: off, Len: n}}
+}
+
+func zero(off, n int64) format.Record {
+	return format.Record{Extent: format.Extent{Off: off, Len: n, Kind: format.Zero}}
+}
+
+// delta makes a patch with a segment for each record.
+func delta(t testing.TB, size int64, records ...format.Record) []byte {
+	var segments [][]format.Record
+	for _, r := range records {
+		segments = append(segments, []format.Record{r})
+	}
+	return patchtest.Write(t, patchtest.Header(format.Delta, size), segments...)
+}
+
+func mustOpen(t testing.TB, o Options, patches ...*format.File) *Volume {
+	t.Helper()
+	var chain []Patch
+	for i, f := range patches {
+		chain = append(chain, Patch{fmt.Sprintf("patch %d", i), f})
+	}
+	v, err := Open(chain, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { v.Close() })
+	return v
+}
+
+// blank is a base of zeros.
+type blank struct{}
+
+func (blank) ReadAt(b []byte, _ int64) (int, error) {
+	clear(b)
+	return len(b), nil
+}
+
+// A watched file counts its reads, by where they begin, and holds them up while it is told to.
+type watched struct {
+	r    io.ReaderAt
+	mu   sync.Mutex
+	at   map[int64]int
+	hold map[int64]chan struct{}
+}
+
+func (w *watched) ReadAt(b []byte, off int64) (int, error) {
+	w.mu.Lock()
+	w.at[off]++
+	hold := w.hold[off]
+	w.mu.Unlock()
+	if hold != nil {
+		<-hold
+	}
+	return w.r.ReadAt(b, off)
+}
+
+func watch(t testing.TB, patch []byte) (*watched, *format.File) {
+	w := &watched{r: bytes.NewReader(patch), at: make(map[int64]int),
+		hold: make(map[int64]chan struct{})}
+	f, err := format.OpenFile(w, int64(len(patch)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return w, f
+}
+
+func TestReaderAt(t *testing.T) {
+	v := mustOpen(t, Options{Base: blank{}, BaseSize: 5000},
+		patchtest.Open(t, delta(t, 5000, data(512, 1024), zero(4096, 904))))
+	want := make([]byte, 5000)
+	copy(want[512:], bytes.Repeat([]byte{7}, 1024))
+	if err := iotest.TestReader(io.NewSectionReader(v, 0, v.Size()), want); err != nil {
+		t.Error(err)
+	}
+	if n, err := v.ReadAt(make([]byte, 1), -1); n != 0 || err == nil || err == io.EOF {
+		t.Errorf("before the start: %d, %v", n, err)
+	}
+	if n, err := v.ReadAt(make([]byte, 10), 1<<62); n != 0 || err != io.EOF {
+		t.Errorf("behind the end: %d, %v", n, err)
+	}
+}
+
+func TestOpenRefuses(t *testing.T) {
+	full := patchtest.Open(t, patchtest.Write(t, patchtest.Header(format.Full, 512),
+		[]format.Record{data(0, 512)}))
+	change := patchtest.Open(t, delta(t, 512, data(0, 512)))
+	h := patchtest.Header(format.Delta, 1024)
+	h.Start = 512
+	rest := patchtest.Open(t, patchtest.Write(t, h))
+	for want, test := range map[string]struct {
+		files   []*format.File
+		options Options
+	}{
+		"no patches":               {},
+		"not a full patch":         {files: []*format.File{change}},
+		"nothing is beneath it":    {[]*format.File{full}, Options{Base: blank{}, BaseSize: 512}},
+		"needs none before it":     {files: []*format.File{full, full}},
+		"rest of an interrupted":   {files: []*format.File{full, rest}},
+		"a cache of -1 bytes":      {[]*format.File{full}, Options{Cache: -1}},
+		"a base of -1 bytes":       {[]*format.File{change}, Options{Base: blank{}, BaseSize: -1}},
+		"starts from is needed":    {files: []*format.File{change, full}},
+		"patch 1 is a full patch,": {[]*format.File{change, full}, Options{Base: blank{}}},
+	} {
+		var chain []Patch
+		for i, f := range test.files {
+			chain = append(chain, Patch{fmt.Sprintf("patch %d", i), f})
+		}
+		if _, err := Open(chain, test.options); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", want, err)
+		}
+	}
+}
+
+// What is beneath may be too short, or fail: an error where it is read, and nowhere else.
+func TestFailingBase(t *testing.T) {
+	short := bytes.NewReader(make([]byte, 1024))
+	v := mustOpen(t, Options{Base: short, BaseSize: 4096},
+		patchtest.Open(t, delta(t, 4096, data(2048, 512))))
+	b := make([]byte, 512)
+	for off, want := range map[int64]error{512: nil, 1024: io.ErrUnexpectedEOF, 2048: nil} {
+		if n, err := v.ReadAt(b, off); !errors.Is(err, want) || (err == nil) != (n == len(b)) {
+			t.Errorf("at %d: %d, %v", off, n, err)
+		}
+	}
+}
+
+// Eight readers at once read each segment once, and all the right bytes.
+func TestReadersAtOnce(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(4, 0))
+	w := newWorld(t, rnd)
+	for len(w.model.data) < 2<<20 {
+		w = newWorld(t, rnd)
+	}
+	for _, cache := range []int64{0, 1 << 20} {
+		w.options.Cache, w.options.AcceptLost = cache, true
+		var files []*watched
+		var patches []Patch
+		for i, b := range w.patches {
+			seen, f := watch(t, b)
+			files, patches = append(files, seen), append(patches, Patch{w.names[i], f})
+		}
+		v := w.open(patches)
+		var all sync.WaitGroup
+		for reader := range uint64(8) {
+			rnd := rand.New(rand.NewPCG(reader, 1))
+			all.Go(func() {
+				if err := w.checkAll(v, rnd, never); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		all.Wait()
+		for i, p := range patches {
+			for _, e := range p.File.Index() {
+				if n := files[i].at[e.Offset]; cache == 0 && n > 1 {
+					t.Errorf("%s: segment at byte %d read %d times", p.Name, e.Offset, n)
+				}
+			}
+		}
+	}
+}
+
+// Nobody waits for a segment that somebody else wants.
+func TestHeldUp(t *testing.T) {
+	const far = 64 << 20
+	seen, f := watch(t, delta(t, 2*far, data(0, 512), data(far, 512)))
+	hold := make(chan struct{})
+	seen.hold[f.Index()[0].Offset] = hold
+	v := mustOpen(t, Options{Base: blank{}, BaseSize: 2 * far}, f)
+	held := make(chan error)
+	go func() {
+		_, err := v.ReadAt(make([]byte, 512), 0)
+		held <- err
+	}()
+	for {
+		seen.mu.Lock()
+		n := seen.at[f.Index()[0].Offset]
+		seen.mu.Unlock()
+		if n > 0 {
+			break
+		}
+		time.Sleep(time.Millisecond)
+	}
+	if _, err := v.ReadAt(make([]byte, 512), far); err != nil {
+		t.Error(err)
+	}
+	close(hold)
+	if err := <-held; err != nil {
+		t.Error(err)
+	}
+}
+
+// What a newer patch covers isn't looked for in the others, nor what lies elsewhere.
+func TestReadsNoMore(t *testing.T) {
+	const size = 64 << 20
+	var files []*format.File
+	var seen []*watched
+	for i := range int64(100) {
+		w, f := watch(t, delta(t, size, data(i*4096, 4096), data(size-2<<20, 4096)))
+		seen, files = append(seen, w), append(files, f)
+	}
+	v := mustOpen(t, Options{Base: blank{}, BaseSize: size}, files...)
+	for _, w := range seen {
+		clear(w.at)
+	}
+	b := make([]byte, 4096)
+	if _, err := v.ReadAt(b, size-2<<20); err != nil || b[0] != 7 {
+		t.Error(err)
+	}
+	reads := 0
+	for i, w := range seen {
+		if len(w.at) > 0 {
+			reads++
+		}
+		if i < 99 && len(w.at) > 0 {
+			t.Errorf("patch %d is read", i)
+		}
+	}
+	if reads != 1 {
+		t.Errorf("%d patches are read", reads)
+	}
+}
+
+// The memory is bounded, whatever the chain.
+func TestMemory(t *testing.T) {
+	const (
+		size  = 16 << 40
+		cache = 4 << 20
+		part  = 128 << 10
+	)
+	rnd := rand.New(rand.NewPCG(1, 1))
+	var files []*format.File
+	var places [][]int64
+	for range 100 {
+		var records []format.Record
+		var at []int64
+		for off := rnd.Int64N(1<<30) * 512; off < size-part; off += rnd.Int64N(1<<33) * 512 {
+			records, at = append(records, data(off, part)), append(at, off)
+			off += part
+		}
+		patch := delta(t, size, records...)
+		files, places = append(files, patchtest.Open(t, patch)), append(places, at)
+	}
+	v := mustOpen(t, Options{Base: blank{}, BaseSize: size, Cache: cache}, files...)
+	before := heap()
+	b := make([]byte, 512)
+	for _, at := range places {
+		for _, off := range at {
+			if _, err := v.ReadAt(b, off); err != nil || b[511] != 7 {
+				t.Fatalf("%d at byte %d, %v", b[511], off, err)
+			}
+			if e := v.Extent(off); e.Kind != format.Data || e.Len > part {
+				t.Fatalf("%v at byte %d", e, off)
+			}
+		}
+		v.running.Wait()
+		if c := v.cache; c.segments.cost+c.tables.cost+c.tiles.cost > cache {
+			t.Fatalf("%d, %d and %d bytes", c.segments.cost, c.tables.cost, c.tiles.cost)
+		}
+	}
+	if after := heap(); after > before+cache+cache/2 {
+		t.Errorf("%d KiB of memory more for a cache of %d KiB", (after-before)>>10, cache>>10)
+	}
+}
+
+func heap() int64 {
+	var m runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
+}
