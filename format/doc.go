@@ -14,6 +14,7 @@
 // was ever written stays readable; testdata/golden holds the proof.
 //
 // The packages below it have what goes beyond one patch: walk reads several as if they
-// were one, refine finds what a patch need not hold, salvage what is whole of a damaged
-// one; sigfile is about signatures, container about files of other formats.
+// were one, volume reads at random what they leave, refine finds what a patch need not
+// hold, salvage what is whole of a damaged one; sigfile is about signatures, container about
+// files of other formats.
 package format

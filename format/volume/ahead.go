@@ -52,7 +52,7 @@ func (v *Volume) readAhead(off, n int64) {
 	}
 	now := (s.next - 1) / tileSize
 	s.tile = max(s.tile, now+1)
-	for s.tile <= now+r.depth && s.tile*tileSize < v.size {
+	for s.tile <= min(now+r.depth, (v.size-1)/tileSize) {
 		select {
 		case r.workers <- struct{}{}:
 		default:
@@ -73,7 +73,7 @@ func (r *readAhead) stream(off, n int64) *stream {
 	oldest := &r.streams[0]
 	for i := range r.streams {
 		s := &r.streams[i]
-		if s.used > 0 && off >= s.next-near && off <= s.next+near {
+		if s.used > 0 && off-s.next >= -near && off-s.next <= near {
 			s.next, s.used = max(s.next, off+n), r.clock
 			return s
 		}

@@ -27,9 +27,8 @@ func (v *Volume) ReadAt(b []byte, off int64) (int, error) {
 	n := 0
 	for n < len(want) {
 		at := off + int64(n)
-		number := at / tileSize
-		v.readAhead(at, min(int64(len(want)-n), (number+1)*tileSize-at))
-		m, err := v.readTile(v.tile(number), want[n:], at)
+		v.readAhead(at, min(int64(len(want)-n), tileSize-at%tileSize))
+		m, err := v.readTile(v.tile(at/tileSize), want[n:], at)
 		n += m
 		if err != nil {
 			return n, err

@@ -79,7 +79,7 @@ type found struct {
 
 func (r *resolver) resolve() {
 	v, t := r.volume, r.tile
-	r.open = []span{{t.off, min(t.off+tileSize, v.size)}}
+	r.open = []span{{t.off, t.off + min(tileSize, v.size-t.off)}}
 	for i := range v.layers {
 		if len(r.open) == 0 {
 			break
@@ -169,6 +169,9 @@ func (r *resolver) segments(number int32, l *layer) []seen {
 	next := 0 // no segment is seen twice
 	for _, open := range r.open {
 		end := min(open.end, l.end)
+		if open.off >= end {
+			break
+		}
 		for i := max(next, l.segmentFrom(open.off)); i < len(index) && index[i].Start < end; i++ {
 			all = append(all, seen{segment: i, end: index[i].End})
 			next = i + 1

@@ -56,19 +56,24 @@ func (blank) ReadAt(b []byte, _ int64) (int, error) {
 	return len(b), nil
 }
 
-// A watched file counts its reads, by where they begin, and holds them up while it is told to.
+// A watched file counts its reads, by where they begin, and holds them up or fails while it is
+// told to.
 type watched struct {
 	r    io.ReaderAt
 	mu   sync.Mutex
 	at   map[int64]int
 	hold map[int64]chan struct{}
+	fail error
 }
 
 func (w *watched) ReadAt(b []byte, off int64) (int, error) {
 	w.mu.Lock()
 	w.at[off]++
-	hold := w.hold[off]
+	hold, fail := w.hold[off], w.fail
 	w.mu.Unlock()
+	if fail != nil {
+		return 0, fail
+	}
 	if hold != nil {
 		<-hold
 	}
@@ -98,6 +103,24 @@ func TestReaderAt(t *testing.T) {
 	}
 	if n, err := v.ReadAt(make([]byte, 10), 1<<62); n != 0 || err != io.EOF {
 		t.Errorf("behind the end: %d, %v", n, err)
+	}
+}
+
+// The largest volume that there can be, read at its end.
+func TestLargest(t *testing.T) {
+	const size, last = 1<<63 - 1, 1<<63 - 512
+	v := mustOpen(t, Options{Base: blank{}, BaseSize: size},
+		patchtest.Open(t, delta(t, size, data(0, 512), data(last, 511))))
+	b := make([]byte, 1024)
+	for range 3 {
+		n, err := v.ReadAt(b, last-512)
+		if n != 1023 || err != io.EOF || b[511] != 0 || b[512] != 7 || b[1022] != 7 {
+			t.Errorf("%d, %v", n, err)
+		}
+	}
+	v.running.Wait()
+	if e := v.Extent(last); e.Len != 511 || v.Extent(512).End() != last {
+		t.Errorf("%v behind %v", e, v.Extent(512))
 	}
 }
 
@@ -178,6 +201,29 @@ func TestReadersAtOnce(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// A file that fails is not corrupt, and what could not be read once is read when it can be.
+func TestFailsOnce(t *testing.T) {
+	seen, f := watch(t, delta(t, 1<<20, data(0, 512), data(4096, 512)))
+	v := mustOpen(t, Options{Base: blank{}, BaseSize: 1 << 20}, f)
+	b := make([]byte, 512)
+	seen.fail = errors.New("no answer")
+	_, err := v.ReadAt(b, 4096)
+	var segment *SegmentError
+	if !errors.Is(err, seen.fail) || errors.Is(err, format.ErrCorrupt) ||
+		!errors.As(err, &segment) || segment.Segment != 1 ||
+		!strings.HasPrefix(err.Error(), "patch 0: segment 1: ") {
+		t.Error(err)
+	}
+	if _, err := v.ReadAt(b, 8192); err != nil {
+		t.Errorf("beside it: %v", err)
+	}
+	v.running.Wait()
+	seen.fail = nil
+	if n, err := v.ReadAt(b, 4096); n != 512 || err != nil || b[0] != 7 {
+		t.Errorf("then %d, %v", n, err)
 	}
 }
 
