@@ -13,11 +13,14 @@ import (
 // A model is a volume as bytes in memory, and what made each of them.
 type model struct {
 	data []byte
-	from []int  // the patch, or nothing
+	from []int  // the patch, or one of the following
 	lost []bool // nobody knows the byte
 }
 
-const nothing = -1
+const (
+	nothing = -1 - iota // ever wrote the byte, since the volume has it
+	base                // has it
+)
 
 // resize does what happens to a volume: what is cut off is gone.
 func (m *model) resize(size int64) {
@@ -85,6 +88,9 @@ func (w *world) base(size int64) {
 	w.options.Base, w.options.BaseSize = bytes.NewReader(data), size
 	w.model.resize(size)
 	copy(w.model.data, data)
+	for i := range w.model.from {
+		w.model.from[i] = base
+	}
 }
 
 // add adds a patch of a volume of that size to the chain.
