@@ -155,6 +155,33 @@ func TestOpenRefuses(t *testing.T) {
 	}
 }
 
+// What was cut off does not come back, of a patch nor of what is beneath.
+func TestCutOff(t *testing.T) {
+	const size, cut = 64 << 10, 20 << 10
+	v := mustOpen(t, Options{Base: sevens{}, BaseSize: 2 * size},
+		patchtest.Open(t, delta(t, size, data(4096, size-4096))),
+		patchtest.Open(t, delta(t, cut)), patchtest.Open(t, delta(t, 2*size)))
+	got, want := make([]byte, 2*size), make([]byte, 2*size)
+	copy(want, bytes.Repeat([]byte{7}, cut))
+	if _, err := v.ReadAt(got, 0); err != nil || !bytes.Equal(got, want) {
+		t.Errorf("%v, or other bytes", err)
+	}
+	for off, want := range map[int64]format.Extent{
+		0: data(0, 4096).Extent, 8192: data(8192, cut-8192).Extent, cut: zero(cut, 2*size-cut).Extent} {
+		if e := v.Extent(off); e != want {
+			t.Errorf("%v, want %v", e, want)
+		}
+	}
+}
+
+// sevens is a base.
+type sevens struct{}
+
+func (sevens) ReadAt(b []byte, _ int64) (int, error) {
+	copy(b, bytes.Repeat([]byte{7}, len(b)))
+	return len(b), nil
+}
+
 // What is beneath may be too short, or fail: an error where it is read, and nowhere else.
 func TestFailingBase(t *testing.T) {
 	short := bytes.NewReader(make([]byte, 1024))
