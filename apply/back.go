@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"lvmsync/format"
+	"lvmsync/format/follow"
 )
 
 // leaveToHashes notes which undo patches follow the one before them only if their base
@@ -12,7 +13,7 @@ import (
 func (c *chain) leaveToHashes(o Options) {
 	for i, in := range c.patches[1:] {
 		before := c.patches[i]
-		if in.byHashes = follows(before.header, in.header).hashes; !in.byHashes {
+		if in.byHashes = follow.Check(before.header, in.header).Hashes; !in.byHashes {
 			continue
 		}
 		if o.NoCheckBase {
@@ -71,8 +72,8 @@ func (c *chain) newerBehind(i int) (newer []int) {
 	h := c.patches[i].header
 	for j := i + 1; j < len(c.patches) && h.Kind == format.Undo; j++ {
 		behind := c.patches[j].header
-		named := j == i+1 && linked(h, behind) && !linked(behind, h)
-		if behind.Kind == format.Undo && older(h, behind) < 0 && !named {
+		named := j == i+1 && follow.Linked(h, behind) && !follow.Linked(behind, h)
+		if behind.Kind == format.Undo && follow.Older(h, behind) < 0 && !named {
 			newer = append(newer, j)
 		}
 	}

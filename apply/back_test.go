@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"lvmsync/format"
+	"lvmsync/format/follow"
 )
 
 // history is a destination to which patches were applied in runs of their own, each with
@@ -240,7 +241,7 @@ func TestUndoNames(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			h := undoHeader(tt.patches, &destination{size: mib},
 				Options{system: fake(&fakeSystem{})})
-			if baseOf(h).Snapshot != tt.from || stateOf(h).Snapshot != tt.upTo {
+			if follow.BaseOf(h).Snapshot != tt.from || follow.StateOf(h).Snapshot != tt.upTo {
 				t.Errorf("base %+v, state %+v", h.Base, h.State)
 			}
 		})

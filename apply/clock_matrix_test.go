@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"lvmsync/format"
+	"lvmsync/format/follow"
 )
 
 // Headers of two patches, the second of which is right behind the first: how they are
@@ -225,20 +226,20 @@ func TestClocks(t *testing.T) {
 				want := clockMatrix[link][clock]
 				a, b := headers()
 				set(&a, &b)
-				v := follows(a, b)
+				v := follow.Check(a, b)
 				got := ""
 				switch {
-				case v.reason != "" && !v.clock:
+				case v.Reason != "" && !v.Clock:
 					got = "never"
-				case v.unknown:
+				case v.Unknown:
 					got = "unknown"
-				case v.reason != "":
+				case v.Reason != "":
 					got = "no"
-				case v.doubt != "":
+				case v.Doubt != "":
 					got = "doubt"
 				}
 				if got != want {
-					t.Errorf("%q %q: %q, want %q", v.reason, v.doubt, got, want)
+					t.Errorf("%q %q: %q, want %q", v.Reason, v.Doubt, got, want)
 				}
 				wantTrusted(t, a, b, v)
 			})
@@ -247,22 +248,22 @@ func TestClocks(t *testing.T) {
 }
 
 // wantTrusted wants that the user's word overrules what times say, with a warning.
-func wantTrusted(t *testing.T, a, b format.Header, v verdict) {
+func wantTrusted(t *testing.T, a, b format.Header, v follow.Verdict) {
 	t.Helper()
 	var warnings []string
 	o := Options{Warn: func(m string) { warnings = append(warnings, m) }}
 	err := chainOf(a, b).checkOrder(o)
 	var order *OrderError
-	if (v.reason != "") != errors.As(err, &order) || v.reason != "" && !order.Clock {
+	if (v.Reason != "") != errors.As(err, &order) || v.Reason != "" && !order.Clock {
 		t.Errorf("error %v", err)
 	}
 	warnings, o.TrustOrder = nil, true
 	if err := chainOf(a, b).checkOrder(o); err != nil {
 		t.Errorf("with trust: %v", err)
 	}
-	if v.reason != "" &&
+	if v.Reason != "" &&
 		(len(warnings) != 1 || !strings.HasPrefix(warnings[0], "taken on your word: ") ||
-			!strings.Contains(warnings[0], v.reason)) {
+			!strings.Contains(warnings[0], v.Reason)) {
 		t.Errorf("warnings %q", warnings)
 	}
 }

@@ -1,12 +1,12 @@
 package apply
 
 import (
-	"math"
+	"errors"
 	"strings"
 	"testing"
-	"time"
 
 	"lvmsync/format"
+	"lvmsync/format/follow"
 )
 
 // What the wrong order gives: no clock makes it right.
@@ -39,8 +39,8 @@ func TestClocksReversed(t *testing.T) {
 			"it leads back to snapshot T, made after", true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			v := follows(tt.a, tt.b)
-			if !strings.Contains(v.reason, tt.reason) || v.clock != tt.clock {
+			v := follow.Check(tt.a, tt.b)
+			if !strings.Contains(v.Reason, tt.reason) || v.Clock != tt.clock {
 				t.Errorf("%+v", v)
 			}
 			err := chainOf(tt.a, tt.b).checkOrder(Options{TrustOrder: true, Warn: func(string) {}})
@@ -48,57 +48,6 @@ func TestClocksReversed(t *testing.T) {
 				t.Errorf("with trust: %v", err)
 			}
 		})
-	}
-}
-
-// Snapshots that were dumped later than they were made, and a patch back from the newer
-// to the older one: by their names, whatever was made when.
-func TestClocksDontMatter(t *testing.T) {
-	for name, pair := range map[string][2]format.Header{
-		"first dumped late": {ordered(1, 20, kind(format.Full), upTo("S", 8)),
-			ordered(2, 11, since("S", 8), upTo("T", 10))},
-		"back": {ordered(1, 9, since("S", 6), upTo("T", 8)),
-			ordered(2, 11, since("T", 8), upTo("S", 6))},
-		"back, and the clock": {ordered(1, 5, since("S", 6), upTo("T", 8)),
-			ordered(2, 4, since("T", 8), upTo("S", 6))},
-		"exactly to where it is": {ordered(1, 9, upTo("T", 8)),
-			ordered(2, 11, since("S", 7), upTo("T", 8), exactly)},
-	} {
-		t.Run(name, func(t *testing.T) {
-			if v := follows(pair[0], pair[1]); v != (verdict{}) {
-				t.Errorf("%+v", v)
-			}
-		})
-	}
-}
-
-// How the clock was set is told.
-func TestSkewTold(t *testing.T) {
-	tests := map[string]struct {
-		by   int64 // seconds that the clock went further than the time did
-		want string
-	}{
-		"back":       {-3600, "set back by 1h0m0s"},
-		"forward":    {90, "set forward by 1m30s"},
-		"leap":       {1, ""},
-		"leap, back": {-1, ""},
-		"far ahead":  {1 << 31, "set forward by "},
-	}
-	for name, tt := range tests {
-		t.Run(name, func(t *testing.T) {
-			a, b := ordered(1, 9, upFor(3, "boot")), ordered(2, 9, upFor(5, "boot"))
-			b.Created = b.Created.Add(2*time.Hour + time.Duration(tt.by)*time.Second)
-			for _, got := range []string{skewOf(a, b), skewOf(b, a)} {
-				if tt.want == "" && got != "" || !strings.Contains(got, tt.want) {
-					t.Errorf("%q, want %q", got, tt.want)
-				}
-			}
-		})
-	}
-	hostile := ordered(1, 9, upFor(1, "boot"))
-	hostile.Source.Uptime = math.MaxInt64
-	if uptime(hostile) != 0 {
-		t.Error("an uptime of 300 million years is taken")
 	}
 }
 
@@ -121,5 +70,21 @@ func TestFittingOrderByNames(t *testing.T) {
 	skewed := ordered(1, 5, kind(format.Full), upTo("A", 6))
 	if got := chainOf(ordered(2, 9, since("Z", 4)), skewed).fittingOrder(); got != nil {
 		t.Errorf("%q", got)
+	}
+}
+
+// A copy may be restored where it came from by itself only; what is not checked is named.
+func TestToldOfChain(t *testing.T) {
+	h := ordered(1, 9, kind(format.Full))
+	for several, want := range map[bool]error{false: ErrRestore, true: ErrOwnSource} {
+		if err := refuseSource("d", h, several, Options{}); err == nil ||
+			!strings.Contains(err.Error(), ErrOwnSource.Error()+": d") ||
+			errors.Is(err, ErrRestore) != (want == ErrRestore) {
+			t.Errorf("%v", err)
+		}
+	}
+	if err := refuseSource("d", ordered(1, 9), false, Options{Force: true}); err == nil ||
+		errors.Is(err, ErrRestore) {
+		t.Errorf("a delta: %v", err)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/cespare/xxhash/v2"
 
 	"lvmsync/format"
+	"lvmsync/format/follow"
 	"lvmsync/format/walk"
 )
 
@@ -44,10 +45,10 @@ func newLink(d *destination, c *chain, i int) *link {
 		first:     i == 0,
 		back:      h.Kind == format.Undo,
 		cursor:    new(walk.Cursor),
-		seed:      uint64(baseOf(h).HashSeed),
+		seed:      uint64(follow.BaseOf(h).HashSeed),
 		sum:       xxhash.New(),
 		reached:   make([]bool, len(c.patches)),
-		left:      baseOf(h).Fingerprint,
+		left:      follow.BaseOf(h).Fingerprint,
 		sampleSum: xxhash.New(),
 	}
 	if c.files != nil {

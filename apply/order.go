@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"lvmsync/format"
+	"lvmsync/format/follow"
 )
 
 // An OrderError means that patches do not follow one another in the order given, or
@@ -69,20 +70,20 @@ func (c *chain) checkOrder(o Options) error {
 func (c *chain) firstMisfit(trust bool, warn func(string)) *OrderError {
 	for i, in := range c.patches[1:] {
 		before := c.patches[i]
-		v := follows(before.header, in.header)
-		if v.reason != "" {
-			err := &OrderError{Before: before.name, After: in.name, Reason: v.reason,
-				Clock: v.clock, Unknown: v.unknown, Smaller: v.smaller}
+		v := follow.Check(before.header, in.header)
+		if v.Reason != "" {
+			err := &OrderError{Before: before.name, After: in.name, Reason: v.Reason,
+				Clock: v.Clock, Unknown: v.Unknown, Smaller: v.Smaller}
 			if at := slices.IndexFunc(c.patches[:i+1], in.isSame); at >= 0 {
 				err.Twice = c.patches[at].name
 			}
-			if !v.clock || !trust {
+			if !v.Clock || !trust {
 				return err
 			}
 			warn("taken on your word: " + err.Error())
 		}
-		if v.doubt != "" {
-			warn(fmt.Sprintf("%s after %s: %s", in.name, before.name, v.doubt))
+		if v.Doubt != "" {
+			warn(fmt.Sprintf("%s after %s: %s", in.name, before.name, v.Doubt))
 		}
 	}
 	return nil
@@ -123,9 +124,9 @@ func (c *chain) sorted() *chain {
 		case a.header.Kind != b.header.Kind:
 			return cmp.Compare(rank[a.header.Kind], rank[b.header.Kind])
 		case a.header.Kind == format.Undo:
-			return older(b.header, a.header)
+			return follow.Older(b.header, a.header)
 		}
-		return older(a.header, b.header)
+		return follow.Older(a.header, b.header)
 	})
 	sorted := new(chain)
 	for len(left) > 0 {
@@ -152,28 +153,9 @@ func (c *chain) names() []string {
 // chain; at the beginning, whether it is full, or linked to none of the others.
 func (c *chain) goesNext(in *input, left []*input) bool {
 	if len(c.patches) > 0 {
-		return linked(c.last().header, in.header)
+		return follow.Linked(c.last().header, in.header)
 	}
 	return in.header.Kind == format.Full || !slices.ContainsFunc(left, func(other *input) bool {
-		return other != in && linked(other.header, in.header)
+		return other != in && follow.Linked(other.header, in.header)
 	})
-}
-
-// volumeName names a patch's volume for people.
-func volumeName(h format.Header) string {
-	h = h.Shown()
-	if h.Source.LV == "" {
-		return h.Source.Path
-	}
-	return h.Source.VG + "/" + h.Source.LV
-}
-
-// snapshotName names one of a patch's snapshots for people: for the one that it was made
-// of there is a name.
-func snapshotName(h format.Header, id string) string {
-	if h.Source.Snapshot != "" && (h.Source.SnapshotUUID == id || h.Source.SnapshotUUID == "") {
-		h = h.Shown()
-		return h.Source.VG + "/" + h.Source.Snapshot
-	}
-	return format.Shown(id)
 }

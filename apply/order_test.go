@@ -34,7 +34,6 @@ func ordered(id byte, hour int, tweaks ...tweak) format.Header {
 }
 
 func kind(k format.Kind) tweak { return func(h *format.Header) { h.Kind = k } }
-func size(n int64) tweak       { return func(h *format.Header) { h.VolumeSize = n } }
 
 func lv(name, id string) tweak {
 	return func(h *format.Header) { h.Source.VG, h.Source.LV, h.Source.LVUUID = "vg", name, id }
@@ -45,16 +44,6 @@ func after(id byte) tweak {
 	return func(h *format.Header) {
 		h.Base = &format.Base{Patch: number(id)}
 	}
-}
-
-// from says which snapshot the patch starts from, by its UUID only.
-func from(snapshot string) tweak {
-	return func(h *format.Header) { h.Base.Snapshot = snapshot }
-}
-
-// back says which patch led to the state that the patch leads back to.
-func back(id byte) tweak {
-	return func(h *format.Header) { h.State = &format.State{Patch: number(id)} }
 }
 
 // since says which snapshot the patch starts from; hour 0: made nobody knows when.
@@ -77,19 +66,7 @@ func upTo(snapshot string, hour int) tweak {
 	}
 }
 
-// knowing lists the snapshots of the volume that there were.
-func knowing(snapshots ...string) tweak {
-	return func(h *format.Header) {
-		h.Source.LVUUID, h.Source.Snapshots = "A", append([]string{}, snapshots...)
-	}
-}
-
-func exactly(h *format.Header)     { h.Base.Exact = true }
-func undated(h *format.Header)     { h.Created = time.Time{} }
-func halfPast(h *format.Header)    { h.Created = h.Created.Add(time.Second / 2) }
-func namedSnap(h *format.Header)   { h.Source.VG, h.Source.Snapshot = "vg", "snap" }
-func otherPath(h *format.Header)   { h.Source.Path, h.Source.LVUUID = "/dev/loop7", "loop" }
-func withoutBase(h *format.Header) { h.Base = nil }
+func exactly(h *format.Header) { h.Base.Exact = true }
 
 // chainOf is a chain with the names of its patches: their numbers.
 func chainOf(headers ...format.Header) *chain {

@@ -1,4 +1,4 @@
-package apply
+package follow
 
 import (
 	"cmp"
@@ -16,18 +16,18 @@ func isThin(h format.Header) bool { return h.Source.Type == "thin" }
 
 // followsThin is about a patch b between a thin snapshot and what came of its origin. What was
 // noted for it, as sent before, is in it. Otherwise it can be applied only to what it leads from.
-func followsThin(a, b format.Header) verdict {
+func followsThin(a, b format.Header) Verdict {
 	kept := keptBy(b)
 	if kept == "" {
 		return followsVolume(a, b)
 	}
-	starts := "it starts from snapshot " + snapshotName(b, kept)
-	if baseOf(b).Snapshot == "" {
-		starts = "it leads back to snapshot " + snapshotName(b, kept)
+	starts := "it starts from snapshot " + SnapshotName(b, kept)
+	if BaseOf(b).Snapshot == "" {
+		starts = "it leads back to snapshot " + SnapshotName(b, kept)
 	}
 	switch noting := notedFor(a, b, kept); {
 	case noting == isNoted:
-		return verdict{}
+		return Verdict{}
 	case noting != isLater && holdsAll(b):
 		return followsInTime(a, b)
 	case noting == maybeNoted:
@@ -37,7 +37,7 @@ func followsThin(a, b format.Header) verdict {
 	case noting == tooLongAgo:
 		return cantTell(fmt.Sprintf("it tells of the last %d dumps only that were noted for it: "+
 			"the one before is not among them", format.MaxNotedBefore))
-	case baseOf(b).Snapshot == "":
+	case BaseOf(b).Snapshot == "":
 		return followsBackFrom(a, b)
 	case a.Source.Noted[kept] != uuid.Nil:
 		return followsOnly(a, b, starts, starts+", and what the one before brought was noted on "+
@@ -50,30 +50,30 @@ func followsThin(a, b format.Header) verdict {
 
 // followsByName is about a patch b that starts from the snapshot that a leads to, or leads to the
 // same. A thin one can have been written to, and discarded from, since it was copied.
-func followsByName(a, b format.Header) verdict {
-	kept := baseOf(b).Snapshot
-	if !isThin(b) || kept == "" || kept != stateOf(a).Snapshot {
-		return verdict{}
+func followsByName(a, b format.Header) Verdict {
+	kept := BaseOf(b).Snapshot
+	if !isThin(b) || kept == "" || kept != StateOf(a).Snapshot {
+		return Verdict{}
 	}
 	first, second := a.Source.Noted[kept], b.Source.Noted[kept]
 	if first == uuid.Nil || second == uuid.Nil || first == second || holdsAll(b) ||
 		slices.Contains(b.Source.NotedBefore, first) {
-		return verdict{}
+		return Verdict{}
 	}
 	return doubtful(fmt.Sprintf("it starts from snapshot %s, and does not tell that what the one "+
 		"before brought was noted for that: if the snapshot was written to and discarded from, "+
-		"something may be left", snapshotName(b, kept)))
+		"something may be left", SnapshotName(b, kept)))
 }
 
 // holdsAll tells whether a patch has all of its volume, as one does where it isn't known what was
 // sent before.
 func holdsAll(h format.Header) bool {
-	return !baseOf(h).Exact && h.Planned != nil && h.Planned.Bytes == h.VolumeSize
+	return !BaseOf(h).Exact && h.Planned != nil && h.Planned.Bytes == h.VolumeSize
 }
 
 // keptBy is the UUID of the snapshot that a thin patch starts from or leads back to, in whose note
 // it is; empty if it starts from a volume that is none.
-func keptBy(h format.Header) string { return cmp.Or(baseOf(h).Snapshot, h.Source.SnapshotUUID) }
+func keptBy(h format.Header) string { return cmp.Or(BaseOf(h).Snapshot, h.Source.SnapshotUUID) }
 
 // A noting tells whether what a patch brings was noted, so that a later one brings that again.
 type noting int
@@ -105,14 +105,14 @@ func notedFor(a, b format.Header, kept string) noting {
 		slices.Contains(a.Source.Snapshots, kept):
 		// which listed none else
 		return maybeNoted
-	case kept == baseOf(a).Snapshot:
+	case kept == BaseOf(a).Snapshot:
 		return maybeNoted
 	}
 	return notNoted
 }
 
 // followsNoted is about a patch b that may bring again what a brought, if that was dumped before.
-func followsNoted(a, b format.Header) verdict {
+func followsNoted(a, b format.Header) Verdict {
 	if v := notAfter(a, b, dumpOf(a), dumpOf(b)); v.spoken() {
 		return v
 	}

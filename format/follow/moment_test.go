@@ -1,13 +1,9 @@
-package apply
+package follow
 
 import (
-	"errors"
-	"strings"
 	"testing"
 	"time"
 	_ "time/tzdata" // for a machine that has none
-
-	"lvmsync/format"
 )
 
 // Two times that are told can be told apart, and the later one looks later.
@@ -51,27 +47,11 @@ func TestOlderByUptime(t *testing.T) {
 		ordered(2, 11, since("S", 6), upFor(4, "boot"))
 	const want = "it is older, made when the machine had been up for 4h0m0s, " +
 		"and the one before after 5h0m0s"
-	if v := follows(a, b); v.reason != want {
-		t.Errorf("%q", v.reason)
+	if v := Check(a, b); v.Reason != want {
+		t.Errorf("%q", v.Reason)
 	}
-	if v := follows(ordered(1, 9, halfPast), ordered(2, 9)); v.reason !=
+	if v := Check(ordered(1, 9, halfPast), ordered(2, 9)); v.Reason !=
 		"it is older, made "+clock(on(9))+".000 and not after "+clock(on(9))+".500" {
-		t.Errorf("%q", v.reason)
-	}
-}
-
-// A copy may be restored where it came from by itself only; what is not checked is named.
-func TestToldOfChain(t *testing.T) {
-	h := ordered(1, 9, kind(format.Full))
-	for several, want := range map[bool]error{false: ErrRestore, true: ErrOwnSource} {
-		if err := refuseSource("d", h, several, Options{}); err == nil ||
-			!strings.Contains(err.Error(), ErrOwnSource.Error()+": d") ||
-			errors.Is(err, ErrRestore) != (want == ErrRestore) {
-			t.Errorf("%v", err)
-		}
-	}
-	if err := refuseSource("d", ordered(1, 9), false, Options{Force: true}); err == nil ||
-		errors.Is(err, ErrRestore) {
-		t.Errorf("a delta: %v", err)
+		t.Errorf("%q", v.Reason)
 	}
 }

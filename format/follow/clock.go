@@ -1,4 +1,4 @@
-package apply
+package follow
 
 import (
 	"fmt"
@@ -30,10 +30,10 @@ const (
 // startOf is the moment that a patch starts from; it may not be known. A patch that
 // knows only what snapshot it leads to goes back to that from when it was dumped.
 func startOf(h format.Header) moment {
-	if b := baseOf(h); b.Snapshot != "" {
+	if b := BaseOf(h); b.Snapshot != "" {
 		return moment{snapshot: b.Snapshot, at: b.SnapshotCreated}
 	}
-	if stateOf(h).Snapshot != "" {
+	if StateOf(h).Snapshot != "" {
 		return dumpOf(h)
 	}
 	return moment{}
@@ -41,7 +41,7 @@ func startOf(h format.Header) moment {
 
 // endOf is the moment that a patch leads to.
 func endOf(h format.Header) moment {
-	if s := stateOf(h); s.Snapshot != "" {
+	if s := StateOf(h); s.Snapshot != "" {
 		return moment{snapshot: s.Snapshot, at: s.SnapshotCreated}
 	}
 	return dumpOf(h)
@@ -54,7 +54,7 @@ func (m moment) dated() bool { return !m.at.IsZero() }
 
 // thereAt tells whether a snapshot was there when a patch was dumped: it names it, or lists it.
 func (m moment) thereAt(h format.Header) bool {
-	return m.snapshot == baseOf(h).Snapshot || m.snapshot == stateOf(h).Snapshot ||
+	return m.snapshot == BaseOf(h).Snapshot || m.snapshot == StateOf(h).Snapshot ||
 		slices.Contains(h.Source.Snapshots, m.snapshot)
 }
 
@@ -90,7 +90,7 @@ func untold(a, b format.Header) string {
 			if m.snapshot != "" && m.cameAfter(h, other) && m.adopted(h, other) {
 				return fmt.Sprintf("snapshot %s was none of the volume when the older one of "+
 					"them was dumped, and is older by its date: "+
-					"a merge brought it, or the clock was set", snapshotName(b, m.snapshot))
+					"a merge brought it, or the clock was set", SnapshotName(b, m.snapshot))
 			}
 		}
 	}
@@ -200,8 +200,8 @@ func order(x, y moment) ordering {
 	return o
 }
 
-// older compares patches for a proposal: by when they were dumped.
-func older(a, b format.Header) int {
+// Older compares patches for a proposal: by when they were dumped.
+func Older(a, b format.Header) int {
 	if o := inBoot(a, b); o == earlier || o == later {
 		return int(o) - int(same)
 	}
@@ -240,8 +240,8 @@ func skewOf(a, b format.Header) string {
 
 // youngerThanItself tells whether a patch was dumped before its own snapshot was there.
 func youngerThanItself(h format.Header) bool {
-	return !h.Created.IsZero() && (baseOf(h).SnapshotCreated.After(h.Created) ||
-		stateOf(h).SnapshotCreated.After(h.Created))
+	return !h.Created.IsZero() && (BaseOf(h).SnapshotCreated.After(h.Created) ||
+		StateOf(h).SnapshotCreated.After(h.Created))
 }
 
 // booted is when the machine was started, by the clock as it was when a patch was dumped.

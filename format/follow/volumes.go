@@ -1,4 +1,4 @@
-package apply
+package follow
 
 import "lvmsync/format"
 
@@ -39,4 +39,23 @@ func stateSnapshot(h format.Header) string {
 		return ""
 	}
 	return h.State.Snapshot
+}
+
+// VolumeName names a patch's volume for people.
+func VolumeName(h format.Header) string {
+	h = h.Shown()
+	if h.Source.LV == "" {
+		return h.Source.Path
+	}
+	return h.Source.VG + "/" + h.Source.LV
+}
+
+// SnapshotName names one of a patch's snapshots for people: for the one that it was made
+// of there is a name.
+func SnapshotName(h format.Header, id string) string {
+	if h.Source.Snapshot != "" && (h.Source.SnapshotUUID == id || h.Source.SnapshotUUID == "") {
+		h = h.Shown()
+		return h.Source.VG + "/" + h.Source.Snapshot
+	}
+	return format.Shown(id)
 }

@@ -1,4 +1,4 @@
-package apply
+package follow
 
 import (
 	"strings"
@@ -116,9 +116,9 @@ var misfits = []struct {
 		ordered(2, 11, lv("s", "S"), since("S", 0)), "", ""},
 	{"of a snapshot, and since that on another volume", ordered(1, 9, lv("b", "B"), upTo("S", 7)),
 		ordered(2, 11, lv("a", "A"), since("S", 7)), "", ""},
-	{"smaller", ordered(1, 9), ordered(2, 10, size(mib-512)),
+	{"smaller", ordered(1, 9), ordered(2, 10, size((1<<20)-512)),
 		"its volume has 1048064 bytes, fewer than 1048576 before", ""},
-	{"larger", ordered(1, 9), ordered(2, 10, size(mib+512)), "", ""},
+	{"larger", ordered(1, 9), ordered(2, 10, size((1<<20)+512)), "", ""},
 
 	{"from the snapshot that is there", ordered(1, 9, upTo("S", 8)),
 		ordered(2, 10, since("S", 8)), "", ""},
@@ -202,18 +202,18 @@ var misfits = []struct {
 func TestMisfit(t *testing.T) {
 	for _, tt := range misfits {
 		t.Run(tt.name, func(t *testing.T) {
-			wantVerdict(t, follows(tt.a, tt.b), tt.reason, tt.doubt)
+			wantVerdict(t, Check(tt.a, tt.b), tt.reason, tt.doubt)
 		})
 	}
 }
 
 // wantVerdict wants a reason and a doubt that have these words; none if they are empty.
-func wantVerdict(t *testing.T, v verdict, reason, doubt string) {
+func wantVerdict(t *testing.T, v Verdict, reason, doubt string) {
 	t.Helper()
-	for _, told := range [][2]string{{v.reason, reason}, {v.doubt, doubt}} {
+	for _, told := range [][2]string{{v.Reason, reason}, {v.Doubt, doubt}} {
 		if got, want := told[0], told[1]; want == "" && got != "" || !strings.Contains(got, want) ||
 			strings.Contains(got, "\n") {
-			t.Errorf("reason %q, doubt %q; want %q and %q", v.reason, v.doubt, reason, doubt)
+			t.Errorf("reason %q, doubt %q; want %q and %q", v.Reason, v.Doubt, reason, doubt)
 		}
 	}
 }

@@ -1,4 +1,4 @@
-package apply
+package follow
 
 import (
 	"testing"
@@ -48,9 +48,9 @@ func TestAdoptedSnapshot(t *testing.T) {
 			"made after the one before was dumped", false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			v := follows(tt.a, tt.b)
+			v := Check(tt.a, tt.b)
 			wantVerdict(t, v, tt.reason, tt.doubt)
-			if v.unknown != tt.unknown || v.clock != tt.unknown {
+			if v.Unknown != tt.unknown || v.Clock != tt.unknown {
 				t.Errorf("%+v", v)
 			}
 		})

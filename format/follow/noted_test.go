@@ -1,4 +1,4 @@
-package apply
+package follow
 
 import (
 	"testing"
@@ -223,7 +223,7 @@ var thinMisfits = []struct {
 func TestThinMisfit(t *testing.T) {
 	for _, tt := range thinMisfits {
 		t.Run(tt.name, func(t *testing.T) {
-			wantVerdict(t, follows(tt.a, tt.b), tt.reason, tt.doubt)
+			wantVerdict(t, Check(tt.a, tt.b), tt.reason, tt.doubt)
 		})
 	}
 }

@@ -1,4 +1,6 @@
-package apply
+// Package follow tells from the headers of patches whether one may be applied to where another
+// one leads.
+package follow
 
 import (
 	"fmt"
@@ -8,43 +10,46 @@ import (
 	"lvmsync/format"
 )
 
-// A verdict is what the headers of two patches tell of whether the second follows the
+// A Verdict is what the headers of two patches tell of whether the second follows the
 // first. All empty: nothing speaks against it.
-type verdict struct {
-	reason  string // why it does not
-	clock   bool   // the reason rests on times, which may be wrong
-	unknown bool   // the reason is that nothing can be told
-	doubt   string // what the user should look at if it does
-	smaller bool   // the reason is that the volume has become smaller
-	hashes  bool   // only what the second replaces tells: its base hashes
+type Verdict struct {
+	Reason  string // why it does not
+	Clock   bool   // the reason rests on times, which may be wrong
+	Unknown bool   // the reason is that nothing can be told
+	Doubt   string // what the user should look at if it does
+	Smaller bool   // the reason is that the volume has become smaller
+	Hashes  bool   // only what the second replaces tells: its base hashes
 }
 
-func never(reason string) verdict      { return verdict{reason: reason} }
-func notByClock(reason string) verdict { return verdict{reason: reason, clock: true} }
-func doubtful(doubt string) verdict    { return verdict{doubt: doubt} }
-func (v verdict) spoken() bool         { return v != verdict{} }
+func never(reason string) Verdict      { return Verdict{Reason: reason} }
+func notByClock(reason string) Verdict { return Verdict{Reason: reason, Clock: true} }
+func doubtful(doubt string) Verdict    { return Verdict{Doubt: doubt} }
+func (v Verdict) spoken() bool         { return v != Verdict{} }
 
-func cantTell(reason string) verdict {
-	return verdict{reason: reason, clock: true, unknown: true}
+func cantTell(reason string) Verdict {
+	return Verdict{Reason: reason, Clock: true, Unknown: true}
 }
 
 // otherVolumes is the verdict on patches of which only one can be of the volume.
-func otherVolumes(a, b format.Header) verdict {
+func otherVolumes(a, b format.Header) Verdict {
 	return never(fmt.Sprintf("they are of different volumes, %s and %s",
-		volumeName(a), volumeName(b)))
+		VolumeName(a), VolumeName(b)))
 }
 
-func baseOf(h format.Header) format.Base   { return deref(h.Base) }
-func stateOf(h format.Header) format.State { return deref(h.State) }
+// BaseOf is what the header says of the patch's base; nothing if it says nothing.
+func BaseOf(h format.Header) format.Base { return deref(h.Base) }
+
+// StateOf is what the header says of where the patch leads; nothing if it says nothing.
+func StateOf(h format.Header) format.State { return deref(h.State) }
 
 // and adds a doubt to what is no reason.
-func (v verdict) and(doubt string) verdict {
+func (v Verdict) and(doubt string) Verdict {
 	switch {
-	case v.reason != "":
-	case v.doubt != "":
-		v.doubt += "; and " + doubt
+	case v.Reason != "":
+	case v.Doubt != "":
+		v.Doubt += "; and " + doubt
 	default:
-		v.doubt = doubt
+		v.Doubt = doubt
 	}
 	return v
 }
@@ -57,11 +62,11 @@ func deref[T any](p *T) (v T) {
 	return v
 }
 
-// follows tells whether patch b can follow patch a. What their UUIDs tell comes first;
+// Check tells whether patch b can follow patch a. What their UUIDs tell comes first;
 // times are asked only where those leave something open.
-func follows(a, b format.Header) verdict {
+func Check(a, b format.Header) Verdict {
 	a = asVolumeOf(b, a)
-	base := baseOf(b)
+	base := BaseOf(b)
 	switch {
 	case a.ID == b.ID:
 		return never("they are the same patch")
@@ -70,8 +75,8 @@ func follows(a, b format.Header) verdict {
 	case b.Start > 0:
 		return never(fmt.Sprintf("it is the rest of an interrupted run "+
 			"and leaves out what changed before byte %d", b.Start))
-	case base.Patch != uuid.Nil && linked(a, b):
-		return verdict{}
+	case base.Patch != uuid.Nil && Linked(a, b):
+		return Verdict{}
 	case a.Kind == format.Undo && b.Kind == format.Undo:
 		return followsBack(a, b)
 	case base.Patch != uuid.Nil:
@@ -81,22 +86,22 @@ func follows(a, b format.Header) verdict {
 	case b.VolumeSize < a.VolumeSize:
 		v := never(fmt.Sprintf("its volume has %d bytes, fewer than %d before",
 			b.VolumeSize, a.VolumeSize))
-		v.smaller = true
+		v.Smaller = true
 		return v
-	case linked(a, b) && a.Kind == format.Undo &&
-		base.Exact && base.Snapshot == stateOf(a).Snapshot:
+	case Linked(a, b) && a.Kind == format.Undo &&
+		base.Exact && base.Snapshot == StateOf(a).Snapshot:
 		return doubtful(fmt.Sprintf("it starts from snapshot %s exactly: "+
 			"that this is where the undo patch leads holds only if "+
-			"what that takes back was the first delta since then", snapshotName(b, base.Snapshot)))
-	case linked(a, b):
+			"what that takes back was the first delta since then", SnapshotName(b, base.Snapshot)))
+	case Linked(a, b):
 		return followsByName(a, b)
-	case a.Kind == format.Undo && stateOf(a).Snapshot == "":
+	case a.Kind == format.Undo && StateOf(a).Snapshot == "":
 		return cantTell("nobody knows when the volume was what an undo patch takes it back to")
 	case base.Snapshot != "" && base.Snapshot == a.Source.LVUUID:
 		return followsVolume(a, b)
 	case base.Exact && base.Snapshot != "":
 		return followsExactly(a, b)
-	case base.Exact && stateOf(b).Snapshot != "":
+	case base.Exact && StateOf(b).Snapshot != "":
 		return followsBackFrom(a, b)
 	case isThin(b):
 		return followsThin(a, b)
@@ -104,42 +109,42 @@ func follows(a, b format.Header) verdict {
 	return followsInTime(a, b)
 }
 
-// linked tells whether names that nobody chooses say that b may be applied to where a
+// Linked tells whether names that nobody chooses say that b may be applied to where a
 // leads: it follows that very patch, starts from that snapshot, or leads to it, too.
-func linked(a, b format.Header) bool {
-	base, reached := baseOf(b), stateOf(a)
+func Linked(a, b format.Header) bool {
+	base, reached := BaseOf(b), StateOf(a)
 	if base.Patch != uuid.Nil {
 		return base.Patch == a.ID || base.Patch == reached.Patch ||
 			b.Kind == format.Undo && base.Snapshot != "" && base.Snapshot == reached.Snapshot
 	}
 	return b.Kind != format.Full && reached.Snapshot != "" &&
-		(base.Snapshot == reached.Snapshot || stateOf(b).Snapshot == reached.Snapshot)
+		(base.Snapshot == reached.Snapshot || StateOf(b).Snapshot == reached.Snapshot)
 }
 
 // followsBack is about two undo patches that no names link: they go back the newest first.
 // A run that had nothing to do leaves no undo patch, and that a patch led to where the next
 // one began is not always known by name: then what the second one replaces must be there.
-func followsBack(a, b format.Header) verdict {
+func followsBack(a, b format.Header) Verdict {
 	switch {
 	case otherVolume(a, b):
 		return otherVolumes(a, b)
-	case linked(b, a):
+	case Linked(b, a):
 		return never("undo patches go back the newest first, and it is of the later run")
 	}
-	return verdict{hashes: true}
+	return Verdict{Hashes: true}
 }
 
 // followsVolume is about a patch b that starts from a volume which has no state of a name: from a's
 // as if that stood still, or from what it was when b was dumped.
-func followsVolume(a, b format.Header) verdict {
+func followsVolume(a, b format.Header) Verdict {
 	if v := notAfter(a, b, endOf(a), dumpOf(b)); v.spoken() {
 		return v
 	}
 	name := "its base"
-	if base := baseOf(b).Snapshot; base != "" {
-		name = snapshotName(b, base)
+	if base := BaseOf(b).Snapshot; base != "" {
+		name = SnapshotName(b, base)
 	} else if b.Source.LV != "" {
-		name = volumeName(b)
+		name = VolumeName(b)
 	}
 	return doubtful(fmt.Sprintf("it starts from %s as that was later: "+
 		"if it was written to after %s, something may be missing",
@@ -149,7 +154,7 @@ func followsVolume(a, b format.Header) verdict {
 // followsBackFrom is about a patch b that leads back to a snapshot from what the volume was
 // when b was dumped, and holds no more than what differs between the two, by the maps of thin
 // volumes or exactly. Where something was different in between, and a leads there, that stays.
-func followsBackFrom(a, b format.Header) verdict {
+func followsBackFrom(a, b format.Header) Verdict {
 	return followsInTime(a, b).and(fmt.Sprintf("it leads back from what the volume was %s: "+
 		"if it was in use between %s and then, something may be left",
 		clock(b.Created), clock(endOf(a).at)))
@@ -158,14 +163,14 @@ func followsBackFrom(a, b format.Header) verdict {
 // followsExactly is about a patch b that can be applied to its own snapshot only, which
 // a does not lead to by name. If a was dumped from the volume itself, that may have been
 // at rest until the snapshot was made.
-func followsExactly(a, b format.Header) verdict {
-	starts := "it starts from snapshot " + snapshotName(b, baseOf(b).Snapshot)
+func followsExactly(a, b format.Header) Verdict {
+	starts := "it starts from snapshot " + SnapshotName(b, BaseOf(b).Snapshot)
 	return followsOnly(a, b, starts, starts+" exactly, and the one before leads past it")
 }
 
 // followsOnly is about a patch b that fits nothing but its own snapshot. Past says that a
 // leads past that.
-func followsOnly(a, b format.Header, starts, past string) verdict {
+func followsOnly(a, b format.Header, starts, past string) Verdict {
 	snapshot, reached := startOf(b), endOf(a)
 	if reached.snapshot != "" {
 		return never(starts + ", where the one before does not lead")
@@ -187,7 +192,7 @@ func followsOnly(a, b format.Header, starts, past string) verdict {
 // holds all that was written between two moments: when the snapshot was made that it
 // starts from, and what it leads to, or the other way round if it leads back. It can
 // follow what leads to a moment between the two.
-func followsInTime(a, b format.Header) verdict {
+func followsInTime(a, b format.Header) Verdict {
 	first, last, reached := startOf(b), endOf(b), endOf(a)
 	starts := "it starts from snapshot "
 	// A dump comes after all snapshots that it knows, whatever the clock says.
@@ -200,17 +205,17 @@ func followsInTime(a, b format.Header) verdict {
 		return v
 	}
 	if !first.known() {
-		return verdict{} // nothing more is known
+		return Verdict{} // nothing more is known
 	}
-	return notBefore(a, b, reached, first, starts+snapshotName(b, first.snapshot))
+	return notBefore(a, b, reached, first, starts+SnapshotName(b, first.snapshot))
 }
 
 // notAfter makes sure that a doesn't lead to something later than the last moment that b
 // knows of.
-func notAfter(a, b format.Header, reached, last moment) verdict {
+func notAfter(a, b format.Header, reached, last moment) Verdict {
 	switch proven(a, b, reached, last) {
 	case earlier, same:
-		return verdict{}
+		return Verdict{}
 	case later:
 		if reached.snapshot != "" && last.snapshot != "" && sameBoot(a, b) {
 			return never(outOfDate(reached, last))
@@ -223,7 +228,7 @@ func notAfter(a, b format.Header, reached, last moment) verdict {
 	}
 	switch order(reached, last) {
 	case earlier, same:
-		return verdict{}
+		return Verdict{}
 	case later:
 		return notByClock(outOfDate(reached, last))
 	}
@@ -231,12 +236,12 @@ func notAfter(a, b format.Header, reached, last moment) verdict {
 }
 
 // notBefore makes sure that a leads at least to the first moment that b knows of.
-func notBefore(a, b format.Header, reached, first moment, starts string) verdict {
+func notBefore(a, b format.Header, reached, first moment, starts string) Verdict {
 	const missing = ", made after where the one before leads: a patch between them is missing"
 	known := proven(a, b, first, reached)
 	switch {
 	case known == earlier:
-		return verdict{}
+		return Verdict{}
 	case known == later && reached.snapshot != "" && sameBoot(a, b):
 		return never(starts + missing)
 	case known == later && reached.snapshot != "": // the order of the dumps rests on clocks
@@ -253,7 +258,7 @@ func notBefore(a, b format.Header, reached, first moment, starts string) verdict
 		return doubtful(starts + ": that this is older than where the one before leads, " +
 			"only the clock says")
 	case o == earlier:
-		return verdict{}
+		return Verdict{}
 	case reached.snapshot == "":
 		return inUse(b, starts, first, reached)
 	case o == later:
@@ -265,7 +270,7 @@ func notBefore(a, b format.Header, reached, first moment, starts string) verdict
 
 // inUse is the doubt about a snapshot that was made after the volume itself was dumped. If that
 // dump had not ended then, it has more than a patch b to another snapshot knows of.
-func inUse(b format.Header, starts string, snapshot, dumped moment) verdict {
+func inUse(b format.Header, starts string, snapshot, dumped moment) Verdict {
 	if !snapshot.dated() || !dumped.dated() {
 		return doubtful("whether a patch between them is missing can't be told")
 	}
