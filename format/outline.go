@@ -1,0 +1,48 @@
+package format
+
+import (
+	"bufio"
+	"io"
+
+	"lvmsync/format/internal/frame"
+)
+
+// An Outline is what header and trailer say of a patch.
+type Outline struct {
+	Header Header
+	Totals Totals // zero if there is no trailer
+	Size   int64  // of the patch in bytes, without zeros behind it
+}
+
+// outlineRead is how much is read at once: most headers are shorter.
+const outlineRead = 4 << 10
+
+// ReadOutline reads header and trailer of the patch in r, which is size bytes long, zeros behind
+// it included, and checks them; of the rest it checks nothing. With an error about the trailer,
+// which may be missing, the header is right and comes with it; else there is none.
+func ReadOutline(r io.ReaderAt, size int64) (*Outline, error) {
+	f := &File{r: frame.InputAt(r)}
+	in := bufio.NewReaderSize(io.NewSectionReader(f.r, 0, size), outlineRead)
+	h, head, err := readHeader(in)
+	if err != nil {
+		return nil, err
+	}
+	f.header = *h
+	o := &Outline{Header: *h, Size: size}
+	if end, ok := End(f.r, size); ok {
+		o.Size = end
+	}
+	at := o.Size - frame.PatchEndSize
+	if at < int64(len(head)) {
+		return o, &TruncatedError{Part: "trailer", Offset: o.Size}
+	}
+	if err := f.readTrailer(at); err != nil {
+		return o, err
+	}
+	if i := f.trailer.index; i < int64(len(head)) || i > at ||
+		at-i != indexFrameSize(f.trailer.Segments) {
+		return o, corrupt("trailer", at, "it places the index at byte %d", i)
+	}
+	o.Totals = f.trailer.Totals
+	return o, nil
+}
