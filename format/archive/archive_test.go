@@ -1,0 +1,285 @@
+package archive
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"lvmsync/format"
+	"lvmsync/format/internal/patchtest"
+)
+
+// A tweak changes something of a header.
+type tweak func(*format.Header)
+
+func hour(n int) time.Time { return time.Date(2026, 5, 6, n, 0, 0, 0, time.UTC) }
+
+func id(n int) uuid.UUID { return uuid.UUID{14: byte(n >> 8), 15: byte(n)} }
+
+func kind(k format.Kind) tweak { return func(h *format.Header) { h.Kind = k } }
+
+func size(n int64) tweak { return func(h *format.Header) { h.VolumeSize = n } }
+
+func path(name string) tweak {
+	return func(h *format.Header) { h.Source.LVUUID, h.Source.Path = "", name }
+}
+
+func from(snapshot string) tweak {
+	return func(h *format.Header) {
+		h.Base = &format.Base{Snapshot: snapshot, SnapshotCreated: made(snapshot)}
+	}
+}
+
+func to(snapshot string) tweak {
+	return func(h *format.Header) {
+		h.State = &format.State{Snapshot: snapshot, SnapshotCreated: made(snapshot)}
+	}
+}
+
+// made is when a snapshot was: A at one o'clock, B at two.
+func made(snapshot string) time.Time { return hour(int(snapshot[0]-'A') + 1) }
+
+func follows(n int) tweak {
+	return func(h *format.Header) { h.Base = &format.Base{Patch: id(n)} }
+}
+
+func merged(n int) tweak {
+	return func(h *format.Header) {
+		if h.State == nil {
+			h.State = new(format.State)
+		}
+		h.State.Patch = id(n)
+	}
+}
+
+func rest(h *format.Header) { h.Start = 512 }
+
+// patch is a delta of volume V of 1 MiB, of so many bytes.
+func patch(n, at int, bytes int64, tweaks ...tweak) *Patch {
+	h := format.Header{ID: id(n), Kind: format.Delta, Created: hour(at), VolumeSize: 1 << 20,
+		Granularity: 4096, Source: format.Source{Type: "thick", LVUUID: "V"}}
+	for _, t := range tweaks {
+		t(&h)
+	}
+	return &Patch{Path: fmt.Sprint(n), Header: h, Size: bytes}
+}
+
+// told is all that an archive says of which patch follows which: each chain with its states' ways.
+func told(a *Archive) string {
+	var volumes []string
+	for _, v := range a.Volumes {
+		var parts []string
+		for _, c := range v.Chains {
+			for _, p := range c.Patches {
+				way := ""
+				for _, q := range p.Chain() {
+					way += "-" + q.Path
+				}
+				if p.InDoubt() {
+					way += "?"
+				}
+				if p.Gap != "" {
+					way += "!"
+				}
+				parts = append(parts, way[1:])
+			}
+		}
+		for _, p := range v.Undo {
+			parts = append(parts, "undo "+p.Path)
+		}
+		volumes = append(volumes, strings.Join(parts, " "))
+	}
+	for _, f := range a.Files {
+		volumes = append(volumes, string(f.Status)+" "+f.Path)
+	}
+	return strings.Join(volumes, "; ")
+}
+
+func TestNew(t *testing.T) {
+	full := func(n, at int, tweaks ...tweak) *Patch {
+		return patch(n, at, 1000, append([]tweak{kind(format.Full)}, tweaks...)...)
+	}
+	for name, tt := range map[string]struct {
+		patches []*Patch
+		want    string
+		gaps    int
+	}{
+		"nothing":  {nil, "", 0},
+		"one full": {[]*Patch{full(1, 1)}, "1", 0},
+		"by snapshots": {[]*Patch{full(1, 2, to("A")), patch(2, 3, 9, from("A"), to("B")),
+			patch(3, 4, 9, from("B"), to("C"))}, "1 1-2 1-2-3", 0},
+		"a gap": {[]*Patch{full(1, 2, to("A")), patch(3, 4, 9, from("B"), to("C"))}, "1 3!", 1},
+		"deltas alone": {[]*Patch{patch(2, 3, 9, from("A"), to("B")),
+			patch(3, 4, 9, from("B"), to("C"))}, "2! 2-3", 0},
+		"a fork": {[]*Patch{full(1, 2, to("A")), patch(2, 3, 9, from("A"), to("B")),
+			patch(3, 4, 9, from("A"), to("C"))}, "1 1-2 1-3", 0},
+		"all since one snapshot": {[]*Patch{full(1, 2, to("A")), patch(2, 3, 9, from("A")),
+			patch(3, 4, 12, from("A"))}, "1 1-2 1-3", 0},
+		"the shorter way": {[]*Patch{full(1, 2, to("A")), patch(2, 3, 9, from("A"), to("B")),
+			patch(3, 4, 9, from("B"), to("C")), patch(4, 4, 10, from("A"), to("C")),
+			patch(5, 5, 1, from("C"), to("D"))}, "1 1-2 1-2-3 1-4 1-4-5", 0},
+		"full in between": {[]*Patch{full(1, 2, to("A")), patch(2, 3, 9, from("A"), to("B")),
+			full(3, 4, to("C")), patch(4, 5, 9, from("C"))}, "1 1-2 3 3-4", 0},
+		"back to an older state": {[]*Patch{full(1, 2, to("A")), patch(2, 3, 9, from("A"), to("B")),
+			patch(3, 4, 9, from("B"), to("A"))}, "1 1-2-3 1-2", 0},
+		"a ring": {[]*Patch{patch(2, 3, 9, from("A"), to("B")), patch(3, 4, 9, from("B"), to("A"))},
+			"3! 3-2", 0},
+		"merged, and what followed the last": {[]*Patch{full(1, 3, merged(7)),
+			patch(2, 4, 9, follows(7))}, "1 1-2", 0},
+		"merged, and the last as well": {[]*Patch{full(1, 3, merged(7), to("B")),
+			full(7, 3, to("B")), patch(2, 4, 9, from("B"))}, "1 1-2 7", 0},
+		"undo": {[]*Patch{full(1, 2, to("A")), patch(9, 3, 9, kind(format.Undo), follows(1))},
+			"1 undo 9", 0},
+		"undo alone": {[]*Patch{patch(9, 3, 9, kind(format.Undo), follows(1))}, "undo 9", 0},
+		"in time":    {[]*Patch{full(1, 2), patch(2, 5, 9, from("A"))}, "1 1-2", 0},
+		"in time, from a later snapshot": {[]*Patch{full(1, 2), patch(2, 5, 9, from("C"))},
+			"1 1-2?", 0},
+		"nothing but the date":    {[]*Patch{full(1, 2), patch(2, 5, 9)}, "1 1-2?", 0},
+		"older than the full one": {[]*Patch{full(1, 5), patch(2, 2, 9, from("A"))}, "1 2!", 1},
+		"rest of a run":           {[]*Patch{full(1, 2, to("A")), patch(2, 3, 9, from("A"), rest)}, "1 2!", 1},
+		"rest of a run, alone":    {[]*Patch{patch(2, 3, 9, from("A"), rest)}, "2!", 1},
+		"smaller": {[]*Patch{full(1, 2, to("A")), patch(2, 3, 9, from("A"), size(512))},
+			"1 2!", 1},
+		"grown": {[]*Patch{full(1, 2, to("A")), patch(2, 3, 9, from("A"), size(1<<21))}, "1 1-2", 0},
+		"two volumes": {[]*Patch{full(1, 2, path("a")), full(2, 2, path("b")),
+			patch(3, 3, 9, path("b"))}, "1; 2 2-3?", 0},
+		"a snapshot of the same name, made again": {[]*Patch{full(1, 2, to("A")),
+			patch(2, 4, 9, from("C"), to("D"))}, "1 2!", 1},
+		"a copy": {[]*Patch{full(1, 2), full(1, 2)}, "1; copy 1", 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for range 10 { // whatever the order
+				rand.Shuffle(len(tt.patches), func(i, j int) {
+					tt.patches[i], tt.patches[j] = tt.patches[j], tt.patches[i]
+				})
+				a := New(tt.patches)
+				gaps := 0
+				for _, v := range a.Volumes {
+					gaps += len(v.Gaps())
+				}
+				if got := told(a); got != tt.want || gaps != tt.gaps {
+					t.Fatalf("%q and %d gaps, want %q and %d", got, gaps, tt.want, tt.gaps)
+				}
+			}
+		})
+	}
+}
+
+// many are patches of a volume with a snapshot each night, in files of their own.
+func many(t testing.TB, n int) string {
+	dir := t.TempDir()
+	for i := range n {
+		h := patchtest.Header(format.Delta, 1<<30)
+		h.ID, h.Created = id(i+1), hour(0).Add(time.Duration(i)*24*time.Hour)
+		h.Tool, h.ToolVersion, h.Host = "lvmsync-dump", "0.1.0", "host"
+		snapshot := func(i int) string { return fmt.Sprintf("snap-%020d", i) }
+		h.Source = format.Source{Type: "thick", VG: "vg", LV: "mail", LVUUID: "V", VGUUID: "G",
+			Snapshot: "night", SnapshotUUID: snapshot(i), Path: "/dev/vg/night",
+			Snapshots: []string{snapshot(i - 1), snapshot(i)}}
+		h.State = &format.State{Snapshot: snapshot(i), SnapshotCreated: h.Created}
+		records := []format.Record{{Extent: format.Extent{Len: 8192}}}
+		if i == 0 {
+			h.Kind = format.Full
+			records = []format.Record{{Extent: format.Extent{Len: 1 << 30,
+				Kind: format.Zero}}}
+		} else {
+			h.Base = &format.Base{Snapshot: snapshot(i - 1),
+				SnapshotCreated: h.Created.Add(-24 * time.Hour)}
+		}
+		file := filepath.Join(dir, fmt.Sprintf("%05d.lvmpatch", i))
+		if err := os.WriteFile(file, patchtest.Write(t, h, records), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+// Reading a folder against looking at each file and reading 8 KiB of it.
+func BenchmarkRead(b *testing.B) {
+	const n = 10_000
+	dir := many(b, n)
+	b.Run("archive", func(b *testing.B) {
+		for b.Loop() {
+			a, err := Read(b.Context(), dir)
+			if err != nil || len(a.Volumes) != 1 || len(a.Volumes[0].States()) != n {
+				b.Fatal(err, len(a.Volumes))
+			}
+		}
+	})
+	b.Run("stat and 8 KiB", func(b *testing.B) {
+		buf := make([]byte, 8192)
+		for b.Loop() {
+			entries, err := os.ReadDir(dir)
+			if err != nil {
+				b.Fatal(err)
+			}
+			for _, e := range entries {
+				name := filepath.Join(dir, e.Name())
+				if _, err := os.Stat(name); err != nil {
+					b.Fatal(err)
+				}
+				f, err := os.Open(name)
+				if err != nil {
+					b.Fatal(err)
+				}
+				_, _ = f.ReadAt(buf, 0)
+				f.Close()
+			}
+		}
+	})
+}
+
+// Whatever a folder holds, it is told in full, and the way to a state is one that ends.
+func FuzzRead(f *testing.F) {
+	full := patchtest.Header(format.Full, 8192)
+	one := patchtest.Write(f, full,
+		[]format.Record{{Extent: format.Extent{Len: 8192}}})
+	delta := patchtest.Header(format.Delta, 8192)
+	delta.ID = id(2)
+	delta.Base = &format.Base{Patch: full.ID}
+	two := patchtest.Write(f, delta)
+	f.Add(one, two, []byte{})
+	f.Add(one, one, two)
+	f.Add(one[:300], two[:len(two)-1], []byte("text"))
+	f.Fuzz(func(t *testing.T, a, b, c []byte) {
+		dir := t.TempDir()
+		for i, content := range [][]byte{a, b, c} {
+			if err := os.WriteFile(filepath.Join(dir, fmt.Sprint(i)), content, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		found, err := Read(context.Background(), dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		n := len(found.Files)
+		for _, v := range found.Volumes {
+			n += len(v.Undo)
+			for _, c := range v.Chains {
+				n += len(c.Patches)
+				for _, p := range c.Patches {
+					if way := p.Chain(); way[0] != c.First() || way[len(way)-1] != p {
+						t.Errorf("the way to %s begins with %s", p.Path, way[0].Path)
+					}
+				}
+			}
+		}
+		if n != 3 {
+			t.Errorf("%d of 3 files are told of", n)
+		}
+		for i, content := range [][]byte{a, b, c} {
+			if got, err := os.ReadFile(filepath.Join(dir, fmt.Sprint(i))); err != nil ||
+				!bytes.Equal(got, content) {
+				t.Error("a file was changed")
+			}
+		}
+	})
+}

@@ -1,0 +1,192 @@
+package archive
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/sync/errgroup"
+	"golang.org/x/sys/unix"
+
+	"lvmsync/format"
+	"lvmsync/format/durable"
+)
+
+// readers look at files at the same time: a disk may have to turn for each.
+const readers = 8
+
+// A place is a file to look at; what a folder has besides files comes with its error.
+type place struct {
+	path string
+	err  error
+}
+
+var (
+	errFolder    = errors.New("a folder")
+	errNotFile   = errors.New("not a regular file")
+	errChanged   = errors.New("it changed while it was read")
+	errRunOrLeft = errors.New("a dump is writing it, or was broken off")
+)
+
+// find lists the files that the paths name.
+func find(paths []string) (found []place, err error) {
+	for _, path := range paths {
+		st, err := os.Stat(path)
+		if err != nil {
+			return nil, fmt.Errorf("look at %s: %w", path, durable.Cause(err))
+		}
+		if !st.IsDir() {
+			found = append(found, place{path: path})
+			continue
+		}
+		entries, err := os.ReadDir(path)
+		if err != nil {
+			return nil, fmt.Errorf("read the folder %s: %w", path, durable.Cause(err))
+		}
+		for _, e := range entries {
+			p := place{path: filepath.Join(path, e.Name())}
+			switch {
+			case e.IsDir():
+				p.err = errFolder
+			case !e.Type().IsRegular() && e.Type() != fs.ModeSymlink:
+				p.err = errNotFile
+			}
+			found = append(found, p)
+		}
+	}
+	return found, nil
+}
+
+// look reads headers and trailers.
+func look(ctx context.Context, places []place) ([]*Patch, []File, error) {
+	all := make([]struct {
+		patch *Patch
+		file  File
+		gone  bool
+	}, len(places))
+	g, ctx := errgroup.WithContext(ctx)
+	next := make(chan int)
+	g.Go(func() error {
+		defer close(next)
+		for i := range places {
+			select {
+			case next <- i:
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
+		return nil
+	})
+	for range readers {
+		g.Go(func() error {
+			for i := range next {
+				patch, err := lookAt(places[i])
+				all[i].patch = patch
+				if patch == nil {
+					all[i].file = File{places[i].path, StatusOf(err), err}
+					all[i].gone = errors.Is(err, fs.ErrNotExist) && !isLink(places[i].path)
+				}
+			}
+			return nil
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return nil, nil, err
+	}
+	var patches []*Patch
+	var files []File
+	for _, one := range all {
+		switch {
+		case one.patch != nil:
+			patches = append(patches, one.patch)
+		case !one.gone: // that was a run's which has ended
+			files = append(files, one.file)
+		}
+	}
+	return patches, files, nil
+}
+
+func isLink(path string) bool {
+	st, err := os.Lstat(path)
+	return err == nil && st.Mode().Type() == fs.ModeSymlink
+}
+
+// lookAt reads one file. Nothing but a regular one is opened to be read: a pipe may have no other
+// side, and a tape would turn.
+func lookAt(p place) (*Patch, error) {
+	if p.err != nil {
+		return nil, p.err
+	}
+	f, before, err := open(p.path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	o, err := format.ReadOutline(f, before.Size())
+	after, err2 := f.Stat()
+	changed := err2 == nil &&
+		(after.Size() != before.Size() || !after.ModTime().Equal(before.ModTime()))
+	hidden := strings.HasPrefix(filepath.Base(p.path), ".")
+	switch {
+	case hidden && (o != nil || before.Size() == 0):
+		return nil, errRunOrLeft
+	case changed && (o != nil || err != nil):
+		return nil, errChanged
+	case o == nil:
+		return nil, err
+	case err != nil && (o.Header.Kind != format.Undo || !errors.Is(err, format.ErrTruncated)):
+		return nil, err
+	}
+	h := o.Header
+	h.Source.Storage = nil
+	if h.Base != nil {
+		h.Base.Fingerprint = nil
+	}
+	return &Patch{Path: p.path, Header: h, Totals: o.Totals, Size: o.Size, NoEnd: err != nil}, nil
+}
+
+// open opens a regular file.
+func open(path string) (*os.File, fs.FileInfo, error) {
+	st, err := os.Stat(path)
+	switch {
+	case err != nil:
+		return nil, nil, durable.Cause(err)
+	case st.IsDir():
+		return nil, nil, errFolder
+	case !st.Mode().IsRegular():
+		return nil, nil, errNotFile
+	}
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, nil, durable.Cause(err)
+	}
+	if st, err = f.Stat(); err == nil && !st.Mode().IsRegular() {
+		err = errNotFile
+	}
+	if err != nil {
+		f.Close()
+		return nil, nil, durable.Cause(err)
+	}
+	return f, st, nil
+}
+
+// StatusOf tells what a file is from what was wrong with it.
+func StatusOf(err error) Status {
+	switch {
+	case errors.Is(err, errRunOrLeft), errors.Is(err, errChanged):
+		return Unfinished
+	case errors.Is(err, format.ErrNotPatch), errors.Is(err, errFolder), errors.Is(err, errNotFile):
+		return Foreign
+	case errors.Is(err, format.ErrVersion), errors.Is(err, format.ErrFeature):
+		return Newer
+	case errors.Is(err, format.ErrTruncated):
+		return Truncated
+	case errors.Is(err, format.ErrCorrupt):
+		return Damaged
+	}
+	return Unreadable
+}
