@@ -1,0 +1,203 @@
+package patchcmd
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+
+	ucli "github.com/urfave/cli/v2"
+
+	"lvmsync/apply"
+	"lvmsync/cmd/internal/cli"
+	"lvmsync/cmd/internal/patchfile"
+	"lvmsync/format"
+	"lvmsync/format/archive"
+	"lvmsync/format/durable"
+)
+
+const listDescription = "" +
+	`Each FOLDER is looked through for patches, but not the folders in it. Which patch
+follows which, and what can be restored, is told by their headers; of the rest nothing
+but their ends is read, unless --check is given. What is damaged, unfinished or no patch
+is listed, too. With --json all of it is one JSON object on standard output.
+
+` + exitStatuses + `; 4 a patch is truncated or corrupt, or what was
+named is none; 5 patches are missing that others follow.`
+
+func listCommand() *cli.Command {
+	return &cli.Command{
+		Name:        "list",
+		Usage:       "tell what lies in a folder of patches, and what can be restored",
+		UsageText:   "lvmsync-patch list [options] FOLDER|PATCH...",
+		Description: listDescription,
+		Flags: []ucli.Flag{
+			cli.Switch("check", "read each patch to its end and check all that is in it"),
+		},
+		Run:    list,
+		Status: status,
+		Hint:   listHint,
+	}
+}
+
+// A listError is what was found wrong with an archive that has been listed.
+type listError struct {
+	message string
+	kind    error // what it is like for the exit status
+}
+
+func (e *listError) Error() string { return e.message }
+func (e *listError) Unwrap() error { return e.kind }
+
+var errUnreadable = errors.New("a file could not be read")
+
+func list(ctx context.Context, inv *cli.Invocation) error {
+	if inv.NArg() == 0 {
+		return cli.Usagef("no folder or patch given")
+	}
+	args := inv.Args().Slice()
+	a, err := archive.Read(ctx, args...)
+	if err == nil && inv.Bool("check") {
+		a, err = checked(ctx, inv, a)
+	}
+	if err != nil {
+		return err
+	}
+	l := listing{Archive: a, checked: inv.Bool("check")}
+	if len(args) == 1 && isFolder(args[0]) {
+		l.folder = args[0]
+	}
+	text := []byte(l.text())
+	if inv.Bool("json") {
+		if text, err = cli.JSON(l.object()); err != nil {
+			return err
+		}
+		text = append(text, '\n')
+	}
+	if _, err = inv.Out().Write(text); err != nil {
+		return err
+	}
+	return l.wrong(args)
+}
+
+func isFolder(path string) bool {
+	st, err := os.Stat(path)
+	return err == nil && st.IsDir()
+}
+
+// checked reads all patches to their ends. Of one that isn't right none is built upon.
+func checked(ctx context.Context, inv *cli.Invocation,
+	a *archive.Archive) (*archive.Archive, error) {
+	var patches []*archive.Patch
+	total := int64(0)
+	for _, v := range a.Volumes {
+		for _, c := range v.Chains {
+			patches = append(patches, c.Patches...)
+		}
+		patches = append(patches, v.Undo...)
+	}
+	for _, p := range patches {
+		total += p.Totals.Bytes()
+	}
+	bar, before := inv.NewBar(), int64(0)
+	defer bar.Clear()
+	files := a.Files
+	patches = slices.DeleteFunc(patches, func(p *archive.Patch) bool {
+		err := check(ctx, inv, p, func(done int64) { bar.Set("verifying", before+done, total) })
+		before += p.Totals.Bytes()
+		if err != nil {
+			files = append(files, archive.File{Path: p.Path, Status: archive.StatusOf(err), Err: err})
+		}
+		return err != nil
+	})
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	a = archive.New(patches)
+	a.Files = files
+	slices.SortStableFunc(a.Files, func(a, b archive.File) int { return cmp.Compare(a.Path, b.Path) })
+	return a, nil
+}
+
+// check reads a patch to its end.
+func check(ctx context.Context, inv *cli.Invocation, p *archive.Patch, progress func(int64)) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	f, err := os.Open(p.Path)
+	if err != nil {
+		return durable.Cause(err)
+	}
+	defer f.Close()
+	patch := apply.Patch{Name: p.Path, Reader: patchfile.Reader(ctx, f)}
+	v, err := apply.Read(ctx, patch, apply.ReadOptions{
+		Warn:     func(message string) { inv.Warn(p.Path + ": " + message) },
+		Progress: func(_ apply.Stage, done int64) { progress(done) },
+	}, func(*format.Segment) {})
+	if err == nil && (v.Header.ID != p.Header.ID || !p.NoEnd && v.Totals != p.Totals) {
+		err = errors.New("it changed while it was read")
+	}
+	return err
+}
+
+// A listing is an archive as it is told of.
+type listing struct {
+	*archive.Archive
+	folder  string // whose files have their names only; empty: names are paths
+	checked bool
+}
+
+// wrong is the error about what is wrong, the worst first, once all has been told.
+func (l listing) wrong(args []string) error {
+	bad, unreadable, gaps := 0, 0, 0
+	for _, f := range l.Files {
+		switch f.Status {
+		case archive.Truncated, archive.Damaged, archive.Newer:
+			bad++
+		case archive.Unreadable:
+			unreadable++
+		case archive.Foreign, archive.Unfinished:
+			if slices.Contains(args, f.Path) {
+				bad++
+			}
+		}
+	}
+	for _, v := range l.Volumes {
+		gaps += len(v.Gaps())
+	}
+	switch {
+	case bad > 0:
+		return &listError{few(bad, "file is no whole patch", "files are no whole patches"),
+			format.ErrCorrupt}
+	case unreadable > 0:
+		return &listError{few(unreadable, "file", "files") + " could not be read", errUnreadable}
+	case gaps > 0:
+		return &listError{few(gaps, "patch follows", "patches follow") +
+			" what is not there", apply.ErrWrongBase}
+	}
+	return nil
+}
+
+func few(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, many)
+}
+
+// listHint says what to do about it.
+func listHint(err error) string {
+	var found *listError
+	switch {
+	case !errors.As(err, &found):
+		return hint(err)
+	case errors.Is(err, format.ErrCorrupt):
+		return "copy or send them again; without them, what follows them can't be restored"
+	case errors.Is(err, apply.ErrWrongBase):
+		return "add the patches that are missing, or a full one; " +
+			"what follows them can only be applied to what they start from"
+	}
+	return ""
+}
