@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -21,8 +22,9 @@ const readers = 8
 
 // A place is a file to look at; what a folder has besides files comes with its error.
 type place struct {
-	path string
-	err  error
+	path    string
+	regular bool // as its folder says: it can be opened unseen
+	err     error
 }
 
 var (
@@ -48,7 +50,7 @@ func find(paths []string) (found []place, err error) {
 			return nil, fmt.Errorf("read the folder %s: %w", path, durable.Cause(err))
 		}
 		for _, e := range entries {
-			p := place{path: filepath.Join(path, e.Name())}
+			p := place{path: filepath.Join(path, e.Name()), regular: e.Type().IsRegular()}
 			switch {
 			case e.IsDir():
 				p.err = errFolder
@@ -121,12 +123,12 @@ func lookAt(p place) (*Patch, error) {
 	if p.err != nil {
 		return nil, p.err
 	}
-	f, before, err := open(p.path)
+	f, before, err := open(p)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	o, err := format.ReadOutline(f, before.Size())
+	o, err := format.ReadOutline(readEnds(f, before.Size()), before.Size())
 	after, err2 := f.Stat()
 	changed := err2 == nil &&
 		(after.Size() != before.Size() || !after.ModTime().Equal(before.ModTime()))
@@ -149,22 +151,25 @@ func lookAt(p place) (*Patch, error) {
 	return &Patch{Path: p.path, Header: h, Totals: o.Totals, Size: o.Size, NoEnd: err != nil}, nil
 }
 
-// open opens a regular file.
-func open(path string) (*os.File, fs.FileInfo, error) {
-	st, err := os.Stat(path)
-	switch {
-	case err != nil:
-		return nil, nil, durable.Cause(err)
-	case st.IsDir():
-		return nil, nil, errFolder
-	case !st.Mode().IsRegular():
-		return nil, nil, errNotFile
+// open opens a regular file, which may have become something else: that is not waited for.
+func open(p place) (*os.File, fs.FileInfo, error) {
+	if !p.regular {
+		st, err := os.Stat(p.path)
+		switch {
+		case err != nil:
+			return nil, nil, durable.Cause(err)
+		case st.IsDir():
+			return nil, nil, errFolder
+		case !st.Mode().IsRegular():
+			return nil, nil, errNotFile
+		}
 	}
-	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
+	f, err := os.OpenFile(p.path, os.O_RDONLY|unix.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, nil, durable.Cause(err)
 	}
-	if st, err = f.Stat(); err == nil && !st.Mode().IsRegular() {
+	st, err := f.Stat()
+	if err == nil && !st.Mode().IsRegular() {
 		err = errNotFile
 	}
 	if err != nil {
@@ -172,6 +177,44 @@ func open(path string) (*os.File, fs.FileInfo, error) {
 		return nil, nil, durable.Cause(err)
 	}
 	return f, st, nil
+}
+
+// endsRead is how much of each end of a file is read at once: mostly all that is looked at.
+const endsRead = 4 << 10
+
+// ends hands on what a file has at both ends, which have been read at once.
+type ends struct {
+	f          io.ReaderAt
+	head, tail []byte
+	at         int64 // where the tail begins
+}
+
+// readEnds reads both ends of a file of size bytes. What can't be read is left to ReadAt.
+func readEnds(f io.ReaderAt, size int64) *ends {
+	e := &ends{f: f, at: size}
+	b := make([]byte, min(size, 2*endsRead))
+	if size <= int64(len(b)) {
+		n, _ := f.ReadAt(b, 0)
+		e.head = b[:n]
+		return e
+	}
+	n, _ := f.ReadAt(b[:endsRead], 0)
+	e.head = b[:n]
+	if n, _ = f.ReadAt(b[endsRead:], size-endsRead); n == endsRead {
+		e.tail, e.at = b[endsRead:], size-endsRead
+	}
+	return e
+}
+
+// ReadAt implements [io.ReaderAt].
+func (e *ends) ReadAt(b []byte, off int64) (int, error) {
+	switch end := off + int64(len(b)); {
+	case end <= int64(len(e.head)):
+		return copy(b, e.head[off:]), nil
+	case off >= e.at && end <= e.at+int64(len(e.tail)):
+		return copy(b, e.tail[off-e.at:]), nil
+	}
+	return e.f.ReadAt(b, off)
 }
 
 // StatusOf tells what a file is from what was wrong with it.
