@@ -36,8 +36,7 @@ func (a *Archive) leaveOutCopies(patches []*Patch) []*Patch {
 // byVolume puts together what has a name in common: of the volume, or of a state of it.
 func byVolume(patches []*Patch) (groups [][]*Patch) {
 	parent := make([]int, len(patches))
-	var top func(i int) int
-	top = func(i int) int {
+	top := func(i int) int {
 		for parent[i] != i {
 			parent[i] = parent[parent[i]]
 			i = parent[i]
