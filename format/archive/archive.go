@@ -60,8 +60,8 @@ func (p *Patch) Time() time.Time {
 // First is the patch that its chain begins with.
 func (p *Patch) First() *Patch { return cmp.Or(p.first, p) }
 
-// Restorable tells whether the chain begins with a full patch, so that the state needs nothing else.
-// What the segments hold has not been looked at.
+// Restorable tells whether the chain begins with a full patch, so that the state needs nothing
+// else. What the segments hold has not been looked at.
 func (p *Patch) Restorable() bool { return p.First().Header.Kind == format.Full }
 
 // InDoubt tells whether something is to be looked at on the way to the state.
