@@ -52,6 +52,8 @@ type Header struct {
 	RequiredFeatures []string `json:"required_features,omitempty"`
 	// Planned is what the patch will hold, where that is known beforehand.
 	Planned *Planned `json:"planned,omitempty"`
+	// Merged says of what patches this one was merged; nil: it wasn't.
+	Merged *Merged `json:"merged,omitempty"`
 }
 
 // A Base says what a delta is relative to.
@@ -87,6 +89,8 @@ type State struct {
 	SnapshotCreated time.Time `json:"snapshot_created,omitzero"`
 	// Patch is an earlier patch that led to the same state.
 	Patch uuid.UUID `json:"patch,omitzero"`
+	// Patches are more such patches.
+	Patches []uuid.UUID `json:"patches,omitempty"`
 }
 
 // Planned counts what a patch will hold, so that the far end of a pipe can show
@@ -128,6 +132,9 @@ func (h *Header) Validate() error {
 			h.Planned.Extents, h.Planned.Bytes)
 	}
 	if err := h.Source.validate(); err != nil {
+		return err
+	}
+	if err := h.validateMerged(); err != nil {
 		return err
 	}
 	if h.Base == nil {

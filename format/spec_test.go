@@ -141,6 +141,7 @@ func TestSpecNames(t *testing.T) {
 	doc := spec(t)
 	for _, n := range []int{SectorSize, frame.MaxJSON, MaxSegmentData, MaxSegmentExtents,
 		frame.MaxContent, frame.MaxSize, frame.MaxWindow, MaxSamples, MaxPlaces, MaxSnapshots,
+		MaxMerged, MaxStatePatches,
 		frame.PatchEndSize, strictjson.MaxNesting, frame.MinSize} {
 		if !strings.Contains(doc, fmt.Sprintf("| %d |", n)) {
 			t.Errorf("the limit %d is missing", n)
@@ -167,6 +168,9 @@ func jsonNames(typ reflect.Type, prefix string) (names []string) {
 		inner := f.Type
 		if inner.Kind() == reflect.Pointer {
 			inner = inner.Elem()
+		}
+		if inner == reflect.TypeFor[MergedPart]() {
+			continue // which has names of the header again
 		}
 		if inner.Kind() == reflect.Struct && inner.PkgPath() == typ.PkgPath() {
 			names = append(names, jsonNames(inner, prefix+name+".")...)
