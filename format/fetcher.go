@@ -26,6 +26,7 @@ type fetcher struct {
 	frames chan []byte    // to be used again
 	pool   *Pool
 	quit   <-chan struct{}
+	sums   bool // frames are summed up
 }
 
 func (f *fetcher) start(workers int) {
@@ -148,6 +149,9 @@ func (f *fetcher) decompress() {
 	for b := range f.work {
 		if err := b.decode(f.dec); err != nil {
 			b.err = corrupt("segment", b.offset, "%w", err)
+		}
+		if b.frameSum = 0; f.sums {
+			b.frameSum = xxhash.Sum64(b.frame)
 		}
 		f.frames <- b.frame
 		b.frame = nil

@@ -6,6 +6,7 @@ import (
 	"io"
 	"sync"
 
+	"github.com/cespare/xxhash/v2"
 	"github.com/klauspost/compress/zstd"
 
 	"lvmsync/format/internal/frame"
@@ -134,11 +135,8 @@ func (f *File) ReadSegmentInto(p *Pool, i int) (*Segment, error) {
 
 // readSegment reads it into b, whose memory is used again.
 func (f *File) readSegment(i int, b *body) error {
-	e, next := f.index[i], f.trailer.index
-	if i+1 < len(f.index) {
-		next = f.index[i+1].Offset
-	}
-	place := next - e.Offset
+	e := f.index[i]
+	place := f.frameEnd(i) - e.Offset
 	buf, ok := frames.Get().(*[]byte)
 	if !ok {
 		buf = new([]byte)
@@ -154,6 +152,7 @@ func (f *File) readSegment(i int, b *body) error {
 			len(fr.Bytes), place)
 	}
 	b.offset, b.frame, b.content = e.Offset, fr.Bytes, fr.Content
+	b.frameSum = xxhash.Sum64(fr.Bytes)
 	err = b.decode(f.dec)
 	b.frame = nil
 	if err == nil {

@@ -58,7 +58,8 @@ func (p *Pool) lend(b *body) *Segment {
 	}
 	s := &p.segments[0]
 	p.segments = p.segments[1:]
-	*s = Segment{Records: b.records, Data: b.data, Offset: b.offset, body: b, pool: p}
+	*s = Segment{Records: b.records, Data: b.data, Offset: b.offset, FrameSum: b.frameSum,
+		body: b, pool: p}
 	return s
 }
 

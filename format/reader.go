@@ -17,6 +17,8 @@ type ReaderOptions struct {
 	Concurrency int
 	// Held is how many segments the caller keeps besides the last one.
 	Held int
+	// FrameSums has the frames of segments summed up, see [Segment].
+	FrameSums bool
 }
 
 // A Reader reads one patch from a stream, which the caller still owns. Segments are
@@ -84,7 +86,7 @@ func NewReader(r io.Reader, o ReaderOptions) (*Reader, error) {
 	// Those of the caller, one in each worker, and the next.
 	pr.pool = newPool(max(o.Held, 0) + 1 + workers + 1)
 	f := &fetcher{in: in, onDevice: frame.IsOnDevice(r), offset: int64(len(b)), sum: xxhash.New(),
-		queue: pr.queue, quit: pr.quit, dec: dec, pool: pr.pool}
+		queue: pr.queue, quit: pr.quit, dec: dec, pool: pr.pool, sums: o.FrameSums}
 	f.sum.Write(b)
 	f.start(workers)
 	return pr, nil

@@ -27,6 +27,9 @@ type Segment struct {
 	// Offset is where the segment's frame begins, in bytes from the start of
 	// the patch. Set by readers.
 	Offset int64
+	// FrameSum is the xxh64 of the segment's frame. Set by a [File], and by a [Reader] if
+	// [ReaderOptions].FrameSums is set.
+	FrameSum uint64
 
 	body *body // its memory; nil: it has gone
 	pool *Pool // where that goes back to
@@ -74,14 +77,15 @@ func (s *Segment) checkNext(r Record, data []byte) error {
 // A body is the memory of a segment, and its state on the way between frame and
 // extents. Bodies are used again and again, behind one Segment at a time.
 type body struct {
-	records []Record
-	data    []byte        // a part of buf, but for a Pool
-	offset  int64         // of the frame in the patch; set by readers
-	buf     []byte        // table, then data
-	frame   []byte        // the same, compressed
-	content int           // size of the same, as the frame declares it; set by readers
-	ready   chan struct{} // told when a worker has done with it
-	err     error         // of that worker
+	records  []Record
+	data     []byte        // a part of buf, but for a Pool
+	offset   int64         // of the frame in the patch; set by readers
+	frameSum uint64        // of the frame; set by readers that are asked for it
+	buf      []byte        // table, then data
+	frame    []byte        // the same, compressed
+	content  int           // size of the same, as the frame declares it; set by readers
+	ready    chan struct{} // told when a worker has done with it
+	err      error         // of that worker
 }
 
 // dataStart is where Data begins in a buffer for writing: behind the largest
