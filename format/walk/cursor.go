@@ -17,10 +17,16 @@ type Cursor struct {
 	Rest format.Record
 	// Data is the data of Rest, until Load or Skip goes on to the next extent.
 	Data []byte
+	// Check, if set, is asked about each segment, with its number, before anything of it is used.
+	Check func(i int, s *format.Segment) error
 
 	file    *format.File // may be nil
+	lean    bool         // no segment is read ahead
 	segment int          // the next to be read
+	last    int          // the one read before; -1: none was
 	ahead   chan readAhead
+	reading int             // the segment that is read ahead; -1: none is
+	part    bool            // a part of the extent has been dropped
 	current *format.Segment // may be nil
 	record  int             // the next of current
 	left    []byte          // the data of current behind Data
@@ -28,7 +34,20 @@ type Cursor struct {
 }
 
 // NewCursor returns a Cursor before the first extent of f.
-func NewCursor(f *format.File) *Cursor { return &Cursor{file: f} }
+func NewCursor(f *format.File) *Cursor { return &Cursor{file: f, last: -1, reading: -1} }
+
+// manyFiles is how many patches are too many to read ahead in each of them: that takes memory.
+const manyFiles = 16
+
+// NewCursors returns a Cursor for each of files. Those of many hold one segment each.
+func NewCursors(files ...*format.File) (cursors []*Cursor) {
+	for _, f := range files {
+		c := NewCursor(f)
+		c.lean = len(files) > manyFiles
+		cursors = append(cursors, c)
+	}
+	return cursors
+}
 
 // Load makes sure that there is an extent at the cursor; io.EOF if there are no more.
 // Another error is returned ever after.
@@ -45,7 +64,7 @@ func (c *Cursor) Load() error {
 		}
 		c.Rest = c.current.Records[c.record]
 		c.record++
-		c.Data = nil
+		c.Data, c.part = nil, false
 		if c.Rest.Kind == format.Data {
 			c.Data, c.left = c.left[:c.Rest.Len], c.left[c.Rest.Len:]
 		}
@@ -61,31 +80,56 @@ type readAhead struct {
 
 // next goes to the next segment, and has the one behind it read meanwhile.
 func (c *Cursor) next() error {
-	if c.ahead == nil {
-		c.ahead = make(chan readAhead, 1)
-		c.readAhead()
+	if c.err != nil {
+		return c.err
+	}
+	follows := c.segment == c.last+1 // who has jumped may do so again
+	if c.lean {
+		c.release()
+	}
+	r := c.read()
+	if c.err = r.err; c.err == nil && c.Check != nil {
+		c.err = c.Check(c.segment, r.segment)
 	}
 	if c.err != nil {
 		return c.err
 	}
-	r := <-c.ahead
-	if c.err = r.err; c.err != nil {
-		return c.err
-	}
+	c.last = c.segment
 	c.segment++
 	c.release() // the next one is read into its memory
 	c.current = r.segment
 	c.record, c.left = 0, c.current.Data
-	if c.more() {
+	if c.more() && follows && !c.lean {
 		c.readAhead()
 	}
 	return nil
+}
+
+// read reads the next segment, or waits for it.
+func (c *Cursor) read() (r readAhead) {
+	wanted := c.reading == c.segment
+	if c.reading >= 0 {
+		r = <-c.ahead
+		c.reading = -1
+	}
+	if wanted {
+		return r
+	}
+	if r.segment != nil {
+		r.segment.Release()
+	}
+	s, err := c.file.ReadSegment(c.segment)
+	return readAhead{s, err}
 }
 
 // more tells whether there are segments behind the current one.
 func (c *Cursor) more() bool { return c.file != nil && c.segment < len(c.file.Index()) }
 
 func (c *Cursor) readAhead() {
+	if c.ahead == nil {
+		c.ahead = make(chan readAhead, 1)
+	}
+	c.reading = c.segment
 	go func(i int) {
 		s, err := c.file.ReadSegment(i)
 		c.ahead <- readAhead{s, err}
@@ -99,7 +143,49 @@ func (c *Cursor) release() {
 	}
 }
 
-// Skip drops what lies before off.
+// Off is where the next extent begins, which needs not be read for that; false if there are no
+// more.
+func (c *Cursor) Off() (int64, bool) {
+	switch {
+	case c.Rest.Len > 0:
+		return c.Rest.Off, true
+	case c.current != nil && c.record < len(c.current.Records):
+		return c.current.Records[c.record].Off, true
+	case c.more():
+		return c.file.Index()[c.segment].Start, true
+	}
+	return 0, false
+}
+
+// IsWhole tells whether Rest is an extent of the patch, of which nothing was dropped.
+func (c *Cursor) IsWhole() bool { return c.Rest.Len > 0 && !c.part }
+
+// Segment is the next segment, if nothing of it was dropped or read yet.
+func (c *Cursor) Segment() (i int, e format.IndexEntry, ok bool) {
+	if c.Rest.Len > 0 || c.current != nil && c.record < len(c.current.Records) || !c.more() {
+		return 0, format.IndexEntry{}, false
+	}
+	return c.segment, c.file.Index()[c.segment], true
+}
+
+// SkipTo drops what lies before off. Segments that end before are not read.
+func (c *Cursor) SkipTo(off int64) error {
+	for {
+		if next, ok := c.Off(); !ok || next >= off {
+			return nil
+		}
+		if _, e, whole := c.Segment(); whole && e.End <= off {
+			c.segment++
+			continue
+		}
+		if err := c.Load(); err != nil {
+			return err
+		}
+		c.drop(off)
+	}
+}
+
+// Skip drops what lies before off, and reads on to what comes then.
 func (c *Cursor) Skip(off int64) error {
 	for {
 		if err := c.Load(); err == io.EOF {
@@ -110,11 +196,17 @@ func (c *Cursor) Skip(off int64) error {
 		if c.Rest.Off >= off {
 			return nil
 		}
-		n := min(c.Rest.Len, off-c.Rest.Off)
-		c.Rest.Off, c.Rest.Len, c.Rest.Hash = c.Rest.Off+n, c.Rest.Len-n, 0
-		if c.Rest.Kind == format.Data {
-			c.Data = c.Data[n:]
-		}
+		c.drop(off)
+	}
+}
+
+// drop drops what lies before off of Rest, which there is.
+func (c *Cursor) drop(off int64) {
+	n := min(c.Rest.Len, off-c.Rest.Off)
+	c.part = true
+	c.Rest.Off, c.Rest.Len, c.Rest.Hash = c.Rest.Off+n, c.Rest.Len-n, 0
+	if c.Rest.Kind == format.Data {
+		c.Data = c.Data[n:]
 	}
 }
 

@@ -23,11 +23,7 @@ const mergeData = 1 << 20
 
 // NewMerge returns a Merge of files, the later of which prevail.
 func NewMerge(files ...*format.File) *Merge {
-	m := new(Merge)
-	for _, f := range files {
-		m.cursors = append(m.cursors, NewCursor(f))
-	}
-	return m
+	return &Merge{cursors: NewCursors(files...)}
 }
 
 // Next returns the next segment, or io.EOF at the end of all patches. Extents ascend and
