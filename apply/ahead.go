@@ -31,6 +31,10 @@ func (a *ahead) expect() {
 	a.asked = a.asked[:0]
 	limit := int64(math.MaxInt64)
 	for _, l := range a.links {
+		if l.quiet {
+			a.addSamples(l)
+			continue
+		}
 		loaded, more := l.cursor.Loaded()
 		last := l.cursor.Rest
 		if last.HasBase {
@@ -44,9 +48,7 @@ func (a *ahead) expect() {
 		if more {
 			limit = min(limit, last.End())
 		}
-		for _, s := range l.left {
-			a.asked = append(a.asked, format.Extent{Off: s.Offset, Len: format.SampleSize})
-		}
+		a.addSamples(l)
 	}
 	slices.SortFunc(a.asked, func(x, y format.Extent) int { return cmp.Compare(x.Off, y.Off) })
 	a.clear()
@@ -54,5 +56,11 @@ func (a *ahead) expect() {
 		if e.Off < limit {
 			a.add(e)
 		}
+	}
+}
+
+func (a *ahead) addSamples(l *link) {
+	for _, s := range l.left {
+		a.asked = append(a.asked, format.Extent{Off: s.Offset, Len: format.SampleSize})
 	}
 }

@@ -82,6 +82,9 @@ func newBaseCheck(d *destination, c *chain, skip bool) *baseCheck {
 	for i := range c.patches {
 		b.links = append(b.links, newLink(d, c, i))
 	}
+	for i, c := range walk.NewCursors(c.files...) {
+		b.links[i].cursor = c
+	}
 	for i, l := range b.links {
 		for _, j := range c.newerBehind(i) {
 			l.newer = append(l.newer, b.links[j])
@@ -96,6 +99,9 @@ func newBaseCheck(d *destination, c *chain, skip bool) *baseCheck {
 func (b *baseCheck) run(ctx context.Context) error {
 	for !b.skip {
 		for _, l := range b.links {
+			if l.quiet {
+				continue
+			}
 			if err := l.cursor.Load(); err != nil && err != io.EOF {
 				return fmt.Errorf("%s: %w", l.name, err)
 			}
@@ -107,6 +113,9 @@ func (b *baseCheck) run(ctx context.Context) error {
 			return err
 		}
 		if b.wanted() {
+			if err := b.quietly(); err != nil {
+				return err
+			}
 			b.step.Len = min(b.step.Len, pieceSize-b.step.Off%pieceSize)
 			if err := b.compareStep(ctx); err != nil {
 				return err
@@ -114,6 +123,9 @@ func (b *baseCheck) run(ctx context.Context) error {
 		}
 		b.pos = b.step.End()
 		for _, l := range b.links {
+			if l.quiet {
+				continue
+			}
 			if err := l.cursor.Skip(b.pos); err != nil {
 				return fmt.Errorf("%s: %w", l.name, err)
 			}
@@ -176,7 +188,7 @@ func (b *baseCheck) extent(
 func (b *baseCheck) next() bool {
 	b.step = format.Extent{Off: math.MaxInt64}
 	for _, l := range b.links {
-		if l.cursor.Rest.Len > 0 {
+		if !l.quiet && l.cursor.Rest.Len > 0 {
 			b.step = narrowed(b.step, l.cursor.Rest.Extent)
 		}
 		if len(l.left) > 0 {
@@ -186,6 +198,27 @@ func (b *baseCheck) next() bool {
 		}
 	}
 	return b.step.Len > 0
+}
+
+// quietly narrows the step to what quiet patches have all or nothing of. Segments of theirs
+// that lie between two steps are not read.
+func (b *baseCheck) quietly() error {
+	for _, l := range b.links {
+		if !l.quiet {
+			continue
+		}
+		err := l.cursor.SkipTo(b.step.Off)
+		off, ok := l.cursor.Off()
+		if err == nil && ok && off < b.step.End() {
+			if err = l.cursor.Load(); err == nil {
+				b.step = narrowed(b.step, l.cursor.Rest.Extent)
+			}
+		}
+		if err != nil {
+			return fmt.Errorf("%s: %w", l.name, err)
+		}
+	}
+	return nil
 }
 
 // narrowed is the first part of the volume of which both a step and e have all or nothing.

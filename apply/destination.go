@@ -28,6 +28,7 @@ type destination struct {
 	blocks   poolBlocks
 	created  bool
 	touched  bool // a write was tried
+	unseen   bool // what it holds is not known: there is none yet
 	complete bool // it holds all that it shall
 
 	window   window

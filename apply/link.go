@@ -17,6 +17,7 @@ type link struct {
 	name   string
 	first  bool // of the patches
 	back   bool // it's an undo patch
+	quiet  bool // it has no base hashes: its extents matter only where others' are compared
 	cursor *walk.Cursor
 
 	before, after []byte // of the step; nil: as the destination
@@ -27,6 +28,7 @@ type link struct {
 	reached []bool          // by patch: so far the destination holds what it leads to
 	idle    bool            // so far this undo patch leads to what comes before it
 	newer   []*link         // those behind it that were made later, see newerBehind
+	unseen  bool            // a part of what comes before the record is not known
 	over    bool            // one of these has a part of the record, too
 	gone    []format.Extent // one such of which what it replaces is not there
 	wrong   []format.Extent // the first that hold something else
@@ -35,7 +37,9 @@ type link struct {
 	left      format.Fingerprint // the first may have been begun
 	sampleSum *xxhash.Digest
 	touched   bool // the first one by a later patch
-	bad, of   int  // of them
+	// a part of what comes before the first one is not known
+	unseenSample bool
+	bad, of      int // of them
 }
 
 func newLink(d *destination, c *chain, i int) *link {
@@ -52,7 +56,7 @@ func newLink(d *destination, c *chain, i int) *link {
 		sampleSum: xxhash.New(),
 	}
 	if c.files != nil {
-		l.cursor = walk.NewCursor(c.files[i])
+		l.quiet = !c.patches[i].hasBase
 	}
 	for n := len(l.left); n > 0 && l.left[n-1].Offset+format.SampleSize > d.size; n-- {
 		l.left = l.left[:n-1] // cut off
@@ -82,10 +86,17 @@ func (b *baseCheck) compareHash(ctx context.Context, i int) error {
 		}
 		l.record = rest
 		l.sum.ResetWithSeed(l.seed)
-		l.idle, l.over = l.back, false
+		l.idle, l.over, l.unseen = l.back, false, false
 		for j := range l.reached {
 			l.reached[j] = j >= i && !b.dest.isNew()
 		}
+	}
+	ends := b.step.End() == l.record.End()
+	if l.unseen = l.unseen || b.dest.unseen && l.before == nil; l.unseen {
+		if ends {
+			l.record = format.Record{}
+		}
+		return nil
 	}
 	before, err := b.state(ctx, l.before)
 	if err != nil {
@@ -93,7 +104,6 @@ func (b *baseCheck) compareHash(ctx context.Context, i int) error {
 	}
 	l.sum.Write(before)
 	l.over = l.over || slices.ContainsFunc(l.newer, func(n *link) bool { return n.has(b.step) })
-	ends := b.step.End() == l.record.End()
 	right := ends && l.sum.Sum64() == l.record.BaseHash
 	if !right {
 		// An earlier run may have been interrupted, or broken off before it wrote this.
@@ -150,16 +160,23 @@ func (b *baseCheck) compareSample(ctx context.Context, i int) error {
 	s := l.left[0]
 	if s.Offset == b.step.Off {
 		l.sampleSum.Reset()
-		l.touched = false
+		l.touched, l.unseenSample = false, false
+	}
+	ends := b.step.End() == s.Offset+format.SampleSize
+	if l.unseenSample = l.unseenSample || b.dest.unseen && l.before == nil; l.unseenSample {
+		if ends {
+			l.left = l.left[1:]
+		}
+		return nil
 	}
 	before, err := b.state(ctx, l.before)
 	if err != nil {
 		return err
 	}
 	l.sampleSum.Write(before)
-	l.touched = l.touched || !b.dest.isNew() &&
+	l.touched = l.touched || (!b.dest.isNew() || b.dest.unseen) &&
 		slices.ContainsFunc(b.links[i+1:], func(later *link) bool { return later.has(b.step) })
-	if b.step.End() < s.Offset+format.SampleSize {
+	if !ends {
 		return nil
 	}
 	l.left = l.left[1:]
