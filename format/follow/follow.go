@@ -65,6 +65,10 @@ func deref[T any](p *T) (v T) {
 // Check tells whether patch b can follow patch a. What their UUIDs tell comes first;
 // times are asked only where those leave something open.
 func Check(a, b format.Header) Verdict {
+	if a.ID == b.ID {
+		return never("they are the same patch")
+	}
+	a, b = a.Last(), b.First()
 	a = asVolumeOf(b, a)
 	base := BaseOf(b)
 	switch {
@@ -112,9 +116,10 @@ func Check(a, b format.Header) Verdict {
 // Linked tells whether names that nobody chooses say that b may be applied to where a
 // leads: it follows that very patch, starts from that snapshot, or leads to it, too.
 func Linked(a, b format.Header) bool {
+	a, b = a.Last(), b.First()
 	base, reached := BaseOf(b), StateOf(a)
 	if base.Patch != uuid.Nil {
-		return base.Patch == a.ID || base.Patch == reached.Patch ||
+		return base.Patch == a.ID || reached.Leads(base.Patch) ||
 			b.Kind == format.Undo && base.Snapshot != "" && base.Snapshot == reached.Snapshot
 	}
 	return b.Kind != format.Full && reached.Snapshot != "" &&

@@ -27,7 +27,7 @@ func asVolumeOf(b, a format.Header) format.Header {
 	if state == "" || state != b.Source.LVUUID || b.Base != nil && state == b.Base.Snapshot {
 		return a
 	}
-	a.State = &format.State{Patch: a.State.Patch}
+	a.State = &format.State{Patch: a.State.Patch, Patches: a.State.Patches}
 	a.Source.LVUUID, a.Source.Snapshots = state, nil
 	return a
 }
