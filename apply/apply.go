@@ -82,6 +82,7 @@ type Stage string
 const (
 	Verifying Stage = "verifying"
 	Applying  Stage = "applying"
+	Merging   Stage = "merging"
 )
 
 // A Report says what was done; in a dry run, what would be.

@@ -172,6 +172,9 @@ func (in *input) readFile(ctx context.Context, o Options) (*format.File, error) 
 	err := in.readAll(ctx, o, func(s *format.Segment) error {
 		in.hasBase = in.hasBase || hasBase(s)
 		in.unhashed += unhashed(s)
+		if in.each != nil {
+			in.each(s)
+		}
 		return nil
 	})
 	if err != nil {

@@ -40,8 +40,9 @@ type input struct {
 	byHashes bool  // only its base hashes tell that it follows the one before
 	unhashed int64 // bytes of extents for which it has none, but for single sectors
 
-	hasBase bool      // a segment has base hashes, as far as they have been read
-	lost    lostCount // of the whole volume, once readAll has read it
+	each    func(*format.Segment) // if set, is shown the segments of one of several, with sums
+	hasBase bool                  // a segment has base hashes, as far as they have been read
+	lost    lostCount             // of the whole volume, once readAll has read it
 }
 
 // openInput begins to read a patch, and to spool it if that is wanted.
@@ -127,7 +128,8 @@ func (in *input) rewind(held int) error {
 			return fmt.Errorf("flush the spool file: %w", err)
 		}
 	}
-	r, err := format.NewReader(in.again(), format.ReaderOptions{Held: held})
+	r, err := format.NewReader(in.again(),
+		format.ReaderOptions{Held: held, FrameSums: in.each != nil})
 	if err != nil {
 		return err
 	}
