@@ -92,7 +92,7 @@ func (m *mergeModel) guarded() []format.Extent {
 	return found
 }
 
-func seed(h format.Header) format.Hash { return baseOf(h).HashSeed }
+func seed(h format.Header) format.Hash { return follow.BaseOf(h).HashSeed }
 
 // check compares what patches do that were merged in some grouping with what all of them do.
 func (m *mergeModel) check(patches [][]byte) {
