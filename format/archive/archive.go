@@ -202,10 +202,7 @@ func (v *Volume) States() []*Patch {
 }
 
 // State names the state that the patch leads to: two that lead to one have the same.
-func (p *Patch) State() string {
-	names := follow.Leads(p.Header)
-	return names[len(names)-1] // that of a snapshot, or of the patch that led there first
-}
+func (p *Patch) State() string { return follow.State(p.Header) }
 
 // compare sorts patches by the time of their states.
 func compare(a, b *Patch) int {

@@ -9,13 +9,25 @@ import (
 // Leads are the names that others may have for where the patch leads: ids of patches and UUIDs of
 // snapshots. Whatever is [Linked] to it starts from one of them.
 func Leads(h format.Header) []string {
+	h = h.Last()
 	s := StateOf(h)
-	return append(patchNames(h.ID, s.Patch), snapshotNames(s.Snapshot)...)
+	names := append(patchNames(h.ID, s.Patch), patchNames(s.Patches...)...)
+	return append(names, snapshotNames(s.Snapshot)...)
+}
+
+// State names the state that the patch leads to: two that lead to one have the same, that of the
+// snapshot or, where it has no name, of the patch that led there first.
+func State(h format.Header) string {
+	names := snapshotNames(StateOf(h).Snapshot)
+	if s := StateOf(h); len(names) == 0 {
+		names = patchNames(append(s.Patches, s.Patch, h.ID)...)
+	}
+	return names[0]
 }
 
 // Starts are the names that the patch has for where it starts.
 func Starts(h format.Header) []string {
-	b := BaseOf(h)
+	b := BaseOf(h.First())
 	if b.Patch != uuid.Nil {
 		return patchNames(b.Patch)
 	}
