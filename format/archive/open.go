@@ -1,0 +1,63 @@
+package archive
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"lvmsync/format"
+	"lvmsync/format/volume"
+)
+
+var errReplaced = errors.New("it is no longer the patch that it was when it was looked at")
+
+// Files are the open files of a chain, in order. Close closes them all.
+type Files []*os.File
+
+// Close closes the files.
+func (f Files) Close() error {
+	var errs []error
+	for _, file := range f {
+		errs = append(errs, file.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// Open opens the chain of the patch as one volume, which must be closed before the files. Each file
+// must still be what it was. Unless the chain begins with a full patch, o has the base.
+func (p *Patch) Open(o volume.Options) (*volume.Volume, Files, error) {
+	var files Files
+	var patches []volume.Patch
+	for _, one := range p.Chain() {
+		file, patch, err := one.open()
+		if err != nil {
+			files.Close()
+			return nil, nil, fmt.Errorf("%s: %w", one.Path, err)
+		}
+		files = append(files, file)
+		patches = append(patches, volume.Patch{Name: one.Path, File: patch})
+	}
+	v, err := volume.Open(patches, o)
+	if err != nil {
+		files.Close()
+		return nil, nil, err
+	}
+	return v, files, nil
+}
+
+// open opens the file of the patch.
+func (p *Patch) open() (*os.File, *format.File, error) {
+	f, st, err := open(place{path: p.Path})
+	if err != nil {
+		return nil, nil, err
+	}
+	patch, err := format.OpenFile(f, st.Size())
+	if err == nil && (patch.Header().ID != p.Header.ID || patch.Totals() != p.Totals) {
+		err = errReplaced
+	}
+	if err != nil {
+		f.Close()
+		return nil, nil, err
+	}
+	return f, patch, nil
+}
