@@ -29,7 +29,8 @@ const (
 type File struct {
 	Path   string
 	Status Status
-	Err    error // why
+	Err    error          // why
+	Header *format.Header // of a patch that has a right one; nil: not known
 }
 
 // A Patch is one whose header and trailer are right.
@@ -50,11 +51,13 @@ type Patch struct {
 }
 
 // Time is that of the state that the patch leads to.
-func (p *Patch) Time() time.Time {
-	if s := follow.StateOf(p.Header); s.Snapshot != "" && !s.SnapshotCreated.IsZero() {
+func (p *Patch) Time() time.Time { return stateTime(p.Header) }
+
+func stateTime(h format.Header) time.Time {
+	if s := follow.StateOf(h); s.Snapshot != "" && !s.SnapshotCreated.IsZero() {
 		return s.SnapshotCreated
 	}
-	return p.Header.Created
+	return h.Created
 }
 
 // First is the patch that its chain begins with.

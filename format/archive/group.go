@@ -28,7 +28,7 @@ func (a *Archive) leaveOutCopies(patches []*Patch) []*Patch {
 		} else if other.Size != p.Size || other.Totals != p.Totals || other.NoEnd != p.NoEnd {
 			err = fmt.Errorf("it has the id of %s, and is another one", other.Path)
 		}
-		a.Files = append(a.Files, File{p.Path, Copy, err})
+		a.Files = append(a.Files, File{Path: p.Path, Status: Copy, Err: err})
 		return true
 	})
 }

@@ -86,10 +86,10 @@ func look(ctx context.Context, places []place) ([]*Patch, []File, error) {
 	for range readers {
 		g.Go(func() error {
 			for i := range next {
-				patch, err := lookAt(places[i])
+				patch, header, err := lookAt(places[i])
 				all[i].patch = patch
 				if patch == nil {
-					all[i].file = File{places[i].path, StatusOf(err), err}
+					all[i].file = File{places[i].path, StatusOf(err), err, header}
 					all[i].gone = errors.Is(err, fs.ErrNotExist) && !isLink(places[i].path)
 				}
 			}
@@ -118,37 +118,43 @@ func isLink(path string) bool {
 }
 
 // lookAt reads one file. Nothing but a regular one is opened to be read: a pipe may have no other
-// side, and a tape would turn.
-func lookAt(p place) (*Patch, error) {
+// side, and a tape would turn. The header of one that is no patch to build upon comes with the
+// error, if it is right.
+func lookAt(p place) (*Patch, *format.Header, error) {
 	if p.err != nil {
-		return nil, p.err
+		return nil, nil, p.err
 	}
 	f, before, err := open(p)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer f.Close()
 	o, err := format.ReadOutline(readEnds(f, before.Size()), before.Size())
 	after, err2 := f.Stat()
 	changed := err2 == nil &&
 		(after.Size() != before.Size() || !after.ModTime().Equal(before.ModTime()))
+	var header *format.Header
+	if o != nil {
+		header = &o.Header
+	}
 	hidden := strings.HasPrefix(filepath.Base(p.path), ".")
 	switch {
 	case hidden && (o != nil || before.Size() == 0):
-		return nil, errRunOrLeft
+		return nil, header, errRunOrLeft
 	case changed && (o != nil || err != nil):
-		return nil, errChanged
+		return nil, header, errChanged
 	case o == nil:
-		return nil, err
+		return nil, nil, err
 	case err != nil && (o.Header.Kind != format.Undo || !errors.Is(err, format.ErrTruncated)):
-		return nil, err
+		return nil, header, err
 	}
 	h := o.Header
 	h.Source.Storage = nil
 	if h.Base != nil {
 		h.Base.Fingerprint = nil
 	}
-	return &Patch{Path: p.path, Header: h, Totals: o.Totals, Size: o.Size, NoEnd: err != nil}, nil
+	patch := &Patch{Path: p.path, Header: h, Totals: o.Totals, Size: o.Size, NoEnd: err != nil}
+	return patch, nil, nil
 }
 
 // open opens a regular file, which may have become something else: that is not waited for.

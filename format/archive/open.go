@@ -45,6 +45,15 @@ func (p *Patch) Open(o volume.Options) (*volume.Volume, Files, error) {
 	return v, files, nil
 }
 
+// OpenFile opens the file of the patch, which must still be what it was.
+func (p *Patch) OpenFile() (*os.File, error) {
+	f, _, err := p.open()
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", p.Path, err)
+	}
+	return f, nil
+}
+
 // open opens the file of the patch.
 func (p *Patch) open() (*os.File, *format.File, error) {
 	f, st, err := open(place{path: p.Path})
