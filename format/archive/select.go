@@ -20,13 +20,11 @@ type Choice struct {
 	// it, or the beginning of one of these two, or as a file or its path. At counts for nothing
 	// then.
 	Name string
-	// Trust takes a state in doubt, see [Patch.InDoubt].
-	Trust bool
 }
 
-// Select finds the state that is meant, which can be restored. Nothing is guessed, and no older
-// state is given for a newer one that is there and can't be restored: the error, a [*SelectError],
-// says what can be chosen.
+// Select finds the state that is meant, which can be restored without a doubt. Nothing is guessed,
+// and no older state is given for a newer one that is there and can't be restored: the error, a
+// [*SelectError], says what can be chosen.
 func (a *Archive) Select(c Choice) (*Patch, error) {
 	var v *Volume
 	var p *Patch
@@ -39,7 +37,7 @@ func (a *Archive) Select(c Choice) (*Patch, error) {
 	if err != nil {
 		return nil, err
 	}
-	return a.wayTo(v, p, c.Trust)
+	return a.wayTo(v, p)
 }
 
 // newest is the newest patch that is not later than at; zero: of all.
@@ -234,7 +232,7 @@ func (p *Patch) ids() (ids []string) {
 }
 
 // wayTo is the patch by which the state that p leads to can be restored. That may be another one.
-func (a *Archive) wayTo(v *Volume, p *Patch, trust bool) (*Patch, error) {
+func (a *Archive) wayTo(v *Volume, p *Patch) (*Patch, error) {
 	if !p.Restorable() || p.InDoubt() {
 		for _, q := range v.States() {
 			if q.State() == p.State() {
@@ -245,15 +243,10 @@ func (a *Archive) wayTo(v *Volume, p *Patch, trust bool) (*Patch, error) {
 	if !p.Restorable() {
 		return nil, a.gap(p)
 	}
-	if !p.InDoubt() || trust {
-		return p, nil
-	}
 	for _, q := range p.Chain() {
 		if q.Doubt != "" {
-			err := a.refuse(ErrDoubt, fmt.Sprintf("the way to the state of %v is in doubt: %s after "+
-				"%s: %s", p, q.Path, q.Follows.Path, q.Doubt))
-			err.Chain = p.Chain()
-			return nil, err
+			return nil, a.refuse(ErrDoubt, fmt.Sprintf("the way to the state of %v is in doubt: %s "+
+				"after %s: %s", p, q.Path, q.Follows.Path, q.Doubt))
 		}
 	}
 	return p, nil

@@ -22,7 +22,7 @@ var (
 type SelectError struct {
 	Err    error
 	Reason string
-	Chain  []*Patch // that lead to the state, where what they start from is missing or in doubt
+	Chain  []*Patch // that lead to the state, where what they start from is missing
 	Others []*Patch // states that can be named, by time
 }
 

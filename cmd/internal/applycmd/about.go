@@ -17,7 +17,8 @@ import (
 
 // about says of an error which patch it is about, and what the command line looks like that led to
 // it.
-func about(inv *cli.Invocation, patches []string, destination string, err error) error {
+func about(inv *cli.Invocation, in *inputs, err error) error {
+	patches, destination := in.names, in.destination
 	switch {
 	case errors.Is(err, format.ErrNotPatch) && inv.NArg() == 1 && isPatch(destination):
 		return fmt.Errorf("%s is a patch, %w (standard input is %v)",

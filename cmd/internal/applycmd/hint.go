@@ -8,8 +8,10 @@ import (
 	"golang.org/x/sys/unix"
 
 	"lvmsync/apply"
+	"lvmsync/cmd/internal/archives"
 	"lvmsync/cmd/internal/cli"
 	"lvmsync/cmd/internal/patchfile"
+	"lvmsync/format/archive"
 )
 
 // status is the exit status for an error.
@@ -22,7 +24,7 @@ func status(err error) int {
 		return cli.StatusPartial
 	case patchfile.IsBad(err), errors.Is(err, apply.ErrLost):
 		return cli.StatusBadPatch
-	case errors.Is(err, apply.ErrWrongBase):
+	case errors.Is(err, apply.ErrWrongBase), archives.IsGap(err):
 		return cli.StatusWrongBase
 	}
 	return cli.StatusFailed
@@ -61,7 +63,7 @@ func hint(err error) string {
 			"cut tore a sector, --no-check-base writes over it, and drops the check of all " +
 			"others, too"
 	}
-	return cmp.Or(patchfile.OrderHint(err), advice.For(err), patchfile.Hint(err))
+	return cmp.Or(chainHint(err), archives.Hint(err), patchfile.OrderHint(err), advice.For(err), patchfile.Hint(err))
 }
 
 // partialHint says what to do about a destination that is part-way because of err.
@@ -88,6 +90,37 @@ func partialHint(partial *apply.PartialError, err error) string {
 	}
 	return "mend the cause and apply again from the beginning, before anything else is written " +
 		"there"
+}
+
+// A chainError is about a state of an archive that can't be restored from that alone.
+type chainError struct {
+	error
+	line string // that applies the patches by name
+}
+
+func (e *chainError) Unwrap() error { return e.error }
+
+// withLine lets chainHint propose the command line, without what chooses a state.
+func withLine(inv *cli.Invocation, destination string, err error) error {
+	var e *archive.SelectError
+	if !errors.As(err, &e) || len(e.Others) > 0 || !errors.Is(err, archive.ErrGap) {
+		return err
+	}
+	return &chainError{err, inv.Line(append(archives.Names(e.Chain), destination), "at", "state")}
+}
+
+// chainHint says how deltas are applied whose base lies elsewhere.
+func chainHint(err error) string {
+	var chain *chainError
+	switch {
+	case errors.Is(err, archive.ErrDoubt):
+		return "if you know which patches lead there, name them instead of the folder, or another " +
+			"state with --state"
+	case !errors.As(err, &chain):
+		return ""
+	}
+	return "add the full patch; a destination that holds what the first of them starts from takes " +
+		"them by name: " + chain.line
 }
 
 // advice is what to do about a destination that is as it was.

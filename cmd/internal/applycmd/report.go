@@ -2,10 +2,13 @@ package applycmd
 
 import (
 	"fmt"
+	"time"
 
 	"lvmsync/apply"
+	"lvmsync/cmd/internal/archives"
 	"lvmsync/cmd/internal/cli"
 	"lvmsync/format"
+	"lvmsync/format/archive"
 )
 
 // summary is what --json prints.
@@ -14,6 +17,7 @@ type summary struct {
 	DestinationSize int64       `json:"destination_size"`
 	DryRun          bool        `json:"dry_run"`
 	Created         bool        `json:"created"`
+	State           *restored   `json:"state,omitempty"`
 	Patches         int         `json:"patches"`
 	PatchID         string      `json:"patch_id"`
 	Kind            format.Kind `json:"kind"`
@@ -29,8 +33,15 @@ type summary struct {
 	Undo            string      `json:"undo,omitempty"`
 }
 
-// conclude says what was done.
-func conclude(inv *cli.Invocation, o apply.Options, r apply.Report) {
+// restored is a state of an archive.
+type restored struct {
+	Time     time.Time `json:"time,omitzero"`
+	Snapshot string    `json:"snapshot,omitempty"`
+	Files    []string  `json:"files"`
+}
+
+// conclude says what was done; of a state of an archive, unless that is nil.
+func conclude(inv *cli.Invocation, o apply.Options, r apply.Report, state *archive.Patch) {
 	if r.Header.VolumeSize == 0 {
 		return // nothing is known of the patch
 	}
@@ -54,6 +65,9 @@ func conclude(inv *cli.Invocation, o apply.Options, r apply.Report) {
 	}
 	if r.Undo {
 		s.Undo = o.Undo
+	}
+	if state != nil {
+		s.State = &restored{state.Time(), state.Snapshot(), archives.Names(state.Chain())}
 	}
 	inv.Close(closingLine(inv, o, r), s)
 }

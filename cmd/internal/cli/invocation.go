@@ -87,6 +87,15 @@ func (inv *Invocation) Note(format string, args ...any) {
 	}
 }
 
+// Say tells the user, before it begins, what will be done, unless they want to be told nothing.
+func (inv *Invocation) Say(message string) {
+	inv.mu.Lock()
+	defer inv.mu.Unlock()
+	if !inv.quiet && !inv.json {
+		inv.print("", message)
+	}
+}
+
 // Close sets what is said when all has gone well: the closing line, and the object that --json
 // prints instead.
 func (inv *Invocation) Close(line string, summary any) {
