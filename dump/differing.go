@@ -168,36 +168,80 @@ func (d *differing) read(r read) error {
 	return nil
 }
 
-// readBase reads what the base holds in an extent; nil if it has nothing there, or only sums.
-func (d *differing) readBase(buf []byte, e format.Extent) ([]byte, error) {
+// baseData is what the base holds in an extent; no data if it has nothing there, or only sums.
+type baseData struct {
+	data    []byte
+	unknown []format.Extent // of which the data say nothing, ascending
+}
+
+// readBase reads that.
+func (d *differing) readBase(buf []byte, e format.Extent) (old baseData, err error) {
 	if d.base == nil || e.Off >= d.shared {
-		return nil, nil
+		return baseData{}, nil
 	}
-	old := buf[:e.Len]
-	if err := readExtent(d.base, old, e); err != nil {
-		var u unreadableError // which speaks of the source
-		if errors.As(err, &u) {
-			err = u.error
+	old.data = buf[:e.Len]
+	for rest := e; rest.Len > 0; {
+		err := readExtent(d.base, old.data[rest.Off-e.Off:], rest)
+		if err == nil {
+			break
 		}
-		return nil, fmt.Errorf("compare with the base: %w", err)
+		unknown, err := unknownPart(err)
+		if err == nil && unknown.End() <= rest.Off {
+			err = fmt.Errorf("internal error: the base does not know %v, expected from %d on",
+				unknown, rest.Off)
+		}
+		if err != nil {
+			return baseData{}, fmt.Errorf("compare with the base: %w", err)
+		}
+		old.unknown = append(old.unknown, unknown)
+		rest.Off, rest.Len = unknown.End(), e.End()-unknown.End()
 	}
 	return old, nil
 }
 
+// unknownPart is what isn't known of the base where reading it gave an error; other errors it
+// returns.
+func unknownPart(err error) (format.Extent, error) {
+	var unknown *UnknownError
+	var u unreadableError // which speaks of the source
+	switch {
+	case errors.As(err, &unknown):
+		return unknown.Extent, nil
+	case errors.As(err, &u):
+		err = u.error
+	}
+	return format.Extent{}, err
+}
+
 // compare adds what of an extent, which the volume holds now, differs.
-func (d *differing) compare(found *differences, e format.Extent, now, old []byte, sums []BlockSum) {
+func (d *differing) compare(found *differences, e format.Extent, now []byte, old baseData,
+	sums []BlockSum) {
 	for part := range cut(e, d.losses.in(e.Off, e.End())) {
 		from, to := part.Off-e.Off, part.End()-e.Off
 		switch {
 		case part.Lost:
 			found.records = append(found.records, part)
-		case old != nil:
-			found.addByBase(part.Off, now[from:to], old[from:to], d.blockSize)
+		case old.data != nil && len(old.unknown) == 0:
+			found.addByBase(part.Off, now[from:to], old.data[from:to], d.blockSize)
+		case old.data != nil:
+			d.compareHeld(found, part.Extent, now[from:to], baseData{old.data[from:to], old.unknown})
 		case len(sums) > 0 && part.Len == e.Len:
 			found.addBySums(d, e.Off, now, sums)
 		default: // no base, or that of a part of a block, of which no sum tells
 			found.add(refine.Runs(part.Off, now[from:to], nil))
 		}
+	}
+}
+
+// compareHeld adds what of an extent differs from what the base holds there, or may.
+func (d *differing) compareHeld(found *differences, e format.Extent, now []byte, old baseData) {
+	for part := range cut(e, old.unknown) {
+		from, to := part.Off-e.Off, part.End()-e.Off
+		if part.Lost {
+			found.add(refine.Runs(part.Off, now[from:to], nil))
+			continue
+		}
+		found.addByBase(part.Off, now[from:to], old.data[from:to], d.blockSize)
 	}
 }
 

@@ -55,7 +55,7 @@ type Reader interface {
 }
 
 // A Base is what the volume held before the changes. It may be shorter than the volume, which has
-// grown then.
+// grown then. Reading it may give an [UnknownError] behind what has been read.
 type Base interface {
 	Reader
 	Size() int64 // in bytes

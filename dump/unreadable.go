@@ -185,12 +185,13 @@ func (s *salvage) confirm() error {
 // errPassOver is the error of a read that can be done without.
 var errPassOver = errors.New("can't be read and need not be")
 
-// A passOver marks the errors of what can't be read: no sample is taken there.
+// A passOver marks the errors of what can't be read, or isn't known: no sample is taken there.
 type passOver struct{ io.ReaderAt }
 
 func (p passOver) ReadAt(b []byte, off int64) (int, error) {
 	n, err := p.ReaderAt.ReadAt(b, off)
-	if unreadable(err) {
+	var unknown *UnknownError
+	if unreadable(err) || errors.As(err, &unknown) {
 		return 0, fmt.Errorf("%w: %w", errPassOver, err)
 	}
 	return n, err

@@ -1,5 +1,5 @@
 // Package compare is the source of patches of what differs between two devices or
-// image files, in any mix: it reads and compares both.
+// image files, in any mix, or from a state of an archive: it reads and compares both.
 package compare
 
 import (
@@ -11,6 +11,7 @@ import (
 	"lvmsync/dump"
 	"lvmsync/dump/blockdev"
 	"lvmsync/dump/full"
+	"lvmsync/dump/stored"
 	"lvmsync/format"
 )
 
@@ -29,24 +30,44 @@ func Open(ctx context.Context, path, base string, blockSize int64) (dump.Source,
 	if err != nil {
 		return dump.Source{}, errors.Join(err, now.Close())
 	}
-	src, err := compared(ctx, now, old, blockSize)
+	src := now.Source()
+	if old.ID() == now.ID() {
+		err = fmt.Errorf("%w: %s and %s", ErrSame, old.Name(), now.Name())
+	}
+	if err == nil {
+		src.Inputs = append(src.Inputs, dump.Input{File: old, What: "the base"})
+		err = src.Inputs.Flush()
+	}
+	if err == nil {
+		src, err = compared(ctx, src, now, dump.CopyOf(old), blockSize)
+	}
 	if err != nil {
 		return dump.Source{}, errors.Join(err, now.Close(), old.Close())
 	}
+	src.Close = func() error { return errors.Join(now.Close(), old.Close()) }
 	return src, nil
 }
 
-// compared is the source of now, of which the destination holds old.
-func compared(ctx context.Context, now *full.Volume, old *blockdev.File,
+// OpenStored opens the device or file at path, to compare it with a state of an archive. The patch
+// follows the one that leads to that. The source closes the state, and so does an error.
+func OpenStored(ctx context.Context, path string, old *stored.State,
 	blockSize int64) (dump.Source, error) {
-	src := now.Source()
-	if old.ID() == now.ID() {
-		return src, fmt.Errorf("%w: %s and %s", ErrSame, old.Name(), now.Name())
+	now, err := full.Open(ctx, path)
+	if err != nil {
+		return dump.Source{}, errors.Join(err, old.Close())
 	}
-	src.Inputs = append(src.Inputs, dump.Input{File: old, What: "the base"})
-	if err := src.Inputs.Flush(); err != nil {
-		return src, err
+	src, err := compared(ctx, now.Source(), now, old, blockSize)
+	if err != nil {
+		return dump.Source{}, errors.Join(err, now.Close(), old.Close())
 	}
+	src.Header.Base.Patch = old.Patch()
+	src.Close = func() error { return errors.Join(now.Close(), old.Close()) }
+	return src, nil
+}
+
+// compared makes of the source of now that of what the destination needs which holds old.
+func compared(ctx context.Context, src dump.Source, now *full.Volume, old dump.Copy,
+	blockSize int64) (dump.Source, error) {
 	all, err := dump.Fingerprint(ctx, old, old.Size())
 	if err != nil {
 		return src, err
@@ -62,23 +83,21 @@ func compared(ctx context.Context, now *full.Volume, old *blockdev.File,
 	src.Extents = notInBoth(now.Extents(blockSize), old, src.Shared())
 	checkNow := src.Check
 	src.Check = func(ctx context.Context) error {
-		// The end of a file that became smaller looks like a hole.
-		if err := old.CheckSize(); err != nil {
+		if err := old.Check(); err != nil {
 			return err
 		}
 		return checkNow(ctx)
 	}
-	src.Close = func() error { return errors.Join(now.Close(), old.Close()) }
 	return src, nil
 }
 
-// notInBoth yields the extents but for the holes in them that old has, too, in its first shared
-// bytes. What lies beyond must be sent.
-func notInBoth(extents iter.Seq2[format.Extent, error], old *blockdev.File,
+// notInBoth yields the extents but for the holes in them where old has zeros, too, in its first
+// shared bytes. What lies beyond must be sent.
+func notInBoth(extents iter.Seq2[format.Extent, error], old dump.Copy,
 	shared int64) iter.Seq2[format.Extent, error] {
 	return func(yield func(format.Extent, error) bool) {
-		holes := old.Holes()
-		defer holes.Close()
+		zeros := old.Zeros()
+		defer zeros.Close()
 		for e, err := range extents {
 			if err != nil {
 				yield(e, err)
@@ -90,7 +109,7 @@ func notInBoth(extents iter.Seq2[format.Extent, error], old *blockdev.File,
 				}
 				continue
 			}
-			if !yieldHole(e, holes, shared, yield) {
+			if !yieldHole(e, zeros, shared, yield) {
 				return
 			}
 		}
@@ -101,14 +120,14 @@ func notInBoth(extents iter.Seq2[format.Extent, error], old *blockdev.File,
 const holeStep = 1 << 20
 
 // yieldHole yields what the old one may have in a hole of the new one.
-func yieldHole(e format.Extent, holes *blockdev.Holes, shared int64,
+func yieldHole(e format.Extent, zeros dump.Zeros, shared int64,
 	yield func(format.Extent, error) bool) bool {
 	for e.Len > 0 {
 		part, inBoth := e, false
 		if e.Off < shared {
 			part.Len = min(e.Len, holeStep-e.Off%holeStep, shared-e.Off)
 			var err error
-			if inBoth, err = holes.Cover(part.Off, part.Len); err != nil {
+			if inBoth, err = zeros.Cover(part.Off, part.Len); err != nil {
 				yield(part, err)
 				return false
 			}
