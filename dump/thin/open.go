@@ -69,7 +69,8 @@ func OpenFull(ctx context.Context, name string) (*Changes, error) {
 }
 
 // OpenCompared opens nothing to dump: it is for notes of what a dump of a volume sends that finds
-// by itself what to send, and may read the volume until Close.
+// by itself what to send, and may read the volume until Close; and for what the header says of a
+// snapshot that stands still, which has a State then.
 func OpenCompared(ctx context.Context, name string) (*Changes, error) {
 	return open(ctx, func(c *Changes) (err error) {
 		if c.new, err = openVolume(ctx, name); err != nil {
@@ -77,6 +78,7 @@ func OpenCompared(ctx context.Context, name string) (*Changes, error) {
 		}
 		c.sent.compare = true
 		c.beginReading()
+		c.describeFull(ctx)
 		return nil
 	})
 }

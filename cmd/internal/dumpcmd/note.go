@@ -9,6 +9,7 @@ import (
 	"lvmsync/dump"
 	"lvmsync/dump/devmapper"
 	"lvmsync/dump/thin"
+	"lvmsync/format"
 )
 
 // startsElsewhere is what to do about a copy of a volume of which it isn't noted what it may hold.
@@ -57,6 +58,10 @@ func openComparison(ctx context.Context, inv *cli.Invocation, name string,
 func withNotes(src, notes dump.Source) dump.Source {
 	check, end := src.Check, src.Close
 	src.Header.Source.Noted = notes.Header.Source.Noted
+	if notes.Header.State != nil {
+		src.Header.State = notes.Header.State
+		nameSnapshot(&src.Header.Source, notes.Header.Source)
+	}
 	src.Check = func(ctx context.Context) error {
 		if err := check(ctx); err != nil {
 			return err
@@ -67,20 +72,31 @@ func withNotes(src, notes dump.Source) dump.Source {
 	return src
 }
 
+// nameSnapshot names a snapshot, and the volume that it is of, as another source has them.
+func nameSnapshot(s *format.Source, as format.Source) {
+	s.VG, s.VGUUID, s.LV, s.LVUUID = as.VG, as.VGUUID, as.LV, as.LVUUID
+	s.Snapshot, s.SnapshotUUID, s.Snapshots = as.Snapshot, as.SnapshotUUID, as.Snapshots
+}
+
 // noteCompared notes what a comparison may send of a thin volume, which may be read until the
-// source that it gives is closed. Where there is nothing to note, that has no notes.
+// source that it gives is closed: one that is not active is active until then. Where there is
+// nothing to note, that has no notes.
 func noteCompared(ctx context.Context, inv *cli.Invocation, name string) (dump.Source, error) {
 	none := dump.Source{
 		Check: func(context.Context) error { return nil },
 		Close: func() error { return nil },
 	}
 	_, err := devmapper.Resolve(ctx, name)
-	if err != nil || inv.Bool("dry-run") || !thin.Named(ctx, name) {
-		return none, nil // what is not active is not activated for this
+	inactive := errors.Is(err, devmapper.ErrInactive)
+	if !inactive && (err != nil || inv.Bool("dry-run")) || !thin.Named(ctx, name) {
+		return none, nil
 	}
 	c, err := thin.OpenCompared(ctx, name)
 	if ctx.Err() != nil {
 		return none, ctx.Err()
+	}
+	if err != nil && inactive {
+		return none, err
 	}
 	if err != nil {
 		inv.Warn(fmt.Sprintf("%v: %v: %s", thin.ErrNotNoted, err, startsElsewhere))

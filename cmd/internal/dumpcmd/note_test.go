@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"reflect"
 	"slices"
 	"testing"
 
 	"github.com/google/uuid"
 
 	"lvmsync/dump"
+	"lvmsync/format"
 )
 
 // What a comparison sends says in which notes that is, and what the notes are of is open until the
@@ -38,6 +40,24 @@ func TestWithNotes(t *testing.T) {
 	}
 	if !slices.Equal(closed, []string{"volumes", "notes"}) {
 		t.Errorf("closed %v", closed)
+	}
+}
+
+// A snapshot that stands still has its name in the patch, and its volume.
+func TestNamedWithNotes(t *testing.T) {
+	var compared, notes dump.Source
+	compared.Header.Source = format.Source{Type: "device", Path: "/dev/vg/s", LV: "s", LVUUID: "S"}
+	notes.Header.Source = format.Source{Type: "thin", Path: "/dev/dm-1", LV: "v", LVUUID: "V",
+		Snapshot: "s", SnapshotUUID: "S"}
+	if src := withNotes(compared, notes).Header; src.State != nil || src.Source.LV != "s" {
+		t.Errorf("in use: %+v", src)
+	}
+	notes.Header.State = &format.State{Snapshot: "S"}
+	src := withNotes(compared, notes).Header
+	want := format.Source{Type: "device", Path: "/dev/vg/s", LV: "v", LVUUID: "V", Snapshot: "s",
+		SnapshotUUID: "S"}
+	if !reflect.DeepEqual(src.Source, want) || src.State.Snapshot != "S" {
+		t.Errorf("at rest: %+v", src)
 	}
 }
 
