@@ -13,6 +13,7 @@ import (
 
 	"lvmsync/cmd/internal/cli"
 	"lvmsync/format/archive"
+	"lvmsync/format/container"
 )
 
 // Flags are the options that say which state is meant.
@@ -31,6 +32,24 @@ func Flags() []ucli.Flag {
 func IsFolder(path string) bool {
 	st, err := os.Stat(path)
 	return err == nil && st.IsDir()
+}
+
+// Is tells whether a path is a folder, or a file that is a patch, an archive of one. A signature
+// counts, too: it is taken for no image.
+func Is(path string) bool {
+	if IsFolder(path) {
+		return true
+	}
+	st, err := os.Stat(path)
+	if err != nil || !st.Mode().IsRegular() {
+		return false
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	return container.Identify(f, st.Size()).Ours
 }
 
 // Check refuses the options where no archive is named, what says how that is done, and two that
@@ -75,6 +94,11 @@ func Select(ctx context.Context, inv *cli.Invocation, path string) (*archive.Pat
 	if inv.IsSet("at") {
 		if c.At, err = archive.ParseTime(inv.String("at"), time.Local); err != nil {
 			return nil, err
+		}
+	}
+	for _, f := range a.Files {
+		if f.Path == path {
+			return nil, fmt.Errorf("%s: %w", path, f.Err)
 		}
 	}
 	p, err := a.Select(c)

@@ -5,16 +5,20 @@ import (
 	"fmt"
 	"io"
 
+	"lvmsync/cmd/internal/archives"
 	"lvmsync/cmd/internal/cli"
 	"lvmsync/cmd/internal/patchfile"
+	"lvmsync/dump"
 	"lvmsync/dump/compare"
 	"lvmsync/dump/devmapper"
 	"lvmsync/dump/signature"
+	"lvmsync/dump/stored"
 	"lvmsync/format"
 	"lvmsync/format/sigfile"
 )
 
-// openWithBase opens a device or file and the one that it's compared with.
+// openWithBase opens a device or file and the one that it's compared with, or a state of an archive
+// instead of that.
 func openWithBase(ctx context.Context, inv *cli.Invocation, name string,
 	blockSize int64) (source, error) {
 	path, err := devmapper.Resolve(ctx, name)
@@ -25,12 +29,42 @@ func openWithBase(ctx context.Context, inv *cli.Invocation, name string,
 	if err != nil {
 		return source{}, err
 	}
-	src, err := compare.Open(ctx, path, old, blockSize)
+	isArchive := archives.Is(old)
+	if err := archives.Check(inv, isArchive, howArchive); err != nil {
+		return source{}, err
+	}
+	var paths []string
+	var src dump.Source
+	if isArchive {
+		src, paths, err = openStored(ctx, inv, name, path, old, blockSize)
+	} else {
+		src, err = compare.Open(ctx, path, old, blockSize)
+	}
 	if err != nil {
 		return source{}, err
 	}
 	warnSizes(inv, name, src.Header.VolumeSize, src.Base.Size())
-	return source{Source: src, name: name, compares: true}, nil
+	return source{Source: src, name: name, paths: paths, compares: true}, nil
+}
+
+// howArchive says how an archive is named.
+const howArchive = "name a folder of patches, or a full patch, with --base"
+
+// openStored opens the device or file at path, which the user named so, and what it's compared
+// with: a state of the archive.
+func openStored(ctx context.Context, inv *cli.Invocation, name, path, archive string,
+	blockSize int64) (src dump.Source, paths []string, err error) {
+	p, err := archives.Select(ctx, inv, archive)
+	if err != nil {
+		return src, nil, err
+	}
+	state, err := stored.Open(p)
+	if err != nil {
+		return src, nil, err
+	}
+	inv.Say(fmt.Sprintf("%s: compared with the state of %v", name, p))
+	src, err = compare.OpenStored(ctx, path, state, blockSize)
+	return src, archives.Names(p.Chain()), err
 }
 
 // openWithSignature opens a device or file and the signature that it's compared with.

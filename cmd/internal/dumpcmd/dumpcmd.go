@@ -9,6 +9,7 @@ import (
 
 	ucli "github.com/urfave/cli/v2"
 
+	"lvmsync/cmd/internal/archives"
 	"lvmsync/cmd/internal/cli"
 	"lvmsync/cmd/internal/output"
 	"lvmsync/dump"
@@ -30,6 +31,7 @@ lvmsync-dump [options] --to NEWER SNAPSHOT  what changed from one snapshot to an
 lvmsync-dump [options] --reverse SNAPSHOT   what takes its origin back to it
 lvmsync-dump [options] --full DEVICE        all of a device, image file or snapshot
 lvmsync-dump [options] --base OLD DEVICE    what differs from another device or image file
+lvmsync-dump [options] --base ARCHIVE DEVICE  what differs from a folder of patches
 lvmsync-dump [options] --signature SIG DEVICE  what differs from a volume elsewhere
 lvmsync-dump [options] --cow COW ORIGIN     what a COW store lists, without LVM`
 
@@ -38,7 +40,8 @@ const description = "" +
 as for LVM: vg/lv, /dev/vg/lv, /dev/mapper/vg-lv, /dev/dm-7.
 
 Exit status: 0 the patch is whole; 1 failed: what was written has no trailer, and
-lvmsync-apply refuses it; 2 wrong usage; 4 the signature is none, truncated or corrupt.`
+lvmsync-apply refuses it; 2 wrong usage; 4 the signature, or a patch of the archive, is
+none, truncated or corrupt; 5 patches of the archive are missing.`
 
 func command() *cli.Command {
 	return &cli.Command{
@@ -46,7 +49,7 @@ func command() *cli.Command {
 		Usage:       "write what changed on a logical volume since a snapshot as a patch",
 		UsageText:   usageText,
 		Description: description,
-		Flags: []ucli.Flag{
+		Flags: append([]ucli.Flag{
 			cli.Switch("full", "dump the whole of DEVICE"),
 			&ucli.StringFlag{Name: "to", Usage: "send what the snapshot `NEWER` holds instead of " +
 				"the origin, which may be in use"},
@@ -56,7 +59,8 @@ func command() *cli.Command {
 			cli.Switch("exact-base", "leave out blocks that equal the snapshot: the destination "+
 				"is a bit-exact copy of it"),
 			&ucli.StringFlag{Name: "base",
-				Usage: "compare DEVICE with the device or image file `OLD`"},
+				Usage: "compare DEVICE with the device or image file `OLD`, or with the newest " +
+					"state of an archive: a folder of patches, or a full patch"},
 			&ucli.StringFlag{Name: "signature",
 				Usage: "compare DEVICE with the signature in the file `SIG` (-: standard input), " +
 					"see lvmsync-patch(8)"},
@@ -75,7 +79,7 @@ func command() *cli.Command {
 				Usage: "`WHAT` to do if a sector can't be read: stop, or zero: send zeros, " +
 					"marked as lost"},
 			cli.Switch("dry-run", "print how much would be sent, send nothing", "n"),
-		},
+		}, archives.Flags()...),
 		Run:    run,
 		Status: status,
 		Hint:   hint,

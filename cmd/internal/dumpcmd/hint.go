@@ -6,6 +6,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"lvmsync/cmd/internal/archives"
 	"lvmsync/cmd/internal/cli"
 	"lvmsync/cmd/internal/output"
 	"lvmsync/cmd/internal/patchfile"
@@ -18,8 +19,11 @@ import (
 
 // status is the exit status for an error.
 func status(err error) int {
-	if patchfile.IsBad(err) {
+	switch {
+	case patchfile.IsBad(err):
 		return cli.StatusBadPatch
+	case archives.IsGap(err):
+		return cli.StatusWrongBase
 	}
 	return cli.StatusFailed
 }
@@ -30,7 +34,7 @@ func hint(err error) string {
 		return "check the name; of a logical volume without a device only lvs could tell: " +
 			"install the package lvm2"
 	}
-	return cmp.Or(cli.PermissionHint(err), output.Hint(err), advice.For(err))
+	return cmp.Or(cli.PermissionHint(err), archives.Hint(err), output.Hint(err), advice.For(err))
 }
 
 // advice is what to do about a source. A snapshot may be the only record of what it holds: that it

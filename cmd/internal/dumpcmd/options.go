@@ -1,6 +1,7 @@
 package dumpcmd
 
 import (
+	"lvmsync/cmd/internal/archives"
 	"lvmsync/cmd/internal/cli"
 	"lvmsync/cmd/internal/output"
 	"lvmsync/format"
@@ -100,6 +101,11 @@ func checkModes(inv *cli.Invocation) error {
 		return cli.Usagef("--block-size goes with --base")
 	case inv.Bool("exact-base") && inv.IsSet("cow") && inv.Bool("reverse") && inv.NArg() == 0:
 		return cli.Usagef("--exact-base needs the origin, too")
+	}
+	if !inv.IsSet("base") {
+		if err := archives.Check(inv, false, howArchive); err != nil {
+			return err
+		}
 	}
 	for _, name := range []string{"base", "signature", "to", "cow"} {
 		if inv.IsSet(name) && inv.String(name) == "" {
