@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"sync"
 	"time"
 
@@ -19,6 +20,7 @@ import (
 
 	"lvmsync/dump"
 	"lvmsync/dump/blockdev"
+	"lvmsync/dump/stored"
 	"lvmsync/format"
 	"lvmsync/format/refine"
 	"lvmsync/format/sigfile"
@@ -56,11 +58,35 @@ type Report struct {
 	Bytes  int64 // size of the signature
 }
 
+// A Subject is what a signature is made of.
+type Subject struct {
+	dump.Copy
+	Name   string // for messages
+	Source format.Source
+	Patch  uuid.UUID // that leads to it, of an archive
+}
+
+// Device is a device or file.
+func Device(f *blockdev.File) Subject {
+	return Subject{Copy: dump.CopyOf(f), Name: f.Name(),
+		Source: storage.Describe(f.Name(), f.ID())}
+}
+
+// Stored is a state of an archive. What that has lost can't be hashed, and ends the signature.
+func Stored(s *stored.State) Subject {
+	path := s.Path()
+	if abs, err := filepath.Abs(path); err == nil {
+		path = abs
+	}
+	return Subject{Copy: s, Name: s.Path(), Source: format.Source{Type: "file", Path: path},
+		Patch: s.Patch()}
+}
+
 // Make writes the signature of f to w. Unless it returns nil, what was written has
 // no trailer, and every reader says so.
-func Make(ctx context.Context, f *blockdev.File, w io.Writer, o Options) (Report, error) {
+func Make(ctx context.Context, f Subject, w io.Writer, o Options) (Report, error) {
 	if f.Size() == 0 {
-		return Report{}, fmt.Errorf("%s has 0 bytes", f.Name())
+		return Report{}, fmt.Errorf("%s has 0 bytes", f.Name)
 	}
 	h, err := describe(ctx, f, o)
 	if err != nil {
@@ -70,8 +96,8 @@ func Make(ctx context.Context, f *blockdev.File, w io.Writer, o Options) (Report
 	if err != nil {
 		return Report{}, err
 	}
-	m := &maker{file: f, header: h, holes: f.Holes(), piece: max(readSize, h.BlockSize)}
-	defer m.holes.Close()
+	m := &maker{Copy: f, header: h, zeros: f.Zeros(), piece: max(readSize, h.BlockSize)}
+	defer m.zeros.Close()
 	m.buffers.New = func() any {
 		b := blockdev.AlignedBuffer(int(m.piece))
 		return &b
@@ -90,7 +116,7 @@ func Make(ctx context.Context, f *blockdev.File, w io.Writer, o Options) (Report
 			o.Progress(min((first+perTable)*h.BlockSize, h.VolumeSize))
 		}
 	}
-	if err := f.CheckSize(); err != nil { // the end of a file that became smaller looks like a hole
+	if err := f.Check(); err != nil {
 		return Report{}, err
 	}
 	if o.BeforeTrailer != nil {
@@ -104,13 +130,14 @@ func Make(ctx context.Context, f *blockdev.File, w io.Writer, o Options) (Report
 	return Report{Header: h, Bytes: sw.Bytes()}, nil
 }
 
-func describe(ctx context.Context, f *blockdev.File, o Options) (h sigfile.Header, err error) {
+func describe(ctx context.Context, f Subject, o Options) (h sigfile.Header, err error) {
 	h = sigfile.Header{
 		ID:          uuid.New(),
 		Created:     time.Now().UTC().Truncate(time.Millisecond),
 		Tool:        o.Tool,
 		ToolVersion: o.ToolVersion,
-		Source:      storage.Describe(f.Name(), f.ID()),
+		Source:      f.Source,
+		Patch:       f.Patch,
 		VolumeSize:  f.Size(),
 		BlockSize:   o.BlockSize,
 	}
@@ -128,14 +155,14 @@ func describe(ctx context.Context, f *blockdev.File, o Options) (h sigfile.Heade
 
 // A maker hashes the blocks of a volume.
 type maker struct {
-	file    *blockdev.File
+	dump.Copy
 	header  sigfile.Header
-	holes   *blockdev.Holes
+	zeros   dump.Zeros
 	piece   int64     // read at a time, in bytes
 	buffers sync.Pool // of that size; the one used last comes first
 }
 
-// fill fills a table. Holes are not read.
+// fill fills a table. What is known to be zeros is not read.
 func (m *maker) fill(ctx context.Context, t *sigfile.Table) error {
 	start := t.First * m.header.BlockSize
 	end := min(start+int64(t.Len())*m.header.BlockSize, m.header.VolumeSize)
@@ -146,14 +173,14 @@ func (m *maker) fill(ctx context.Context, t *sigfile.Table) error {
 			return errors.Join(g.Wait(), err)
 		}
 		if off%announced == 0 {
-			m.file.WillNeed(off, 2*announced)
+			m.WillNeed(off, 2*announced)
 		}
 		n := min(m.piece, end-off)
-		hole, err := m.holes.Cover(off, n)
+		zero, err := m.zeros.Cover(off, n)
 		if err != nil {
 			return errors.Join(err, g.Wait())
 		}
-		if !hole {
+		if !zero {
 			g.Go(func() error { return m.hash(ctx, t, off, n) })
 			continue
 		}
@@ -172,7 +199,7 @@ func (m *maker) hash(ctx context.Context, t *sigfile.Table, off, n int64) error 
 	pooled := m.buffers.Get().(*[]byte)
 	defer m.buffers.Put(pooled)
 	buf := *pooled
-	if _, err := m.file.ReadAt(buf[:n], off); err != nil && err != io.EOF {
+	if _, err := m.ReadAt(buf[:n], off); err != nil && err != io.EOF {
 		return err
 	}
 	size := m.header.BlockSize

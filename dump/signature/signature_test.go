@@ -26,7 +26,7 @@ func signatureOf(t *testing.T, path string, blockSize int64) []byte {
 	}
 	defer f.Close()
 	var out bytes.Buffer
-	report, err := Make(t.Context(), f, &out, Options{BlockSize: blockSize})
+	report, err := Make(t.Context(), Device(f), &out, Options{BlockSize: blockSize})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -132,7 +132,7 @@ func TestMakeEndsInHole(t *testing.T) {
 	defer f.Close()
 	ctx, cancel := context.WithCancel(t.Context())
 	tables := 0
-	_, err = Make(ctx, f, io.Discard, Options{BlockSize: 4096, Progress: func(int64) {
+	_, err = Make(ctx, Device(f), io.Discard, Options{BlockSize: 4096, Progress: func(int64) {
 		tables++
 		cancel()
 	}})
@@ -185,7 +185,7 @@ func TestShrinking(t *testing.T) {
 			}
 		}
 	}
-	if _, err := Make(t.Context(), f, io.Discard,
+	if _, err := Make(t.Context(), Device(f), io.Discard,
 		Options{BlockSize: 1 << 20, Progress: shrink}); err == nil {
 		t.Error("no error")
 	}

@@ -31,7 +31,8 @@ func Open(ctx context.Context, path string, signature io.Reader) (dump.Source, e
 	}
 	src.Header.Kind = format.Delta
 	src.Header.Granularity = h.BlockSize
-	src.Header.Base = &format.Base{Exact: true, HashSeed: h.Seed, Fingerprint: held}
+	src.Header.Base = &format.Base{Exact: true, HashSeed: h.Seed, Patch: h.Patch,
+		Fingerprint: held}
 	src.Header.RequiredFeatures = []string{format.BaseHashSeed}
 	src.Sums = sums
 	src.Extents = now.Extents(h.BlockSize)

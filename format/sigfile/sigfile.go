@@ -50,6 +50,8 @@ type Header struct {
 	// Seed is that of the hashes. It is random, so that what one signature does not
 	// show by accident, the next one does.
 	Seed format.Hash `json:"seed"`
+	// Patch leads to what was read, which was a state of an archive; zero: it was none.
+	Patch uuid.UUID `json:"patch,omitzero"`
 	// Fingerprint is a sample of the volume, with hashes without seed.
 	Fingerprint format.Fingerprint `json:"fingerprint,omitempty"`
 	// RequiredFeatures names what a reader must know beyond version 1.

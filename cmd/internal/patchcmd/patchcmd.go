@@ -6,10 +6,12 @@ import (
 	"errors"
 
 	"lvmsync/apply"
+	"lvmsync/cmd/internal/archives"
 	"lvmsync/cmd/internal/cli"
 	"lvmsync/cmd/internal/output"
 	"lvmsync/cmd/internal/patchfile"
 	"lvmsync/format"
+	"lvmsync/format/volume"
 )
 
 // Main runs the program and returns its exit status.
@@ -46,9 +48,9 @@ corrupt; 5 patches do not follow one another.`
 // status is the exit status for an error of a subcommand.
 func status(err error) int {
 	switch {
-	case patchfile.IsBad(err):
+	case patchfile.IsBad(err), errors.Is(err, volume.ErrLost):
 		return cli.StatusBadPatch
-	case errors.Is(err, apply.ErrWrongBase):
+	case errors.Is(err, apply.ErrWrongBase), archives.IsGap(err):
 		return cli.StatusWrongBase
 	}
 	return cli.StatusFailed
@@ -66,7 +68,7 @@ func hint(err error) string {
 	case errors.Is(err, apply.ErrWrongBase):
 		return "a patch between them is missing, or one of them is of another volume"
 	}
-	return cmp.Or(output.Hint(err), patchfile.Hint(err))
+	return cmp.Or(output.Hint(err), archives.Hint(err), patchfile.Hint(err))
 }
 
 // planned is how many bytes of extents the patches hold, for a progress bar; -1 if that isn't known

@@ -2,11 +2,13 @@ package patchcmd
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 
 	ucli "github.com/urfave/cli/v2"
 
+	"lvmsync/cmd/internal/archives"
 	"lvmsync/cmd/internal/cli"
 	"lvmsync/cmd/internal/output"
 	"lvmsync/cmd/internal/sources"
@@ -14,27 +16,30 @@ import (
 	"lvmsync/dump/blockdev"
 	"lvmsync/dump/devmapper"
 	"lvmsync/dump/signature"
+	"lvmsync/dump/stored"
 	"lvmsync/format/sigfile"
 )
 
 const signatureDescription = "" +
 	`DEVICE, or an image file, is read; the signature goes to standard output unless -o is
 given. Where a newer version of the volume is, lvmsync-dump --signature makes the patch
-that leads to it.
+that leads to it. Of an archive, which is a folder of patches, or a full patch, the newest
+state is read unless --at or --state says which; the patch then follows that.
 
-` + exitStatuses + "."
+` + exitStatuses + `; 4 a patch of the archive is
+truncated or corrupt, or has lost sectors; 5 patches of it are missing.`
 
 func signatureCommand() *cli.Command {
 	return &cli.Command{
 		Name:        "signature",
 		Usage:       "hash the blocks of a device, for lvmsync-dump --signature",
-		UsageText:   "lvmsync-patch signature [options] DEVICE",
+		UsageText:   "lvmsync-patch signature [options] DEVICE|ARCHIVE",
 		Description: signatureDescription,
-		Flags: []ucli.Flag{
+		Flags: append(archives.Flags(),
 			&ucli.StringFlag{Name: "block-size", Value: "4k",
 				Usage: "hash blocks of `SIZE` bytes: a power of two from 512 to 1M"},
 			output.Flag("signature"),
-		},
+		),
 		Run:    makeSignature,
 		Status: status,
 		Hint:   hint,
@@ -67,31 +72,69 @@ func signatureOptions(inv *cli.Invocation) (blockSize int64, err error) {
 	return blockSize, output.Check(inv, "signature")
 }
 
+// A subject is what a signature is made of, with all that is read for it.
+type subject struct {
+	signature.Subject
+	inputs dump.Inputs
+	paths  []string
+	close  func() error
+}
+
+// openSubject opens the device or file that is named, or a state of the archive.
+func openSubject(ctx context.Context, inv *cli.Invocation, name string) (*subject, error) {
+	path, err := devmapper.Resolve(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	isArchive := archives.Is(path)
+	if err := archives.Check(inv, isArchive, "name a folder of patches, or a full patch"); err != nil {
+		return nil, err
+	}
+	if isArchive {
+		return openStored(ctx, inv, name, path)
+	}
+	f, err := blockdev.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	inputs := dump.Inputs{{File: f, What: "the device"}}
+	if err := inputs.Flush(); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	sources.Warn(inv, inputs)
+	return &subject{signature.Device(f), inputs, inputs.Paths(), f.Close}, nil
+}
+
+// openStored opens a state of an archive.
+func openStored(ctx context.Context, inv *cli.Invocation, name, path string) (*subject, error) {
+	p, err := archives.Select(ctx, inv, path)
+	if err != nil {
+		return nil, err
+	}
+	s, err := stored.Open(p)
+	if err != nil {
+		return nil, err
+	}
+	inv.Say(fmt.Sprintf("%s: reads the state of %v", name, p))
+	return &subject{signature.Stored(s), nil, archives.Names(p.Chain()), s.Close}, nil
+}
+
 func makeSignature(ctx context.Context, inv *cli.Invocation) error {
 	blockSize, err := signatureOptions(inv)
 	if err != nil {
 		return err
 	}
 	name := inv.Args().First()
-	path, err := devmapper.Resolve(ctx, name)
+	f, err := openSubject(ctx, inv, name)
 	if err != nil {
 		return err
 	}
-	f, err := blockdev.Open(path)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	inputs := dump.Inputs{{File: f, What: "the device"}}
-	if err := inputs.Flush(); err != nil {
-		return err
-	}
-	sources.Warn(inv, inputs)
+	defer f.close()
 	bar := inv.NewBar()
 	defer bar.Clear()
 	var report signature.Report
-	err = output.Write(inv, "signature", inputs, inputs.Paths(), func(w io.Writer) error {
-		report, err = signature.Make(ctx, f, w, signature.Options{
+	err = output.Write(inv, "signature", f.inputs, f.paths, func(w io.Writer) error {
+		report, err = signature.Make(ctx, f.Subject, w, signature.Options{
 			BlockSize:   blockSize,
 			Tool:        "lvmsync-patch",
 			ToolVersion: cli.Version,
