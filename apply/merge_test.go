@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"lvmsync/format"
+	"lvmsync/format/follow"
 	"lvmsync/format/merge"
 )
 
