@@ -12,6 +12,7 @@ import (
 
 	"lvmsync/apply"
 	"lvmsync/format"
+	"lvmsync/format/archive"
 	"lvmsync/format/storage"
 )
 
@@ -24,6 +25,12 @@ var hints = map[string]struct {
 		"the patch is not for this destination"},
 	"lost, part-way": {&apply.PartialError{Err: apply.ErrLost, Undo: "u", Destination: "d"},
 		"make the patch again"},
+	"in doubt":      {&archive.SelectError{Err: archive.ErrDoubt}, "if you know which patches lead"},
+	"two of a name": {&archive.SelectError{Err: archive.ErrAmbiguous}, "name one of the states"},
+	"a state beyond a gap": {&archive.SelectError{Err: archive.ErrGap,
+		Others: []*archive.Patch{{}}}, "add what is missing or damaged from a good copy; or name"},
+	"no full patch": {&chainError{&archive.SelectError{Err: archive.ErrGap}, "x"},
+		"add the full patch; a destination that holds what the first of them starts from takes"},
 	"lost": {apply.ErrLost, "make the patch again"},
 	"part-way, with undo": {&apply.PartialError{Err: unix.EIO, Undo: "u", Destination: "d"},
 		"mend the cause and apply again"},

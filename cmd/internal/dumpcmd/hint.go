@@ -43,10 +43,11 @@ var advice = cli.Advice{
 	{unix.EPIPE, "the receiving program ended early: its message says why"},
 	{dump.ErrUnreadable, "with --on-read-error zero, sectors that can't be read are sent as " +
 		"zeros and marked as lost"},
-	{dump.ErrOverflow, "make a new snapshot with more room, and copy the whole volume from it " +
-		"with --full"},
+	{dump.ErrOverflow, "make a new snapshot with more room, and send what differs from its " +
+		"patches or its copy elsewhere with --base or --signature, or all with --full"},
 	{dump.ErrStoreFailed, "the kernel's log says what failed; make a new snapshot on a sound " +
-		"device, and copy the whole volume from it with --full"},
+		"device, and send what differs from its patches or its copy elsewhere with --base or " +
+		"--signature, or all with --full"},
 	{dump.ErrMiscount, "try again; --full of the snapshot does without the list"},
 	{dump.ErrGone, "dump again when it is active"},
 	{thick.ErrNotSnapshot, "name a snapshot, or dump everything with --full"},

@@ -8,6 +8,7 @@ import (
 	"lvmsync/cmd/internal/cli"
 	"lvmsync/dump"
 	"lvmsync/format"
+	"lvmsync/format/archive"
 	"lvmsync/format/sigfile"
 )
 
@@ -20,6 +21,9 @@ func TestStatus(t *testing.T) {
 		format.ErrCorrupt:        cli.StatusBadPatch,
 		&format.TruncatedError{}: cli.StatusBadPatch,
 		dump.ErrOverflow:         cli.StatusFailed,
+		archive.ErrGap:           cli.StatusWrongBase,
+		archive.ErrDoubt:         cli.StatusWrongBase,
+		archive.ErrAmbiguous:     cli.StatusFailed,
 		errors.New("other"):      cli.StatusFailed,
 	} {
 		if got := status(fmt.Errorf("read it: %w", err)); got != want {

@@ -8,6 +8,8 @@ import (
 
 	"lvmsync/apply"
 	"lvmsync/format"
+	"lvmsync/format/archive"
+	"lvmsync/format/volume"
 )
 
 func TestHints(t *testing.T) {
@@ -27,6 +29,8 @@ func TestHints(t *testing.T) {
 		"one by one": {&apply.AloneError{OneByOne: []string{"a", "b"},
 			Err: format.ErrTruncated}, "one by one they can be used, in this order: a && b"},
 		"wrong base":    {apply.ErrWrongBase, "a patch between them is missing"},
+		"in doubt":      {&archive.SelectError{Err: archive.ErrDoubt}, "choose with --state one"},
+		"lost":          {volume.ErrLost, "lvmsync-dump --base compares with the archive"},
 		"truncated":     {format.ErrTruncated, "the sender stopped early"},
 		"anything else": {errors.New("x"), ""},
 	} {

@@ -65,6 +65,8 @@ func hint(err error) string {
 			"with it alone, and says how much is missing"
 	case patchfile.OrderHint(err) != "":
 		return patchfile.OrderHint(err)
+	case errors.Is(err, volume.ErrLost):
+		return "lvmsync-dump --base compares with the archive itself, and sends what that has lost"
 	case errors.Is(err, apply.ErrWrongBase):
 		return "a patch between them is missing, or one of them is of another volume"
 	}

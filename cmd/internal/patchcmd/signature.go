@@ -27,7 +27,7 @@ that leads to it. Of an archive, which is a folder of patches, or a full patch, 
 state is read unless --at or --state says which; the patch then follows that.
 
 ` + exitStatuses + `; 4 a patch of the archive is
-truncated or corrupt, or has lost sectors; 5 patches of it are missing.`
+damaged or has lost sectors; 5 patches of it are missing.`
 
 func signatureCommand() *cli.Command {
 	return &cli.Command{
