@@ -22,9 +22,12 @@ type State struct {
 	size   int64
 }
 
+// cache is how much memory what was read may take, in bytes: all is read once, in order.
+const cache = 32 << 20
+
 // Open opens the state that the patch leads to. Its chain must begin with a full one.
 func Open(p *archive.Patch) (*State, error) {
-	v, files, err := p.Open(volume.Options{})
+	v, files, err := p.Open(volume.Options{Cache: cache})
 	if err != nil {
 		return nil, err
 	}
