@@ -224,7 +224,8 @@ func (d *differing) compare(found *differences, e format.Extent, now []byte, old
 		case old.data != nil && len(old.unknown) == 0:
 			found.addByBase(part.Off, now[from:to], old.data[from:to], d.blockSize)
 		case old.data != nil:
-			d.compareHeld(found, part.Extent, now[from:to], baseData{old.data[from:to], old.unknown})
+			old := baseData{old.data[from:to], old.unknown}
+			d.compareHeld(found, part.Extent, now[from:to], old)
 		case len(sums) > 0 && part.Len == e.Len:
 			found.addBySums(d, e.Off, now, sums)
 		default: // no base, or that of a part of a block, of which no sum tells

@@ -60,8 +60,8 @@ func (a *Archive) newest(at time.Time) (*Volume, *Patch, error) {
 	}
 	for _, f := range a.Files {
 		if f.mayBeNewer(p, at) {
-			return nil, nil, a.refuse(f.Err, fmt.Sprintf("%s may have a newer state than that of %v, "+
-				"and can't be used: %v", f.Path, p, f.Err))
+			return nil, nil, a.refuse(f.Err, fmt.Sprintf("%s may have a newer state than that of "+
+				"%v, and can't be used: %v", f.Path, p, f.Err))
 		}
 	}
 	return v, p, nil
@@ -245,8 +245,8 @@ func (a *Archive) wayTo(v *Volume, p *Patch) (*Patch, error) {
 	}
 	for _, q := range p.Chain() {
 		if q.Doubt != "" {
-			return nil, a.refuse(ErrDoubt, fmt.Sprintf("the way to the state of %v is in doubt: %s "+
-				"after %s: %s", p, q.Path, q.Follows.Path, q.Doubt))
+			return nil, a.refuse(ErrDoubt, fmt.Sprintf("the way to the state of %v is in doubt: "+
+				"%s after %s: %s", p, q.Path, q.Follows.Path, q.Doubt))
 		}
 	}
 	return p, nil

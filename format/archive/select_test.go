@@ -82,7 +82,7 @@ func TestSelect(t *testing.T) {
 			err: ErrNoState},
 		"an undo patch": {patches: append(week[:1:1], patch(9, 3, 9, kind(format.Undo),
 			follows(1))), choice: Choice{Name: "9"}, want: "9 is an undo patch", err: ErrNoState},
-		"in doubt":       {patches: doubt, want: "in doubt: 2 after 1: it starts from", err: ErrDoubt},
+		"in doubt":       {patches: doubt, want: "in doubt: 2 after 1: it starts", err: ErrDoubt},
 		"in doubt later": {patches: doubt, choice: Choice{At: hour(3)}, want: "1"},
 		"led back, older by time": {patches: back, want: "which is the newest can't be told",
 			err: ErrAmbiguous},

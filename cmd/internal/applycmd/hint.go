@@ -63,7 +63,8 @@ func hint(err error) string {
 			"cut tore a sector, --no-check-base writes over it, and drops the check of all " +
 			"others, too"
 	}
-	return cmp.Or(chainHint(err), archives.Hint(err), patchfile.OrderHint(err), advice.For(err), patchfile.Hint(err))
+	return cmp.Or(chainHint(err), archives.Hint(err), patchfile.OrderHint(err), advice.For(err),
+		patchfile.Hint(err))
 }
 
 // partialHint says what to do about a destination that is part-way because of err.
@@ -114,13 +115,13 @@ func chainHint(err error) string {
 	var chain *chainError
 	switch {
 	case errors.Is(err, archive.ErrDoubt):
-		return "if you know which patches lead there, name them instead of the folder, or another " +
-			"state with --state"
+		return "if you know which patches lead there, name them instead of the folder, or " +
+			"another state with --state"
 	case !errors.As(err, &chain):
 		return ""
 	}
-	return "add the full patch; a destination that holds what the first of them starts from takes " +
-		"them by name: " + chain.line
+	return "add the full patch; a destination that holds what the first of them starts from " +
+		"takes them by name: " + chain.line
 }
 
 // advice is what to do about a destination that is as it was.

@@ -25,7 +25,7 @@ var hints = map[string]struct {
 		"the patch is not for this destination"},
 	"lost, part-way": {&apply.PartialError{Err: apply.ErrLost, Undo: "u", Destination: "d"},
 		"make the patch again"},
-	"in doubt":      {&archive.SelectError{Err: archive.ErrDoubt}, "if you know which patches lead"},
+	"in doubt":      {&archive.SelectError{Err: archive.ErrDoubt}, "if you know which"},
 	"two of a name": {&archive.SelectError{Err: archive.ErrAmbiguous}, "name one of the states"},
 	"a state beyond a gap": {&archive.SelectError{Err: archive.ErrGap,
 		Others: []*archive.Patch{{}}}, "add what is missing or damaged from a good copy; or name"},

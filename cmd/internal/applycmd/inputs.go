@@ -53,7 +53,8 @@ func arguments(inv *cli.Invocation) (in *inputs, err error) {
 
 // open opens the patches, and those of an archive by what state is meant. None may be the
 // destination.
-func (in *inputs) open(ctx context.Context, inv *cli.Invocation) (patches []apply.Patch, err error) {
+func (in *inputs) open(ctx context.Context, inv *cli.Invocation) (patches []apply.Patch,
+	err error) {
 	var chain []*archive.Patch
 	if in.archive != "" {
 		if in.state, err = archives.Select(ctx, inv, in.archive); err != nil {

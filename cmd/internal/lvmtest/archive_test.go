@@ -23,7 +23,8 @@ func newFolder(t *testing.T, dest string) *folder {
 // add dumps a patch into the folder.
 func (f *folder) add(name string, args ...string) {
 	f.t.Helper()
-	run(f.t, nil, "lvmsync-dump", append(args, "-o", filepath.Join(f.path, name))...).want(f.t, 0, "")
+	args = append(args, "-o", filepath.Join(f.path, name))
+	run(f.t, nil, "lvmsync-dump", args...).want(f.t, 0, "")
 }
 
 // wantNewest restores the newest state, which must be what the device holds, and is in no doubt.

@@ -87,7 +87,8 @@ func openSubject(ctx context.Context, inv *cli.Invocation, name string) (*subjec
 		return nil, err
 	}
 	isArchive := archives.Is(path)
-	if err := archives.Check(inv, isArchive, "name a folder of patches, or a full patch"); err != nil {
+	err = archives.Check(inv, isArchive, "name a folder of patches, or a full patch")
+	if err != nil {
 		return nil, err
 	}
 	if isArchive {
