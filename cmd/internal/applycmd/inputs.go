@@ -36,6 +36,10 @@ func arguments(inv *cli.Invocation) (in *inputs, err error) {
 	if inv.NArg() == 1 && inv.InIsTerminal() && isPatch(in.destination) {
 		return nil, fmt.Errorf("%s is a patch, %w", in.destination, apply.ErrIsPatch)
 	}
+	if inv.NArg() == 1 && archives.IsFolder(in.destination) {
+		return nil, cli.Usagef("no destination given: %s is a folder, which is restored to what "+
+			"is named behind it", in.destination)
+	}
 	for _, name := range []string{"undo", "spool"} {
 		if inv.IsSet(name) && inv.String(name) == "" {
 			return nil, cli.Usagef("--%s needs a name", name)

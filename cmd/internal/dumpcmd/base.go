@@ -14,6 +14,7 @@ import (
 	"lvmsync/dump/signature"
 	"lvmsync/dump/stored"
 	"lvmsync/format"
+	"lvmsync/format/follow"
 	"lvmsync/format/sigfile"
 )
 
@@ -63,8 +64,25 @@ func openStored(ctx context.Context, inv *cli.Invocation, name, path, archive st
 		return src, nil, err
 	}
 	inv.Say(fmt.Sprintf("%s: compared with the state of %v", name, p))
-	src, err = compare.OpenStored(ctx, path, state, blockSize)
-	return src, archives.Names(p.Chain()), err
+	if src, err = compare.OpenStored(ctx, path, state, blockSize); err != nil {
+		return src, nil, err
+	}
+	if of := otherVolume(src.Header, p.Header); of != "" {
+		inv.Warn(fmt.Sprintf("%s is of another volume than %s, which is of %s: unless it has "+
+			"taken the place of that, the archive is the wrong one", name, p.Path, of))
+	}
+	return src, archives.Names(p.Chain()), nil
+}
+
+// otherVolume names the volume that a patch of an archive is of, if LVM says that it is another one
+// than that which is dumped.
+func otherVolume(now, held format.Header) string {
+	x, y := now.Source.LVUUID, held.Source.LVUUID
+	if x == "" || y == "" || x == y || follow.StateOf(held).Snapshot == x ||
+		now.Source.SnapshotUUID == y {
+		return ""
+	}
+	return follow.VolumeName(held)
 }
 
 // openWithSignature opens a device or file and the signature that it's compared with.

@@ -7,6 +7,7 @@ import (
 	"io"
 	"runtime"
 
+	"github.com/google/uuid"
 	ucli "github.com/urfave/cli/v2"
 
 	"lvmsync/cmd/internal/archives"
@@ -16,6 +17,7 @@ import (
 	"lvmsync/dump/devmapper"
 	"lvmsync/dump/thin"
 	"lvmsync/format"
+	"lvmsync/format/follow"
 )
 
 // ballastSize is how much memory is claimed and never touched, in bytes, so that it takes none of
@@ -152,6 +154,7 @@ type summary struct {
 	PatchID    string      `json:"patch_id,omitempty"`
 	DryRun     bool        `json:"dry_run"`
 	Kind       format.Kind `json:"kind"`
+	BasePatch  string      `json:"base_patch,omitempty"`
 	VolumeSize int64       `json:"volume_size"`
 	Extents    int64       `json:"extents"`
 	DataBytes  int64       `json:"data_bytes"`
@@ -161,10 +164,14 @@ type summary struct {
 }
 
 func summarise(src source, h format.Header, t format.Totals) summary {
-	return summary{
+	s := summary{
 		Source: src.name, Kind: h.Kind, VolumeSize: h.VolumeSize,
 		Extents: t.Extents, DataBytes: t.DataBytes, ZeroBytes: t.ZeroBytes,
 	}
+	if id := follow.BaseOf(h).Patch; id != uuid.Nil {
+		s.BasePatch = id.String()
+	}
+	return s
 }
 
 // dryRun says what would be dumped. That was asked for, so it goes to standard output.
