@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"lvmsync/format"
 	"lvmsync/format/follow"
 )
 
@@ -128,8 +129,11 @@ func (p *Patch) passes(q *Patch) bool {
 	return false
 }
 
-// bad tells whether a file seems to be a patch that can't be used.
+// bad tells whether a file seems to be a patch to a state that can't be used.
 func (f File) bad() bool {
+	if f.Header != nil && f.Header.Kind == format.Undo {
+		return false
+	}
 	switch f.Status {
 	case Truncated, Damaged, Newer, Unreadable:
 		return true

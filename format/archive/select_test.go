@@ -114,6 +114,8 @@ func TestSelect(t *testing.T) {
 			week[1])}, want: "4"},
 		"a copy that is not whole": {patches: week, files: []File{file("x", Truncated, week[2])},
 			want: "3"},
+		"a damaged undo patch": {patches: week, files: []File{file("x", Damaged,
+			patch(9, 9, 9, kind(format.Undo)))}, want: "3"},
 		"a text": {patches: week, files: []File{file("notes", Foreign)}, want: "3"},
 		"an emptied patch": {patches: week, files: []File{file("x.lvmpatch", Foreign)},
 			want: "x.lvmpatch may", err: format.ErrTruncated},
