@@ -8,7 +8,6 @@ import (
 	"lvmsync/cmd/internal/archives"
 	"lvmsync/cmd/internal/cli"
 	"lvmsync/cmd/internal/patchfile"
-	"lvmsync/dump"
 	"lvmsync/dump/compare"
 	"lvmsync/dump/devmapper"
 	"lvmsync/dump/signature"
@@ -34,55 +33,59 @@ func openWithBase(ctx context.Context, inv *cli.Invocation, name string,
 	if err := archives.Check(inv, isArchive, howArchive); err != nil {
 		return source{}, err
 	}
-	var paths []string
-	var src dump.Source
+	src := source{name: name, compares: true}
 	if isArchive {
-		src, paths, err = openStored(ctx, inv, name, path, old, blockSize)
+		err = src.openStored(ctx, inv, path, old, blockSize)
 	} else {
-		src, err = compare.Open(ctx, path, old, blockSize)
+		src.Source, err = compare.Open(ctx, path, old, blockSize)
 	}
 	if err != nil {
 		return source{}, err
 	}
 	warnSizes(inv, name, src.Header.VolumeSize, src.Base.Size())
-	return source{Source: src, name: name, paths: paths, compares: true}, nil
+	return src, nil
 }
 
 // howArchive says how an archive is named.
 const howArchive = "name a folder of patches, or a full patch, with --base"
 
-// openStored opens the device or file at path, which the user named so, and what it's compared
-// with: a state of the archive.
-func openStored(ctx context.Context, inv *cli.Invocation, name, path, archive string,
-	blockSize int64) (src dump.Source, paths []string, err error) {
-	p, err := archives.Select(ctx, inv, archive)
+// openStored opens the device or file at path, and what it's compared with: a state of the archive.
+func (s *source) openStored(ctx context.Context, inv *cli.Invocation, path, archive string,
+	blockSize int64) (err error) {
+	if s.held, err = archives.Select(ctx, inv, archive); err != nil {
+		return err
+	}
+	state, err := stored.Open(s.held)
 	if err != nil {
-		return src, nil, err
+		return err
 	}
-	state, err := stored.Open(p)
-	if err != nil {
-		return src, nil, err
-	}
-	inv.Say(fmt.Sprintf("%s: compared with the state of %v", name, p))
-	if src, err = compare.OpenStored(ctx, path, state, blockSize); err != nil {
-		return src, nil, err
-	}
-	if of := otherVolume(src.Header, p.Header); of != "" {
-		inv.Warn(fmt.Sprintf("%s is of another volume than %s, which is of %s: unless it has "+
-			"taken the place of that, the archive is the wrong one", name, p.Path, of))
-	}
-	return src, archives.Names(p.Chain()), nil
+	s.paths = archives.Names(s.held.Chain())
+	inv.Say(fmt.Sprintf("%s: compared with the state of %v", s.name, s.held))
+	s.Source, err = compare.OpenStored(ctx, path, state, blockSize)
+	return err
 }
 
-// otherVolume names the volume that a patch of an archive is of, if LVM says that it is another one
-// than that which is dumped.
-func otherVolume(now, held format.Header) string {
-	x, y := now.Source.LVUUID, held.Source.LVUUID
-	if x == "" || y == "" || x == y || follow.StateOf(held).Snapshot == x ||
-		now.Source.SnapshotUUID == y {
-		return ""
+// warnVolume tells that the archive is of another volume than what is compared with it, if LVM says
+// so.
+func (s *source) warnVolume(ctx context.Context, inv *cli.Invocation) {
+	if s.held == nil || !otherVolume(s.Header, s.held.Header) {
+		return
 	}
-	return follow.VolumeName(held)
+	// A thin snapshot that is in use is dumped as a volume of its own.
+	lv, err := devmapper.LVNamed(ctx, s.name)
+	if err == nil && lv.OriginUUID == s.held.Header.Source.LVUUID {
+		return
+	}
+	inv.Warn(fmt.Sprintf("%s is of another volume than %s, which is of %s: unless it has taken "+
+		"the place of that, the archive is the wrong one", s.name, s.held.Path,
+		follow.VolumeName(s.held.Header)))
+}
+
+// otherVolume tells whether a patch of an archive is of another volume than that which is dumped.
+func otherVolume(now, held format.Header) bool {
+	x, y := now.Source.LVUUID, held.Source.LVUUID
+	return x != "" && y != "" && x != y && follow.StateOf(held).Snapshot != x &&
+		now.Source.SnapshotUUID != y
 }
 
 // openWithSignature opens a device or file and the signature that it's compared with.

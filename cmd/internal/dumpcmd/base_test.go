@@ -14,20 +14,20 @@ func TestOtherVolume(t *testing.T) {
 	for name, tt := range map[string]struct {
 		now  format.Source
 		held format.Header
-		want string
+		want bool
 	}{
-		"the same":              {format.Source{LVUUID: "M"}, held, ""},
-		"another one":           {format.Source{LVUUID: "W"}, held, "vg/mail"},
-		"a snapshot of it":      {format.Source{LVUUID: "M", SnapshotUUID: "T"}, held, ""},
-		"a snapshot of another": {format.Source{LVUUID: "W", SnapshotUUID: "T"}, held, "vg/mail"},
-		"the state, in use":     {format.Source{LVUUID: "S"}, held, ""},
-		"an image":              {format.Source{Path: "/image"}, held, ""},
-		"of an image":           {format.Source{LVUUID: "M"}, format.Header{}, ""},
-		"of it as a volume":     {format.Source{LVUUID: "W", SnapshotUUID: "M"}, held, ""},
+		"the same":              {format.Source{LVUUID: "M"}, held, false},
+		"another one":           {format.Source{LVUUID: "W"}, held, true},
+		"a snapshot of it":      {format.Source{LVUUID: "M", SnapshotUUID: "T"}, held, false},
+		"a snapshot of another": {format.Source{LVUUID: "W", SnapshotUUID: "T"}, held, true},
+		"the state, in use":     {format.Source{LVUUID: "S"}, held, false},
+		"an image":              {format.Source{Path: "/image"}, held, false},
+		"of an image":           {format.Source{LVUUID: "M"}, format.Header{}, false},
+		"of it as a volume":     {format.Source{LVUUID: "W", SnapshotUUID: "M"}, held, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if got := otherVolume(format.Header{Source: tt.now}, tt.held); got != tt.want {
-				t.Errorf("%q, want %q", got, tt.want)
+				t.Errorf("%v, want %v", got, tt.want)
 			}
 		})
 	}

@@ -51,6 +51,7 @@ func openComparison(ctx context.Context, inv *cli.Invocation, name string,
 		return src, errors.Join(err, notes.Close())
 	}
 	src.Source = withNotes(src.Source, notes)
+	src.warnVolume(ctx, inv)
 	return src, nil
 }
 

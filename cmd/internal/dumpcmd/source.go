@@ -13,15 +13,17 @@ import (
 	"lvmsync/dump/thick"
 	"lvmsync/dump/thin"
 	"lvmsync/format"
+	"lvmsync/format/archive"
 )
 
 // source is a dump.Source as the user named it.
 type source struct {
 	dump.Source
 	name     string
-	paths    []string // what it reads besides its inputs
-	exact    bool     // what equals the base is left out
-	compares bool     // what differs is found while it's dumped
+	paths    []string       // what it reads besides its inputs
+	exact    bool           // what equals the base is left out
+	compares bool           // what differs is found while it's dumped
+	held     *archive.Patch // that leads to the state that it's compared with; may be nil
 }
 
 // openSource opens what the options and arguments name, and tells who uses it.

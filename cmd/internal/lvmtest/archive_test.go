@@ -24,7 +24,11 @@ func newFolder(t *testing.T, dest string) *folder {
 func (f *folder) add(name string, args ...string) {
 	f.t.Helper()
 	args = append(args, "-o", filepath.Join(f.path, name))
-	run(f.t, nil, "lvmsync-dump", args...).want(f.t, 0, "")
+	r := run(f.t, nil, "lvmsync-dump", args...)
+	r.want(f.t, 0, "")
+	if strings.Contains(r.stderr, "of another volume") {
+		f.t.Errorf("the archive is taken for that of another volume:\n%s", r.stderr)
+	}
 }
 
 // wantNewest restores the newest state, which must be what the device holds, and is in no doubt.
@@ -69,6 +73,9 @@ func TestArchiveAfterOverflow(t *testing.T) {
 	f.wantNewest("/dev/lost/s3")
 	f.add("4", "lost/s3")
 	f.wantNewest(origin)
+	other := plain(t, vg, "other", size)
+	run(t, nil, "lvmsync-dump", "-n", "--base", f.path, other).want(t, 0,
+		"warning: "+other+" is of another volume than "+f.path+"/4, which is of lost/origin")
 	for _, name := range []string{"s2", "lost/s2", "2"} {
 		run(t, nil, "lvmsync-apply", f.path, "--state", name, f.dest).want(t, 0, "lost/s2, ")
 		wantSame(t, "/dev/lost/s2", f.dest)
@@ -103,6 +110,11 @@ func TestThinArchive(t *testing.T) {
 		t.Error("the snapshot is still active")
 	}
 	sh(t, "lvchange", "-qq", "-ay", "-K", "kept/s1")
+	r := run(t, nil, "lvmsync-dump", "-n", "--base", f.path, "kept/s1")
+	r.want(t, 0, "")
+	if strings.Contains(r.stderr, "another volume") {
+		t.Errorf("a snapshot in use is taken for another volume:\n%s", r.stderr)
+	}
 	f.wantNewest("/dev/kept/s1")
 	sh(t, "lvchange", "-qq", "-an", "kept/s1")
 	sh(t, "blkdiscard", "-o", "524288", "-l", "65536", origin)
