@@ -133,3 +133,22 @@ func TestKilled(t *testing.T) {
 		t.Errorf("killed %d times only", kills)
 	}
 }
+
+// What would take a kept state away is not done, whatever the plan says.
+func TestWrongPlan(t *testing.T) {
+	h := newHistory(t, rand.New(rand.NewPCG(1, 0)))
+	a, err := archive.Read(t.Context(), h.dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	plan := retention.New(a, retention.Options{Policy: retention.Policy{Last: 9}, Now: h.now})
+	for i, v := range plan.Volumes {
+		for _, k := range v.Kept {
+			plan.Volumes[i].Steps = []retention.Step{{Remove: []*archive.Patch{k.Patch}}}
+			if _, err := Run(t.Context(), a, plan, options()); err == nil {
+				t.Errorf("%s is removed", k.Path)
+			}
+			h.has(t, "after a wrong plan", []string{k.State()})
+		}
+	}
+}
