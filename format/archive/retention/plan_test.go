@@ -106,7 +106,9 @@ func TestPlan(t *testing.T) {
 			"left 1; left 3"},
 		"several that start from the same": {[]string{"1 A>B", "2 A>C", "3 C>D"}, 1,
 			"keep 3; merge 2+3; remove 2; remove 1"},
-		"a doubt":      {with("4 ~>E"), 1, "left 4; left f; left 1; left 2; left 3"},
+		"a doubt": {with("4 ~>E"), 1, "left 4; left f; left 1; left 2; left 3"},
+		"one that names nothing, older than all": {with("4 ~>@"), 1,
+			"left 4; left f; left 1; left 2; left 3"},
 		"undo patches": {with("u undo>A"), 4, "keep f+1+2+3; left u"},
 		"one that must stay": {[]string{"f >A", "fixed A>B", "2 B>C", "3 C>D"}, 1,
 			"keep fixed+3; merge 2+3; remove 2"},
@@ -119,7 +121,9 @@ func TestPlan(t *testing.T) {
 				patches = append(patches, patch(text))
 			}
 			o := Options{Policy: Policy{Last: tt.last}, Now: made("Z"),
-				Fixed: func(p *archive.Patch) string { return strings.TrimLeft(p.Path, "123fgxu4") }}
+				Fixed: func(p *archive.Patch) string {
+					return strings.TrimPrefix(p.Path, strings.TrimPrefix(p.Path, "fixed"))
+				}}
 			if got := told(New(archive.New(patches), o)); got != tt.want {
 				t.Errorf("got  %s\nwant %s", got, tt.want)
 			}

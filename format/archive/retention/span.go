@@ -13,11 +13,12 @@ const maxSpan = 1_000_000
 // A Span is a time as a calendar has it: a month may have 28 days or 31, a day 23 hours or 25.
 type Span struct{ Years, Months, Days, Hours int }
 
-// ParseSpan reads a span such as 30d or 2y5m7d3h: numbers with units, each once at most, in whatever
+// ParseSpan reads a span such as 30d or 2y5m7d3h: numbers with units, each once at most, in any
 // order.
 func ParseSpan(text string) (Span, error) {
 	var s Span
-	wrong := fmt.Errorf("%q is not a time such as 30d or 2y5m7d3h (years, months, days, hours)", text)
+	wrong := fmt.Errorf("%q is not a time such as 30d or 2y5m7d3h (years, months, days, hours)",
+		text)
 	to := map[byte]*int{'y': &s.Years, 'm': &s.Months, 'd': &s.Days, 'h': &s.Hours}
 	for rest := text; rest != ""; {
 		at := strings.IndexFunc(rest, func(r rune) bool { return r < '0' || r > '9' })

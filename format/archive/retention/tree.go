@@ -99,8 +99,8 @@ func (n *node) stays() bool {
 	return len(next) != 1 || next[0].fixed != ""
 }
 
-// named is how many patches led to the state before this one did. What followed one of them finds it
-// by that, so that none may be left out.
+// named is how many patches led to the state before this one did. What followed one of them finds
+// it by that, so that none may be left out.
 func (n *node) named() int {
 	if n.Header.State == nil {
 		return 0

@@ -44,17 +44,20 @@ func (o Options) understood(v *archive.Volume) (patches []*archive.Patch, left [
 	return patches, left
 }
 
-// doubtful says why a volume is left alone where it is not sure what follows what: whatever goes may
-// be what the patch in doubt needs.
+// doubtful says why a volume is left alone where it is not sure what follows what: whatever goes
+// may be what the patch in doubt needs.
 func (o Options) doubtful(v *archive.Volume) (left []Left) {
-	about := ""
+	about, known := "", startTogether(v.Chains)
 	for _, c := range v.Chains {
 		for _, p := range c.Patches {
 			switch {
 			case p.Doubt != "" && before(p) != nil && !o.Trust:
 				about = p.Path
-				left = append(left, Left{p.Path, fmt.Sprintf("whether it follows %s is in doubt: %s",
-					p.Follows.Path, p.Doubt)})
+				left = append(left, Left{p.Path, fmt.Sprintf(
+					"whether it follows %s is in doubt: %s", p.Follows.Path, p.Doubt)})
+			case p == c.First() && !known && nameless(p) && !o.Trust:
+				about = p.Path
+				left = append(left, Left{p.Path, p.Gap})
 			case p.Follows != nil && p.Header.Start > 0:
 				about = p.Path
 				left = append(left, Left{p.Path, "it is the rest of an interrupted run"})
@@ -92,8 +95,14 @@ func startTogether(chains []archive.Chain) bool {
 	})
 }
 
-// before is the patch that another one follows; not one that starts from the same, which the archive
-// may take for that where there is no full patch and only clocks tell of the order.
+// nameless tells whether a patch that isn't full names nothing that it starts from, so that it may
+// be anything.
+func nameless(p *archive.Patch) bool {
+	return p.Header.Kind != format.Full && len(follow.Starts(p.Header)) == 0
+}
+
+// before is the patch that another one follows; not one that starts from the same, which the
+// archive may take for that where there is no full patch and only clocks tell of the order.
 func before(p *archive.Patch) *archive.Patch {
 	if b := p.Follows; b == nil || p.Doubt == "" || !sameStart(p.Header, b.Header) {
 		return b
