@@ -32,8 +32,8 @@ func lockFor(inv *cli.Invocation, path string) (*durable.FolderLock, error) {
 }
 
 // Lock locks a folder against those that remove files from it or, to remove some, against all who
-// write there. Where there are no locks it warns, and returns nil. It's let go of by Unlock, or with
-// the program.
+// write there. Where there are no locks it warns, and returns nil. It ends by Unlock, or with the
+// program.
 func Lock(inv *cli.Invocation, folder string, removing bool) (*durable.FolderLock, error) {
 	lock, err := durable.LockFolder(folder, removing)
 	switch {
@@ -44,7 +44,8 @@ func Lock(inv *cli.Invocation, folder string, removing bool) (*durable.FolderLoc
 	case errors.Is(err, durable.ErrNoLock) && removing:
 		inv.Warn(fmt.Sprintf("%s: %v: make sure that nothing writes there meanwhile", folder, err))
 	case errors.Is(err, durable.ErrNoLock):
-		inv.Warn(fmt.Sprintf("%s: %v: lvmsync-patch prune must not run there meanwhile", folder, err))
+		inv.Warn(fmt.Sprintf("%s: %v: lvmsync-patch prune must not run there meanwhile", folder,
+			err))
 	case removing:
 		return nil, fmt.Errorf("lock the folder %s: %w", folder, err)
 	}

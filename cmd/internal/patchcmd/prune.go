@@ -48,8 +48,8 @@ func pruneCommand() *cli.Command {
 			count("weekly", "the newest state of each of the last `N` weeks that have one"),
 			count("monthly", "the newest state of each of the last `N` months that have one"),
 			count("yearly", "the newest state of each of the last `N` years that have one"),
-			&ucli.StringFlag{Name: "keep-within", Usage: "keep what is less than `TIME` older than " +
-				"the newest state, such as 30d or 2y5m7d3h"},
+			&ucli.StringFlag{Name: "keep-within", Usage: "keep what is less than `TIME` older " +
+				"than the newest state, such as 30d or 2y5m7d3h"},
 			cli.Switch("dry-run", "change nothing, tell what would be done"),
 			cli.Switch("trust-order", "take for sure what follows what where list has a doubt"),
 		},

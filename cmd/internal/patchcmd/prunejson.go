@@ -8,7 +8,8 @@ import (
 	"lvmsync/format/archive/retention"
 )
 
-// pruneSummary is what --json prints. Of a dry run, bytes are the most, or of what is won the least.
+// pruneSummary is what --json prints. Of a dry run, bytes are the most, of what is won the
+// least.
 type pruneSummary struct {
 	DryRun  bool          `json:"dry_run"`
 	Volumes []prunedGroup `json:"volumes"`

@@ -137,17 +137,21 @@ func open(ctx context.Context, patches []*archive.Patch) ([]apply.Patch, archive
 // room makes sure that there is room for what patches are merged to: it has less than all of them.
 func (r *runner) room(patches []*archive.Patch) error {
 	last := patches[len(patches)-1].Path
-	need, free := Bound(patches), int64(0)
-	var fs unix.Statfs_t
-	if err := unix.Statfs(filepath.Dir(last), &fs); err != nil {
-		return nil // it shows when it is written
-	}
-	free = int64(fs.Bavail) * fs.Bsize
-	if need <= free {
-		return nil
+	need := Bound(patches)
+	free, known := r.sys.free(filepath.Dir(last))
+	if !known || need <= free {
+		return nil // or it shows when it is written
 	}
 	return fmt.Errorf("%s and those before it may take %s as one, and there is room for %s: %w",
 		last, cli.Bytes(need), cli.Bytes(free), unix.ENOSPC)
+}
+
+func free(folder string) (bytes int64, known bool) {
+	var fs unix.Statfs_t
+	if err := unix.Statfs(folder, &fs); err != nil || fs.Blocks == 0 {
+		return 0, false // or its file system tells nothing
+	}
+	return int64(fs.Bavail) * fs.Bsize, true
 }
 
 // Bound is how many bytes the patch may have that patches are merged to, unless some of what it

@@ -44,13 +44,14 @@ type Done struct {
 // Run carries out a plan of the archive, which is that of a folder. Nobody else may write to that
 // meanwhile. A volume in which something fails stays as it is then; the others are gone on with.
 func Run(ctx context.Context, a *archive.Archive, plan retention.Plan, o Options) (Done, error) {
-	return run(ctx, a, plan, o, system{files: durable.FS{}, remove: os.Remove})
+	return run(ctx, a, plan, o, system{durable.FS{}, os.Remove, free})
 }
 
 // A system is what changes files.
 type system struct {
 	files  durable.FS
 	remove func(path string) error
+	free   func(folder string) (bytes int64, known bool)
 }
 
 func run(ctx context.Context, a *archive.Archive, plan retention.Plan, o Options,
@@ -139,7 +140,8 @@ var errChanged = errors.New("it is no longer the patch that it was when it was l
 // unchanged makes sure that a file still has the patch that it had.
 func unchanged(ctx context.Context, p *archive.Patch) error {
 	got, err := look(ctx, p.Path)
-	if err == nil && (got.Header.ID != p.Header.ID || got.Totals != p.Totals || got.Size != p.Size) {
+	if err == nil &&
+		(got.Header.ID != p.Header.ID || got.Totals != p.Totals || got.Size != p.Size) {
 		err = errChanged
 	}
 	return err

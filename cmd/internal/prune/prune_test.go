@@ -57,6 +57,7 @@ func killedAt(n int, did *int) system {
 			}
 			return os.Remove(path)
 		},
+		free: free,
 	}
 }
 
