@@ -161,10 +161,9 @@ func (t *teller) carryOut(ctx context.Context, a *archive.Archive) error {
 	bar := t.inv.NewBar()
 	defer bar.Clear()
 	done, err := prune.Run(ctx, a, t.plan, prune.Options{
-		Trust:  t.inv.Bool("trust-order"),
-		Made:   merge.Made{Tool: "lvmsync-patch", ToolVersion: cli.Version},
-		Warn:   t.inv.Warn,
-		Begins: func(retention.Step) {},
+		Trust: t.inv.Bool("trust-order"),
+		Made:  merge.Made{Tool: "lvmsync-patch", ToolVersion: cli.Version},
+		Warn:  t.inv.Warn,
 		Did: func(s retention.Step, written int64) {
 			bar.Clear()
 			t.step(s, fmt.Sprintf("%s written", cli.Bytes(written)))

@@ -24,9 +24,8 @@ type Options struct {
 	Made  merge.Made
 	// Warn is told what the user should know though it stops nothing.
 	Warn func(message string)
-	// Begins is told what is done next, Did what was.
-	Begins func(step retention.Step)
-	Did    func(step retention.Step, written int64)
+	// Did is told what was done.
+	Did func(step retention.Step, written int64)
 	// Progress is told how far a stage is, in bytes.
 	Progress func(stage apply.Stage, done int64)
 }
@@ -67,7 +66,6 @@ func run(ctx context.Context, a *archive.Archive, plan retention.Plan, o Options
 			}
 		}
 		for _, step := range v.Steps {
-			o.Begins(step)
 			written, err := r.do(ctx, step)
 			if err != nil {
 				errs = append(errs, err)

@@ -15,7 +15,7 @@ import (
 
 func options() Options {
 	return Options{Made: merge.Made{Tool: "test"}, Warn: func(string) {},
-		Begins: func(retention.Step) {}, Did: func(retention.Step, int64) {},
+		Did:      func(retention.Step, int64) {},
 		Progress: func(apply.Stage, int64) {}}
 }
 
