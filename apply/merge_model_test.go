@@ -17,6 +17,7 @@ import (
 // A mergeModel is a chain of patches, and the states that they lead through, as bytes.
 type mergeModel struct {
 	t       *testing.T
+	dir     string // for images
 	rnd     *rand.Rand
 	size    int64 // of the largest volume
 	base    []byte
@@ -33,7 +34,7 @@ type mergePiece struct {
 }
 
 func newMergeModel(t *testing.T, rnd *rand.Rand) *mergeModel {
-	m := &mergeModel{t: t, rnd: rnd}
+	m := &mergeModel{t: t, rnd: rnd, dir: quickDir(t)}
 	n := 2 + rnd.IntN(11)
 	m.sizes(n)
 	m.base = make([]byte, m.size)

@@ -45,7 +45,8 @@ func mergeAll(t testing.TB, patches [][]byte, change ...func(*MergeOptions)) ([]
 // they are refused.
 func (m *mergeModel) onto(there []byte, patches [][]byte, dry bool) ([]byte, error) {
 	m.t.Helper()
-	path := filepath.Join(m.t.TempDir(), "image")
+	path := filepath.Join(m.dir, "image")
+	os.Remove(path)
 	if there != nil {
 		if err := os.WriteFile(path, there, 0o600); err != nil {
 			m.t.Fatal(err)
@@ -136,8 +137,12 @@ func (m *mergeModel) check(patches [][]byte) {
 }
 
 // Whatever is merged first, the same comes of it as of all of them one after another.
+//
+// LVMSYNC_MERGE_SEED=n starts with the round of that seed, LVMSYNC_MERGE_ROUNDS=n goes as many.
 func TestMergeModel(t *testing.T) {
-	for i := range uint64(10) {
+	first, rounds := fromEnvironment(t, "LVMSYNC_MERGE_SEED", 0),
+		fromEnvironment(t, "LVMSYNC_MERGE_ROUNDS", 20)
+	for i := first; i < first+rounds; i++ {
 		t.Run(fmt.Sprint(i), func(t *testing.T) {
 			rnd := rand.New(rand.NewPCG(i, 1))
 			m := newMergeModel(t, rnd)
