@@ -19,6 +19,7 @@ type mergeModel struct {
 	t       *testing.T
 	dir     string // for images
 	rnd     *rand.Rand
+	sends   bool  // each patch has all of what lies past the end of the volume before
 	size    int64 // of the largest volume
 	base    []byte
 	states  [][]byte // behind each patch, as large as the largest volume
@@ -34,7 +35,7 @@ type mergePiece struct {
 }
 
 func newMergeModel(t *testing.T, rnd *rand.Rand) *mergeModel {
-	m := &mergeModel{t: t, rnd: rnd, dir: quickDir(t)}
+	m := &mergeModel{t: t, rnd: rnd, dir: quickDir(t), sends: rnd.IntN(4) > 0}
 	n := 2 + rnd.IntN(11)
 	m.sizes(n)
 	m.base = make([]byte, m.size)
@@ -153,7 +154,8 @@ func (m *mergeModel) makeUp(before []byte, h *format.Header, i int) (pieces []me
 		off = e.End()
 		// the odd end of a volume that has grown
 		odd := i > 0 && m.ends[i-1]%512 != 0 && e.Off < m.ends[i-1] && e.End() > m.ends[i-1]
-		if !whole && !odd && m.rnd.IntN(3) > 0 {
+		grown := m.sends && i > 0 && e.End() > m.ends[i-1]
+		if !whole && !odd && !grown && m.rnd.IntN(3) > 0 {
 			continue
 		}
 		p := mergePiece{Record: format.Record{Extent: e}, data: make([]byte, n)}

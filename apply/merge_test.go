@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"testing"
@@ -13,6 +14,7 @@ import (
 	"lvmsync/format"
 	"lvmsync/format/follow"
 	"lvmsync/format/merge"
+	chainvolume "lvmsync/format/volume"
 )
 
 // namedPatches names patches by their place.
@@ -109,6 +111,7 @@ func (m *mergeModel) check(patches [][]byte) {
 		m.t.Fatalf("%d patches, merged to %d: %v; same bytes: %v", len(m.patches), len(patches),
 			err, bytes.Equal(got, want))
 	}
+	m.checkVolume(patches)
 	if _, err := m.onto(want, patches, true); err != nil && len(patches) == 1 {
 		m.t.Fatalf("merged to one, run again: %v", err)
 	}
@@ -136,6 +139,49 @@ func (m *mergeModel) check(patches [][]byte) {
 	}
 }
 
+// checkVolume reads the patches as a volume: the same bytes, as many as the last one of the
+// chain left.
+func (m *mergeModel) checkVolume(patches [][]byte) {
+	m.t.Helper()
+	if !m.sends {
+		return // what was cut off does not come back there
+	}
+	o := chainvolume.Options{AcceptLost: true}
+	if m.headers[0].Kind != format.Full {
+		o.Base, o.BaseSize = bytes.NewReader(m.base), m.size
+	}
+	var chain []chainvolume.Patch
+	for i, p := range patches {
+		f, err := format.OpenFile(bytes.NewReader(p), int64(len(p)))
+		if err != nil {
+			m.t.Fatal(err)
+		}
+		chain = append(chain, chainvolume.Patch{Name: fmt.Sprint("patch", i), File: f})
+	}
+	v, err := chainvolume.Open(chain, o)
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	defer v.Close()
+	want := m.states[len(m.states)-1][:m.ends[len(m.patches)-1]]
+	got := make([]byte, len(want))
+	if _, err := v.ReadAt(got, 0); err != nil || v.Size() != int64(len(want)) ||
+		!bytes.Equal(got, want) {
+		m.t.Fatalf("%d patches, merged to %d, as a volume: %d bytes, want %d; %v; same bytes: %v",
+			len(m.patches), len(patches), v.Size(), len(want), err, bytes.Equal(got, want))
+	}
+}
+
+// checkZstd has a patch decompressed by the program.
+func (m *mergeModel) checkZstd(patch []byte) {
+	m.t.Helper()
+	cmd := exec.CommandContext(m.t.Context(), "zstd", "-tq")
+	cmd.Stdin = bytes.NewReader(patch)
+	if out, err := cmd.CombinedOutput(); err != nil && !errors.Is(err, exec.ErrNotFound) {
+		m.t.Fatalf("zstd -t: %v: %s", err, out)
+	}
+}
+
 // Whatever is merged first, the same comes of it as of all of them one after another.
 //
 // LVMSYNC_MERGE_SEED=n starts with the round of that seed, LVMSYNC_MERGE_ROUNDS=n goes as many.
@@ -149,6 +195,7 @@ func TestMergeModel(t *testing.T) {
 			m.check(m.patches)
 			one, _ := mergeAll(t, m.patches)
 			m.check([][]byte{one})
+			m.checkZstd(one)
 			for range 2 {
 				left := slices.Clone(m.patches)
 				for len(left) > 1 {

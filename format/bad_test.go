@@ -19,7 +19,7 @@ const (
 )
 
 var vectors = slices.Concat(headerVectors, jsonVectors, frameVectors, orderVectors, endVectors,
-	undoVectors)
+	undoVectors, mergedVectors)
 
 // TestBad reads every file of testdata/bad and compares the verdicts.
 func TestBad(t *testing.T) {

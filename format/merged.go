@@ -100,6 +100,10 @@ func (h *Header) validateMerged() error {
 		if err := p.validate(); err != nil {
 			return fmt.Errorf("of a merged patch: %w", err)
 		}
+		if p != nil && p.VolumeSize > h.VolumeSize {
+			return fmt.Errorf("of a merged patch: a volume of %d bytes in one of %d",
+				p.VolumeSize, h.VolumeSize)
+		}
 	}
 	return nil
 }

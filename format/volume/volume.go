@@ -73,7 +73,7 @@ func Open(patches []Patch, o Options) (*Volume, error) {
 		cache: newCache(cmp.Or(o.Cache, DefaultCache))}
 	end := int64(math.MaxInt64)
 	for _, p := range slices.Backward(patches) {
-		size := p.File.Header().VolumeSize
+		size := p.File.Header().Last().VolumeSize // merged: what the last of them has left
 		end = min(end, size)
 		v.size = cmp.Or(v.size, size)
 		v.layers = append(v.layers, layer{p.Name, p.File, end})
