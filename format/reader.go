@@ -122,10 +122,14 @@ func (r *Reader) Next() (*Segment, error) {
 		r.err = f.err
 	}
 	if r.err != nil {
+		r.forget()
 		return nil, r.err
 	}
 	return r.pool.lend(f.body), nil
 }
+
+// forget lets go of the memory for segments, which may be large, for who asks for totals later.
+func (r *Reader) forget() { r.pool, r.queue = nil, nil }
 
 // accept checks what only the order of segments can tell.
 func (r *Reader) accept(b *body) error {
@@ -169,6 +173,7 @@ func (r *Reader) Close() {
 	r.close.Do(func() { close(r.quit) })
 	if r.err == nil {
 		r.err = errors.New("patch reader is closed")
+		r.forget()
 	}
 }
 

@@ -21,7 +21,7 @@ type Cursor struct {
 	Check func(i int, s *format.Segment) error
 
 	file    *format.File // may be nil
-	lean    bool         // no segment is read ahead
+	lean    *format.Pool // if set, no segment is read ahead, and memory is from there
 	segment int          // the next to be read
 	last    int          // the one read before; -1: none was
 	ahead   chan readAhead
@@ -39,11 +39,15 @@ func NewCursor(f *format.File) *Cursor { return &Cursor{file: f, last: -1, readi
 // manyFiles is how many patches are too many to read ahead in each of them: that takes memory.
 const manyFiles = 16
 
-// NewCursors returns a Cursor for each of files. Those of many hold one segment each.
+// NewCursors returns a Cursor for each of files. Those of many hold one segment each, and that
+// no longer than they are within it.
 func NewCursors(files ...*format.File) (cursors []*Cursor) {
+	pool := new(format.Pool)
 	for _, f := range files {
 		c := NewCursor(f)
-		c.lean = len(files) > manyFiles
+		if len(files) > manyFiles {
+			c.lean = pool
+		}
 		cursors = append(cursors, c)
 	}
 	return cursors
@@ -84,7 +88,7 @@ func (c *Cursor) next() error {
 		return c.err
 	}
 	follows := c.segment == c.last+1 // who has jumped may do so again
-	if c.lean {
+	if c.lean != nil {
 		c.release()
 	}
 	r := c.read()
@@ -99,7 +103,7 @@ func (c *Cursor) next() error {
 	c.release() // the next one is read into its memory
 	c.current = r.segment
 	c.record, c.left = 0, c.current.Data
-	if c.more() && follows && !c.lean {
+	if c.more() && follows && c.lean == nil {
 		c.readAhead()
 	}
 	return nil
@@ -117,6 +121,10 @@ func (c *Cursor) read() (r readAhead) {
 	}
 	if r.segment != nil {
 		r.segment.Release()
+	}
+	if c.lean != nil {
+		s, err := c.file.ReadSegmentInto(c.lean, c.segment)
+		return readAhead{s, err}
 	}
 	s, err := c.file.ReadSegment(c.segment)
 	return readAhead{s, err}
@@ -207,6 +215,10 @@ func (c *Cursor) drop(off int64) {
 	c.Rest.Off, c.Rest.Len, c.Rest.Hash = c.Rest.Off+n, c.Rest.Len-n, 0
 	if c.Rest.Kind == format.Data {
 		c.Data = c.Data[n:]
+	}
+	if c.lean != nil && c.Rest.Len == 0 && c.current != nil && c.record == len(c.current.Records) {
+		c.Data = nil
+		c.release()
 	}
 }
 
