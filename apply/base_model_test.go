@@ -187,7 +187,8 @@ func (r *baseRound) check(t *testing.T, there []byte) (found []error) {
 			t.Fatal(err)
 		}
 		c.files = append(c.files, f)
-		c.patches = append(c.patches, &input{name: fmt.Sprint(i), header: f.Header()})
+		c.patches = append(c.patches, &input{name: fmt.Sprint(i), header: f.Header(),
+			hasBase: slices.ContainsFunc(p.records, func(x format.Record) bool { return x.HasBase })})
 	}
 	check := newBaseCheck(d, c, false)
 	if err := check.run(t.Context()); err != nil {
