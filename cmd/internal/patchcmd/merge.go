@@ -50,6 +50,9 @@ func mergeNames(inv *cli.Invocation) ([]string, error) {
 	switch level := inv.Int("level"); {
 	case err != nil:
 		return nil, err
+	case len(names) == 1 && isFolder(names[0]):
+		return nil, cli.Usagef("%s is a folder: name the patches in it, the oldest first, "+
+			"as lvmsync-patch list shows them", names[0])
 	case len(names) < 2:
 		return nil, cli.Usagef("at least two patches expected: of one there is nothing to merge")
 	case level < 0 || level > format.MaxLevel:
