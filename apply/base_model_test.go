@@ -188,7 +188,8 @@ func (r *baseRound) check(t *testing.T, there []byte) (found []error) {
 		}
 		c.files = append(c.files, f)
 		c.patches = append(c.patches, &input{name: fmt.Sprint(i), header: f.Header(),
-			hasBase: slices.ContainsFunc(p.records, func(x format.Record) bool { return x.HasBase })})
+			hasBase: slices.ContainsFunc(p.records,
+				func(x format.Record) bool { return x.HasBase })})
 	}
 	check := newBaseCheck(d, c, false)
 	if err := check.run(t.Context()); err != nil {

@@ -13,8 +13,8 @@ import (
 
 // partText is a merged.first or merged.last that is right but for its size.
 func partText(size int) string {
-	return fmt.Sprintf(`{"id":"1b54d3c2-5a8e-4f5e-9d3c-1f2e3d4c5b6a","kind":"delta","volume_size":%d}`,
-		size)
+	return fmt.Sprintf(`{"id":"1b54d3c2-5a8e-4f5e-9d3c-1f2e3d4c5b6a","kind":"delta",`+
+		`"volume_size":%d}`, size)
 }
 
 // ids is a text of n UUIDs, none of which is of zeros.

@@ -85,7 +85,8 @@ func (s State) Leads(patch uuid.UUID) bool {
 // validateMerged checks what a header says of merged patches.
 func (h *Header) validateMerged() error {
 	if s := h.State; s != nil {
-		if err := checkIDs("patches that lead to the state", s.Patches, MaxStatePatches); err != nil {
+		err := checkIDs("patches that lead to the state", s.Patches, MaxStatePatches)
+		if err != nil {
 			return err
 		}
 	}

@@ -81,7 +81,8 @@ func checkSegment(t *testing.T, v *Volume, file *format.File, i int) {
 			if at < e.Start || at >= v.Size() {
 				continue // behind the end that the last of merged patches left
 			}
-			if n, err := v.ReadAt(make([]byte, 1), at); n != 0 || !errors.Is(err, format.ErrCorrupt) {
+			n, err := v.ReadAt(make([]byte, 1), at)
+			if n != 0 || !errors.Is(err, format.ErrCorrupt) {
 				t.Fatalf("byte %d of a damaged segment: %d, %v", at, n, err)
 			}
 		}
