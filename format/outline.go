@@ -1,7 +1,6 @@
 package format
 
 import (
-	"bufio"
 	"io"
 
 	"lvmsync/format/internal/frame"
@@ -14,16 +13,12 @@ type Outline struct {
 	Size   int64  // of the patch in bytes, without zeros behind it
 }
 
-// outlineRead is how much is read at once: most headers are shorter.
-const outlineRead = 4 << 10
-
 // ReadOutline reads header and trailer of the patch in r, which is size bytes long, zeros behind
 // it included, and checks them; of the rest it checks nothing. With an error about the trailer,
 // which may be missing, the header is right and comes with it; else there is none.
 func ReadOutline(r io.ReaderAt, size int64) (*Outline, error) {
 	f := &File{r: frame.InputAt(r)}
-	in := bufio.NewReaderSize(io.NewSectionReader(f.r, 0, size), outlineRead)
-	h, head, err := readHeader(in)
+	h, head, err := readHeader(io.NewSectionReader(f.r, 0, size))
 	if err != nil {
 		return nil, err
 	}

@@ -1,12 +1,8 @@
 package archive
 
 import (
-	"bytes"
-	"context"
 	"fmt"
 	"math/rand/v2"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -14,7 +10,6 @@ import (
 	"github.com/google/uuid"
 
 	"lvmsync/format"
-	"lvmsync/format/internal/patchtest"
 )
 
 // A tweak changes something of a header.
@@ -172,115 +167,4 @@ func TestNew(t *testing.T) {
 			}
 		})
 	}
-}
-
-// many are patches of a volume with a snapshot each night, in files of their own.
-func many(t testing.TB, n int) string {
-	dir := t.TempDir()
-	for i := range n {
-		h := patchtest.Header(format.Delta, 1<<30)
-		h.ID, h.Created = id(i+1), hour(0).Add(time.Duration(i)*24*time.Hour)
-		h.Tool, h.ToolVersion, h.Host = "lvmsync-dump", "0.1.0", "host"
-		snapshot := func(i int) string { return fmt.Sprintf("snap-%020d", i) }
-		h.Source = format.Source{Type: "thick", VG: "vg", LV: "mail", LVUUID: "V", VGUUID: "G",
-			Snapshot: "night", SnapshotUUID: snapshot(i), Path: "/dev/vg/night",
-			Snapshots: []string{snapshot(i - 1), snapshot(i)}}
-		h.State = &format.State{Snapshot: snapshot(i), SnapshotCreated: h.Created}
-		records := []format.Record{{Extent: format.Extent{Len: 8192}}}
-		if i == 0 {
-			h.Kind = format.Full
-			records = []format.Record{{Extent: format.Extent{Len: 1 << 30,
-				Kind: format.Zero}}}
-		} else {
-			h.Base = &format.Base{Snapshot: snapshot(i - 1),
-				SnapshotCreated: h.Created.Add(-24 * time.Hour)}
-		}
-		file := filepath.Join(dir, fmt.Sprintf("%05d.lvmpatch", i))
-		if err := os.WriteFile(file, patchtest.Write(t, h, records), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return dir
-}
-
-// Reading a folder against looking at each file and reading 8 KiB of it.
-func BenchmarkRead(b *testing.B) {
-	const n = 10_000
-	dir := many(b, n)
-	b.Run("archive", func(b *testing.B) {
-		for b.Loop() {
-			a, err := Read(b.Context(), dir)
-			if err != nil || len(a.Volumes) != 1 || len(a.Volumes[0].States()) != n {
-				b.Fatal(err, len(a.Volumes))
-			}
-		}
-	})
-	b.Run("stat and 8 KiB", func(b *testing.B) {
-		buf := make([]byte, 8192)
-		for b.Loop() {
-			entries, err := os.ReadDir(dir)
-			if err != nil {
-				b.Fatal(err)
-			}
-			for _, e := range entries {
-				name := filepath.Join(dir, e.Name())
-				if _, err := os.Stat(name); err != nil {
-					b.Fatal(err)
-				}
-				f, err := os.Open(name)
-				if err != nil {
-					b.Fatal(err)
-				}
-				_, _ = f.ReadAt(buf, 0)
-				f.Close()
-			}
-		}
-	})
-}
-
-// Whatever a folder holds, it is told in full, and the way to a state is one that ends.
-func FuzzRead(f *testing.F) {
-	full := patchtest.Header(format.Full, 8192)
-	one := patchtest.Write(f, full,
-		[]format.Record{{Extent: format.Extent{Len: 8192}}})
-	delta := patchtest.Header(format.Delta, 8192)
-	delta.ID = id(2)
-	delta.Base = &format.Base{Patch: full.ID}
-	two := patchtest.Write(f, delta)
-	f.Add(one, two, []byte{})
-	f.Add(one, one, two)
-	f.Add(one[:300], two[:len(two)-1], []byte("text"))
-	f.Fuzz(func(t *testing.T, a, b, c []byte) {
-		dir := t.TempDir()
-		for i, content := range [][]byte{a, b, c} {
-			if err := os.WriteFile(filepath.Join(dir, fmt.Sprint(i)), content, 0o600); err != nil {
-				t.Fatal(err)
-			}
-		}
-		found, err := Read(context.Background(), dir)
-		if err != nil {
-			t.Fatal(err)
-		}
-		n := len(found.Files)
-		for _, v := range found.Volumes {
-			n += len(v.Undo)
-			for _, c := range v.Chains {
-				n += len(c.Patches)
-				for _, p := range c.Patches {
-					if way := p.Chain(); way[0] != c.First() || way[len(way)-1] != p {
-						t.Errorf("the way to %s begins with %s", p.Path, way[0].Path)
-					}
-				}
-			}
-		}
-		if n != 3 {
-			t.Errorf("%d of 3 files are told of", n)
-		}
-		for i, content := range [][]byte{a, b, c} {
-			if got, err := os.ReadFile(filepath.Join(dir, fmt.Sprint(i))); err != nil ||
-				!bytes.Equal(got, content) {
-				t.Error("a file was changed")
-			}
-		}
-	})
 }

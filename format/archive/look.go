@@ -1,14 +1,15 @@
 package archive
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
@@ -70,8 +71,9 @@ func look(ctx context.Context, places []place) ([]*Patch, []File, error) {
 		file  File
 		gone  bool
 	}, len(places))
-	g, ctx := errgroup.WithContext(ctx)
+	var g errgroup.Group
 	next := make(chan int)
+	names := names{known: make(map[string]string)}
 	g.Go(func() error {
 		defer close(next)
 		for i := range places {
@@ -86,9 +88,11 @@ func look(ctx context.Context, places []place) ([]*Patch, []File, error) {
 	for range readers {
 		g.Go(func() error {
 			for i := range next {
-				patch, header, err := lookAt(places[i])
+				patch, header, err := lookAt(ctx, places[i])
 				all[i].patch = patch
-				if patch == nil {
+				if patch != nil {
+					names.share(patch.Header.Source.Snapshots)
+				} else {
 					all[i].file = File{places[i].path, StatusOf(err), err, header}
 					all[i].gone = errors.Is(err, fs.ErrNotExist) && !isLink(places[i].path)
 				}
@@ -96,7 +100,7 @@ func look(ctx context.Context, places []place) ([]*Patch, []File, error) {
 			return nil
 		})
 	}
-	if err := g.Wait(); err != nil {
+	if err := cmp.Or(g.Wait(), ctx.Err()); err != nil { // a file that was just read looks cut off
 		return nil, nil, err
 	}
 	var patches []*Patch
@@ -112,6 +116,26 @@ func look(ctx context.Context, places []place) ([]*Patch, []File, error) {
 	return patches, files, nil
 }
 
+// names are those of snapshots, of which each patch of a volume has mostly the same: they take more
+// memory than all else that is kept.
+type names struct {
+	mu    sync.Mutex
+	known map[string]string
+}
+
+// share replaces names by the same ones that are known.
+func (n *names) share(list []string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for i, name := range list {
+		if known, ok := n.known[name]; ok {
+			list[i] = known
+		} else {
+			n.known[name] = name
+		}
+	}
+}
+
 func isLink(path string) bool {
 	st, err := os.Lstat(path)
 	return err == nil && st.Mode().Type() == fs.ModeSymlink
@@ -120,7 +144,7 @@ func isLink(path string) bool {
 // lookAt reads one file. Nothing but a regular one is opened to be read: a pipe may have no other
 // side, and a tape would turn. The header of one that is no patch to build upon comes with the
 // error, if it is right.
-func lookAt(p place) (*Patch, *format.Header, error) {
+func lookAt(ctx context.Context, p place) (*Patch, *format.Header, error) {
 	if p.err != nil {
 		return nil, nil, p.err
 	}
@@ -129,7 +153,9 @@ func lookAt(p place) (*Patch, *format.Header, error) {
 		return nil, nil, err
 	}
 	defer f.Close()
-	o, err := format.ReadOutline(readEnds(f, before.Size()), before.Size())
+	e := endsOf(ctx, f, before.Size())
+	defer e.release()
+	o, err := format.ReadOutline(e, before.Size())
 	after, err2 := f.Stat()
 	changed := err2 == nil &&
 		(after.Size() != before.Size() || !after.ModTime().Equal(before.ModTime()))
@@ -183,44 +209,6 @@ func open(p place) (*os.File, fs.FileInfo, error) {
 		return nil, nil, durable.Cause(err)
 	}
 	return f, st, nil
-}
-
-// endsRead is how much of each end of a file is read at once: mostly all that is looked at.
-const endsRead = 4 << 10
-
-// ends hands on what a file has at both ends, which have been read at once.
-type ends struct {
-	f          io.ReaderAt
-	head, tail []byte
-	at         int64 // where the tail begins
-}
-
-// readEnds reads both ends of a file of size bytes. What can't be read is left to ReadAt.
-func readEnds(f io.ReaderAt, size int64) *ends {
-	e := &ends{f: f, at: size}
-	b := make([]byte, min(size, 2*endsRead))
-	if size <= int64(len(b)) {
-		n, _ := f.ReadAt(b, 0)
-		e.head = b[:n]
-		return e
-	}
-	n, _ := f.ReadAt(b[:endsRead], 0)
-	e.head = b[:n]
-	if n, _ = f.ReadAt(b[endsRead:], size-endsRead); n == endsRead {
-		e.tail, e.at = b[endsRead:], size-endsRead
-	}
-	return e
-}
-
-// ReadAt implements [io.ReaderAt].
-func (e *ends) ReadAt(b []byte, off int64) (int, error) {
-	switch end := off + int64(len(b)); {
-	case end <= int64(len(e.head)):
-		return copy(b, e.head[off:]), nil
-	case off >= e.at && end <= e.at+int64(len(e.tail)):
-		return copy(b, e.tail[off-e.at:]), nil
-	}
-	return e.f.ReadAt(b, off)
 }
 
 // StatusOf tells what a file is from what was wrong with it.
