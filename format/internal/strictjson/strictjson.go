@@ -4,6 +4,7 @@ package strictjson
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -26,11 +27,24 @@ const MaxNesting = 64
 // docs/format.md, "JSON text", says: names are exact and none is there twice, also among
 // those that aren't known. Errors say which name is wrong and how, in words of the format.
 func Decode(text []byte, v any, more ...*json.Unmarshalers) error {
-	if err := checkNesting(text); err != nil {
-		return inWords(err)
+	flat := isFlat(text)
+	if !flat {
+		if err := checkNesting(text); err != nil {
+			return inWords(err)
+		}
 	}
 	forms := json.JoinUnmarshalers(append(more, exactly)...)
-	return inWords(json.Unmarshal(text, v, json.WithUnmarshalers(forms)))
+	err := json.Unmarshal(text, v, json.WithUnmarshalers(forms))
+	if err != nil && flat { // of several errors always the same one is told
+		err = cmp.Or(checkNesting(text), err)
+	}
+	return inWords(err)
+}
+
+// isFlat tells whether a text begins an object and can't be too deep, without reading it twice.
+func isFlat(text []byte) bool {
+	return bytes.HasPrefix(text, []byte("{")) &&
+		bytes.Count(text, []byte("{"))+bytes.Count(text, []byte("[")) <= MaxNesting
 }
 
 // DecodeInner reads a value within a text that is being decoded. Its errors are put into words
