@@ -22,7 +22,8 @@ func sparseFile(t *testing.T, rnd *rand.Rand, segments int) *format.File {
 	t.Cleanup(func() { f.Close() })
 	if segments == 0 {
 		all := []format.Record{{Extent: format.Extent{Len: size, Kind: format.Zero}}}
-		if _, err := f.Write(patchtest.Write(t, patchtest.Header(format.Full, size), all)); err != nil {
+		full := patchtest.Write(t, patchtest.Header(format.Full, size), all)
+		if _, err := f.Write(full); err != nil {
 			t.Fatal(err)
 		}
 	} else {
