@@ -60,6 +60,10 @@ func stateTime(h format.Header) time.Time {
 	return h.Created
 }
 
+// VolumeSize is the size of the volume in the state that the patch leads to, in bytes. A merged
+// patch needs a destination of its header's size, which may be larger.
+func (p *Patch) VolumeSize() int64 { return p.Header.Last().VolumeSize }
+
 // First is the patch that its chain begins with.
 func (p *Patch) First() *Patch { return cmp.Or(p.first, p) }
 

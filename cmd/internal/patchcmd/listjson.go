@@ -89,7 +89,7 @@ func objectsOf(patches []*archive.Patch) []patchObject {
 		h := p.Header
 		o := patchObject{File: p.Path, ID: h.ID, Kind: h.Kind, Created: h.Created,
 			State: p.State(), StateTime: p.Time(), Snapshot: snapshotOf(p),
-			SnapshotUUID: follow.StateOf(h).Snapshot, VolumeSize: h.VolumeSize,
+			SnapshotUUID: follow.StateOf(h).Snapshot, VolumeSize: p.VolumeSize(),
 			DataBytes: p.Totals.DataBytes, ZeroBytes: p.Totals.ZeroBytes, PatchBytes: p.Size,
 			Whole: !p.NoEnd, Doubt: p.Doubt, InDoubt: p.InDoubt(),
 			BaseSnapshotUUID: follow.BaseOf(h).Snapshot}

@@ -13,7 +13,6 @@ import (
 	"lvmsync/cmd/internal/cli"
 	"lvmsync/format"
 	"lvmsync/format/archive"
-	"lvmsync/format/follow"
 )
 
 // text is a table for each volume, and a line for each thing that is to be known.
@@ -61,7 +60,7 @@ func (l listing) volume(b *strings.Builder, v *archive.Volume) {
 		"file"}}
 	for _, p := range all {
 		rows = append(rows, []string{strconv.Itoa(number[p]), string(p.Header.Kind),
-			minute(p.Time()), snapshotOf(p), cli.Bytes(p.Header.VolumeSize), changed(p),
+			minute(p.Time()), snapshotOf(p), cli.Bytes(p.VolumeSize()), changed(p),
 			cli.Bytes(p.Size), after(p, number), l.name(p.Path)})
 	}
 	table(b, rows, "#", "volume", "changed", "patch", "after")
@@ -110,11 +109,7 @@ func minute(t time.Time) string {
 
 // snapshotOf is the name of the snapshot that the state of a patch is, or of what is known of it.
 func snapshotOf(p *archive.Patch) string {
-	id := follow.StateOf(p.Header).Snapshot
-	if id == "" {
-		return ""
-	}
-	name := follow.SnapshotName(p.Header, id)
+	name := p.Snapshot()
 	return name[strings.LastIndexByte(name, '/')+1:]
 }
 
