@@ -15,6 +15,7 @@ import (
 
 	"lvmsync/format"
 	"lvmsync/format/refine"
+	"lvmsync/format/storage/devtest"
 )
 
 // random is size bytes without a zero.
@@ -188,21 +189,21 @@ func TestStaleCache(t *testing.T) {
 	again := func(t *testing.T, small, path string) {
 		t.Helper()
 		newRun(path).do(t.Context(), bytes.NewReader(patch)).wantPartial(t)
-		command(t, "mount", "-o", "remount,size=64m", small)
+		devtest.Run(t, "mount", "-o", "remount,size=64m", small)
 		apply(t, path, bytes.NewReader(patch))
 		wantContent(t, path, now)
 	}
 	t.Run("file", func(t *testing.T) {
 		small := mount(t, "tmpfs", "none", "size=12m")
 		backing := sparse(t, small, 64*mib)
-		dev := loopDevice(t, backing)
-		command(t, "mkfs.ext4", "-q", "-O", "^has_journal", "-m", "0", "-b", "4096", "-E",
+		dev := devtest.Loop(t, backing)
+		devtest.Run(t, "mkfs.ext4", "-q", "-O", "^has_journal", "-m", "0", "-b", "4096", "-E",
 			"lazy_itable_init=1", dev)
 		again(t, small, sparse(t, mount(t, "ext4", dev, "errors=continue"), 16*mib))
 	})
 	t.Run("device that somebody keeps open", func(t *testing.T) {
 		small := mount(t, "tmpfs", "none", "size=8m")
-		dev := loopDevice(t, sparse(t, small, 16*mib))
+		dev := devtest.Loop(t, sparse(t, small, 16*mib))
 		keep, err := os.Open(dev)
 		if err != nil {
 			t.Fatal(err)

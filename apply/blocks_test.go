@@ -9,6 +9,7 @@ import (
 
 	"lvmsync/format"
 	"lvmsync/format/storage"
+	"lvmsync/format/storage/devtest"
 )
 
 const kib = 1 << 10
@@ -149,7 +150,7 @@ func TestPoolWarning(t *testing.T) {
 // Where it can't be told what a device stands on, it isn't written.
 func TestUnknownPool(t *testing.T) {
 	old := garbage(mib)
-	path := loopDevice(t, image(t, t.TempDir(), old))
+	path := devtest.Loop(t, image(t, t.TempDir(), old))
 	vol := newVolume(format.Delta, mib, []format.Extent{data(512, 512)})
 	patch, _ := vol.patch(t)
 	r := newRun(path)

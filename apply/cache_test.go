@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"lvmsync/format"
+	"lvmsync/format/storage/devtest"
 )
 
 // sectorsRead counts the sectors that were read from a device.
@@ -45,8 +46,8 @@ func TestReadBackFromDevice(t *testing.T) {
 		"loop device, journaled": {"data=journal", true, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			disk := loopDevice(t, image(t, memory(t), make([]byte, 64*mib)))
-			command(t, "mkfs.ext4", "-q", "-F", disk)
+			disk := devtest.Loop(t, image(t, memory(t), make([]byte, 64*mib)))
+			devtest.Run(t, "mkfs.ext4", "-q", "-F", disk)
 			path := filepath.Join(mount(t, "ext4", disk, test.options), "image")
 			system := &fakeSystem{}
 			if !test.create {
@@ -54,9 +55,9 @@ func TestReadBackFromDevice(t *testing.T) {
 			}
 			if test.loop {
 				system.backing = []string{path}
-				path = loopDevice(t, path)
+				path = devtest.Loop(t, path)
 			}
-			command(t, "sync", "-f", disk)
+			devtest.Run(t, "sync", "-f", disk)
 			before := sectorsRead(t, disk)
 			r := apply(t, path, pipe(patch), func(o *Options) {
 				o.Verify, o.system, o.Create = true, fake(system), test.create
@@ -77,7 +78,7 @@ func TestReadBackFromCache(t *testing.T) {
 	patch, _ := vol.patch(t)
 	for _, fsType := range []string{"tmpfs", "ramfs"} {
 		file := image(t, mount(t, fsType, "none", "mode=0700"), garbage(16384))
-		dev := loopDevice(t, file)
+		dev := devtest.Loop(t, file)
 		const says = " can only be read back through the page cache: "
 		r := apply(t, file, pipe(patch), func(o *Options) { o.Verify = true })
 		r.wantWarning(t, file+says+"its file system can't do without")
@@ -93,7 +94,7 @@ func TestReadBackFromCache(t *testing.T) {
 // written.
 func TestDropCache(t *testing.T) {
 	file := image(t, t.TempDir(), make([]byte, 8*mib))
-	dev := loopDevice(t, file)
+	dev := devtest.Loop(t, file)
 	f, err := os.OpenFile(file, os.O_RDWR, 0)
 	if err != nil {
 		t.Fatal(err)
@@ -120,13 +121,13 @@ func TestDropCache(t *testing.T) {
 }
 
 func TestCacheIsEmpty(t *testing.T) {
-	needRoot(t)
+	devtest.NeedRoot(t)
 	dirs := map[string]string{"disk": t.TempDir()}
 	layers := "lowerdir=" + t.TempDir() + ",upperdir=" + t.TempDir() + ",workdir=" + t.TempDir()
 	overlay := t.TempDir()
 	// not every kernel knows it
 	if exec.Command("mount", "-t", "overlay", "-o", layers, "overlay", overlay).Run() == nil {
-		t.Cleanup(func() { command(t, "umount", "--lazy", overlay) })
+		t.Cleanup(func() { devtest.Run(t, "umount", "--lazy", overlay) })
 		dirs["overlay"] = overlay
 	}
 	for name, dir := range dirs {

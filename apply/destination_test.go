@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"testing"
 
+	"lvmsync/format/storage/devtest"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -48,7 +50,7 @@ func TestKindOfDestination(t *testing.T) {
 func TestSymlinkToDevice(t *testing.T) {
 	vol := fullVolume()
 	patch, _ := vol.patch(t)
-	dev := loopDevice(t, image(t, t.TempDir(), garbage(3*mib)))
+	dev := devtest.Loop(t, image(t, t.TempDir(), garbage(3*mib)))
 	link := filepath.Join(t.TempDir(), "link")
 	if err := os.Symlink(dev, link); err != nil {
 		t.Fatal(err)
@@ -61,12 +63,12 @@ func TestReadOnly(t *testing.T) {
 	vol := fullVolume()
 	patch, _ := vol.patch(t)
 	backing := image(t, t.TempDir(), garbage(3*mib))
-	dev := loopDevice(t, backing, "--read-only")
+	dev := devtest.Loop(t, backing, "--read-only")
 	newRun(dev).do(t.Context(), pipe(patch)).wantError(t, nil, dev+": the device is read-only")
 
 	dir := mount(t, "tmpfs", "none", "size=8m")
 	path := image(t, dir, garbage(3*mib))
-	command(t, "mount", "-o", "remount,ro", dir)
+	devtest.Run(t, "mount", "-o", "remount,ro", dir)
 	newRun(path).do(t.Context(), pipe(patch)).wantError(t, unix.EROFS, "open "+path)
 	wantContent(t, path, garbage(3*mib))
 }

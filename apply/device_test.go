@@ -4,61 +4,30 @@ import (
 	"errors"
 	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"strings"
 	"testing"
+
+	"lvmsync/format/storage/devtest"
 
 	"golang.org/x/sys/unix"
 )
 
-// needRoot skips the test where the user may not make devices and mounts, which all
-// who run "make test" may.
-func needRoot(t testing.TB) {
-	t.Helper()
-	if os.Geteuid() != 0 {
-		t.Skip("only root may make loop devices and mount file systems")
-	}
-}
-
-func command(t testing.TB, name string, args ...string) string {
-	t.Helper()
-	var stderr strings.Builder
-	c := exec.Command(name, args...)
-	c.Stderr = &stderr
-	out, err := c.Output()
-	if err != nil {
-		t.Fatalf("%s %s: %v: %s", name, strings.Join(args, " "), err, stderr.String())
-	}
-	return strings.TrimSpace(string(out))
-}
-
-// loopDevice makes a loop device of a file; further arguments are for losetup.
-func loopDevice(t testing.TB, file string, args ...string) string {
-	t.Helper()
-	needRoot(t)
-	dev := command(t, "flock", append(append([]string{"/dev/loop-control", "losetup"}, args...),
-		"--find", "--show", "--partscan", file)...)
-	t.Cleanup(func() { command(t, "losetup", "--detach", dev) })
-	return dev
-}
-
 // mount mounts a file system at a new folder.
 func mount(t testing.TB, fsType, source, options string) string {
 	t.Helper()
-	needRoot(t)
+	devtest.NeedRoot(t)
 	dir := t.TempDir()
-	command(t, "mount", "-t", fsType, "-o", options, source, dir)
-	t.Cleanup(func() { command(t, "umount", "--lazy", dir) })
+	devtest.Run(t, "mount", "-t", fsType, "-o", options, source, dir)
+	t.Cleanup(func() { devtest.Run(t, "umount", "--lazy", dir) })
 	return dir
 }
 
 // ext4Device makes a loop device with an empty ext4.
 func ext4Device(t testing.TB, size int64) string {
 	t.Helper()
-	needRoot(t)
-	dev := loopDevice(t, image(t, t.TempDir(), make([]byte, size)))
-	command(t, "mkfs.ext4", "-q", "-O", "^has_journal", "-m", "0", dev)
+	devtest.NeedRoot(t)
+	dev := devtest.Loop(t, image(t, t.TempDir(), make([]byte, size)))
+	devtest.Run(t, "mkfs.ext4", "-q", "-O", "^has_journal", "-m", "0", dev)
 	return dev
 }
 
@@ -80,13 +49,13 @@ var places = []place{
 		return image(t, mount(t, "ramfs", "none", "mode=0700"), content)
 	}},
 	{"loop device", 512, func(t *testing.T, content []byte) string {
-		return loopDevice(t, image(t, t.TempDir(), content))
+		return devtest.Loop(t, image(t, t.TempDir(), content))
 	}},
 	{"loop device of 4096-byte sectors", 4096, func(t *testing.T, content []byte) string {
-		return loopDevice(t, image(t, t.TempDir(), content), "--sector-size", "4096")
+		return devtest.Loop(t, image(t, t.TempDir(), content), "--sector-size", "4096")
 	}},
 	{"loop device that can't zero", 512, func(t *testing.T, content []byte) string {
-		return loopDevice(t, image(t, mount(t, "ramfs", "none", "mode=0700"), content))
+		return devtest.Loop(t, image(t, mount(t, "ramfs", "none", "mode=0700"), content))
 	}},
 }
 

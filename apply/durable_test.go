@@ -14,6 +14,7 @@ import (
 
 	"lvmsync/format"
 	"lvmsync/format/durable"
+	"lvmsync/format/storage/devtest"
 )
 
 // A fault is a call of the kernel that fails once; all that come after it work.
@@ -223,8 +224,8 @@ func TestUndoOnFullDevice(t *testing.T) {
 	patch, _ := vol.patch(t)
 	base := garbage(vol.header.VolumeSize)
 	small := mount(t, "tmpfs", "none", fmt.Sprintf("size=%d", 16*undoBatch))
-	dev := loopDevice(t, sparse(t, small, 32*undoBatch))
-	command(t, "mkfs.ext4", "-q", "-J", "size=4", "-m", "0",
+	dev := devtest.Loop(t, sparse(t, small, 32*undoBatch))
+	devtest.Run(t, "mkfs.ext4", "-q", "-J", "size=4", "-m", "0",
 		// else the journal has no room, either
 		"-E", "nodiscard,lazy_itable_init=0,lazy_journal_init=0", dev)
 	dir := mount(t, "ext4", dev, "errors=continue")
@@ -249,8 +250,8 @@ func TestUndoOnFullDevice(t *testing.T) {
 	if _, err := os.Stat(rest); err == nil {
 		t.Error("the disk was not full")
 	}
-	command(t, "umount", dir)
-	command(t, "mount", dev, dir)
+	devtest.Run(t, "umount", dir)
+	devtest.Run(t, "mount", dev, dir)
 	undo, err := os.Open(r.Undo)
 	if err != nil {
 		t.Fatal(err)

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"lvmsync/format"
+	"lvmsync/format/storage/devtest"
 )
 
 // largeVolume is a full patch of n MiB of data in segments of 4 MiB.
@@ -33,7 +34,7 @@ func TestWindows(t *testing.T) {
 	apply(t, path, bytes.NewReader(patch))
 	wantContent(t, path, want)
 
-	path = loopDevice(t, image(t, dir, base))
+	path = devtest.Loop(t, image(t, dir, base))
 	apply(t, path, bytes.NewReader(patch))
 	wantContent(t, path, want)
 }
@@ -70,7 +71,7 @@ func brokenDevice(t *testing.T, size int64) string {
 	if err := os.Truncate(path, size); err != nil {
 		t.Fatal(err)
 	}
-	return loopDevice(t, path)
+	return devtest.Loop(t, path)
 }
 
 // An error that only the flush at the end meets.

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 
+	"lvmsync/format/storage/devtest"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -69,8 +71,8 @@ func TestUndoInMemory(t *testing.T) {
 	if err := os.WriteFile(disk, make([]byte, 8*mib), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	command(t, "mkfs.ext4", "-q", disk)
-	ext4 := mount(t, "ext4", loopDevice(t, disk), "rw")
+	devtest.Run(t, "mkfs.ext4", "-q", disk)
+	ext4 := mount(t, "ext4", devtest.Loop(t, disk), "rw")
 	warnings := map[string]string{
 		tmpfs: "is kept in memory (a tmpfs): after a power cut there is no way back",
 		ramfs: "is kept in memory (a ramfs)",

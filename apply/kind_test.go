@@ -14,6 +14,7 @@ import (
 
 	"lvmsync/format"
 	"lvmsync/format/sigfile"
+	"lvmsync/format/storage/devtest"
 )
 
 // qcow2 is how an image of QEMU's begins.
@@ -125,12 +126,12 @@ func TestForgottenDestination(t *testing.T) {
 			"loop device": func(t *testing.T) (string, string) {
 				f := image(t, t.TempDir(),
 					append(slices.Clone(backup), make([]byte, -len(backup)&4095)...))
-				return loopDevice(t, f), f
+				return devtest.Loop(t, f), f
 			},
 			"disk that it was written to": func(t *testing.T) (string, string) {
 				f := image(t, t.TempDir(),
 					append(slices.Clone(backup), garbage(6*mib-int64(len(backup)))...))
-				return loopDevice(t, f), f
+				return devtest.Loop(t, f), f
 			},
 		} {
 			if name == "one whose beginning is lost" &&
@@ -220,7 +221,7 @@ func TestNotRaw(t *testing.T) {
 		wantContent(t, path, content)
 	})
 	t.Run("device, nothing known of it", func(t *testing.T) {
-		path := loopDevice(t, image(t, t.TempDir(), content[:2*mib]))
+		path := devtest.Loop(t, image(t, t.TempDir(), content[:2*mib]))
 		p, _ := headed(t, format.Delta, "", nil)
 		newRun(path).do(t.Context(), bytes.NewReader(p)).wantError(t, ErrNotRaw, "is a qcow2 image")
 		p, _ = headed(t, format.Full, "", nil)
@@ -228,7 +229,7 @@ func TestNotRaw(t *testing.T) {
 		wantContent(t, path, content[:2*mib])
 	})
 	t.Run("device that is another one", func(t *testing.T) {
-		path := loopDevice(t, image(t, t.TempDir(), content[:2*mib]))
+		path := devtest.Loop(t, image(t, t.TempDir(), content[:2*mib]))
 		p, _ := headed(t, format.Delta, "", garbage(mib))
 		newRun(path).do(t.Context(), bytes.NewReader(p)).wantError(t, ErrWrongBase, "samples")
 		wantContent(t, path, content[:2*mib])
@@ -269,7 +270,7 @@ func TestVolumeOfImage(t *testing.T) {
 	}
 	t.Run("the device is no image any more", func(t *testing.T) {
 		full, v := headed(t, format.Full, qcow2, nil)
-		path := loopDevice(t, image(t, t.TempDir(), garbage(mib)))
+		path := devtest.Loop(t, image(t, t.TempDir(), garbage(mib)))
 		apply(t, path, bytes.NewReader(full))
 		copied := v.onto(make([]byte, mib), 1)
 		delta, d := headed(t, format.Delta, "", copied)

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"lvmsync/format/storage"
+	"lvmsync/format/storage/devtest"
 )
 
 // A pool is a file system whose files are like thin volumes in a pool that does not
@@ -30,7 +31,7 @@ type pool struct {
 // newPool mounts one.
 func newPool(t testing.TB) *pool {
 	t.Helper()
-	needRoot(t)
+	devtest.NeedRoot(t)
 	p := &pool{dir: t.TempDir()}
 	options := &fs.Options{}
 	options.DirectMountStrict, options.FsName = true, "pool"
@@ -90,8 +91,8 @@ func (p *pool) volume(t testing.TB, content []byte, block, shift int64) *thinVol
 	p.count++
 	name := fmt.Sprint(p.count)
 	p.AddChild(name, p.NewPersistentInode(t.Context(), v, fs.StableAttr{Mode: unix.S_IFREG}), true)
-	v.path = loopDevice(t, filepath.Join(p.dir, name), "--offset", fmt.Sprint(shift), "--sizelimit",
-		fmt.Sprint(len(content)))
+	v.path = devtest.Loop(t, filepath.Join(p.dir, name),
+		"--offset", fmt.Sprint(shift), "--sizelimit", fmt.Sprint(len(content)))
 	return v
 }
 

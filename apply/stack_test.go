@@ -7,6 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"lvmsync/format"
+	"lvmsync/format/storage/devtest"
 )
 
 // Where the bytes are counts for more than what the device is called.
@@ -83,7 +84,7 @@ func TestLockedBelow(t *testing.T) {
 	patch, _ := vol.patch(t)
 	base := garbage(16384)
 	path := image(t, t.TempDir(), base)
-	dev := loopDevice(t, path)
+	dev := devtest.Loop(t, path)
 	system := &fakeSystem{backing: []string{path}}
 	other := lockedFile(t, path)
 	r := newRun(dev)

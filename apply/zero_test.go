@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"lvmsync/format"
+	"lvmsync/format/storage/devtest"
 )
 
 // What is zeroed is also freed, where a file system or device can do that. The
@@ -46,7 +47,7 @@ func TestHoles(t *testing.T) {
 			backing := image(t, dir, garbage(8*mib))
 			path := backing
 			if tt.loop != nil {
-				path = loopDevice(t, backing, tt.loop...)
+				path = devtest.Loop(t, backing, tt.loop...)
 			}
 			for range 2 { // sparse stays sparse
 				apply(t, path, pipe(patch), func(o *Options) {
@@ -243,7 +244,7 @@ func TestClear(t *testing.T) {
 // The page cache of the device holds old data when blocks are zeroed beneath it.
 func TestZeroAndPageCache(t *testing.T) {
 	for _, thin := range []bool{false, true} {
-		path := loopDevice(t, image(t, t.TempDir(), garbage(mib)))
+		path := devtest.Loop(t, image(t, t.TempDir(), garbage(mib)))
 		f, err := os.Open(path) // keeps the cache alive
 		if err != nil {
 			t.Fatal(err)
@@ -273,7 +274,7 @@ func TestZeroAndPageCache(t *testing.T) {
 // must be seen to, for small devices can't show it otherwise.
 func TestZeroFallsBack(t *testing.T) {
 	f, err := os.OpenFile(
-		loopDevice(t, image(t, t.TempDir(), garbage(mib)), "--sector-size", "4096"), os.O_RDWR, 0)
+		devtest.Loop(t, image(t, t.TempDir(), garbage(mib)), "--sector-size", "4096"), os.O_RDWR, 0)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,10 +4,8 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"io"
 	"math/rand/v2"
 	"sync"
-	"testing"
 
 	"lvmsync/format"
 )
@@ -105,37 +103,6 @@ func every(step, n, size int64) []format.Extent {
 		list = append(list, format.Extent{Off: off, Len: n})
 	}
 	return list
-}
-
-// layOut applies a patch to a volume full of garbage and returns the extents of
-// each segment.
-func layOut(t testing.TB, patch, volume []byte) (segments [][]format.Extent) {
-	t.Helper()
-	r, err := format.NewReader(bytes.NewReader(patch), format.ReaderOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer r.Close()
-	for {
-		s, err := r.Next()
-		if err == io.EOF {
-			return segments
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		var list []format.Extent
-		for x, data := range s.All() {
-			list = append(list, x.Extent)
-			if x.Kind == format.Zero {
-				clear(volume[x.Off:x.End()])
-			} else {
-				copy(volume[x.Off:x.End()], data)
-			}
-		}
-		segments = append(segments, list)
-		s.Release()
-	}
 }
 
 // garbage is what a destination may hold beforehand.

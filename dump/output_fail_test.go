@@ -3,7 +3,6 @@ package dump
 import (
 	"errors"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -11,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"lvmsync/format/durable"
+	"lvmsync/format/storage/devtest"
 )
 
 // A disk that fails once and then works leaves the old file as it was, and nothing of the
@@ -93,23 +93,12 @@ func fullDevice(t *testing.T) (dir string) {
 	if err := os.Truncate(disk, 64*mib); err != nil {
 		t.Fatal(err)
 	}
-	command(t, "mkfs.ext4", "-q", "-O", "^has_journal", "-E", "nodiscard", disk)
-	dev := strings.TrimSpace(command(t, "flock", "/dev/loop-control", "losetup",
-		"--find", "--show", "--partscan", disk))
-	t.Cleanup(func() { command(t, "losetup", "--detach", dev) })
+	devtest.Run(t, "mkfs.ext4", "-q", "-O", "^has_journal", "-E", "nodiscard", disk)
+	dev := devtest.Loop(t, disk)
 	dir = t.TempDir()
-	command(t, "mount", dev, dir)
-	t.Cleanup(func() { command(t, "umount", "--lazy", dir) })
+	devtest.Run(t, "mount", dev, dir)
+	t.Cleanup(func() { devtest.Run(t, "umount", "--lazy", dir) })
 	return dir
-}
-
-func command(t *testing.T, name string, args ...string) string {
-	t.Helper()
-	out, err := exec.Command(name, args...).CombinedOutput()
-	if err != nil {
-		t.Fatalf("%s %v: %v\n%s", name, args, err, out)
-	}
-	return string(out)
 }
 
 // All writes succeed, for the file system has room. Only the flush tells that nothing

@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"lvmsync/dump/internal/patchtest"
 	"lvmsync/format"
 	"lvmsync/format/refine"
 )
@@ -129,7 +130,7 @@ func checkRun(t *testing.T, src *fakeSource, level int) {
 		}
 	})
 	volume := garbage(len(src.volume))
-	segments := layOut(t, patch.Bytes(), volume)
+	segments := patchtest.LayOver(t, volume, bytes.NewReader(patch.Bytes()))
 	if !bytes.Equal(volume, src.expected()) {
 		t.Error("the patch does not give the source's data")
 	}

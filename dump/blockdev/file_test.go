@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"lvmsync/format/storage/devtest"
 	"lvmsync/format/storage/kernel"
 )
 
@@ -44,7 +45,7 @@ func TestOpenRefuses(t *testing.T) {
 }
 
 func TestOpenFile(t *testing.T) {
-	path := imageOf(t, noise(1, 1234))
+	path := devtest.Image(t, devtest.Noise(1, 1234))
 	f := open(t, path)
 	if f.Size() != 1234 || f.Name() != path || f.IsDevice() || f.LogicalBlockSize() != 512 {
 		t.Errorf("size %d, name %s, device %v, block size %d", f.Size(), f.Name(), f.IsDevice(),
@@ -56,7 +57,7 @@ func TestOpenFile(t *testing.T) {
 }
 
 func TestOpenDevice(t *testing.T) {
-	dev := losetup(t, imageOf(t, noise(1, 512*2049)))
+	dev := devtest.Loop(t, devtest.Image(t, devtest.Noise(1, 512*2049)))
 	f := open(t, dev)
 	if f.Size() != 512*2049 || f.Name() != dev || !f.IsDevice() || f.LogicalBlockSize() != 512 {
 		t.Errorf("size %d, name %s, device %v, block size %d", f.Size(), f.Name(), f.IsDevice(),
@@ -68,7 +69,7 @@ func TestOpenDevice(t *testing.T) {
 }
 
 func TestOpenDeviceOf4096ByteSectors(t *testing.T) {
-	f := open(t, losetup(t, image(t, 1<<20), "--sector-size", "4096"))
+	f := open(t, devtest.Loop(t, devtest.Hole(t, 1<<20), "--sector-size", "4096"))
 	if got := f.LogicalBlockSize(); got != 4096 {
 		t.Errorf("LogicalBlockSize() = %d, want 4096", got)
 	}

@@ -1,78 +1,8 @@
 package blockdev
 
 import (
-	"bytes"
-	"math/rand/v2"
-	"os"
-	"os/exec"
-	"path/filepath"
-	"strings"
 	"testing"
 )
-
-// needRoot skips a test that needs loop devices or mounts.
-func needRoot(t *testing.T) {
-	t.Helper()
-	if os.Geteuid() != 0 {
-		t.Skip("only root may make loop devices and mount file systems")
-	}
-}
-
-// run runs a program that has to succeed and gives what it wrote to standard output.
-func run(t *testing.T, name string, args ...string) string {
-	t.Helper()
-	cmd := exec.Command(name, args...)
-	var stderr bytes.Buffer
-	cmd.Stderr = &stderr
-	out, err := cmd.Output()
-	if err != nil {
-		t.Fatalf("%s: %v\n%s", cmd, err, stderr.String())
-	}
-	return strings.TrimSpace(string(out))
-}
-
-// losetup puts a loop device in front of a file or device until the test ends. --partscan lets its
-// partitions go with it, and rids it of those that a test that was killed has left.
-func losetup(t *testing.T, backing string, options ...string) string {
-	t.Helper()
-	needRoot(t)
-	dev := run(t, "flock", append(append([]string{"/dev/loop-control", "losetup"}, options...),
-		"--find", "--show", "--partscan", backing)...)
-	t.Cleanup(func() { run(t, "losetup", "--detach", dev) })
-	return dev
-}
-
-// image makes an image file of size bytes that is one hole.
-func image(t *testing.T, size int64) string {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), "image")
-	if err := os.WriteFile(path, nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Truncate(path, size); err != nil {
-		t.Fatal(err)
-	}
-	return path
-}
-
-// imageOf makes an image file with the given content.
-func imageOf(t *testing.T, content []byte) string {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), "image")
-	if err := os.WriteFile(path, content, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return path
-}
-
-// noise makes n bytes that are the same for the same seed.
-func noise(seed uint64, n int) []byte {
-	p := make([]byte, n)
-	var key [32]byte
-	key[0] = byte(seed)
-	_, _ = rand.NewChaCha8(key).Read(p) // never fails
-	return p
-}
 
 // open opens a source until the test ends.
 func open(t *testing.T, path string) *File {
@@ -93,18 +23,4 @@ func content(t *testing.T, f *File) []byte {
 		t.Fatalf("ReadAt(%d bytes, 0) = %d, %v", len(p), n, err)
 	}
 	return p
-}
-
-// write writes a file without flushing it, and keeps it open until the test ends.
-func write(t *testing.T, path string, flag int, p []byte) *os.File {
-	t.Helper()
-	f, err := os.OpenFile(path, flag, 0o600)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { f.Close() })
-	if _, err := f.Write(p); err != nil && len(p) > 0 {
-		t.Fatal(err)
-	}
-	return f
 }

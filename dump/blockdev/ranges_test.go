@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"testing"
 
+	"lvmsync/format/storage/devtest"
+
 	"github.com/google/go-cmp/cmp"
 )
 
@@ -31,7 +33,7 @@ func tmpfsImage(t *testing.T, size int64, data ...Range) string {
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	path := filepath.Join(dir, "image")
-	f := write(t, path, os.O_CREATE|os.O_WRONLY, nil)
+	f := devtest.Write(t, path, os.O_CREATE|os.O_WRONLY, nil)
 	if err := f.Truncate(size); err != nil {
 		t.Fatal(err)
 	}
@@ -89,7 +91,7 @@ func TestDataRangesOfFileThatChanged(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			path := tmpfsImage(t, size, tt.data...)
 			f := open(t, path)
-			if err := tt.change(write(t, path, os.O_WRONLY, nil)); err != nil {
+			if err := tt.change(devtest.Write(t, path, os.O_WRONLY, nil)); err != nil {
 				t.Fatal(err)
 			}
 			checkCover(t, f)
@@ -98,7 +100,7 @@ func TestDataRangesOfFileThatChanged(t *testing.T) {
 }
 
 func TestDataRangesOfDevice(t *testing.T) {
-	f := open(t, losetup(t, image(t, 1<<20)))
+	f := open(t, devtest.Loop(t, devtest.Hole(t, 1<<20)))
 	if diff := cmp.Diff([]Range{{0, 1 << 20, false}}, ranges(t, f)); diff != "" {
 		t.Errorf("ranges (-want +got):\n%s", diff)
 	}

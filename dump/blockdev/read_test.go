@@ -10,24 +10,26 @@ import (
 	"sync"
 	"testing"
 	"testing/iotest"
+
+	"lvmsync/format/storage/devtest"
 )
 
 // oddSize is no multiple of 4096, nor of the bounce buffer, and larger than that.
 const oddSize = 2*bounceSize + 5*512
 
 func TestReadAtFile(t *testing.T) {
-	want := noise(1, oddSize+7)
-	checkReads(t, open(t, imageOf(t, want)), want)
+	want := devtest.Noise(1, oddSize+7)
+	checkReads(t, open(t, devtest.Image(t, want)), want)
 }
 
 func TestReadAtDevice(t *testing.T) {
-	want := noise(2, oddSize)
-	checkReads(t, open(t, losetup(t, imageOf(t, want))), want)
+	want := devtest.Noise(2, oddSize)
+	checkReads(t, open(t, devtest.Loop(t, devtest.Image(t, want))), want)
 }
 
 func TestReadAtDeviceOf4096ByteSectors(t *testing.T) {
-	want := noise(3, 2*bounceSize+3*4096)
-	checkReads(t, open(t, losetup(t, imageOf(t, want), "--sector-size", "4096")), want)
+	want := devtest.Noise(3, 2*bounceSize+3*4096)
+	checkReads(t, open(t, devtest.Loop(t, devtest.Image(t, want), "--sector-size", "4096")), want)
 }
 
 // checkReads reads f in many ways, concurrently, and compares with what is known to be there.
@@ -78,14 +80,15 @@ func checkRead(t *testing.T, f *File, want []byte, off, length, shift int) {
 // loop device's backing file; with LVM it is a mounted file system, or the kernel writing a COW
 // store.
 func TestReadAtPassesThePageCache(t *testing.T) {
-	backing := imageOf(t, noise(1, 64<<10))
-	dev := losetup(t, backing)
-	cached := write(t, dev, os.O_RDONLY, nil) // the cache lasts while somebody has the device open
+	backing := devtest.Image(t, devtest.Noise(1, 64<<10))
+	dev := devtest.Loop(t, backing)
+	// The cache lasts while somebody has the device open.
+	cached := devtest.Write(t, dev, os.O_RDONLY, nil)
 	if _, err := io.ReadAll(cached); err != nil {
 		t.Fatal(err)
 	}
-	want := noise(2, 64<<10)
-	write(t, backing, os.O_WRONLY, want)
+	want := devtest.Noise(2, 64<<10)
+	devtest.Write(t, backing, os.O_WRONLY, want)
 	if !bytes.Equal(content(t, open(t, dev)), want) {
 		t.Error("got the old bytes from the page cache")
 	}
@@ -93,7 +96,7 @@ func TestReadAtPassesThePageCache(t *testing.T) {
 
 func TestReadAtErrorsNameDeviceAndOffset(t *testing.T) {
 	// The last sector is no whole block of the device: the kernel does not read it.
-	dev := losetup(t, imageOf(t, noise(1, 4096*4+512)), "--sector-size", "4096")
+	dev := devtest.Loop(t, devtest.Image(t, devtest.Noise(1, 4096*4+512)), "--sector-size", "4096")
 	f := open(t, dev)
 	if f.Size()%4096 == 0 {
 		t.Skip("this kernel rounds the size of loop devices down to whole blocks")
@@ -106,7 +109,7 @@ func TestReadAtErrorsNameDeviceAndOffset(t *testing.T) {
 }
 
 func TestReadAtFileThatShrank(t *testing.T) {
-	path := imageOf(t, noise(1, 5000))
+	path := devtest.Image(t, devtest.Noise(1, 5000))
 	f := open(t, path)
 	if err := os.Truncate(path, 3000); err != nil {
 		t.Fatal(err)
@@ -119,13 +122,13 @@ func TestReadAtFileThatShrank(t *testing.T) {
 }
 
 func TestReadAtDeviceThatShrank(t *testing.T) {
-	backing := imageOf(t, noise(1, 64<<10))
-	dev := losetup(t, backing)
+	backing := devtest.Image(t, devtest.Noise(1, 64<<10))
+	dev := devtest.Loop(t, backing)
 	f := open(t, dev)
 	if err := os.Truncate(backing, 16<<10); err != nil {
 		t.Fatal(err)
 	}
-	run(t, "losetup", "--set-capacity", dev)
+	devtest.Run(t, "losetup", "--set-capacity", dev)
 	for off, want := range map[int64]int{1000: 15384, 16 << 10: 0, 20001: 0} {
 		n, err := f.ReadAt(make([]byte, 40000), off)
 		if n != want || !errors.Is(err, io.ErrUnexpectedEOF) {
@@ -136,7 +139,7 @@ func TestReadAtDeviceThatShrank(t *testing.T) {
 }
 
 func TestReadAtRefuses(t *testing.T) {
-	f := open(t, image(t, 100))
+	f := open(t, devtest.Hole(t, 100))
 	if _, err := f.ReadAt(make([]byte, 1), -1); err == nil || err == io.EOF {
 		t.Errorf("negative offset: %v", err)
 	}

@@ -6,15 +6,14 @@ import (
 	"io"
 	"math/rand/v2"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"strings"
 	"testing"
 
 	"lvmsync/dump"
 	"lvmsync/dump/full"
 	"lvmsync/dump/internal/imagetest"
 	"lvmsync/format"
+	"lvmsync/format/storage/devtest"
 )
 
 // Whatever differs is in the patch, and nothing else.
@@ -156,20 +155,8 @@ func TestHolePastBase(t *testing.T) {
 
 // What was written to the base by another device of the same storage is seen.
 func TestBaseFlushed(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("only root may make a loop device")
-	}
-	command := func(name string, args ...string) string {
-		t.Helper()
-		out, err := exec.Command(name, args...).Output()
-		if err != nil {
-			t.Fatal(err)
-		}
-		return strings.TrimSpace(string(out))
-	}
 	old := holed(t, 1<<20)
-	dev := command("flock", "/dev/loop-control", "losetup", "--find", "--show", old)
-	t.Cleanup(func() { command("losetup", "--detach", dev) })
+	dev := devtest.Loop(t, old)
 	f, err := os.OpenFile(dev, os.O_WRONLY, 0)
 	if err != nil {
 		t.Fatal(err)

@@ -1,10 +1,8 @@
 package devmapper
 
 import (
-	"bytes"
 	"embed"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -109,19 +107,6 @@ func blockNode(t *testing.T) (path string, num kernel.DevNum) {
 	}
 	t.Skip("there is no block device in /dev, as in a container")
 	return "", kernel.DevNum{}
-}
-
-// tool runs a program that has to succeed.
-func tool(t *testing.T, name string, args ...string) string {
-	t.Helper()
-	cmd := exec.Command(name, args...)
-	var stderr bytes.Buffer
-	cmd.Stderr = &stderr
-	out, err := cmd.Output()
-	if err != nil {
-		t.Fatalf("%s: %v\n%s", cmd, err, stderr.String())
-	}
-	return strings.TrimSpace(string(out))
 }
 
 // checkError checks that an error is one line that contains a text.

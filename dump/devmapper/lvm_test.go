@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"lvmsync/format/storage/devtest"
 	"lvmsync/format/storage/dmtable"
 	"lvmsync/format/storage/kernel"
 )
@@ -31,18 +32,10 @@ func needLVM(t *testing.T) {
 func newVG(t *testing.T) string {
 	t.Helper()
 	needLVM(t)
-	image := filepath.Join(t.TempDir(), "pv")
-	if err := os.WriteFile(image, nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Truncate(image, 64<<20); err != nil {
-		t.Fatal(err)
-	}
-	pv := tool(t, "losetup", "--find", "--show", image)
-	t.Cleanup(func() { tool(t, "losetup", "--detach", pv) })
+	pv := devtest.Loop(t, devtest.Hole(t, 64<<20))
 	vg := fmt.Sprintf("test-vg+%d", os.Getpid())
-	tool(t, "vgcreate", "-q", "-s", "4k", vg, pv)
-	t.Cleanup(func() { tool(t, "vgremove", "-q", "-f", vg) })
+	devtest.Run(t, "vgcreate", "-q", "-s", "4k", vg, pv)
+	t.Cleanup(func() { devtest.Run(t, "vgremove", "-q", "-f", vg) })
 	return vg
 }
 
@@ -67,9 +60,9 @@ func deviceAt(t *testing.T, name string) Device {
 func TestRealSnapshot(t *testing.T) {
 	ctx := context.Background()
 	vg := newVG(t)
-	tool(t, "lvcreate", "-q", "-y", "-Zn", "-l", "1501", "-n", "or-ig", vg)
-	tool(t, "lvcreate", "-q", "-s", "-c", "64k", "-l", "900", "-n", "s-1.x", vg+"/or-ig")
-	tool(t, "dd", "if=/dev/urandom", "of=/dev/"+vg+"/or-ig", "bs=64k", "count=3",
+	devtest.Run(t, "lvcreate", "-q", "-y", "-Zn", "-l", "1501", "-n", "or-ig", vg)
+	devtest.Run(t, "lvcreate", "-q", "-s", "-c", "64k", "-l", "900", "-n", "s-1.x", vg+"/or-ig")
+	devtest.Run(t, "dd", "if=/dev/urandom", "of=/dev/"+vg+"/or-ig", "bs=64k", "count=3",
 		"oflag=direct", "status=none")
 
 	snap := deviceAt(t, vg+"/s-1.x")
@@ -130,14 +123,14 @@ func checkOrigin(t *testing.T, vg string, realDev kernel.DevNum) {
 
 func TestRealDelayedMerge(t *testing.T) {
 	vg := newVG(t)
-	tool(t, "lvcreate", "-q", "-y", "-Zn", "-l", "100", "-n", "origin", vg)
-	tool(t, "lvcreate", "-q", "-s", "-c", "4k", "-l", "50", "-n", "snap", vg+"/origin")
+	devtest.Run(t, "lvcreate", "-q", "-y", "-Zn", "-l", "100", "-n", "origin", vg)
+	devtest.Run(t, "lvcreate", "-q", "-s", "-c", "4k", "-l", "50", "-n", "snap", vg+"/origin")
 	inUse, err := os.Open("/dev/" + vg + "/origin")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer inUse.Close()
-	tool(t, "lvconvert", "-q", "--merge", vg+"/snap")
+	devtest.Run(t, "lvconvert", "-q", "--merge", vg+"/snap")
 	lv, err := LV(context.Background(), vg, "snap")
 	if err != nil || !lv.Merging || lv.Name != "snap" || lv.Origin != "origin" {
 		t.Errorf("LV = %+v, %v; want it merging", lv, err)
@@ -146,16 +139,16 @@ func TestRealDelayedMerge(t *testing.T) {
 
 func TestRealInactive(t *testing.T) {
 	vg := newVG(t)
-	tool(t, "lvcreate", "-q", "-y", "-Zn", "-l", "100", "-n", "origin", vg)
-	tool(t, "lvcreate", "-q", "-s", "-c", "4k", "-l", "50", "-n", "snap", vg+"/origin")
-	tool(t, "lvchange", "-q", "-y", "-an", vg+"/origin")
+	devtest.Run(t, "lvcreate", "-q", "-y", "-Zn", "-l", "100", "-n", "origin", vg)
+	devtest.Run(t, "lvcreate", "-q", "-s", "-c", "4k", "-l", "50", "-n", "snap", vg+"/origin")
+	devtest.Run(t, "lvchange", "-q", "-y", "-an", vg+"/origin")
 	_, err := Resolve(context.Background(), vg+"/snap")
 	if !errors.Is(err, ErrInactive) {
 		t.Fatalf("error %v is not ErrInactive", err)
 	}
 	_, command, _ := strings.Cut(strings.TrimSuffix(err.Error(), `"`), `"`)
 	words := strings.Fields(command)
-	tool(t, words[0], words[1:]...)
+	devtest.Run(t, words[0], words[1:]...)
 	deviceAt(t, vg+"/snap")
 	if _, err := Resolve(context.Background(), vg+"/nosuch"); !errors.Is(err, ErrNotFound) ||
 		errors.Is(err, ErrInactive) {

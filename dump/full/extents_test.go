@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"lvmsync/format"
+	"lvmsync/format/storage/devtest"
 )
 
 func extents(t *testing.T, v *Volume) []format.Extent {
@@ -119,8 +120,8 @@ func smallBlocks(t *testing.T) string {
 		t.Skip("only root may mount a file system")
 	}
 	disk, dir := image(t, 8*mib), t.TempDir()
-	run(t, "mkfs.ext4", "-q", "-b", "1024", "-O", "^has_journal", disk)
-	run(t, "mount", "-o", "loop", disk, dir)
-	t.Cleanup(func() { run(t, "umount", "--lazy", dir) })
+	devtest.Run(t, "mkfs.ext4", "-q", "-b", "1024", "-O", "^has_journal", disk)
+	devtest.Run(t, "mount", "-o", "loop", disk, dir)
+	t.Cleanup(func() { devtest.Run(t, "umount", "--lazy", dir) })
 	return dir
 }

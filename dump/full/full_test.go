@@ -8,7 +8,6 @@ import (
 	"io"
 	"math/rand/v2"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -16,7 +15,9 @@ import (
 	"golang.org/x/sys/unix"
 
 	"lvmsync/dump"
+	"lvmsync/dump/internal/patchtest"
 	"lvmsync/format"
+	"lvmsync/format/storage/devtest"
 )
 
 const (
@@ -58,15 +59,6 @@ func open(t *testing.T, path string) *Volume {
 	return s
 }
 
-func run(t *testing.T, name string, args ...string) string {
-	t.Helper()
-	out, err := exec.Command(name, args...).CombinedOutput()
-	if err != nil {
-		t.Fatalf("%s %q: %v: %s", name, args, err, out)
-	}
-	return strings.TrimSpace(string(out))
-}
-
 // checkDump dumps what is at path and lays the patch out.
 func checkDump(t *testing.T, path string) format.Totals {
 	t.Helper()
@@ -84,7 +76,8 @@ func checkDump(t *testing.T, path string) format.Totals {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := layOut(t, patch.Bytes(), bytes.Repeat([]byte{0xa5}, len(want)))
+	got := bytes.Repeat([]byte{0xa5}, len(want))
+	patchtest.LayOver(t, got, &patch)
 	if sha256.Sum256(got) != sha256.Sum256(want) {
 		t.Error("the patch does not give the source's data")
 	}
@@ -100,29 +93,6 @@ func checkDump(t *testing.T, path string) format.Totals {
 	return report.Totals
 }
 
-func layOut(t *testing.T, patch, volume []byte) []byte {
-	t.Helper()
-	r, err := format.NewReader(bytes.NewReader(patch), format.ReaderOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer r.Close()
-	for {
-		s, err := r.Next()
-		if err == io.EOF {
-			return volume
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		for x, data := range s.All() {
-			clear(volume[x.Off:x.End()])
-			copy(volume[x.Off:x.End()], data)
-		}
-		s.Release()
-	}
-}
-
 func TestDump(t *testing.T) {
 	for name, path := range map[string]string{
 		"holes":    image(t, 5*mib+77, piece{mib, 3000}, piece{3 * mib, mib}, piece{5 * mib, 77}),
@@ -135,12 +105,8 @@ func TestDump(t *testing.T) {
 }
 
 func TestDumpDevice(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("only root may make a loop device")
-	}
 	disk := image(t, 5*mib+512, piece{mib, 3000}, piece{3 * mib, mib})
-	dev := run(t, "flock", "/dev/loop-control", "losetup", "--find", "--show", "--partscan", disk)
-	t.Cleanup(func() { run(t, "losetup", "--detach", dev) })
+	dev := devtest.Loop(t, disk)
 	totals := checkDump(t, dev)
 	if want := int64(4*mib + 512 - 4*kib); totals.ZeroBytes != want {
 		t.Errorf("%d bytes of zeros, want %d", totals.ZeroBytes, want)

@@ -2,7 +2,6 @@ package thick
 
 import (
 	"encoding/json"
-	"io"
 	"os"
 	"path/filepath"
 	"testing"
@@ -57,17 +56,16 @@ func listCaptured(t *testing.T) []captured {
 
 func unpack(t *testing.T, from, to, name string) string {
 	t.Helper()
-	packed, err := os.Open(filepath.Join(from, name+".zst"))
+	packed, err := os.ReadFile(filepath.Join(from, name+".zst"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer packed.Close()
-	r, err := zstd.NewReader(packed)
+	r, err := zstd.NewReader(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer r.Close()
-	b, err := io.ReadAll(r)
+	b, err := r.DecodeAll(packed, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

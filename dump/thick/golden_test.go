@@ -9,12 +9,14 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/cespare/xxhash/v2"
 	"github.com/google/go-cmp/cmp"
 
 	"lvmsync/dump"
+	"lvmsync/dump/internal/patchtest"
 	"lvmsync/format"
 	"lvmsync/format/refine"
 )
@@ -140,30 +142,14 @@ func checkBaseHashes(t *testing.T, patch io.Reader, base []byte) {
 // they touch, as data.
 func layOver(t *testing.T, volume []byte, patch io.Reader) (extents []format.Extent) {
 	t.Helper()
-	r, err := format.NewReader(patch, format.ReaderOptions{})
-	if err != nil {
-		t.Fatal(err)
+	for _, x := range slices.Concat(patchtest.LayOver(t, volume, patch)...) {
+		if n := len(extents); n > 0 && extents[n-1].End() == x.Off {
+			extents[n-1].Len += x.Len
+		} else {
+			extents = append(extents, format.Extent{Off: x.Off, Len: x.Len})
+		}
 	}
-	defer r.Close()
-	for {
-		s, err := r.Next()
-		if err == io.EOF {
-			return extents
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		for x, data := range s.All() {
-			clear(volume[x.Off:x.End()])
-			copy(volume[x.Off:x.End()], data)
-			if n := len(extents); n > 0 && extents[n-1].End() == x.Off {
-				extents[n-1].Len += x.Len
-			} else {
-				extents = append(extents, format.Extent{Off: x.Off, Len: x.Len})
-			}
-		}
-		s.Release()
-	}
+	return extents
 }
 
 // An origin that grew after the snapshot is sent whole past the old end, from

@@ -3,31 +3,21 @@ package durable
 import (
 	"errors"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"lvmsync/format/storage/devtest"
 )
 
 // mount mounts something on a new folder, until the test ends.
 func mount(t *testing.T, args ...string) string {
 	t.Helper()
-	if os.Geteuid() != 0 {
-		t.Skip("only root may mount a file system")
-	}
+	devtest.NeedRoot(t)
 	dir := t.TempDir()
-	command(t, "mount", append(args, dir)...)
-	t.Cleanup(func() { command(t, "umount", "--lazy", dir) })
+	devtest.Run(t, "mount", append(args, dir)...)
+	t.Cleanup(func() { devtest.Run(t, "umount", "--lazy", dir) })
 	return dir
-}
-
-func command(t *testing.T, name string, args ...string) string {
-	t.Helper()
-	out, err := exec.Command(name, args...).CombinedOutput()
-	if err != nil {
-		t.Fatalf("%s %v: %v\n%s", name, args, err, out)
-	}
-	return strings.TrimSpace(string(out))
 }
 
 func mkdir(t *testing.T, dirs ...string) {
@@ -56,11 +46,8 @@ func onLoop(t *testing.T, dir string) string {
 	if err := os.WriteFile(disk, make([]byte, 8<<20), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	command(t, "mkfs.ext4", "-q", disk)
-	dev := command(t, "flock", "/dev/loop-control", "losetup",
-		"--find", "--show", "--partscan", disk)
-	t.Cleanup(func() { command(t, "losetup", "--detach", dev) })
-	return mount(t, dev)
+	devtest.Run(t, "mkfs.ext4", "-q", disk)
+	return mount(t, devtest.Loop(t, disk))
 }
 
 // What is kept in memory is known through whatever stands on it.

@@ -11,14 +11,16 @@ import (
 	"syscall"
 	"testing"
 
+	"lvmsync/format/storage/devtest"
+
 	"golang.org/x/sys/unix"
 )
 
 func TestUsersOfTheSameFile(t *testing.T) {
-	path := image(t, fsSize)
-	one := losetup(t, path)
+	path := devtest.Hole(t, fsSize)
+	one := devtest.Loop(t, path)
 	mkfs(t, one)
-	two := losetup(t, path)
+	two := devtest.Loop(t, path)
 	name := filepath.Base(two)
 	checkUsers(t, one, "on the same storage as loop device "+two)
 	both := []string{"behind loop device " + one, "behind loop device " + two}
@@ -36,9 +38,9 @@ func TestUsersOfTheSameFile(t *testing.T) {
 }
 
 func TestUsersOfBackingFile(t *testing.T) {
-	path := image(t, 1<<20)
-	low := losetup(t, path)
-	top := losetup(t, low)
+	path := devtest.Hole(t, 1<<20)
+	low := devtest.Loop(t, path)
+	top := devtest.Loop(t, low)
 	hold(t, "<", path)
 	checkUsers(t, top)
 	hold(t, "<>", path)
@@ -53,7 +55,7 @@ func TestUsersOfBackingFile(t *testing.T) {
 }
 
 func TestUsersOfWholeDisk(t *testing.T) {
-	dev := losetup(t, image(t, fsSize+1<<20))
+	dev := devtest.Loop(t, devtest.Hole(t, fsSize+1<<20))
 	part := addPartition(t, dev)
 	hold(t, "<>", dev)
 	checkUsers(t, part, "open for writing by sh (pid N) through "+filepath.Base(dev)+", beneath it")
@@ -61,15 +63,16 @@ func TestUsersOfWholeDisk(t *testing.T) {
 
 // What lies on the same disk or file but on other bytes doesn't count.
 func TestUsersOfOtherParts(t *testing.T) {
-	path := image(t, 3*fsSize)
-	disk := losetup(t, path)
+	path := devtest.Hole(t, 3*fsSize)
+	disk := devtest.Loop(t, path)
 	sectors := strconv.Itoa(fsSize >> 9)
 	for i, start := range []int{0, fsSize >> 9} {
 		n := strconv.Itoa(i + 1)
-		run(t, "addpart", disk, n, strconv.Itoa(start), sectors)
+		devtest.Run(t, "addpart", disk, n, strconv.Itoa(start), sectors)
 	}
 	window := func(off, size int) string {
-		return losetup(t, path, "--offset", strconv.Itoa(off), "--sizelimit", strconv.Itoa(size))
+		return devtest.Loop(t, path,
+			"--offset", strconv.Itoa(off), "--sizelimit", strconv.Itoa(size))
 	}
 	first, second := window(0, fsSize), window(fsSize, fsSize)
 	across := window(2*fsSize-4096, 8192)
@@ -97,10 +100,10 @@ func TestUsersOfOtherParts(t *testing.T) {
 
 // A mount is known in whatever mount namespace it is.
 func TestUsersInOtherNamespace(t *testing.T) {
-	disk := losetup(t, image(t, fsSize+1<<20))
+	disk := devtest.Loop(t, devtest.Hole(t, fsSize+1<<20))
 	part := addPartition(t, disk)
 	mkfs(t, part)
-	window := losetup(t, disk, "--offset", strconv.Itoa(1<<20))
+	window := devtest.Loop(t, disk, "--offset", strconv.Itoa(1<<20))
 	checkUsers(t, window)
 	dir := mountElsewhere(t, part, "rw")
 	mounted := "mounted on " + dir + " (ext4, rw) in the mount namespace of sh (pid N)"
@@ -108,9 +111,9 @@ func TestUsersInOtherNamespace(t *testing.T) {
 	checkUsers(t, disk, mounted+" through "+filepath.Base(part), "behind loop device "+window)
 	checkUsers(t, window, mounted+" through "+filepath.Base(part)+", on the same storage")
 
-	low := losetup(t, image(t, fsSize))
+	low := devtest.Loop(t, devtest.Hole(t, fsSize))
 	mkfs(t, low)
-	top := losetup(t, low)
+	top := devtest.Loop(t, low)
 	checkUsers(t, top)
 	dir = mountElsewhere(t, low, "ro")
 	checkUsers(t, top, "mounted on "+dir+" (ext4, ro) in the mount namespace of sh (pid N) "+
@@ -119,16 +122,16 @@ func TestUsersInOtherNamespace(t *testing.T) {
 
 // A namespace that has what ours has, as most do, is no more users.
 func TestUsersInSeveralNamespaces(t *testing.T) {
-	dev := losetup(t, image(t, fsSize))
+	dev := devtest.Loop(t, devtest.Hole(t, fsSize))
 	mkfs(t, dev)
 	dir := mount(t, dev)
-	another := losetup(t, image(t, fsSize))
+	another := devtest.Loop(t, devtest.Hole(t, fsSize))
 	mkfs(t, another)
 	mountElsewhere(t, another, "rw")
 	checkUsers(t, dev, "mounted on "+dir+" (ext4, rw)")
 	mountElsewhere(t, dev, "rw")
 	checkUsers(t, dev, "mounted on "+dir+" (ext4, rw)")
-	run(t, "mount", "-o", "remount,bind,ro", dir) // but not what others have
+	devtest.Run(t, "mount", "-o", "remount,bind,ro", dir) // but not what others have
 	if got := usersOf(t, dev); len(got) != 3 ||
 		!strings.HasSuffix(got[1], " (ext4, rw) in the mount namespace of sh (pid N)") {
 		t.Errorf("users of %s: %q", dev, got)
@@ -137,14 +140,14 @@ func TestUsersInSeveralNamespaces(t *testing.T) {
 
 // A file system that is lazily unmounted lives on as long as a file in it is open.
 func TestUsersLazilyUnmounted(t *testing.T) {
-	dev := losetup(t, image(t, fsSize))
+	dev := devtest.Loop(t, devtest.Hole(t, fsSize))
 	mkfs(t, dev)
 	dir := t.TempDir()
-	run(t, "mount", dev, dir)
-	f := write(t, filepath.Join(dir, "file"), os.O_CREATE|os.O_WRONLY, marker())
-	run(t, "umount", "--lazy", dir)
+	devtest.Run(t, "mount", dev, dir)
+	f := devtest.Write(t, filepath.Join(dir, "file"), os.O_CREATE|os.O_WRONLY, marker())
+	devtest.Run(t, "umount", "--lazy", dir)
 	checkUsers(t, dev, "mounted (ext4) where it can't be seen")
-	top := losetup(t, dev)
+	top := devtest.Loop(t, dev)
 	checkUsers(t, top, "mounted (ext4) where it can't be seen through "+
 		filepath.Base(dev)+", beneath it")
 	if err := f.Close(); err != nil {
@@ -154,8 +157,8 @@ func TestUsersLazilyUnmounted(t *testing.T) {
 
 // Who only reads asks nobody who would have to answer by refusing others.
 func TestUsersAndClaims(t *testing.T) {
-	low := losetup(t, image(t, 1<<20))
-	top := losetup(t, low)
+	low := devtest.Loop(t, devtest.Hole(t, 1<<20))
+	top := devtest.Loop(t, low)
 	f, err := os.OpenFile(low, os.O_RDONLY|unix.O_EXCL, 0)
 	if err != nil {
 		t.Fatal(err)
@@ -172,8 +175,8 @@ func TestUsersAndClaims(t *testing.T) {
 
 // The kernel flushes btrfs through no device: it takes a way to the mount.
 func TestFlushBtrfsInOtherNamespace(t *testing.T) {
-	disk := image(t, 128<<20)
-	dev := losetup(t, disk)
+	disk := devtest.Hole(t, 128<<20)
+	dev := devtest.Loop(t, disk)
 	if out, err := exec.Command("mkfs.btrfs", "-q", dev).CombinedOutput(); err != nil {
 		t.Skipf("no btrfs here: %s", out)
 	}
@@ -188,7 +191,7 @@ func TestFlushBtrfsInOtherNamespace(t *testing.T) {
 		t.Fatalf("%v, %v", usage, err)
 	}
 	there := filepath.Join("/proc", strconv.Itoa(usage.Users[0].PID), "root", dir, "file")
-	write(t, there, os.O_CREATE|os.O_WRONLY, marker()).Close()
+	devtest.Write(t, there, os.O_CREATE|os.O_WRONLY, marker()).Close()
 	checkFlush(t, dev, disk)
 }
 
@@ -223,10 +226,10 @@ func mountElsewhere(t *testing.T, dev, options string) (dir string) {
 // What was written to the whole disk is in its page cache, where nobody who reads a partition finds
 // it.
 func TestFlushWholeDisk(t *testing.T) {
-	disk := image(t, fsSize+1<<20)
-	dev := losetup(t, disk)
+	disk := devtest.Hole(t, fsSize+1<<20)
+	dev := devtest.Loop(t, disk)
 	part := addPartition(t, dev)
-	f := write(t, dev, os.O_WRONLY, nil)
+	f := devtest.Write(t, dev, os.O_WRONLY, nil)
 	if _, err := f.WriteAt(marker(), 2<<20); err != nil {
 		t.Fatal(err)
 	}
@@ -234,9 +237,9 @@ func TestFlushWholeDisk(t *testing.T) {
 }
 
 func TestFlushOtherLoopDevice(t *testing.T) {
-	disk := image(t, fsSize)
-	one, two := losetup(t, disk), losetup(t, disk)
+	disk := devtest.Hole(t, fsSize)
+	one, two := devtest.Loop(t, disk), devtest.Loop(t, disk)
 	mkfs(t, two)
-	write(t, filepath.Join(mount(t, two), "file"), os.O_CREATE|os.O_WRONLY, marker())
+	devtest.Write(t, filepath.Join(mount(t, two), "file"), os.O_CREATE|os.O_WRONLY, marker())
 	checkFlush(t, one, disk)
 }

@@ -4,6 +4,8 @@ import (
 	"os"
 	"testing"
 
+	"lvmsync/format/storage/devtest"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -20,8 +22,8 @@ func TestOpenBacking(t *testing.T) {
 		"read-only all of it": {1 << 20, []string{"--read-only"}, true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			path := image(t, test.size)
-			dev := losetup(t, losetup(t, path, test.options...))
+			path := devtest.Hole(t, test.size)
+			dev := devtest.Loop(t, devtest.Loop(t, path, test.options...))
 			files, missing, err := OpenBacking(dev)
 			if err != nil || len(files) != 1 || len(missing) > 0 {
 				t.Fatalf("%v, %v, %v; want one file", files, missing, err)
@@ -45,10 +47,10 @@ func TestOpenBacking(t *testing.T) {
 // A file without a name is found where somebody has it open; if nobody has, nobody can have locked
 // it.
 func TestOpenBackingUnnamed(t *testing.T) {
-	path := image(t, 1<<20)
+	path := devtest.Hole(t, 1<<20)
 	file := identityOf(t, path)
-	dev := losetup(t, path)
-	f := write(t, path, os.O_RDONLY, nil)
+	dev := devtest.Loop(t, path)
+	f := devtest.Write(t, path, os.O_RDONLY, nil)
 	if err := os.Remove(path); err != nil {
 		t.Fatal(err)
 	}

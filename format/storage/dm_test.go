@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"lvmsync/format/storage/devtest"
 	"lvmsync/format/storage/dmtable"
 )
 
@@ -14,33 +15,24 @@ import (
 // its name in sysfs.
 func dmDevice(t *testing.T, name, table string) (path, label string) {
 	t.Helper()
-	needRoot(t)
-	if devices, err := os.ReadFile("/proc/devices"); err != nil ||
-		!strings.Contains(string(devices), "device-mapper") {
-		t.Skip("this kernel has no device-mapper: make lvm runs it in the guest")
-	}
-	name = fmt.Sprintf("test-%s-%d", name, os.Getpid())
-	run(t, "dmsetup", "create", name, "--table", table)
-	t.Cleanup(func() { run(t, "dmsetup", "remove", "--retry", name) })
-	run(t, "dmsetup", "mknodes", name) // there may be no udev
-	path = "/dev/mapper/" + name
+	path = devtest.DeviceMapper(t, name, table)
 	id, err := Identify(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return path, fmt.Sprintf("dm-%d (%s)", id.Minor, name)
+	return path, fmt.Sprintf("dm-%d (%s)", id.Minor, filepath.Base(path))
 }
 
 func TestDeviceMapperStack(t *testing.T) {
-	disk := image(t, fsSize)
-	dev := losetup(t, disk)
+	disk := devtest.Hole(t, fsSize)
+	dev := devtest.Loop(t, disk)
 	low, lowLabel := dmDevice(t, "low", fmt.Sprintf("0 %d linear %s 0", fsSize>>9, dev))
 	top, topLabel := dmDevice(t, "top", fmt.Sprintf("0 %d linear %s 0", fsSize>>9, low))
 	mkfs(t, top)
 	checkUsers(t, top)
 	checkUsers(t, low, "in use by "+topLabel)
 	dir := mount(t, top)
-	write(t, filepath.Join(dir, "file"), os.O_CREATE|os.O_WRONLY, marker())
+	devtest.Write(t, filepath.Join(dir, "file"), os.O_CREATE|os.O_WRONLY, marker())
 	checkFlush(t, low, disk)
 
 	mounted := "mounted on " + dir + " (ext4, rw)"
@@ -54,7 +46,7 @@ func TestDeviceMapperStack(t *testing.T) {
 // What cannot be written shows when it is flushed, and nowhere else.
 func TestFlushReportsErrors(t *testing.T) {
 	dev, _ := dmDevice(t, "broken", "0 2048 error")
-	write(t, dev, os.O_WRONLY, marker())
+	devtest.Write(t, dev, os.O_WRONLY, marker())
 	err := open(t, dev).Flush()
 	if want := "flush " + dev + ": fsync: input/output error"; err == nil || err.Error() != want {
 		t.Errorf("error %v, want %s", err, want)
@@ -63,8 +55,8 @@ func TestFlushReportsErrors(t *testing.T) {
 
 // What a real table says of the parts of a disk.
 func TestDeviceMapperParts(t *testing.T) {
-	disk := image(t, 3*fsSize)
-	dev := losetup(t, disk)
+	disk := devtest.Hole(t, 3*fsSize)
+	dev := devtest.Loop(t, disk)
 	sectors := fsSize >> 9
 	one, _ := dmDevice(t, "one", fmt.Sprintf("0 %d linear %s 0", sectors, dev))
 	two, _ := dmDevice(t, "two", fmt.Sprintf("0 %d linear %s %d", sectors, dev, sectors))
@@ -76,7 +68,7 @@ func TestDeviceMapperParts(t *testing.T) {
 	checkUsers(t, one)
 	hold(t, "<>", across)
 	checkUsers(t, one, "open for writing by sh (pid N) through "+label+", on the same storage")
-	window := losetup(t, disk, "--offset", fmt.Sprint(2*fsSize-4096), "--sizelimit", "4096")
+	window := devtest.Loop(t, disk, "--offset", fmt.Sprint(2*fsSize-4096), "--sizelimit", "4096")
 	checkUsers(t, window, "mounted on "+dir+" (ext4, rw) through "+
 		labelOf(t, two)+", on the same storage",
 		"on the same storage as loop device "+dev)

@@ -8,12 +8,13 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"lvmsync/format/storage/devtest"
 	"lvmsync/format/storage/kernel"
 )
 
 // A ramdisk, of old kernels, has nothing but its page cache.
 func TestDropCache(t *testing.T) {
-	needRoot(t)
+	devtest.NeedRoot(t)
 	old := flushBuffers
 	t.Cleanup(func() { flushBuffers = old })
 	for major, want := range map[uint32]int{1: 0, 7: 1, 253: 1} {
@@ -36,8 +37,8 @@ func TestDropCache(t *testing.T) {
 }
 
 func TestDropCacheOfDevice(t *testing.T) {
-	dev := losetup(t, image(t, 1<<20))
-	f := write(t, dev, os.O_RDWR, marker())
+	dev := devtest.Loop(t, devtest.Hole(t, 1<<20))
+	f := devtest.Write(t, dev, os.O_RDWR, marker())
 	DropCache(f)
 	var in unix.Cachestat_t
 	if err := kernel.Control(f, func(fd int) error {

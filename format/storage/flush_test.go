@@ -11,13 +11,14 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"lvmsync/format/storage/devtest"
 	"lvmsync/format/storage/kernel"
 )
 
 const fsSize = 16 << 20
 
 // marker is a block that is nowhere but where a test writes it.
-func marker() []byte { return noise(99, 4096) }
+func marker() []byte { return devtest.Noise(99, 4096) }
 
 // checkFlush flushes what is above the device or file at path, and checks that the marker, written
 // there, is in the image file at the bottom of it all by then. (Reading the device itself, past its
@@ -45,27 +46,27 @@ func holds(t *testing.T, path string, p []byte) bool {
 }
 
 func TestFlushPageCacheOfDevice(t *testing.T) {
-	disk := image(t, 1<<20)
-	dev := losetup(t, disk)
-	write(t, dev, os.O_WRONLY, marker())
+	disk := devtest.Hole(t, 1<<20)
+	dev := devtest.Loop(t, disk)
+	devtest.Write(t, dev, os.O_WRONLY, marker())
 	checkFlush(t, dev, disk)
 }
 
 func TestFlushMountedFileSystem(t *testing.T) {
-	disk := image(t, fsSize)
-	dev := losetup(t, disk)
+	disk := devtest.Hole(t, fsSize)
+	dev := devtest.Loop(t, disk)
 	mkfs(t, dev)
-	write(t, filepath.Join(mount(t, dev), "file"), os.O_CREATE|os.O_WRONLY, marker())
+	devtest.Write(t, filepath.Join(mount(t, dev), "file"), os.O_CREATE|os.O_WRONLY, marker())
 	checkFlush(t, dev, disk)
 }
 
 // Flush as root would reach the file system through the device as well; this is the way that
 // reports errors.
 func TestSyncMounts(t *testing.T) {
-	disk := image(t, fsSize)
-	dev := losetup(t, disk)
+	disk := devtest.Hole(t, fsSize)
+	dev := devtest.Loop(t, disk)
 	mkfs(t, dev)
-	write(t, filepath.Join(mount(t, dev), "file"), os.O_CREATE|os.O_WRONLY, marker())
+	devtest.Write(t, filepath.Join(mount(t, dev), "file"), os.O_CREATE|os.O_WRONLY, marker())
 	mounts, err := readMounts()
 	if err != nil {
 		t.Fatal(err)
@@ -82,13 +83,13 @@ func TestSyncMounts(t *testing.T) {
 func TestFlushWithoutRoot(t *testing.T) {
 	var disk, dev string
 	if os.Geteuid() == 0 {
-		disk = image(t, 1<<20)
-		dev = losetup(t, disk)
+		disk = devtest.Hole(t, 1<<20)
+		dev = devtest.Loop(t, disk)
 		if err := os.Chmod(dev, 0o604); err != nil {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { _ = os.Chmod(dev, 0o600) })
-		write(t, dev, os.O_WRONLY, marker())
+		devtest.Write(t, dev, os.O_WRONLY, marker())
 		t.Setenv("TEST_DEVICE", dev)
 	}
 	said := asNobody(t, func() {
@@ -107,24 +108,24 @@ func TestFlushWithoutRoot(t *testing.T) {
 }
 
 func TestFlushBindMountedFile(t *testing.T) {
-	disk := image(t, fsSize)
-	dev := losetup(t, disk)
+	disk := devtest.Hole(t, fsSize)
+	dev := devtest.Loop(t, disk)
 	mkfs(t, dev)
-	dir, point := t.TempDir(), image(t, 0)
-	run(t, "mount", dev, dir)
-	write(t, filepath.Join(dir, "file"), os.O_CREATE|os.O_WRONLY, marker()).Close()
+	dir, point := t.TempDir(), devtest.Hole(t, 0)
+	devtest.Run(t, "mount", dev, dir)
+	devtest.Write(t, filepath.Join(dir, "file"), os.O_CREATE|os.O_WRONLY, marker()).Close()
 	mountOn(t, point, "--bind", filepath.Join(dir, "file"))
-	run(t, "umount", dir)
+	devtest.Run(t, "umount", dir)
 	checkFlush(t, dev, disk)
 }
 
 // The mount table still has the mount, but its path leads to another one by now.
 func TestFlushMountHiddenByAnother(t *testing.T) {
-	disk := image(t, fsSize)
-	dev := losetup(t, disk)
+	disk := devtest.Hole(t, fsSize)
+	dev := devtest.Loop(t, disk)
 	mkfs(t, dev)
 	dir := mount(t, dev)
-	f := write(t, filepath.Join(dir, "file"), os.O_CREATE|os.O_WRONLY, marker())
+	f := devtest.Write(t, filepath.Join(dir, "file"), os.O_CREATE|os.O_WRONLY, marker())
 	t.Cleanup(func() { f.Close() })
 	mountOn(t, dir, "-t", "tmpfs", "tmpfs")
 	checkFlush(t, dev, disk)
@@ -136,12 +137,12 @@ func TestFlushMountHiddenByAnother(t *testing.T) {
 // Nothing in the mount table leads to a lazily unmounted file system, or to one in another mount
 // namespace.
 func TestFlushFileSystemOutOfSight(t *testing.T) {
-	disk := image(t, fsSize)
-	dev := losetup(t, disk)
+	disk := devtest.Hole(t, fsSize)
+	dev := devtest.Loop(t, disk)
 	mkfs(t, dev)
 	dir := t.TempDir()
-	run(t, "mount", dev, dir)
-	f := write(t, filepath.Join(dir, "file"), os.O_CREATE|os.O_WRONLY, marker())
+	devtest.Run(t, "mount", dev, dir)
+	f := devtest.Write(t, filepath.Join(dir, "file"), os.O_CREATE|os.O_WRONLY, marker())
 	if err := unix.Unmount(dir, unix.MNT_DETACH); err != nil {
 		t.Fatal(err)
 	}
@@ -152,35 +153,35 @@ func TestFlushFileSystemOutOfSight(t *testing.T) {
 }
 
 func TestFlushLoopDeviceOnDevice(t *testing.T) {
-	disk := image(t, fsSize)
-	below := losetup(t, disk)
-	top := losetup(t, below)
+	disk := devtest.Hole(t, fsSize)
+	below := devtest.Loop(t, disk)
+	top := devtest.Loop(t, below)
 	mkfs(t, top)
-	write(t, filepath.Join(mount(t, top), "file"), os.O_CREATE|os.O_WRONLY, marker())
+	devtest.Write(t, filepath.Join(mount(t, top), "file"), os.O_CREATE|os.O_WRONLY, marker())
 	checkFlush(t, below, disk)
 }
 
 func TestFlushLoopDeviceOnImageFile(t *testing.T) {
-	path := image(t, fsSize)
-	dev := losetup(t, path)
+	path := devtest.Hole(t, fsSize)
+	dev := devtest.Loop(t, path)
 	mkfs(t, dev)
-	write(t, filepath.Join(mount(t, dev), "file"), os.O_CREATE|os.O_WRONLY, marker())
+	devtest.Write(t, filepath.Join(mount(t, dev), "file"), os.O_CREATE|os.O_WRONLY, marker())
 	checkFlush(t, path, path)
 }
 
 // A loop device is read through the page cache of the device that it lies on, which knows nothing
 // of what is written to the image by other ways.
 func TestFlushEmptiesCacheBelow(t *testing.T) {
-	disk := image(t, 1<<20)
-	other := losetup(t, disk)
-	top := open(t, losetup(t, losetup(t, disk)))
+	disk := devtest.Hole(t, 1<<20)
+	other := devtest.Loop(t, disk)
+	top := open(t, devtest.Loop(t, devtest.Loop(t, disk)))
 	got, err := unix.Mmap(-1, 0, 4096, unix.PROT_READ|unix.PROT_WRITE,
 		unix.MAP_ANON|unix.MAP_PRIVATE)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for seed := range uint64(3) {
-		now := noise(seed, 4096)
+		now := devtest.Noise(seed, 4096)
 		f, err := os.OpenFile(other, os.O_WRONLY|unix.O_SYNC, 0)
 		if err == nil {
 			_, err = f.WriteAt(now, 8192)
@@ -202,11 +203,11 @@ func TestFlushEmptiesCacheBelow(t *testing.T) {
 }
 
 func TestFlushPartition(t *testing.T) {
-	disk := image(t, fsSize+1<<20)
-	dev := losetup(t, disk)
+	disk := devtest.Hole(t, fsSize+1<<20)
+	dev := devtest.Loop(t, disk)
 	part := addPartition(t, dev)
 	mkfs(t, part)
-	write(t, filepath.Join(mount(t, part), "file"), os.O_CREATE|os.O_WRONLY, marker())
+	devtest.Write(t, filepath.Join(mount(t, part), "file"), os.O_CREATE|os.O_WRONLY, marker())
 	checkFlush(t, dev, disk)
 }
 
@@ -214,12 +215,12 @@ func TestFlushPartition(t *testing.T) {
 // is told of it directly: it may not know any kind of partition table.
 func addPartition(t *testing.T, dev string) string {
 	t.Helper()
-	run(t, "addpart", dev, "1", "2048", strconv.Itoa(fsSize>>9))
+	devtest.Run(t, "addpart", dev, "1", "2048", strconv.Itoa(fsSize>>9))
 	return dev + "p1"
 }
 
 func TestFlushNamesWhatFailed(t *testing.T) {
-	dev := losetup(t, image(t, 1<<20))
+	dev := devtest.Loop(t, devtest.Hole(t, 1<<20))
 	f := open(t, dev)
 	fakeSys(t, map[string]string{
 		sysFolder(f.ID()) + "/holders/dm-7/dev": "254:77",
@@ -242,7 +243,7 @@ func TestOnMount(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer below.Close()
-	needRoot(t)
+	devtest.NeedRoot(t)
 	mountOn(t, dir, "-t", "tmpfs", "tmpfs")
 	mounts, err := readMounts()
 	if err != nil {

@@ -4,11 +4,13 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+
+	"lvmsync/format/storage/devtest"
 )
 
 func TestOpenNoticesReplacement(t *testing.T) {
-	path := image(t, 10)
-	other, err := Identify(image(t, 10))
+	path := devtest.Hole(t, 10)
+	other, err := Identify(devtest.Hole(t, 10))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -19,7 +21,7 @@ func TestOpenNoticesReplacement(t *testing.T) {
 }
 
 func TestIdentity(t *testing.T) {
-	a, b := image(t, 1<<20), image(t, 1<<20)
+	a, b := devtest.Hole(t, 1<<20), devtest.Hole(t, 1<<20)
 	link := filepath.Join(t.TempDir(), "link")
 	if err := os.Symlink(a, link); err != nil {
 		t.Fatal(err)
@@ -31,7 +33,7 @@ func TestIdentity(t *testing.T) {
 	if fa.ID() == fb.ID() {
 		t.Errorf("two files, both %v", fa.ID())
 	}
-	dev := losetup(t, a)
+	dev := devtest.Loop(t, a)
 	if id := open(t, dev).ID(); id == fa.ID() || !id.Device || id.Major != 7 || id.Inode != 0 {
 		t.Errorf("loop device: %+v", id)
 	}

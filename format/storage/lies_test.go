@@ -3,19 +3,21 @@ package storage
 import (
 	"path/filepath"
 	"testing"
+
+	"lvmsync/format/storage/devtest"
 )
 
 // A file is known to lie on a device through the file systems, image files and loop devices
 // between the two.
 func TestLiesOn(t *testing.T) {
-	needRoot(t)
+	devtest.NeedRoot(t)
 	dir := t.TempDir()
 	onDisk := func(path, size string) (dev, mounted string) {
-		run(t, "truncate", "--size", size, path)
-		run(t, "mkfs.ext4", "-q", path)
-		dev, mounted = losetup(t, path), t.TempDir()
-		run(t, "mount", dev, mounted)
-		t.Cleanup(func() { run(t, "umount", "--lazy", mounted) })
+		devtest.Run(t, "truncate", "--size", size, path)
+		devtest.Run(t, "mkfs.ext4", "-q", path)
+		dev, mounted = devtest.Loop(t, path), t.TempDir()
+		devtest.Run(t, "mount", dev, mounted)
+		t.Cleanup(func() { devtest.Run(t, "umount", "--lazy", mounted) })
 		return dev, mounted
 	}
 	image := filepath.Join(dir, "image")

@@ -17,6 +17,7 @@ import (
 	"github.com/hanwen/go-fuse/v2/fuse"
 	"golang.org/x/sys/unix"
 
+	"lvmsync/format/storage/devtest"
 	"lvmsync/format/storage/kernel"
 )
 
@@ -38,7 +39,7 @@ func serve(t *testing.T) (server *os.Process, folder, at string) {
 		server.Wait()
 		os.Exit(0)
 	}
-	needRoot(t)
+	devtest.NeedRoot(t)
 	folder, at = t.TempDir(), t.TempDir()
 	cmd := exec.Command("/proc/self/exe", "-test.run=^"+t.Name()+"$")
 	cmd.Env = append(os.Environ(), "TEST_SERVES="+folder, "TEST_SERVES_AT="+at)
@@ -70,7 +71,7 @@ func silentLoop(t *testing.T) (dev, at string, wake func()) {
 	if err := os.WriteFile(filepath.Join(folder, "image"), make([]byte, 1<<20), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	dev = losetup(t, filepath.Join(at, "image"))
+	dev = devtest.Loop(t, filepath.Join(at, "image"))
 	before := patience
 	t.Cleanup(func() { patience = before })
 	patience = 100 * time.Millisecond
@@ -86,8 +87,8 @@ func silentLoop(t *testing.T) (dev, at string, wake func()) {
 // waited for by who has nothing to do with it. What it lies on itself is not known.
 func TestLoopWithoutAnswer(t *testing.T) {
 	silent, at, wake := silentLoop(t)
-	path := image(t, 1<<20)
-	dev := losetup(t, path)
+	path := devtest.Hole(t, 1<<20)
+	dev := devtest.Loop(t, path)
 	id := identityOf(t, silent)
 	f, err := os.Open(silent)
 	if err != nil {

@@ -11,6 +11,8 @@ import (
 	"syscall"
 	"testing"
 
+	"lvmsync/format/storage/devtest"
+
 	"github.com/google/go-cmp/cmp"
 	"github.com/moby/sys/mountinfo"
 )
@@ -21,13 +23,13 @@ type overlayDirs struct{ merged, upper, lower string }
 // needOverlay skips a test where the kernel has no overlays.
 func needOverlay(t *testing.T) {
 	t.Helper()
-	needRoot(t)
+	devtest.NeedRoot(t)
 	dir := t.TempDir()
 	if out, err := exec.Command("mount", "-t", "overlay", "overlay", "-o", "lowerdir="+
 		t.TempDir()+":"+t.TempDir(), dir).CombinedOutput(); err != nil {
 		t.Skipf("no overlay file system here: %s", out)
 	}
-	run(t, "umount", dir)
+	devtest.Run(t, "umount", dir)
 }
 
 // overlaid mounts an overlay until the test ends. The file "image" is in its lower directory. The
@@ -46,7 +48,7 @@ func overlaid(t *testing.T, dir string) overlayDirs {
 			t.Fatal(err)
 		}
 	}
-	run(t, "truncate", "-s", "1M", filepath.Join(o.lower, "image"))
+	devtest.Run(t, "truncate", "-s", "1M", filepath.Join(o.lower, "image"))
 	q := strings.NewReplacer(`\`, `\\`, ",", `\,`, ":", `\:`).Replace
 	mountOn(t, o.merged, "-t", "overlay", "overlay", "-o", "lowerdir="+q(root)+":"+
 		q(o.lower)+",upperdir="+q(o.upper)+",workdir="+q(work))
@@ -91,7 +93,7 @@ func TestIdentifyOverlaid(t *testing.T) {
 		if identityOf(t, link) != identityOf(t, merged) {
 			t.Errorf("%s: %s is not %s", name, link, merged)
 		}
-		file := image(t, 0)
+		file := devtest.Hole(t, 0)
 		mountOn(t, file, "--bind", merged)
 		if identityOf(t, file) != identityOf(t, upper) {
 			t.Errorf("%s: %s is not %s", name, file, upper)
@@ -101,7 +103,7 @@ func TestIdentifyOverlaid(t *testing.T) {
 			t.Errorf("%s: the open file is %s, %v", name, id, err)
 		}
 		other := filepath.Join(o.merged, "other")
-		run(t, "cp", "-p", merged, other)
+		devtest.Run(t, "cp", "-p", merged, other)
 		if identityOf(t, other) != identityOf(t, filepath.Join(o.upper, "other")) ||
 			identityOf(t, other) == identityOf(t, upper) {
 			t.Errorf("%s: %s is %s", name, other, identityOf(t, other))
@@ -113,7 +115,7 @@ func TestIdentifyOverlaid(t *testing.T) {
 func TestIdentifyOverlaidRelative(t *testing.T) {
 	needOverlay(t)
 	dir := t.TempDir()
-	run(t, "sh", "-c", `cd "$1" && mkdir -p id/merged id/upper id/work l/a && `+
+	devtest.Run(t, "sh", "-c", `cd "$1" && mkdir -p id/merged id/upper id/work l/a && `+
 		`truncate -s 1M l/a/image`, "sh", dir)
 	cmd := exec.Command("mount", "-t", "overlay", "overlay", "-o",
 		"lowerdir=l/a,upperdir=id/upper,workdir=id/work", "id/merged")
@@ -121,7 +123,7 @@ func TestIdentifyOverlaidRelative(t *testing.T) {
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	t.Cleanup(func() { run(t, "umount", "--lazy", filepath.Join(dir, "id/merged")) })
+	t.Cleanup(func() { devtest.Run(t, "umount", "--lazy", filepath.Join(dir, "id/merged")) })
 	if a, b := identityOf(t, filepath.Join(dir, "id/merged/image")),
 		identityOf(t, filepath.Join(dir, "l/a/image")); a != b {
 		t.Errorf("%s, %s", a, b)
@@ -148,11 +150,11 @@ func TestUsersOverlaid(t *testing.T) {
 	copyUp(t, merged)
 	checkUsers(t, merged)
 	checkUsers(t, upper)
-	dev := losetup(t, merged)
+	dev := devtest.Loop(t, merged)
 	checkUsers(t, upper, "behind loop device "+dev)
 	checkUsers(t, merged, "behind loop device "+dev)
 	checkUsers(t, lower)
-	other := losetup(t, upper)
+	other := devtest.Loop(t, upper)
 	both := []string{"behind loop device " + dev, "behind loop device " + other}
 	slices.Sort(both) // the kernel's order
 	checkUsers(t, merged, both...)
@@ -208,18 +210,18 @@ func TestUsersOverlaidElsewhere(t *testing.T) {
 
 // A copy that shares its blocks with the original is another file.
 func TestUsersReflink(t *testing.T) {
-	disk := losetup(t, image(t, 320<<20))
+	disk := devtest.Loop(t, devtest.Hole(t, 320<<20))
 	if out, err := exec.Command("mkfs.xfs", "-q", disk).CombinedOutput(); err != nil {
 		t.Skipf("no XFS here: %s", out)
 	}
 	dir := mount(t, disk)
 	a, b := filepath.Join(dir, "a"), filepath.Join(dir, "b")
-	if err := os.WriteFile(a, noise(1, 1<<20), 0o600); err != nil {
+	if err := os.WriteFile(a, devtest.Noise(1, 1<<20), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	run(t, "cp", "--reflink=always", "-p", a, b)
+	devtest.Run(t, "cp", "--reflink=always", "-p", a, b)
 	hold(t, "<>", a)
-	losetup(t, a)
+	devtest.Loop(t, a)
 	checkUsers(t, b)
 }
 

@@ -5,17 +5,19 @@ import (
 	"path/filepath"
 	"sync"
 	"testing"
+
+	"lvmsync/format/storage/devtest"
 )
 
 // Those who ask at once whether a device is claimed don't see one another, and see somebody who has
 // claimed it.
 func TestProbesAtOnce(t *testing.T) {
-	needRoot(t)
+	devtest.NeedRoot(t)
 	file := filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(file, make([]byte, 1<<20), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	id, err := Identify(losetup(t, file))
+	id, err := Identify(devtest.Loop(t, file))
 	if err != nil {
 		t.Fatal(err)
 	}

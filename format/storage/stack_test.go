@@ -10,6 +10,7 @@ import (
 	"github.com/moby/sys/mountinfo"
 	"golang.org/x/sys/unix"
 
+	"lvmsync/format/storage/devtest"
 	"lvmsync/format/storage/kernel"
 )
 
@@ -124,7 +125,7 @@ func TestStackedUsers(t *testing.T) {
 
 // btrfs shows a device number of its own in the mount table, and names one of its devices only.
 func TestMountsFromBtrfs(t *testing.T) {
-	needRoot(t)
+	devtest.NeedRoot(t)
 	dir := t.TempDir()
 	node := filepath.Join(dir, "dm-1")
 	if err := unix.Mknod(node, unix.S_IFBLK|0o600, int(unix.Mkdev(253, 1))); err != nil {
@@ -153,10 +154,10 @@ func TestMountsFromBtrfs(t *testing.T) {
 
 // A file system may be mounted from a file without a loop device.
 func TestMountsFromFile(t *testing.T) {
-	path := image(t, 4096)
+	path := devtest.Hole(t, 4096)
 	mounts, err := mountinfo.GetMountsFromReader(strings.NewReader(""+
 		"29 1 0:44 / /mnt/a ro,relatime - erofs "+path+" ro\n"+
-		"30 1 0:45 / /mnt/b rw,relatime - erofs "+image(t, 4096)+" ro\n"), nil)
+		"30 1 0:45 / /mnt/b rw,relatime - erofs "+devtest.Hole(t, 4096)+" ro\n"), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

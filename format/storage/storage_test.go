@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"testing"
 
+	"lvmsync/format/storage/devtest"
+
 	"github.com/google/go-cmp/cmp"
 )
 
@@ -31,10 +33,10 @@ func checkBelow(t *testing.T, path string, want ...ID) {
 }
 
 func TestBelow(t *testing.T) {
-	path := image(t, fsSize+2<<20)
+	path := devtest.Hole(t, fsSize+2<<20)
 	file := identityOf(t, path)
-	low := losetup(t, path)
-	top := losetup(t, low, "--offset", "4096")
+	low := devtest.Loop(t, path)
+	top := devtest.Loop(t, low, "--offset", "4096")
 	part := addPartition(t, top)
 	checkBelow(t, path)
 	checkBelow(t, low, file)
@@ -42,17 +44,17 @@ func TestBelow(t *testing.T) {
 }
 
 func TestBelowOnOverlay(t *testing.T) {
-	needRoot(t)
+	devtest.NeedRoot(t)
 	dir := t.TempDir()
 	layers := "lowerdir=" + t.TempDir() + ",upperdir=" + t.TempDir() + ",workdir=" + t.TempDir()
 	if out, err := exec.Command("mount", "-t", "overlay", "-o", layers, "overlay",
 		dir).CombinedOutput(); err != nil {
 		t.Skipf("no overlay file system here: %s", out)
 	}
-	t.Cleanup(func() { run(t, "umount", "--lazy", dir) })
+	t.Cleanup(func() { devtest.Run(t, "umount", "--lazy", dir) })
 	path := filepath.Join(dir, "image")
-	run(t, "truncate", "-s", "1M", path)
-	dev := losetup(t, path)
+	devtest.Run(t, "truncate", "-s", "1M", path)
+	dev := devtest.Loop(t, path)
 	checkBelow(t, dev, identityOf(t, path))
 	checkUsers(t, path, "behind loop device "+dev)
 	hold(t, "<>", path)
@@ -63,13 +65,13 @@ func TestBelowOnOverlay(t *testing.T) {
 func TestBelowWithoutRoot(t *testing.T) {
 	var dev, path string
 	if os.Geteuid() == 0 {
-		path = image(t, 1<<20)
+		path = devtest.Hole(t, 1<<20)
 		for _, dir := range []string{filepath.Dir(path), filepath.Dir(filepath.Dir(path))} {
 			if err := os.Chmod(dir, 0o755); err != nil {
 				t.Fatal(err)
 			}
 		}
-		dev = losetup(t, path, "--offset", "4096")
+		dev = devtest.Loop(t, path, "--offset", "4096")
 		t.Setenv("TEST_DEVICE", dev)
 		t.Setenv("TEST_FILE", path)
 	}
@@ -101,19 +103,19 @@ func TestBelowUnnamed(t *testing.T) {
 			if err := os.Rename(path, path+"-moved"); err != nil {
 				t.Fatal(err)
 			}
-			run(t, "truncate", "-s", "1M", path)
+			devtest.Run(t, "truncate", "-s", "1M", path)
 		},
 		"folder mounted over": func(t *testing.T, dir, path string) {
 			mountOn(t, dir, "-t", "tmpfs", "tmpfs")
-			run(t, "truncate", "-s", "1M", path)
+			devtest.Run(t, "truncate", "-s", "1M", path)
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
 			path := filepath.Join(dir, "image")
-			run(t, "truncate", "-s", "1M", path)
+			devtest.Run(t, "truncate", "-s", "1M", path)
 			file := identityOf(t, path)
-			dev := losetup(t, path)
+			dev := devtest.Loop(t, path)
 			hide(t, dir, path)
 			checkBelow(t, dev, file)
 			if now, err := Identify(path); err == nil {
@@ -130,10 +132,11 @@ func TestBelowUnnamed(t *testing.T) {
 // name the file has.
 func TestOverlapsOfLoops(t *testing.T) {
 	const mib = 1 << 20
-	file := image(t, 4*mib)
-	all := losetup(t, file)
-	first, second := losetup(t, file, "--sizelimit", "1M"), losetup(t, file, "--offset", "1M")
-	upon := losetup(t, second, "--offset", "1M")
+	file := devtest.Hole(t, 4*mib)
+	all := devtest.Loop(t, file)
+	first := devtest.Loop(t, file, "--sizelimit", "1M")
+	second := devtest.Loop(t, file, "--offset", "1M")
+	upon := devtest.Loop(t, second, "--offset", "1M")
 	renamed := file + "2"
 	if err := os.Rename(file, renamed); err != nil {
 		t.Fatal(err)

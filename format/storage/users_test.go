@@ -14,6 +14,8 @@ import (
 	"sync"
 	"testing"
 
+	"lvmsync/format/storage/devtest"
+
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
 )
@@ -74,17 +76,17 @@ func hold(t *testing.T, redirection, path string) int {
 }
 
 func TestUsersMounts(t *testing.T) {
-	dev := losetup(t, image(t, fsSize))
+	dev := devtest.Loop(t, devtest.Hole(t, fsSize))
 	mkfs(t, dev)
 	checkUsers(t, dev)
 	a := mount(t, dev)
 	b := mount(t, "--bind", a)
-	run(t, "mount", "-o", "remount,bind,ro", b)
+	devtest.Run(t, "mount", "-o", "remount,bind,ro", b)
 	checkUsers(t, dev, "mounted on "+a+" (ext4, rw)", "mounted on "+b+" (ext4, ro)")
 }
 
 func TestUsersReadOnlyMount(t *testing.T) {
-	dev := losetup(t, image(t, fsSize))
+	dev := devtest.Loop(t, devtest.Hole(t, fsSize))
 	mkfs(t, dev)
 	dir := mount(t, "-o", "ro", dev)
 	id, err := Identify(dev)
@@ -103,7 +105,7 @@ func TestUsersReadOnlyMount(t *testing.T) {
 }
 
 func TestUsersPartition(t *testing.T) {
-	dev := losetup(t, image(t, fsSize+1<<20))
+	dev := devtest.Loop(t, devtest.Hole(t, fsSize+1<<20))
 	part := addPartition(t, dev)
 	checkUsers(t, dev)
 	mkfs(t, part)
@@ -111,32 +113,32 @@ func TestUsersPartition(t *testing.T) {
 }
 
 func TestUsersLoopDevices(t *testing.T) {
-	path := image(t, fsSize)
+	path := devtest.Hole(t, fsSize)
 	checkUsers(t, path)
-	low := losetup(t, path)
-	top := losetup(t, low, "--read-only")
+	low := devtest.Loop(t, path)
+	top := devtest.Loop(t, low, "--read-only")
 	checkUsers(t, path, "behind loop device "+top, "behind loop device "+low)
 	checkUsers(t, low, "behind loop device "+top)
 	checkUsers(t, top)
 }
 
 func TestUsersSwap(t *testing.T) {
-	path := image(t, 1<<20)
-	dev := losetup(t, path)
-	run(t, "mkswap", dev)
+	path := devtest.Hole(t, 1<<20)
+	dev := devtest.Loop(t, path)
+	devtest.Run(t, "mkswap", dev)
 	if out, err := exec.Command("swapon", dev).CombinedOutput(); err != nil {
 		t.Skipf("this kernel or container does not let swap be used: %s", out)
 	}
-	t.Cleanup(func() { run(t, "swapoff", dev) })
+	t.Cleanup(func() { devtest.Run(t, "swapoff", dev) })
 	checkUsers(t, dev, "used as swap")
 	name := filepath.Base(dev)
 	checkUsers(t, path, "behind loop device "+dev, "used as swap through "+name)
 }
 
 func TestUsersProcesses(t *testing.T) {
-	path := image(t, 1<<20)
+	path := devtest.Hole(t, 1<<20)
 	hold(t, "<", path)
-	write(t, path, os.O_WRONLY, nil) // this process does not count
+	devtest.Write(t, path, os.O_WRONLY, nil) // this process does not count
 	checkUsers(t, path)
 	hold(t, "<>", path)
 	hold(t, ">>", path)
@@ -153,10 +155,10 @@ func TestUsersWithoutDescriptor(t *testing.T) {
 	if path := os.Getenv("TEST_MAPPING_HOLDS"); path != "" {
 		holdInMemory(path)
 	}
-	needRoot(t)
+	devtest.NeedRoot(t)
 	for _, how := range []string{"TEST_THREAD_HOLDS", "TEST_MAPPING_HOLDS"} {
-		path := image(t, 1<<20)
-		for _, path := range []string{path, losetup(t, path)} {
+		path := devtest.Hole(t, 1<<20)
+		for _, path := range []string{path, devtest.Loop(t, path)} {
 			end := startHolder(t, how, path)
 			if got := usersOf(t, path); !slices.Contains(got, "open for writing by exe (pid N)") {
 				t.Errorf("%s: users of %s: %q", how, path, got)
@@ -229,8 +231,8 @@ func stayReady() {
 }
 
 func TestUsersProcessesOfDevice(t *testing.T) {
-	path := image(t, 1<<20)
-	dev := losetup(t, path)
+	path := devtest.Hole(t, 1<<20)
+	dev := devtest.Loop(t, path)
 	hold(t, "<", dev)
 	checkUsers(t, dev)
 	pid := hold(t, "<>", dev)
@@ -249,13 +251,13 @@ func TestUsersProcessesOfDevice(t *testing.T) {
 
 // A link to the device elsewhere, or another node for it, is the same device.
 func TestUsersByOtherNode(t *testing.T) {
-	dev := losetup(t, image(t, 1<<20))
+	dev := devtest.Loop(t, devtest.Hole(t, 1<<20))
 	id, err := Identify(dev)
 	if err != nil {
 		t.Fatal(err)
 	}
 	node := filepath.Join(t.TempDir(), "node")
-	run(t, "mknod", node, "b", strconv.Itoa(int(id.Major)), strconv.Itoa(int(id.Minor)))
+	devtest.Run(t, "mknod", node, "b", strconv.Itoa(int(id.Major)), strconv.Itoa(int(id.Minor)))
 	hold(t, "<>", node)
 	checkUsers(t, dev, "open for writing by sh (pid N)")
 }
@@ -281,7 +283,7 @@ func TestWritable(t *testing.T) {
 		"pos:\t0\n":                                false,
 		"":                                         false,
 	} {
-		if got := writable(imageOf(t, []byte(content))); got != want {
+		if got := writable(devtest.Image(t, []byte(content))); got != want {
 			t.Errorf("writable(%q) = %v", content, got)
 		}
 	}

@@ -6,13 +6,13 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
 
+	"lvmsync/format/storage/devtest"
 	"lvmsync/format/storage/kernel"
 )
 
@@ -128,17 +128,7 @@ func (m *Machine) write(name, content string) {
 // Loop puts a loop device in front of a file: one that device-mapper has nothing to do with.
 func (m *Machine) Loop(file string) kernel.DevNum {
 	m.t.Helper()
-	out, err := exec.Command("flock", "/dev/loop-control", "losetup",
-		"--find", "--show", file).Output()
-	if err != nil {
-		m.t.Fatalf("losetup %s: %v", file, err)
-	}
-	path := strings.TrimSpace(string(out))
-	m.t.Cleanup(func() {
-		if err := exec.Command("losetup", "--detach", path).Run(); err != nil {
-			m.t.Error(err)
-		}
-	})
+	path := devtest.Loop(m.t, file)
 	var st unix.Stat_t
 	if err := unix.Stat(path, &st); err != nil {
 		m.t.Fatal(err)

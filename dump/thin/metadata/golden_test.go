@@ -3,7 +3,6 @@ package metadata
 import (
 	"bytes"
 	"encoding/json"
-	"io"
 	"os"
 	"path/filepath"
 	"testing"
@@ -61,17 +60,16 @@ func capturedPools(t testing.TB) []captured {
 
 func unpack(t testing.TB, name string) []byte {
 	t.Helper()
-	f, err := os.Open(name)
+	packed, err := os.ReadFile(name)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer f.Close()
-	r, err := zstd.NewReader(f)
+	r, err := zstd.NewReader(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer r.Close()
-	b, err := io.ReadAll(r)
+	b, err := r.DecodeAll(packed, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
