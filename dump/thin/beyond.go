@@ -8,6 +8,7 @@ import (
 
 	"github.com/RoaringBitmap/roaring/v2/roaring64"
 
+	"lvmsync/dump/devmapper"
 	"lvmsync/dump/thin/metadata"
 )
 
@@ -26,43 +27,55 @@ func (c *Changes) compareSnapshots(ctx context.Context, m *metadata.Metadata) er
 	}
 	for _, v := range c.sent.group {
 		id, err := strconv.ParseUint(v.ThinID, 10, 24)
-		isOrigin := c.new.isSnapshot() && v.UUID == c.new.lv.OriginUUID
-		if err != nil || !isOrigin && (v.OriginUUID != c.new.lv.UUID || c.sent.reading == nil) {
+		if err != nil || !c.isOrigin(v) &&
+			(v.OriginUUID != c.new.lv.UUID || c.sent.reading == nil) {
 			continue
 		}
-		d, err := m.Diff(ctx, uint32(id), c.new.target.ID)
-		var created uint32
-		if err == nil {
-			created, err = m.Created(ctx, uint32(id))
-		}
-		if errors.Is(err, metadata.ErrNoVolume) {
-			continue // in another pool, or made after the metadata were held
-		}
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		if err != nil { // damage that only that one has
-			err = fmt.Errorf("compare with thin volume %d: %w", id, err)
-			c.sent.left = errors.Join(c.sent.left, err)
-			continue
-		}
-		add := &note{Group: v.VGUUID, blocks: d.Mapped}
-		if isOrigin { // what it has of its own, and may discard
-			add.Name = noteNameOf(own.UUID, own.ThinID, own.Created)
-			if c.sent.compare && c.sent.reading != nil {
-				if err := c.addUnmapped(ctx, m, add.blocks, d, own.ThinID); err != nil {
-					return err
-				}
-			}
-			c.sent.beyond[c.new.lv.UUID] = add
-			continue
-		}
-		add.Name, add.Full = noteNameOf(v.UUID, uint32(id), created), []thinVolume{own}
-		if err := c.addUnmapped(ctx, m, add.blocks, d, uint32(id)); err != nil {
+		if err := c.compareWith(ctx, m, v, uint32(id), own); err != nil {
 			return err
 		}
-		c.sent.beyond[v.UUID] = add
 	}
+	return nil
+}
+
+// isOrigin tells whether the volume is a snapshot of v.
+func (c *Changes) isOrigin(v devmapper.VolumeID) bool {
+	return c.new.isSnapshot() && v.UUID == c.new.lv.OriginUUID
+}
+
+// compareWith does so with one of the snapshots, or with the origin of what is one itself.
+func (c *Changes) compareWith(ctx context.Context, m *metadata.Metadata, v devmapper.VolumeID, id uint32,
+	own thinVolume) error {
+	d, err := m.Diff(ctx, id, c.new.target.ID)
+	var created uint32
+	if err == nil {
+		created, err = m.Created(ctx, id)
+	}
+	switch {
+	case errors.Is(err, metadata.ErrNoVolume):
+		return nil // in another pool, or made after the metadata were held
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case err != nil: // damage that only that one has
+		err = fmt.Errorf("compare with thin volume %d: %w", id, err)
+		c.sent.left = errors.Join(c.sent.left, err)
+		return nil
+	}
+	n := &note{Group: v.VGUUID, blocks: d.Mapped}
+	key, snapshot, unmapped := v.UUID, id, true
+	if c.isOrigin(v) { // what it has of its own, and may discard
+		n.Name = noteNameOf(own.UUID, own.ThinID, own.Created)
+		key, snapshot = c.new.lv.UUID, own.ThinID
+		unmapped = c.sent.compare && c.sent.reading != nil
+	} else {
+		n.Name, n.Full = noteNameOf(v.UUID, id, created), []thinVolume{own}
+	}
+	if unmapped {
+		if err := c.addUnmapped(ctx, m, n.blocks, d, snapshot); err != nil {
+			return err
+		}
+	}
+	c.sent.beyond[key] = n
 	return nil
 }
 
