@@ -85,7 +85,8 @@ func TestRecipeBackup(t *testing.T) {
 		}
 		dest := plain(t, "rbackup", "dest", 8*mib+20*kib)
 		for day, want := range states {
-			recipe(t, "restore", folder, dest, fmt.Sprint(day))
+			run(t, nil, "lvmsync-apply", "--verify", "--state", fmt.Sprintf("%04d.lvmpatch", day),
+				folder, dest).want(t, 0, "")
 			if sum(t, dest, 0) != want {
 				t.Errorf("day %d is not what it was", day)
 			}
@@ -121,29 +122,41 @@ func TestRecipeBackupFails(t *testing.T) {
 		recipe(t, "backup", "rfails/origin", folder)
 		wantVolumes(t, "rfails", "backup.", "origin-backup.1")
 		dest := plain(t, "rfails", "dest", 8*mib+20*kib)
-		recipe(t, "restore", folder, dest)
+		run(t, nil, "lvmsync-apply", "--verify", folder, dest).want(t, 0, "")
 		wantSame(t, origin, dest)
 	})
 }
 
-// A snapshot that has lost its list ends a chain. The way on is the one that docs/recipes tells:
-// remove it, and begin in another folder.
-func TestRecipeBackupOverflows(t *testing.T) {
+// A snapshot that has lost its list, or is gone, doesn't end a chain: the volume is compared with
+// the folder.
+func TestRecipeBackupGoesOn(t *testing.T) {
 	newVG(t, "rover", 1)
 	origin := plain(t, "rover", "origin", 8*mib)
-	folder, next := t.TempDir(), t.TempDir()
+	dest := plain(t, "rover", "dest", 8*mib)
+	folder := t.TempDir()
 	t.Setenv("SNAPSHOT_SIZE", "10%ORIGIN")
 	recipe(t, "backup", "rover/origin", folder)
 	overflow(t, origin)
 	t.Setenv("SNAPSHOT_SIZE", "110%ORIGIN")
-	failedRecipe(t, "overflowed", "backup", "rover/origin", folder)
-	wantVolumes(t, "rover", "backup.", "origin-backup.0")
-	sh(t, "lvremove", "-qq", "-y", "rover/origin-backup.0")
-	recipe(t, "backup", "rover/origin", next)
-	change(t, origin, 1, 30, 0)
-	recipe(t, "backup", "rover/origin", next)
-	dest := plain(t, "rover", "dest", 8*mib)
-	recipe(t, "restore", next, dest)
+	for i, before := range []func(){
+		func() {},
+		func() { change(t, origin, 1, 30, 0) },
+		func() {
+			change(t, origin, 2, 30, 0)
+			sh(t, "lvremove", "-qq", "-y", "rover/origin-backup.2")
+			change(t, origin, 3, 30, 0)
+		},
+	} {
+		before()
+		recipe(t, "backup", "rover/origin", folder)
+		wantVolumes(t, "rover", "backup.", fmt.Sprint("origin-backup.", i+1))
+		run(t, nil, "lvmsync-apply", "--verify", folder, dest).want(t, 0, "")
+		wantSame(t, origin, dest)
+	}
+	run(t, nil, "lvmsync-patch", "prune", "--keep-last", "2", folder).want(t, 0, "")
+	change(t, origin, 4, 30, 0)
+	recipe(t, "backup", "rover/origin", folder)
+	run(t, nil, "lvmsync-apply", "--verify", folder, dest).want(t, 0, "")
 	wantSame(t, origin, dest)
 }
 
