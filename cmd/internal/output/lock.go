@@ -18,7 +18,7 @@ type FolderInUseError struct {
 // Error says who has it.
 func (e *FolderInUseError) Error() string {
 	if e.Removing {
-		return "a dump or merge is writing into " + e.Folder + ", or another prune runs there"
+		return "a dump or merge uses " + e.Folder + ", or another prune runs there"
 	}
 	return "lvmsync-patch prune runs in " + e.Folder
 }
