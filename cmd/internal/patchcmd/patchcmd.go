@@ -26,13 +26,11 @@ func command() *cli.Command {
 			"lvmsync-patch help SUBCOMMAND",
 		Description: "Nothing is written but what was asked for.\n\n" +
 			exitStatuses + "; 4 a patch is not one, truncated or\n" +
-			"corrupt; 5 patches do not follow one another (verify, merge, list,\n" +
-			"prune).",
+			"corrupt; 5 patches do not follow one another (verify, merge, list).",
 		Commands: []*cli.Command{
 			infoCommand(),
 			verifyCommand(),
 			mergeCommand(),
-			pruneCommand(),
 			signatureCommand(),
 			listCommand(),
 		},
