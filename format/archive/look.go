@@ -94,7 +94,7 @@ func look(ctx context.Context, places []place) ([]*Patch, []File, error) {
 					names.share(patch.Header.Source.Snapshots)
 				} else {
 					all[i].file = File{places[i].path, StatusOf(err), err, header}
-					all[i].gone = errors.Is(err, fs.ErrNotExist) && !isLink(places[i].path)
+					all[i].gone = errors.Is(err, fs.ErrNotExist) && isHidden(places[i].path)
 				}
 			}
 			return nil
@@ -136,10 +136,8 @@ func (n *names) share(list []string) {
 	}
 }
 
-func isLink(path string) bool {
-	st, err := os.Lstat(path)
-	return err == nil && st.Mode().Type() == fs.ModeSymlink
-}
+// isHidden tells whether a file has a name that a patch has only while it is written.
+func isHidden(path string) bool { return strings.HasPrefix(filepath.Base(path), ".") }
 
 // lookAt reads one file. Nothing but a regular one is opened to be read: a pipe may have no other
 // side, and a tape would turn. The header of one that is no patch to build upon comes with the
@@ -163,7 +161,7 @@ func lookAt(ctx context.Context, p place) (*Patch, *format.Header, error) {
 	if o != nil {
 		header = &o.Header
 	}
-	hidden := strings.HasPrefix(filepath.Base(p.path), ".")
+	hidden := isHidden(p.path)
 	switch {
 	case hidden && (o != nil || before.Size() == 0):
 		return nil, header, errRunOrLeft

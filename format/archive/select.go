@@ -59,6 +59,10 @@ func (a *Archive) newest(at time.Time) (*Volume, *Patch, error) {
 		return nil, nil, a.refuse(ErrAmbiguous, fmt.Sprintf("which is the newest can't be told, "+
 			"the state of %v or that of %v", p, q))
 	}
+	if q := p.later(); q != nil {
+		return nil, nil, a.refuse(ErrAmbiguous, fmt.Sprintf("the way to the state of %v leads "+
+			"through that of %v, which is later: a clock was wrong", p, q))
+	}
 	for _, f := range a.Files {
 		if f.mayBeNewer(p, at) {
 			return nil, nil, a.refuse(f.Err, fmt.Sprintf("%s may have a newer state than that of "+
@@ -118,6 +122,16 @@ func rival(p *Patch, all []*Patch) *Patch {
 	return nil
 }
 
+// later is a patch on the way to p whose state is later than that of p; nil: there is none.
+func (p *Patch) later() *Patch {
+	for q := p.Follows; q != nil; q = q.Follows {
+		if q.Time().After(p.Time()) {
+			return q
+		}
+	}
+	return nil
+}
+
 // passes tells whether the way to p leads through where q leads to.
 func (p *Patch) passes(q *Patch) bool {
 	state := q.State()
@@ -158,7 +172,11 @@ func (f File) mayBeNewer(p *Patch, at time.Time) bool {
 	if follow.State(*f.Header) == p.State() {
 		return false // such as a copy that is not whole
 	}
-	return t.IsZero() || !t.Before(p.Time()) && (at.IsZero() || !t.After(at))
+	leads := follow.Leads(p.Header)
+	follows := slices.ContainsFunc(follow.Starts(*f.Header), func(name string) bool {
+		return slices.Contains(leads, name)
+	})
+	return t.IsZero() || (follows || !t.Before(p.Time())) && (at.IsZero() || !t.After(at))
 }
 
 // named finds the state of that name.
