@@ -160,7 +160,7 @@ func (c *chain) readFiles(ctx context.Context, o Options) error {
 func (in *input) readFile(ctx context.Context, o Options) (*format.File, error) {
 	if !in.device && !in.hasTrailer() {
 		f, err := format.OpenFile(in.at, in.size) // says so before all of it has been read
-		if err != nil && in.header.Kind == format.Undo {
+		if err != nil && in.header.MayLackEnd() {
 			err = fmt.Errorf("%w; an undo patch without its end can be used alone only", err)
 			err = &AloneError{Err: err}
 		}

@@ -253,3 +253,36 @@ func (m *mergeModel) baseOf() []byte {
 	}
 	return m.base
 }
+
+// An undo patch that was merged was not written ahead of anything: without its end it's truncated,
+// wherever it ends.
+func TestMergedUndoWithoutEnd(t *testing.T) {
+	states := [][]byte{random(1, 4*mib), random(2, 4*mib), random(3, 4*mib)}
+	var undo [][]byte
+	for i := range 2 {
+		patch, path := undoOf(t, states[i], states[i+1])
+		if err := os.Remove(path); err != nil {
+			t.Fatal(err)
+		}
+		undo = append([][]byte{patch}, undo...)
+	}
+	whole, _ := mergeAll(t, undo)
+	f, err := format.OpenFile(bytes.NewReader(whole), int64(len(whole)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, end := range []int64{f.Index()[1].Offset, f.Index()[1].Offset + 600,
+		int64(len(whole)) - 72, int64(len(whole)) - 1} {
+		for _, force := range []bool{false, true} {
+			path := image(t, t.TempDir(), states[2])
+			r := newRun(path)
+			r.Force = force
+			r.do(t.Context(), bytes.NewReader(whole[:end])).wantError(t, format.ErrTruncated, "")
+			wantContent(t, path, states[2])
+		}
+		if _, _, err := verify(t, bytes.NewReader(whole[:end])); !errors.Is(err,
+			format.ErrTruncated) {
+			t.Errorf("cut to %d bytes, it is verified: %v", end, err)
+		}
+	}
+}

@@ -63,7 +63,7 @@ func (e *DamagedUndoError) Unwrap() error { return e.Err }
 
 // mayLackEnd tells whether it's an undo patch that has no trailer.
 func (in *input) mayLackEnd() bool {
-	return in.header.Kind == format.Undo && in.at != nil && !in.device && !in.hasTrailer()
+	return in.header.MayLackEnd() && in.at != nil && !in.device && !in.hasTrailer()
 }
 
 // hasTrailer tells whether the patch, which can be read at random, has its end.
@@ -82,7 +82,7 @@ func (in *input) torn(err error) error {
 	var truncated *format.TruncatedError
 	from := int64(0)
 	switch {
-	case in.header.Kind != format.Undo:
+	case !in.header.MayLackEnd():
 		return err
 	case (in.at == nil || in.device) && errors.As(err, &truncated):
 		return fmt.Errorf("%w; an undo patch without its end is taken from a file only", err)

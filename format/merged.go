@@ -77,6 +77,10 @@ func (h Header) Last() Header {
 	return h
 }
 
+// MayLackEnd tells whether the patch may be used without its end: what an undo patch has not saved
+// was not overwritten yet. A merged one was not written ahead like that.
+func (h Header) MayLackEnd() bool { return h.Kind == Undo && h.Merged == nil }
+
 // Leads tells whether the state is one that the patch with that id leads to by name.
 func (s State) Leads(patch uuid.UUID) bool {
 	return patch != uuid.Nil && (s.Patch == patch || slices.Contains(s.Patches, patch))

@@ -169,7 +169,7 @@ func lookAt(ctx context.Context, p place) (*Patch, *format.Header, error) {
 		return nil, header, errChanged
 	case o == nil:
 		return nil, nil, err
-	case err != nil && (o.Header.Kind != format.Undo || !errors.Is(err, format.ErrTruncated)):
+	case err != nil && (!o.Header.MayLackEnd() || !errors.Is(err, format.ErrTruncated)):
 		return nil, header, err
 	}
 	h := o.Header
