@@ -63,29 +63,24 @@ func checkUsers(path string, claimed bool, o Options) error {
 	return fmt.Errorf("%w: %s is %s", ErrInUse, path, text)
 }
 
-// checkSource refuses to write to the device that the patch was read from, or
+// checkSource refuses to write to a device that the patch was read from, or
 // to its snapshot, whatever its name is now. With force a full patch may go back
 // to where it came from: that is how a backup is restored. It is not offered to
 // one of several patches, for the deltas behind it can't.
 func checkSource(path string, h format.Header, several bool, o Options) error {
-	if h.Kind == format.Undo {
-		return nil // it was made from the destination
-	}
-	id, err := o.system.identify(path)
-	if err != nil {
-		return fmt.Errorf("look at %s: %w", path, err)
-	}
-	if !sameSource(h, o.system.describe(path, id)) {
-		return nil
-	}
-	return refuseSource(path, h, several, o)
+	return eachSource(path, h, o, func(_ storage.ID, dst format.Source, from format.Header) error {
+		if !sameSource(from, dst) {
+			return nil
+		}
+		return refuseSource(path, h, several, o)
+	})
 }
 
-// checkStack refuses a destination of which a part is the device that the patch was
-// read from, as the disk of a volume is. Whoever uses it has been found before that:
-// only one of the two can be overruled for a delta, but the other one says more.
-func checkStack(path string, h format.Header, several bool, o Options) error {
-	if h.Kind == format.Undo {
+// eachSource asks about each source of a patch, until one is refused, whether it is a destination.
+func eachSource(path string, h format.Header, o Options,
+	check func(id storage.ID, dst format.Source, from format.Header) error) error {
+	sources := h.Sources()
+	if len(sources) == 0 {
 		return nil
 	}
 	id, err := o.system.identify(path)
@@ -93,23 +88,38 @@ func checkStack(path string, h format.Header, several bool, o Options) error {
 		return fmt.Errorf("look at %s: %w", path, err)
 	}
 	dst := o.system.describe(path, id)
-	if sameSource(h, dst) || !inBootOf(h, dst) && !sameHost(h) {
-		return nil // it has been told, or is of another machine
-	}
-	var uuids []string
-	for _, uuid := range []string{h.Source.DeviceUUID, snapshotDeviceUUID(h.Source)} {
-		if uuid != "" {
-			uuids = append(uuids, uuid)
+	for _, from := range sources {
+		if err := check(id, dst, from); err != nil {
+			return err
 		}
 	}
-	shared, err := o.system.shares(id, h.Source, uuids...)
-	if err != nil {
-		return fmt.Errorf("find out whether %s is the source of the patch: %w", path, err)
-	}
-	if !shared {
-		return nil
-	}
-	return refuseSource(path, h, several, o)
+	return nil
+}
+
+// checkStack refuses a destination of which a part is a device that the patch was
+// read from, as the disk of a volume is. Whoever uses it has been found before that:
+// only one of the two can be overruled for a delta, but the other one says more.
+func checkStack(path string, h format.Header, several bool, o Options) error {
+	return eachSource(path, h, o, func(id storage.ID, dst format.Source,
+		from format.Header) error {
+		if sameSource(from, dst) || !inBootOf(from, dst) && !sameHost(from) {
+			return nil // it has been told, or is of another machine
+		}
+		var uuids []string
+		for _, uuid := range []string{from.Source.DeviceUUID, snapshotDeviceUUID(from.Source)} {
+			if uuid != "" {
+				uuids = append(uuids, uuid)
+			}
+		}
+		shared, err := o.system.shares(id, from.Source, uuids...)
+		if err != nil {
+			return fmt.Errorf("find out whether %s is the source of the patch: %w", path, err)
+		}
+		if !shared {
+			return nil
+		}
+		return refuseSource(path, h, several, o)
+	})
 }
 
 func refuseSource(path string, h format.Header, several bool, o Options) error {

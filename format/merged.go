@@ -11,6 +11,9 @@ import (
 // MaxMerged bounds the patches that a [Merged] tells of.
 const MaxMerged = 256
 
+// MaxMergedSources bounds the sources that a [Merged] tells of.
+const MaxMergedSources = 32
+
 // MaxStatePatches bounds the further patches of a [State].
 const MaxStatePatches = 64
 
@@ -25,6 +28,15 @@ type Merged struct {
 	First *MergedPart `json:"first,omitempty"`
 	// Last is the last of the patches as one that others follow.
 	Last *MergedPart `json:"last,omitempty"`
+	// Sources are what the patches were read from, but undo patches, in order; of more than
+	// MaxMergedSources the last. Nil: the header has all.
+	Sources []MergedSource `json:"sources,omitempty"`
+}
+
+// A MergedSource is a device or file that patches were read from, by all that tells it from others.
+type MergedSource struct {
+	Host   string `json:"host,omitempty"`
+	Source Source `json:"source"`
 }
 
 // A MergedPart is what a header said of the place that its patch had among others, as far as
@@ -77,6 +89,22 @@ func (h Header) Last() Header {
 	return h
 }
 
+// Sources are what the patch was read from: each as the header of a patch that was read from that
+// alone. An undo patch has none, for it was read from where it goes.
+func (h Header) Sources() (sources []Header) {
+	switch {
+	case h.Merged != nil && h.Merged.Sources != nil:
+		for _, s := range h.Merged.Sources {
+			one := h
+			one.Host, one.Source = s.Host, s.Source
+			sources = append(sources, one)
+		}
+	case h.Kind != Undo:
+		sources = []Header{h}
+	}
+	return sources
+}
+
 // MayLackEnd tells whether the patch may be used without its end: what an undo patch has not saved
 // was not overwritten yet. A merged one was not written ahead like that.
 func (h Header) MayLackEnd() bool { return h.Kind == Undo && h.Merged == nil }
@@ -100,6 +128,15 @@ func (h *Header) validateMerged() error {
 	}
 	if err := checkIDs("merged patches", m.Patches, MaxMerged); err != nil {
 		return err
+	}
+	if len(m.Sources) > MaxMergedSources {
+		return fmt.Errorf("%d sources of merged patches, limit %d", len(m.Sources),
+			MaxMergedSources)
+	}
+	for _, s := range m.Sources {
+		if err := s.Source.validate(); err != nil {
+			return fmt.Errorf("of a merged patch: %w", err)
+		}
 	}
 	for _, p := range []*MergedPart{m.First, m.Last} {
 		if err := p.validate(); err != nil {

@@ -141,7 +141,7 @@ func TestSpecNames(t *testing.T) {
 	doc := spec(t)
 	for _, n := range []int{SectorSize, frame.MaxJSON, MaxSegmentData, MaxSegmentExtents,
 		frame.MaxContent, frame.MaxSize, frame.MaxWindow, MaxSamples, MaxPlaces, MaxSnapshots,
-		MaxMerged, MaxStatePatches,
+		MaxMerged, MaxStatePatches, MaxMergedSources,
 		frame.PatchEndSize, strictjson.MaxNesting, frame.MinSize} {
 		if !strings.Contains(doc, fmt.Sprintf("| %d |", n)) {
 			t.Errorf("the limit %d is missing", n)

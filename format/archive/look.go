@@ -174,6 +174,9 @@ func lookAt(ctx context.Context, p place) (*Patch, *format.Header, error) {
 	}
 	h := o.Header
 	h.Source.Storage = nil
+	if h.Merged != nil {
+		h.Merged.Sources = nil
+	}
 	if h.Base != nil {
 		h.Base.Fingerprint = nil
 	}

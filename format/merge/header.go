@@ -36,7 +36,6 @@ func Header(inputs []Input, samples format.Fingerprint, lost bool, made Made) (
 	} else {
 		h.Source.Uptime = 0
 	}
-	h.Source.Storage = storageOf(headers)
 	h.Granularity = first.Granularity
 	for _, x := range headers {
 		h.VolumeSize = max(h.VolumeSize, x.VolumeSize)
@@ -52,7 +51,7 @@ func Header(inputs []Input, samples format.Fingerprint, lost bool, made Made) (
 	}
 	h.Planned = planned(h, inputs)
 	h.Merged = &format.Merged{Patches: idsOf(headers), HashesEnd: hashesEnd(headers),
-		First: firstPart(first), Last: lastPart(last)}
+		First: firstPart(first), Last: lastPart(last), Sources: sourcesOf(headers)}
 	return h, fit(&h)
 }
 
@@ -176,23 +175,8 @@ func lastPart(h format.Header) *format.MergedPart {
 	return p
 }
 
-// storageOf is where the bytes are that the patches were made of, as far as that is valid in the
-// boot that the last one is from.
-func storageOf(headers []format.Header) []format.Place {
-	last := headers[len(headers)-1].Source
-	places := slices.Clone(last.Storage)
-	for _, h := range headers[:len(headers)-1] {
-		if h.Source.BootID == "" || h.Source.BootID != last.BootID {
-			continue
-		}
-		for _, p := range h.Source.Storage {
-			if len(places) < format.MaxPlaces && !slices.Contains(places, p) {
-				places = append(places, p)
-			}
-		}
-	}
-	return places
-}
+// fewSamples is how many samples stay where a header is too long.
+const fewSamples = 16
 
 // fit shortens what is too long for a header: nothing that others need in order to tell rightly
 // whether they follow.
@@ -208,14 +192,12 @@ func fit(h *format.Header) error {
 			return nil
 		case len(m.Patches) > 16:
 			m.Patches = m.Patches[len(m.Patches)/2:]
-		case m.First != nil && m.First.Source != nil && m.First.Source.Snapshots != nil:
-			part, source := *m.First, *m.First.Source
-			source.Snapshots = nil // it is not known
-			part.Source, m.First = &source, &part
-		case h.Base != nil && len(h.Base.Fingerprint) > 0:
+		case h.Base != nil && len(h.Base.Fingerprint) > fewSamples:
 			base := *h.Base
 			base.Fingerprint = spread(base.Fingerprint, len(base.Fingerprint)/2)
 			h.Base = &base
+		case len(m.Sources) > 1:
+			m.Sources = m.Sources[len(m.Sources)/2:]
 		default:
 			return fmt.Errorf("merge: a header of %d bytes, limit %d", len(text), frame.MaxJSON)
 		}
