@@ -181,7 +181,7 @@ func (in *input) readFile(ctx context.Context, o Options) (*format.File, error) 
 		return nil, err
 	}
 	f, err := format.OpenFile(in.at, in.reader.Size())
-	if err == nil && f.Totals() != in.reader.Totals() {
+	if err == nil && !f.Is(in.reader) {
 		err = errors.New("the patch has changed while it was read")
 	}
 	return f, err

@@ -18,6 +18,7 @@ type Brief struct {
 	DataBytes uint32 // length of the data extents
 	Extents   uint16 // how many there are
 	HasBase   bool   // of one there is a base hash
+	Lost      bool   // one is lost
 }
 
 // BriefOf is that of a segment of a [Reader] that sums up frames.
@@ -28,14 +29,15 @@ func BriefOf(s *Segment) Brief {
 		Extents: uint16(t.Extents)}
 	for _, r := range s.Records {
 		b.HasBase = b.HasBase || r.HasBase
+		b.Lost = b.Lost || r.Lost
 	}
 	return b
 }
 
 // Copy writes segment i of another patch as it stands there, compressed as it is, once it is
 // found to be the one that was read before, of which brief tells. What its extents are, the
-// caller sees to: that they are of this volume, and are lost or have base hashes only if the
-// header allows for that. The order is checked. Errors are like those of [Writer.Write].
+// caller sees to: that they are of this volume, and have base hashes only if the header allows for
+// that. The order is checked, and that what is lost may be. Errors are like those of [Writer.Write].
 func (w *Writer) Copy(from *File, i int, brief Brief) error {
 	err := w.firstError()
 	if err == nil && w.closed {
@@ -56,7 +58,7 @@ func (w *Writer) Copy(from *File, i int, brief Brief) error {
 		err = corrupt("segment", e.Offset, "the patch has changed while it was read")
 	}
 	if err == nil {
-		if err = w.order.add(extent); err != nil {
+		if err = w.order.addRecord(Record{Extent: extent, Lost: brief.Lost}); err != nil {
 			err = fmt.Errorf("write a patch: %w", err)
 		}
 	}

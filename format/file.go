@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"fmt"
 	"io"
+	"reflect"
 	"sync"
 
 	"github.com/cespare/xxhash/v2"
@@ -104,6 +105,19 @@ func (f *File) readIndex(begin, end int64) error {
 		return placeError("index", at, err)
 	}
 	return nil
+}
+
+// Is tells whether this is the patch that r has read to its end, by its header, index and totals.
+func (f *File) Is(r *Reader) bool {
+	if f.trailer.Totals != r.totals || !reflect.DeepEqual(f.header, r.header) {
+		return false
+	}
+	sum, b := xxhash.New(), []byte(nil)
+	for _, e := range f.index {
+		b = appendIndexEntry(b[:0], e)
+		sum.Write(b)
+	}
+	return sum.Sum64() == r.entries.Sum64()
 }
 
 // Header is the patch's header.
