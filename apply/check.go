@@ -11,10 +11,13 @@ import (
 	"lvmsync/format/storage/kernel"
 )
 
-// checkSize compares the sizes of destination and volume.
-func (d *destination) checkSize(volumeSize int64, o Options) error {
+// checkSize compares the sizes of destination and volume. That of the volume is what it has in the
+// end; on the way there it may have been larger.
+func (d *destination) checkSize(volumeSize, largest int64, o Options) error {
 	sizes := fmt.Sprintf("%s has %d bytes, the volume %d", d.path, d.size, volumeSize)
 	switch {
+	case d.size > volumeSize && volumeSize < largest:
+		o.Warn(sizes + ": what lies beyond is no part of it, and may be overwritten")
 	case d.size > volumeSize:
 		o.Warn(sizes + ": what lies beyond is left alone")
 	case d.size < volumeSize && !o.AllowSmaller:

@@ -11,9 +11,9 @@ import (
 	"lvmsync/format/durable"
 )
 
-// createDestination makes a sparse image file of the volume's size.
+// createDestination makes a sparse image file of the size that the volume has in the end.
 func createDestination(patches []format.Header, o Options) (*destination, error) {
-	d := &destination{path: o.Destination, size: volumeSize(patches), created: true}
+	d := &destination{path: o.Destination, size: sizeBehind(patches), created: true}
 	if err := mayCreate(d.path, patches[0], o); err != nil {
 		return nil, err
 	}

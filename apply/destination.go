@@ -70,7 +70,7 @@ func openDestination(patches []format.Header, o Options) (*destination, error) {
 		}
 	}
 	if err == nil {
-		err = d.check(st, volumeSize(patches), o)
+		err = d.check(st, patches, o)
 	}
 	if err == nil {
 		d.in, err = openDirect(d)
@@ -93,6 +93,12 @@ func volumeSize(patches []format.Header) int64 {
 		size = max(size, h.VolumeSize)
 	}
 	return size
+}
+
+// sizeBehind is the size of the volume, in bytes, where the patches lead to. It may have become
+// smaller: what was behind its end is no part of it any more, and needs no room.
+func sizeBehind(patches []format.Header) int64 {
+	return patches[len(patches)-1].Last().VolumeSize
 }
 
 // open opens the destination for our use alone. O_EXCL keeps out what the kernel
@@ -125,7 +131,7 @@ func (d *destination) open(o Options) (err error) {
 
 // check makes sure that the open destination is what st told of, that its name
 // still leads to it, and that it can hold the volume.
-func (d *destination) check(st fs.FileInfo, volumeSize int64, o Options) error {
+func (d *destination) check(st fs.FileInfo, patches []format.Header, o Options) error {
 	opened, err := d.f.Stat()
 	if err != nil {
 		return fmt.Errorf("look at %s: %w", d.path, durable.Cause(err))
@@ -141,7 +147,7 @@ func (d *destination) check(st fs.FileInfo, volumeSize int64, o Options) error {
 	if err := d.findThin(o); err != nil {
 		return err
 	}
-	return d.checkSize(volumeSize, o)
+	return d.checkSize(sizeBehind(patches), volumeSize(patches), o)
 }
 
 // stillNamed makes sure that the name of a file that was written still leads to it: else

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"lvmsync/format"
 	"lvmsync/format/storage/devtest"
 
 	"golang.org/x/sys/unix"
@@ -145,9 +146,9 @@ func TestReplacedWhileOpened(t *testing.T) {
 	if err := os.Remove(path); err != nil {
 		t.Fatal(err)
 	}
-	h := smallVolume().header
+	patches := []format.Header{smallVolume().header}
 	for range 2 { // first it's gone, then it's another one
-		if err := d.check(st, h.VolumeSize, r.Options); err == nil {
+		if err := d.check(st, patches, r.Options); err == nil {
 			t.Error("not noticed")
 		}
 		image(t, dir, garbage(16384))

@@ -103,8 +103,13 @@ func (m *mergeModel) check(patches [][]byte) {
 	m.t.Helper()
 	full := m.headers[0].Kind == format.Full
 	base, want := m.base, m.states[len(m.states)-1]
-	if full {
-		base = nil
+	end := m.ends[len(m.patches)-1]
+	if full { // what is created is as large as the volume in the end
+		base, want = nil, want[:end]
+	} else if got, err := m.onto(base[:end], patches, false); err != nil ||
+		!bytes.Equal(got, want[:end]) {
+		m.t.Fatalf("%d patches, merged to %d, without what is cut off in the end: %v; same: %v",
+			len(m.patches), len(patches), err, bytes.Equal(got, want[:end]))
 	}
 	got, err := m.onto(base, patches, false)
 	if err != nil || !bytes.Equal(got, want) {
