@@ -98,6 +98,8 @@ func told(a *Archive) string {
 	return strings.Join(volumes, "; ")
 }
 
+func losing(h *format.Header) { h.RequiredFeatures = []string{format.LostSectors} }
+
 func TestNew(t *testing.T) {
 	full := func(n, at int, tweaks ...tweak) *Patch {
 		return patch(n, at, 1000, append([]tweak{kind(format.Full)}, tweaks...)...)
@@ -121,6 +123,9 @@ func TestNew(t *testing.T) {
 		"the shorter way": {[]*Patch{full(1, 2, to("A")), patch(2, 3, 9, from("A"), to("B")),
 			patch(3, 4, 9, from("B"), to("C")), patch(4, 4, 10, from("A"), to("C")),
 			patch(5, 5, 1, from("C"), to("D"))}, "1 1-2 1-2-3 1-4 1-4-5", 0},
+		"the way that has lost nothing": {[]*Patch{
+			patch(1, 2, 500, kind(format.Full), to("A"), losing), full(2, 3, to("A")),
+			patch(3, 4, 9, from("A"), to("B"))}, "1 2 2-3", 0},
 		"full in between": {[]*Patch{full(1, 2, to("A")), patch(2, 3, 9, from("A"), to("B")),
 			full(3, 4, to("C")), patch(4, 5, 9, from("C"))}, "1 1-2 3 3-4", 0},
 		"back to an older state": {[]*Patch{full(1, 2, to("A")), patch(2, 3, 9, from("A"), to("B")),

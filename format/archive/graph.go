@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"container/heap"
 	"fmt"
+	"slices"
 
 	"github.com/google/uuid"
 
@@ -22,13 +23,14 @@ const (
 // A cost is what there is on the way to a state: the cheapest way is taken.
 type cost struct {
 	doubts int
+	losses int // patches that may have lost something, which another way may have
 	bytes  int64
 	steps  int
 }
 
 func (c cost) compare(o cost) int {
-	return cmp.Or(cmp.Compare(c.doubts, o.doubts), cmp.Compare(c.bytes, o.bytes),
-		cmp.Compare(c.steps, o.steps))
+	return cmp.Or(cmp.Compare(c.doubts, o.doubts), cmp.Compare(c.losses, o.losses),
+		cmp.Compare(c.bytes, o.bytes), cmp.Compare(c.steps, o.steps))
 }
 
 // with is the cost once a patch comes on top.
@@ -36,7 +38,10 @@ func (c cost) with(p *Patch, doubt string) cost {
 	if doubt != "" {
 		c.doubts++
 	}
-	return cost{c.doubts, c.bytes + p.Size, c.steps + 1}
+	if slices.Contains(p.Header.RequiredFeatures, format.LostSectors) {
+		c.losses++
+	}
+	return cost{c.doubts, c.losses, c.bytes + p.Size, c.steps + 1}
 }
 
 // An edge leads to a patch that may follow another one.

@@ -179,3 +179,16 @@ func TestPatchOnDestination(t *testing.T) {
 		b.apply(2, "lies on ", "--force", patch, dest)
 	}
 }
+
+// Whoever reads a device for a volume that has a patch is told so.
+func TestPatchOnDeviceAsVolume(t *testing.T) {
+	b := newBench(t)
+	dev := b.onto(mustRead(t, b.full), 8*mib)
+	const told = " is a patch, not a raw image"
+	for _, args := range [][]string{
+		{"lvmsync-patch", "signature", dev, "-o", filepath.Join(t.TempDir(), "out")},
+		{"lvmsync-dump", "-n", "--base", dev, b.image},
+	} {
+		wantRun(t, 0, "warning: "+dev+told, args[0], args[1:]...)
+	}
+}

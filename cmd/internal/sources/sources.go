@@ -37,14 +37,12 @@ func warnUsers(inv *cli.Invocation, inputs dump.Inputs) {
 	}
 }
 
-// warnKinds tells of files that are no raw images: their bytes are taken for those of a volume all
-// the same.
+// warnKinds tells of files that are no raw images, and of devices that a patch was written to:
+// their bytes are taken for those of a volume all the same.
 func warnKinds(inv *cli.Invocation, inputs dump.Inputs) {
 	for _, in := range inputs {
-		if in.IsDevice() {
-			continue
-		}
-		if kind := container.Identify(in, in.Size()); kind.Is() {
+		kind := container.Identify(in, in.Size())
+		if kind.Is() && (kind.Ours || !in.IsDevice()) {
 			inv.Warn(fmt.Sprintf("%s is %s, not a raw image: it is read as it is, not the volume "+
 				"that may be in it", in.Name(), kind.Name))
 		}
