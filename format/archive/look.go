@@ -32,6 +32,7 @@ var (
 	errFolder    = errors.New("a folder")
 	errNotFile   = errors.New("not a regular file")
 	errChanged   = errors.New("it changed while it was read")
+	errEmpty     = errors.New("it is empty, as a dump leaves it that failed at once")
 	errRunOrLeft = errors.New("a dump is writing it, or was broken off")
 )
 
@@ -165,6 +166,8 @@ func lookAt(ctx context.Context, p place) (*Patch, *format.Header, error) {
 	switch {
 	case hidden && (o != nil || before.Size() == 0):
 		return nil, header, errRunOrLeft
+	case before.Size() == 0:
+		return nil, nil, errEmpty
 	case changed && (o != nil || err != nil):
 		return nil, header, errChanged
 	case o == nil:
@@ -215,7 +218,7 @@ func open(p place) (*os.File, fs.FileInfo, error) {
 // StatusOf tells what a file is from what was wrong with it.
 func StatusOf(err error) Status {
 	switch {
-	case errors.Is(err, errRunOrLeft), errors.Is(err, errChanged):
+	case errors.Is(err, errRunOrLeft), errors.Is(err, errChanged), errors.Is(err, errEmpty):
 		return Unfinished
 	case errors.Is(err, format.ErrNotPatch), errors.Is(err, errFolder), errors.Is(err, errNotFile):
 		return Foreign

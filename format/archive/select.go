@@ -237,12 +237,15 @@ func (p *Patch) hasName(name string) bool {
 	return slices.ContainsFunc(p.ids(), func(id string) bool { return strings.EqualFold(id, name) })
 }
 
-// hasPrefix tells whether one of its ids begins so.
+// hasPrefix tells whether one of its ids begins so, with enough to be no slip.
 func (p *Patch) hasPrefix(name string) bool {
-	return slices.ContainsFunc(p.ids(), func(id string) bool {
+	return len(name) >= minPrefix && slices.ContainsFunc(p.ids(), func(id string) bool {
 		return len(name) <= len(id) && strings.EqualFold(id[:len(name)], name)
 	})
 }
+
+// minPrefix is how many characters of an id must be named.
+const minPrefix = 4
 
 // ids are those of the patches that lead to the state, and the UUID of its snapshot.
 func (p *Patch) ids() (ids []string) {
