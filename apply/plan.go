@@ -12,6 +12,7 @@ import (
 // A planner finds out what segments change, and whether the patch may be applied.
 type planner struct {
 	dest   *destination
+	size   int64      // of the volume in the end, in bytes
 	base   *baseCheck // nil: checked before
 	lost   lostCount
 	accept bool // what is lost
@@ -20,7 +21,7 @@ type planner struct {
 
 	totals format.Totals // of the segments so far
 	right  int64         // bytes that are there already
-	cut    int64         // bytes that the destination has no room for
+	cut    int64         // bytes of the volume that the destination has no room for
 }
 
 // A change is a part of an extent that is to be written or, if it is a zero extent, made zeros.
@@ -67,7 +68,7 @@ func (p *planner) plan(ctx context.Context, f *fetched, use func(difference) err
 	for e, data := range runs(f.segment) {
 		whole := e.Len
 		e.Len = p.dest.room(e)
-		p.cut += whole - e.Len
+		p.cut += max(0, min(e.Off+whole, p.size)-e.Off-e.Len)
 		var err error
 		switch {
 		case f.there == nil:

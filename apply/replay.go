@@ -49,8 +49,8 @@ func newReplay(c *chain, s segments, d *destination, j *journal, o Options) *rep
 	r := &replay{
 		dest:    d,
 		fetcher: fetcher{segments: s, dest: d, always: compare},
-		planner: planner{dest: d, lost: lostCount{size: d.size}, accept: o.AcceptLost,
-			dryRun: o.DryRun, zeros: spans{dest: d}},
+		planner: planner{dest: d, size: sizeBehind(c.headers()), lost: lostCount{size: d.size},
+			accept: o.AcceptLost, dryRun: o.DryRun, zeros: spans{dest: d}},
 		writer:    writer{dest: d, dryRun: o.DryRun, progress: o.Progress},
 		resumable: len(c.patches) == 1 && first.Kind != format.Undo,
 		size:      c.last().header.VolumeSize,

@@ -61,7 +61,7 @@ func TestExtentsAtTheLimit(t *testing.T) {
 	}{{0, 1023}, {512, 1023}, {end - 512, 512}, {end, 0}}
 	for _, tt := range tests {
 		d := &destination{size: tt.size}
-		r := &replay{dest: d, planner: planner{dest: d, dryRun: true},
+		r := &replay{dest: d, planner: planner{dest: d, size: end, dryRun: true},
 			writer: writer{dest: d, dryRun: true, progress: func(Stage, int64) {}}}
 		s := &format.Segment{Records: []format.Record{{Extent: data(end-1023, 511)},
 			{Extent: zero(end-512, 512)}}, Data: make([]byte, 511)}
