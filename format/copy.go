@@ -37,7 +37,8 @@ func BriefOf(s *Segment) Brief {
 // Copy writes segment i of another patch as it stands there, compressed as it is, once it is
 // found to be the one that was read before, of which brief tells. What its extents are, the
 // caller sees to: that they are of this volume, and have base hashes only if the header allows for
-// that. The order is checked, and that what is lost may be. Errors are like those of [Writer.Write].
+// that. The order is checked, and that what is lost may be. Errors are like those of
+// [Writer.Write].
 func (w *Writer) Copy(from *File, i int, brief Brief) error {
 	err := w.firstError()
 	if err == nil && w.closed {
