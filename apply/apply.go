@@ -96,7 +96,8 @@ type Report struct {
 	Written         int64         // bytes of data written
 	Zeroed          int64         // bytes made zeros
 	Right           int64         // bytes not written: they were already there
-	Cut             int64         // bytes of extents past the destination's end, left out
+	Cut             int64         // bytes of the volume past the destination's end, left out
+	Behind          int64         // bytes left out that a later patch has cut off the volume
 	Lost            int64         // bytes of zeros for what could not be read for the patch
 }
 

@@ -185,7 +185,8 @@ func (r *round) check(a *attempt, before []byte) {
 		r.wantSame(a, after, before)
 	case a.err == nil:
 		r.wantSame(a, after, a.want)
-		sum := a.report.Written + a.report.Zeroed + a.report.Right + a.report.Cut
+		sum := a.report.Written + a.report.Zeroed + a.report.Right +
+			a.report.Cut + a.report.Behind
 		if total := a.report.Totals.Bytes(); sum != total || a.done != total && total > 0 {
 			r.Errorf("%d of %d bytes are accounted for, progress ends at %d: %+v", sum,
 				total, a.done, a.report)

@@ -22,6 +22,7 @@ type planner struct {
 	totals format.Totals // of the segments so far
 	right  int64         // bytes that are there already
 	cut    int64         // bytes of the volume that the destination has no room for
+	behind int64         // bytes behind its end that the destination has no room for
 }
 
 // A change is a part of an extent that is to be written or, if it is a zero extent, made zeros.
@@ -68,7 +69,7 @@ func (p *planner) plan(ctx context.Context, f *fetched, use func(difference) err
 	for e, data := range runs(f.segment) {
 		whole := e.Len
 		e.Len = p.dest.room(e)
-		p.cut += max(0, min(e.Off+whole, p.size)-e.Off-e.Len)
+		p.leaveOut(e.End(), whole-e.Len)
 		var err error
 		switch {
 		case f.there == nil:
@@ -85,6 +86,13 @@ func (p *planner) plan(ctx context.Context, f *fetched, use func(difference) err
 		}
 	}
 	return nil
+}
+
+// leaveOut counts n bytes at off that the destination has no room for.
+func (p *planner) leaveOut(off, n int64) {
+	cut := min(n, max(0, p.size-off))
+	p.cut += cut
+	p.behind += n - cut
 }
 
 // checkBase compares a segment with its base.

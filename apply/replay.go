@@ -77,7 +77,8 @@ func newReplay(c *chain, s segments, d *destination, j *journal, o Options) *rep
 // report adds to a report what was done, once run has returned.
 func (r *replay) report(to *Report) {
 	p, w := &r.planner, &r.writer
-	to.Totals, to.Right, to.Cut, to.Lost = p.totals, p.right, p.cut, p.lost.Bytes
+	to.Totals, to.Right, to.Lost = p.totals, p.right, p.lost.Bytes
+	to.Cut, to.Behind = p.cut, p.behind
 	to.Written, to.Zeroed = w.written, w.zeroed
 }
 

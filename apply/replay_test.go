@@ -56,21 +56,25 @@ func TestRuns(t *testing.T) {
 func TestExtentsAtTheLimit(t *testing.T) {
 	const end = 1<<63 - 1
 	tests := []struct {
-		size int64 // of the destination
-		cut  int64
-	}{{0, 1023}, {512, 1023}, {end - 512, 512}, {end, 0}}
+		size, volume int64 // of the destination, and of the volume in the end
+		cut, behind  int64
+	}{
+		{0, end, 1023, 0}, {512, end, 1023, 0}, {end - 512, end, 512, 0}, {end, end, 0, 0},
+		{end - 512, end - 256, 256, 256}, {end - 512, end - 512, 0, 512},
+		{end - 512, 512, 0, 512}, {end, 512, 0, 0},
+	}
 	for _, tt := range tests {
 		d := &destination{size: tt.size}
-		r := &replay{dest: d, planner: planner{dest: d, size: end, dryRun: true},
+		r := &replay{dest: d, planner: planner{dest: d, size: tt.volume, dryRun: true},
 			writer: writer{dest: d, dryRun: true, progress: func(Stage, int64) {}}}
 		s := &format.Segment{Records: []format.Record{{Extent: data(end-1023, 511)},
 			{Extent: zero(end-512, 512)}}, Data: make([]byte, 511)}
 		if err := r.replay(t.Context(), &fetched{segment: s}); err != nil {
 			t.Fatal(err)
 		}
-		if r.planner.cut != tt.cut || r.writer.through != end {
-			t.Errorf("destination of %d bytes: %d cut, through %d", tt.size,
-				r.planner.cut, r.writer.through)
+		if p := r.planner; p.cut != tt.cut || p.behind != tt.behind || r.writer.through != end {
+			t.Errorf("destination of %d bytes, volume of %d: %d cut, %d behind it, through %d",
+				tt.size, tt.volume, p.cut, p.behind, r.writer.through)
 		}
 	}
 }
