@@ -9,8 +9,27 @@ import (
 // An Outline is what header and trailer say of a patch.
 type Outline struct {
 	Header Header
-	Totals Totals // zero if there is no trailer
+	Totals Totals // zero if there is no trailer, as Sum
+	Sum    uint64 // over all that comes before the trailer, as that has it
 	Size   int64  // of the patch in bytes, without zeros behind it
+}
+
+// ReadSum reads the checksum over all that comes before the trailer of the patch in r, which is size
+// bytes long, zeros behind it included, even if its header is damaged: two files with the same sum
+// were of one patch when they were written. It's false if there is no right trailer; nothing else
+// is checked.
+func ReadSum(r io.ReaderAt, size int64) (sum uint64, ok bool) {
+	r = frame.InputAt(r)
+	end, ok := End(r, size)
+	if !ok {
+		return 0, false
+	}
+	b := make([]byte, frame.PatchEndSize)
+	if n, _ := r.ReadAt(b, end-frame.PatchEndSize); n < len(b) {
+		return 0, false
+	}
+	t, err := parseTrailer(b)
+	return t.patchSum, err == nil
 }
 
 // ReadOutline reads header and trailer of the patch in r, which is size bytes long, zeros behind
@@ -38,6 +57,6 @@ func ReadOutline(r io.ReaderAt, size int64) (*Outline, error) {
 		at-i != indexFrameSize(f.trailer.Segments) {
 		return o, corrupt("trailer", at, "it places the index at byte %d", i)
 	}
-	o.Totals = f.trailer.Totals
+	o.Totals, o.Sum = f.trailer.Totals, f.trailer.patchSum
 	return o, nil
 }

@@ -31,6 +31,10 @@ type File struct {
 	Status Status
 	Err    error          // why
 	Header *format.Header // of a patch that has a right one; nil: not known
+	Same   *Patch         // which is the same patch, and can be built upon; nil: none is known
+	Copy   *Patch         // of one whose Status is Copy: what is in it; nil: it was named twice
+
+	sum uint64 // as that of a Patch
 }
 
 // A Patch is one whose header and trailer are right.
@@ -44,6 +48,9 @@ type Patch struct {
 	Follows *Patch // the one before it in its chain; nil: it is the first
 	Doubt   string // what is to be looked at where it follows that
 	Gap     string // why it follows none, though it isn't full
+
+	sum    uint64   // over all of it, as its trailer has it; 0: not known
+	copies []string // other files that seem to have the same
 
 	cost  cost
 	first *Patch
@@ -118,8 +125,7 @@ func Read(ctx context.Context, paths ...string) (*Archive, error) {
 		return nil, err
 	}
 	a := New(patches)
-	a.Files = append(a.Files, files...)
-	slices.SortStableFunc(a.Files, func(a, b File) int { return cmp.Compare(a.Path, b.Path) })
+	a.Add(files...)
 	return a, nil
 }
 

@@ -1,6 +1,7 @@
 package archive
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -10,11 +11,46 @@ import (
 	"lvmsync/format/follow"
 )
 
+// Add adds files that are no patches to build upon, and finds out of which the same patch is there
+// all the same.
+func (a *Archive) Add(files ...File) {
+	known := make(map[uuid.UUID]*Patch)
+	sums := make(map[uint64]*Patch)
+	for _, v := range a.Volumes {
+		for _, p := range v.patches() {
+			known[p.Header.ID] = p
+			sums[p.sum] = p
+		}
+	}
+	for _, f := range files {
+		switch {
+		case f.Status != Damaged && f.Status != Truncated:
+		case f.Header != nil:
+			f.Same = known[f.Header.ID]
+		case f.sum != 0: // then it was that before its header was damaged
+			f.Same = sums[f.sum]
+		}
+		a.Files = append(a.Files, f)
+	}
+	slices.SortStableFunc(a.Files, func(a, b File) int { return cmp.Compare(a.Path, b.Path) })
+}
+
+// patches are all of the volume.
+func (v *Volume) patches() (all []*Patch) {
+	for _, c := range v.Chains {
+		all = append(all, c.Patches...)
+	}
+	return append(all, v.Undo...)
+}
+
 // leaveOutCopies sorts the patches and keeps the first file of each.
 func (a *Archive) leaveOutCopies(patches []*Patch) []*Patch {
 	patches = slices.Clone(patches)
 	slices.SortStableFunc(patches, compare)
 	first := make(map[uuid.UUID]*Patch)
+	for _, p := range patches {
+		p.copies = nil
+	}
 	return slices.DeleteFunc(patches, func(p *Patch) bool {
 		id := p.Header.ID
 		other, ok := first[id]
@@ -22,13 +58,17 @@ func (a *Archive) leaveOutCopies(patches []*Patch) []*Patch {
 			first[id] = p
 			return false
 		}
-		err := fmt.Errorf("the same patch as %s", other.Path)
-		if other.Path == p.Path {
-			err = errors.New("it was named twice")
-		} else if other.Size != p.Size || other.Totals != p.Totals || other.NoEnd != p.NoEnd {
-			err = fmt.Errorf("it has the id of %s, and is another one", other.Path)
+		f := File{Path: p.Path, Status: Copy, Same: other, Copy: p}
+		switch {
+		case other.Path == p.Path:
+			f.Err, f.Copy = errors.New("it was named twice"), nil
+		case other.Size != p.Size || other.Totals != p.Totals || other.NoEnd != p.NoEnd:
+			f.Err, f.Same = fmt.Errorf("it has the id of %s, and is another one", other.Path), nil
+		default:
+			f.Err = fmt.Errorf("the same patch as %s", other.Path)
+			other.copies = append(other.copies, p.Path)
 		}
-		a.Files = append(a.Files, File{Path: p.Path, Status: Copy, Err: err})
+		a.Files = append(a.Files, f)
 		return true
 	})
 }

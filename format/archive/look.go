@@ -89,13 +89,12 @@ func look(ctx context.Context, places []place) ([]*Patch, []File, error) {
 	for range readers {
 		g.Go(func() error {
 			for i := range next {
-				patch, header, err := lookAt(ctx, places[i])
-				all[i].patch = patch
+				patch, file := lookAt(ctx, places[i])
+				all[i].patch, all[i].file = patch, file
 				if patch != nil {
 					names.share(patch.Header.Source.Snapshots)
 				} else {
-					all[i].file = File{places[i].path, StatusOf(err), err, header}
-					all[i].gone = errors.Is(err, fs.ErrNotExist) && isHidden(places[i].path)
+					all[i].gone = errors.Is(file.Err, fs.ErrNotExist) && isHidden(file.Path)
 				}
 			}
 			return nil
@@ -141,39 +140,17 @@ func (n *names) share(list []string) {
 func isHidden(path string) bool { return strings.HasPrefix(filepath.Base(path), ".") }
 
 // lookAt reads one file. Nothing but a regular one is opened to be read: a pipe may have no other
-// side, and a tape would turn. The header of one that is no patch to build upon comes with the
-// error, if it is right.
-func lookAt(ctx context.Context, p place) (*Patch, *format.Header, error) {
-	if p.err != nil {
-		return nil, nil, p.err
+// side, and a tape would turn. What is no patch to build upon comes with what is known of it.
+func lookAt(ctx context.Context, p place) (*Patch, File) {
+	file := File{Path: p.path, Err: p.err}
+	var o *format.Outline
+	if p.err == nil {
+		o, file.Err = outline(ctx, p, &file)
 	}
-	f, before, err := open(p)
-	if err != nil {
-		return nil, nil, err
-	}
-	defer f.Close()
-	e := endsOf(ctx, f, before.Size())
-	defer e.release()
-	o, err := format.ReadOutline(e, before.Size())
-	after, err2 := f.Stat()
-	changed := err2 == nil &&
-		(after.Size() != before.Size() || !after.ModTime().Equal(before.ModTime()))
-	var header *format.Header
-	if o != nil {
-		header = &o.Header
-	}
-	hidden := isHidden(p.path)
-	switch {
-	case hidden && (o != nil || before.Size() == 0):
-		return nil, header, errRunOrLeft
-	case before.Size() == 0:
-		return nil, nil, errEmpty
-	case changed && (o != nil || err != nil):
-		return nil, header, errChanged
-	case o == nil:
-		return nil, nil, err
-	case err != nil && (!o.Header.MayLackEnd() || !errors.Is(err, format.ErrTruncated)):
-		return nil, header, err
+	if file.Err != nil && (o == nil || !o.Header.MayLackEnd() ||
+		!errors.Is(file.Err, format.ErrTruncated)) {
+		file.Status = StatusOf(file.Err)
+		return nil, file
 	}
 	h := o.Header
 	h.Source.Storage = nil
@@ -183,8 +160,40 @@ func lookAt(ctx context.Context, p place) (*Patch, *format.Header, error) {
 	if h.Base != nil {
 		h.Base.Fingerprint = nil
 	}
-	patch := &Patch{Path: p.path, Header: h, Totals: o.Totals, Size: o.Size, NoEnd: err != nil}
-	return patch, nil, nil
+	return &Patch{Path: p.path, Header: h, Totals: o.Totals, Size: o.Size,
+		NoEnd: file.Err != nil, sum: o.Sum}, File{}
+}
+
+// outline reads header and trailer, and sets in file what is known of them even if they are not
+// right: then there is an error.
+func outline(ctx context.Context, p place, file *File) (*format.Outline, error) {
+	f, before, err := open(p)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	e := endsOf(ctx, f, before.Size())
+	defer e.release()
+	o, err := format.ReadOutline(e, before.Size())
+	if o != nil {
+		file.Header = &o.Header
+	}
+	if errors.Is(err, format.ErrCorrupt) && o == nil {
+		file.sum, _ = format.ReadSum(e, before.Size())
+	}
+	after, err2 := f.Stat()
+	changed := err2 == nil &&
+		(after.Size() != before.Size() || !after.ModTime().Equal(before.ModTime()))
+	hidden := isHidden(p.path)
+	switch {
+	case hidden && (o != nil || before.Size() == 0):
+		return nil, errRunOrLeft
+	case before.Size() == 0:
+		return nil, errEmpty
+	case changed && (o != nil || err != nil):
+		return nil, errChanged
+	}
+	return o, err
 }
 
 // open opens a regular file, which may have become something else: that is not waited for.

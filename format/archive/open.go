@@ -24,7 +24,7 @@ func (f Files) Close() error {
 }
 
 // Open opens the chain of the patch as one volume, which must be closed before the files. Each file
-// must still be what it was. Unless the chain begins with a full patch, o has the base.
+// must still be what it was; of one that is damaged a copy is opened. Unless the chain begins with a full patch, o has the base.
 func (p *Patch) Open(o volume.Options) (*volume.Volume, Files, error) {
 	var files Files
 	var patches []volume.Patch
@@ -35,7 +35,7 @@ func (p *Patch) Open(o volume.Options) (*volume.Volume, Files, error) {
 			return nil, nil, fmt.Errorf("%s: %w", one.Path, err)
 		}
 		files = append(files, file)
-		patches = append(patches, volume.Patch{Name: one.Path, File: patch})
+		patches = append(patches, volume.Patch{Name: file.Name(), File: patch})
 	}
 	v, err := volume.Open(patches, o)
 	if err != nil {
@@ -45,7 +45,8 @@ func (p *Patch) Open(o volume.Options) (*volume.Volume, Files, error) {
 	return v, files, nil
 }
 
-// OpenFile opens the file of the patch, which must still be what it was.
+// OpenFile opens the file of the patch, or a copy of it, as its name tells, if that is damaged. It
+// must still be what it was.
 func (p *Patch) OpenFile() (*os.File, error) {
 	f, _, err := p.open()
 	if err != nil {
@@ -54,9 +55,24 @@ func (p *Patch) OpenFile() (*os.File, error) {
 	return f, nil
 }
 
-// open opens the file of the patch.
+// open opens the file of the patch, or else a copy: of a file that is not right, or has gone, the
+// error is told only if there is no other one.
 func (p *Patch) open() (*os.File, *format.File, error) {
-	f, st, err := open(place{path: p.Path})
+	f, patch, err := p.openAt(p.Path)
+	for _, path := range p.copies {
+		if err == nil {
+			break
+		}
+		if g, other, err2 := p.openAt(path); err2 == nil {
+			f, patch, err = g, other, nil
+		}
+	}
+	return f, patch, err
+}
+
+// openAt opens a file that should have the patch.
+func (p *Patch) openAt(path string) (*os.File, *format.File, error) {
+	f, st, err := open(place{path: path})
 	if err != nil {
 		return nil, nil, err
 	}

@@ -143,9 +143,10 @@ func (p *Patch) passes(q *Patch) bool {
 	return false
 }
 
-// bad tells whether a file seems to be a patch to a state that can't be used.
+// bad tells whether a file seems to be a patch to a state that can't be used, and no other file has
+// the same.
 func (f File) bad() bool {
-	if f.Header != nil && f.Header.Kind == format.Undo {
+	if f.Same != nil || f.Header != nil && f.Header.Kind == format.Undo {
 		return false
 	}
 	switch f.Status {

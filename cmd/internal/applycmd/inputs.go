@@ -72,7 +72,11 @@ func (in *inputs) open(ctx context.Context, inv *cli.Invocation) (patches []appl
 	for i, name := range in.names {
 		var f *os.File
 		if chain != nil {
-			f, err = chain[i].OpenFile()
+			if f, err = chain[i].OpenFile(); err == nil && f.Name() != name {
+				inv.Warn(fmt.Sprintf("%s can't be used; %s has the same patch, and is taken", name,
+					f.Name()))
+				name, in.names[i] = f.Name(), f.Name()
+			}
 		} else {
 			f, err = patchfile.Open(ctx, inv, "patch", name)
 		}

@@ -112,7 +112,7 @@ func cut(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(os.WriteFile(ts.MkAbs(args[1]), b[:n], 0o600))
 }
 
-// flip FILE OFFSET changes a byte.
+// flip FILE OFFSET changes a byte, counted from the end if it is negative.
 func flip(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 2 {
 		ts.Fatalf("usage: flip file offset")
@@ -120,7 +120,10 @@ func flip(ts *testscript.TestScript, neg bool, args []string) {
 	b := []byte(ts.ReadFile(args[0]))
 	n, err := strconv.Atoi(args[1])
 	ts.Check(err)
-	if n >= len(b) {
+	if n < 0 {
+		n += len(b)
+	}
+	if n < 0 || n >= len(b) {
 		ts.Fatalf("%s has %d bytes only", args[0], len(b))
 	}
 	b[n] ^= 0x10

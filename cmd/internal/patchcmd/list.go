@@ -1,7 +1,6 @@
 package patchcmd
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -45,6 +44,7 @@ func listCommand() *cli.Command {
 // A listError is what was found wrong with an archive that has been listed.
 type listError struct {
 	message string
+	copied  bool  // of each file that is no whole patch there is another one
 	kind    error // what it is like for the exit status
 }
 
@@ -87,28 +87,34 @@ func isFolder(path string) bool {
 	return err == nil && st.IsDir()
 }
 
-// checked reads all patches to their ends. Of one that isn't right none is built upon.
+// checked reads all patches to their ends, and copies of them. Upon one that isn't right nothing is
+// built: a copy that is takes its place.
 func checked(ctx context.Context, inv *cli.Invocation,
 	a *archive.Archive) (*archive.Archive, error) {
 	var patches []*archive.Patch
+	var files []archive.File
 	total := int64(0)
 	for _, v := range a.Volumes {
-		for _, c := range v.Chains {
-			patches = append(patches, c.Patches...)
+		patches = append(patches, patchesOf(v)...)
+	}
+	for _, f := range a.Files {
+		if f.Copy != nil {
+			patches = append(patches, f.Copy)
+		} else {
+			files = append(files, f)
 		}
-		patches = append(patches, v.Undo...)
 	}
 	for _, p := range patches {
 		total += p.Totals.Bytes()
 	}
 	bar, before := inv.NewBar(), int64(0)
 	defer bar.Clear()
-	files := a.Files
 	patches = slices.DeleteFunc(patches, func(p *archive.Patch) bool {
 		err := check(ctx, inv, p, func(done int64) { bar.Set("verifying", before+done, total) })
 		before += p.Totals.Bytes()
 		if err != nil {
-			files = append(files, archive.File{Path: p.Path, Status: archive.StatusOf(err), Err: err})
+			files = append(files, archive.File{Path: p.Path, Status: archive.StatusOf(err), Err: err,
+				Header: &p.Header})
 		}
 		return err != nil
 	})
@@ -116,8 +122,7 @@ func checked(ctx context.Context, inv *cli.Invocation,
 		return nil, err
 	}
 	a = archive.New(patches)
-	a.Files = files
-	slices.SortStableFunc(a.Files, func(a, b archive.File) int { return cmp.Compare(a.Path, b.Path) })
+	a.Add(files...)
 	return a, nil
 }
 
@@ -151,11 +156,14 @@ type listing struct {
 
 // wrong is the error about what is wrong, the worst first, once all has been told.
 func (l listing) wrong(args []string) error {
-	bad, unreadable, gaps := 0, 0, 0
+	bad, copied, unreadable, gaps := 0, 0, 0, 0
 	for _, f := range l.Files {
 		switch f.Status {
 		case archive.Truncated, archive.Damaged, archive.Newer:
 			bad++
+			if f.Same != nil {
+				copied++
+			}
 		case archive.Unreadable:
 			unreadable++
 		case archive.Foreign, archive.Unfinished:
@@ -169,13 +177,14 @@ func (l listing) wrong(args []string) error {
 	}
 	switch {
 	case bad > 0:
-		return &listError{few(bad, "file is no whole patch", "files are no whole patches"),
-			format.ErrCorrupt}
+		return &listError{message: few(bad, "file is no whole patch", "files are no whole patches"),
+			copied: bad == copied, kind: format.ErrCorrupt}
 	case unreadable > 0:
-		return &listError{few(unreadable, "file", "files") + " could not be read", errUnreadable}
+		return &listError{message: few(unreadable, "file", "files") + " could not be read",
+			kind: errUnreadable}
 	case gaps > 0:
-		return &listError{few(gaps, "patch follows", "patches follow") +
-			" what is not there", apply.ErrWrongBase}
+		return &listError{message: few(gaps, "patch follows", "patches follow") +
+			" what is not there", kind: apply.ErrWrongBase}
 	}
 	return nil
 }
@@ -193,6 +202,8 @@ func listHint(err error) string {
 	switch {
 	case !errors.As(err, &found):
 		return hint(err)
+	case found.copied:
+		return "put in the place of each the file that has the same patch, as the list says"
 	case errors.Is(err, format.ErrCorrupt):
 		return "copy or send them again; without them, what follows them can't be restored"
 	case errors.Is(err, apply.ErrWrongBase):

@@ -55,6 +55,7 @@ type fileObject struct {
 	File   string         `json:"file"`
 	Status archive.Status `json:"status"`
 	Error  string         `json:"error"`
+	SameAs string         `json:"same_as,omitempty"`
 }
 
 func (l listing) object() listObject {
@@ -63,7 +64,11 @@ func (l listing) object() listObject {
 		o.Volumes = append(o.Volumes, objectOf(v))
 	}
 	for _, f := range l.Files {
-		o.Files = append(o.Files, fileObject{f.Path, f.Status, f.Err.Error()})
+		file := fileObject{File: f.Path, Status: f.Status, Error: f.Err.Error()}
+		if f.Same != nil {
+			file.SameAs = f.Same.Path
+		}
+		o.Files = append(o.Files, file)
 	}
 	return o
 }

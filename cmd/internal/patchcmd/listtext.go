@@ -30,7 +30,14 @@ func (l listing) text() string {
 		b.WriteString("\n")
 	}
 	for _, f := range l.Files {
-		line(&b, string(f.Status), l.name(f.Path), f.Err.Error())
+		text := f.Err.Error()
+		if f.Same != nil && f.Status != archive.Copy {
+			text += fmt.Sprintf("; the same patch is in %s", l.name(f.Same.Path))
+			if l.checked {
+				text += ", whole"
+			}
+		}
+		line(&b, string(f.Status), l.name(f.Path), text)
 	}
 	return b.String()
 }
