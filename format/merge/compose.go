@@ -64,15 +64,15 @@ func (m *merger) compose(e format.Extent) error {
 				end = min(end, l.off)
 				continue
 			}
-			if err := l.Load(); err != nil {
-				return fmt.Errorf("merge: patch %d: %w", i+1, err)
-			}
 			top = i
 		}
 		p := piece{gap: top < 0}
 		p.Off, p.Kind = pos, format.Zero
 		if top >= 0 {
 			l := &m.layers[top]
+			if err := l.Load(); err != nil {
+				return fmt.Errorf("merge: patch %d: %w", top+1, err)
+			}
 			end = min(end, l.Rest.End())
 			p.Kind, p.Lost = l.Rest.Kind, l.Rest.Lost
 			if p.Kind == format.Data {

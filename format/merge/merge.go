@@ -45,7 +45,7 @@ type Written struct {
 }
 
 // Write writes the patch, whose header is from [Header], to w. After an error it has no
-// trailer. Of each patch no more than two segments are held in memory.
+// trailer. Of each patch no more than two segments are held in memory, of many less.
 func Write(
 	ctx context.Context, w io.Writer, h format.Header, inputs []Input, o Options,
 ) (Written, error) {
@@ -173,18 +173,9 @@ func (m *merger) step(at int64) error {
 	if i := m.alone(at); i >= 0 {
 		return m.copy(i)
 	}
-	first, top := -1, -1
-	for i := range m.layers {
-		l := &m.layers[i]
-		if l.off != at {
-			continue
-		}
-		if err := l.Load(); err != nil {
-			return fmt.Errorf("merge: patch %d: %w", i+1, err)
-		}
-		if top = i; first < 0 {
-			first = i
-		}
+	first, top, err := m.load(at)
+	if err != nil {
+		return err
 	}
 	if unit, alone := m.unit(first); unit && alone {
 		r, data := m.layers[first].Rest, m.layers[first].Data
@@ -204,6 +195,29 @@ func (m *merger) step(at int64) error {
 		data = data[:r.Len]
 	}
 	return m.give(r, data)
+}
+
+// load finds the first and the last layer that have something at byte at, and loads these, and of
+// those in between what matters: an extent that another one hides needs not be read.
+func (m *merger) load(at int64) (first, top int, err error) {
+	first, top = -1, -1
+	for i := range m.layers {
+		if m.layers[i].off == at {
+			if top = i; first < 0 {
+				first = i
+			}
+		}
+	}
+	for i := first; i <= top; i++ {
+		l := &m.layers[i]
+		if l.off != at || i > first && i < top && !l.hashed {
+			continue
+		}
+		if err := l.Load(); err != nil {
+			return 0, 0, fmt.Errorf("merge: patch %d: %w", i+1, err)
+		}
+	}
+	return first, top, nil
 }
 
 // unit tells whether the extent of layer i, the first one that has anything there, stays one

@@ -9,7 +9,7 @@ import (
 )
 
 // A Cursor walks through the extents of a patch, two segments of which it holds in
-// memory. It is for one goroutine, and needs no end. The zero Cursor is behind the last one; if
+// memory at most. It is for one goroutine, and needs no end. The zero Cursor is behind the last one; if
 // Rest and Data are set, it walks through that extent alone.
 type Cursor struct {
 	// Rest is what is left of the extent at the cursor, whose hash is 0 unless that is
@@ -21,7 +21,8 @@ type Cursor struct {
 	Check func(i int, s *format.Segment) error
 
 	file    *format.File // may be nil
-	lean    *format.Pool // if set, no segment is read ahead, and memory is from there
+	lean    *lean        // if set, no segment is read ahead, and a part of one is kept
+	rest    rest         // of the segment that is the next to be read
 	segment int          // the next to be read
 	last    int          // the one read before; -1: none was
 	ahead   chan readAhead
@@ -35,23 +36,6 @@ type Cursor struct {
 
 // NewCursor returns a Cursor before the first extent of f.
 func NewCursor(f *format.File) *Cursor { return &Cursor{file: f, last: -1, reading: -1} }
-
-// manyFiles is how many patches are too many to read ahead in each of them: that takes memory.
-const manyFiles = 16
-
-// NewCursors returns a Cursor for each of files. Those of many hold one segment each, and that
-// no longer than they are within it.
-func NewCursors(files ...*format.File) (cursors []*Cursor) {
-	pool := new(format.Pool)
-	for _, f := range files {
-		c := NewCursor(f)
-		if len(files) > manyFiles {
-			c.lean = pool
-		}
-		cursors = append(cursors, c)
-	}
-	return cursors
-}
 
 // Load makes sure that there is an extent at the cursor; io.EOF if there are no more.
 // Another error is returned ever after.
@@ -99,9 +83,13 @@ func (c *Cursor) next() error {
 		return c.err
 	}
 	c.last = c.segment
-	c.segment++
 	c.release() // the next one is read into its memory
 	c.current = r.segment
+	if c.lean != nil {
+		c.keep()
+	} else {
+		c.segment++
+	}
 	c.record, c.left = 0, c.current.Data
 	if c.more() && follows && c.lean == nil {
 		c.readAhead()
@@ -123,7 +111,7 @@ func (c *Cursor) read() (r readAhead) {
 		r.segment.Release()
 	}
 	if c.lean != nil {
-		s, err := c.file.ReadSegmentInto(c.lean, c.segment)
+		s, err := c.file.ReadSegmentInto(&c.lean.whole, c.segment)
 		return readAhead{s, err}
 	}
 	s, err := c.file.ReadSegment(c.segment)
@@ -159,6 +147,8 @@ func (c *Cursor) Off() (int64, bool) {
 		return c.Rest.Off, true
 	case c.current != nil && c.record < len(c.current.Records):
 		return c.current.Records[c.record].Off, true
+	case c.rest.from > 0:
+		return c.rest.off, true
 	case c.more():
 		return c.file.Index()[c.segment].Start, true
 	}
@@ -170,10 +160,17 @@ func (c *Cursor) IsWhole() bool { return c.Rest.Len > 0 && !c.part }
 
 // Segment is the next segment, if nothing of it was dropped or read yet.
 func (c *Cursor) Segment() (i int, e format.IndexEntry, ok bool) {
-	if c.Rest.Len > 0 || c.current != nil && c.record < len(c.current.Records) || !c.more() {
+	if c.Rest.Len > 0 || c.current != nil && c.record < len(c.current.Records) ||
+		c.rest.from > 0 || !c.more() {
 		return 0, format.IndexEntry{}, false
 	}
 	return c.segment, c.file.Index()[c.segment], true
+}
+
+// ends tells whether what comes next is a segment, or the rest of one, that ends before off.
+func (c *Cursor) ends(off int64) bool {
+	inMemory := c.Rest.Len > 0 || c.current != nil && c.record < len(c.current.Records)
+	return !inMemory && c.more() && c.file.Index()[c.segment].End <= off
 }
 
 // SkipTo drops what lies before off. Segments that end before are not read.
@@ -182,8 +179,9 @@ func (c *Cursor) SkipTo(off int64) error {
 		if next, ok := c.Off(); !ok || next >= off {
 			return nil
 		}
-		if _, e, whole := c.Segment(); whole && e.End <= off {
+		if c.ends(off) {
 			c.segment++
+			c.rest = rest{}
 			continue
 		}
 		if err := c.Load(); err != nil {

@@ -167,7 +167,7 @@ func checkSegment(s *format.Segment) error {
 
 // What a Merge holds is what its patches are, laid over one another.
 func TestMerge(t *testing.T) {
-	for seed := range uint64(100) {
+	for seed := range uint64(200) {
 		rnd := rand.New(rand.NewPCG(seed, 0))
 		files, layers := randomFiles(t, rnd, rnd.IntN(5))
 		want := newLayer(0)
@@ -175,6 +175,9 @@ func TestMerge(t *testing.T) {
 			want = want.over(l)
 		}
 		m := NewMerge(files...)
+		if seed%2 == 1 { // as if there were many
+			m.cursors = newCursors(&lean{room: 1 << rnd.IntN(16)}, files)
+		}
 		got := checkMerged(t, m, int64(len(want.data)))
 		if !slices.Equal(got.known, want.known) || !bytes.Equal(got.data, want.data) {
 			t.Fatalf("seed %d: %d patches, merged, differ from the same laid over one another",

@@ -1,0 +1,55 @@
+package walk
+
+import (
+	"bytes"
+	"io"
+	"math/rand/v2"
+	"testing"
+
+	"lvmsync/format"
+)
+
+// A Cursor that keeps a part of a segment is, whatever is asked of it, where one is that keeps all.
+func TestLean(t *testing.T) {
+	for seed := range uint64(200) {
+		rnd := rand.New(rand.NewPCG(seed, 1))
+		files, layers := randomFiles(t, rnd, 1)
+		size := int64(len(layers[0].data))
+		whole := NewCursor(files[0])
+		part := newCursors(&lean{room: 1 << rnd.IntN(16)}, files)[0]
+		for pos := int64(0); ; {
+			x, ok := whole.Off()
+			if y, ok2 := part.Off(); x != y || ok != ok2 {
+				t.Fatalf("seed %d: at byte %d, %t, not %d, %t", seed, y, ok2, x, ok)
+			}
+			if i, e, ok := part.Segment(); ok {
+				if j, f, ok := whole.Segment(); !ok || i != j || e != f {
+					t.Fatalf("seed %d: before segment %d, not %d, %t", seed, i, j, ok)
+				}
+			}
+			if rnd.IntN(3) > 0 {
+				err, err2 := whole.Load(), part.Load()
+				if err == io.EOF && err2 == io.EOF {
+					break
+				}
+				if err != err2 || whole.Rest != part.Rest || !bytes.Equal(whole.Data, part.Data) ||
+					whole.IsWhole() != part.IsWhole() {
+					t.Fatalf("seed %d: %+v, %v, not %+v, %v", seed, part.Rest, err2, whole.Rest, err)
+				}
+				if _, more := part.Loaded(); !more && part.Rest.End() < lastEnd(files[0]) &&
+					part.record == len(part.current.Records) {
+					t.Fatalf("seed %d: nothing more behind %v", seed, part.Rest.Extent)
+				}
+			}
+			pos = roundToSector(max(pos, x) + rnd.Int64N(1+size/16))
+			for _, c := range []*Cursor{whole, part} {
+				if err := c.SkipTo(pos); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+	}
+}
+
+// lastEnd is where the last extent of a patch ends.
+func lastEnd(f *format.File) int64 { return f.Index()[len(f.Index())-1].End }
