@@ -19,7 +19,8 @@ import (
 // instead of what it is named after, for tests of what fails once and then works.
 type FS struct {
 	Write  func(f *os.File, b []byte) (int, error)
-	Sync   func(f *os.File) error // of files and of folders
+	Start  func(f *os.File, off, n int64) error // has the disk begin to write a part of the file
+	Sync   func(f *os.File) error               // of files and of folders
 	Rename func(from, to string) error
 }
 
@@ -35,6 +36,7 @@ type File struct {
 
 	mu      sync.Mutex
 	length  int64 // of what was written, in bytes
+	started int64 // of that of which the disk has begun to write all, in bytes
 	durable int64 // of what is durable, in bytes
 	named   bool  // its name is durable, or it has none
 	ended   bool
@@ -139,6 +141,9 @@ func (f *File) Write(b []byte) (int, error) {
 	f.mu.Lock()
 	f.length += int64(n)
 	f.mu.Unlock()
+	if err == nil {
+		err = f.start()
+	}
 	if err != nil {
 		return n, f.fail(err)
 	}
