@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
@@ -73,22 +74,15 @@ func look(ctx context.Context, places []place) ([]*Patch, []File, error) {
 		gone  bool
 	}, len(places))
 	var g errgroup.Group
-	next := make(chan int)
+	var next atomic.Int64
 	names := names{known: make(map[string]string)}
-	g.Go(func() error {
-		defer close(next)
-		for i := range places {
-			select {
-			case next <- i:
-			case <-ctx.Done():
-				return ctx.Err()
-			}
-		}
-		return nil
-	})
 	for range readers {
 		g.Go(func() error {
-			for i := range next {
+			for ctx.Err() == nil {
+				i := int(next.Add(1) - 1)
+				if i >= len(places) {
+					break
+				}
 				patch, file := lookAt(ctx, places[i])
 				all[i].patch, all[i].file = patch, file
 				if patch != nil {
@@ -97,7 +91,7 @@ func look(ctx context.Context, places []place) ([]*Patch, []File, error) {
 					all[i].gone = errors.Is(file.Err, fs.ErrNotExist) && isHidden(file.Path)
 				}
 			}
-			return nil
+			return ctx.Err()
 		})
 	}
 	if err := cmp.Or(g.Wait(), ctx.Err()); err != nil { // a file that was just read looks cut off
@@ -131,7 +125,8 @@ func (n *names) share(list []string) {
 		if known, ok := n.known[name]; ok {
 			list[i] = known
 		} else {
-			n.known[name] = name
+			list[i] = strings.Clone(name) // it is a part of a text with all of them
+			n.known[list[i]] = list[i]
 		}
 	}
 }

@@ -107,27 +107,57 @@ func readInt(dec *jsontext.Decoder, n *int64) error {
 	return nil
 }
 
+// readStrings reads an array of strings. Those that have no escapes are parts of one text: there may
+// be hundreds.
 func readStrings(dec *jsontext.Decoder, list *[]string) error {
-	token, err := dec.ReadToken()
 	*list = nil
-	switch {
-	case err != nil || token.Kind() == 'n':
-		return err
-	case token.Kind() != '[':
-		return notA("an array", token.Kind())
-	}
-	*list = []string{}
-	for dec.PeekKind() != ']' {
-		if token, err = dec.ReadToken(); err != nil {
+	if kind := dec.PeekKind(); kind != '[' {
+		token, err := dec.ReadToken()
+		if err != nil || token.Kind() == 'n' {
 			return err
 		}
-		if token.Kind() != '"' {
-			return notA("a string", token.Kind())
-		}
-		*list = append(*list, token.String())
+		return notA("an array", token.Kind())
 	}
-	_, err = dec.ReadToken()
-	return err
+	value, err := dec.ReadValue()
+	if err != nil {
+		return err
+	}
+	text := string(value)
+	all := make([]string, 0, strings.Count(text, ",")+1)
+	for rest := skipSpace(text[1:]); rest[0] != ']'; {
+		if rest[0] != '"' {
+			return notA("a string", jsontext.Value(rest[:1]).Kind())
+		}
+		n := stringLen(rest)
+		one := rest[1 : n-1]
+		if strings.IndexByte(one, '\\') >= 0 {
+			b, err := jsontext.AppendUnquote(nil, rest[:n])
+			if err != nil {
+				return err
+			}
+			one = string(b)
+		}
+		all = append(all, one)
+		rest = skipSpace(strings.TrimPrefix(skipSpace(rest[n:]), ","))
+	}
+	*list = all
+	return nil
+}
+
+func skipSpace(text string) string { return strings.TrimLeft(text, " \t\r\n") }
+
+// stringLen is the length of the string, with its quotes, that a right text begins with.
+func stringLen(text string) int {
+	n := 1 + strings.IndexByte(text[1:], '"')
+	if strings.IndexByte(text[1:n], '\\') < 0 {
+		return n + 1
+	}
+	for n = 1; text[n] != '"'; n++ {
+		if text[n] == '\\' {
+			n++
+		}
+	}
+	return n + 1
 }
 
 // Text makes a reader of strings that have a form. Without characters it is that of the zero
