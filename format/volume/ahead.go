@@ -91,7 +91,7 @@ func (v *Volume) prepare(number int64) {
 	defer in.close()
 	for _, p := range v.tile(number).pieces {
 		if p.layer >= 0 && p.data >= 0 {
-			_, _ = in.segment(place{p.layer, p.segment})
+			_, _ = in.segment(p)
 		}
 	}
 }

@@ -1,16 +1,18 @@
 package volume
 
 import (
+	"cmp"
 	"sync"
 	"unsafe"
 
 	"lvmsync/format"
 )
 
-// A cache holds what was read, within a bound: segments with their data, and what is much
+// A Cache holds what was read, within a bound: segments with their data, and what is much
 // smaller and lasts longer, their tables alone and what tiles are made of. A segment that
-// several want at once is read once, and only those wait for it that want it.
-type cache struct {
+// several want at once is read once, and only those wait for it that want it. Volumes that
+// share one may have Files in common. It is for any number of goroutines, and needs no end.
+type Cache struct {
 	max  int64 // in bytes
 	pool format.Pool
 
@@ -18,12 +20,22 @@ type cache struct {
 	segments lru[place, *segment]
 	loading  map[place]*segment
 	tables   lru[place, table]
-	tiles    lru[int64, *tile]
-	idle     int // segments' memory in pool
+	tiles    lru[tilePlace, *tile]
+	idle     int                  // segments' memory in pool
+	files    map[*format.File]int // how many volumes are made of each
 }
 
-// A place says which segment of which layer.
-type place struct{ layer, segment int32 }
+// A place says which segment of which patch.
+type place struct {
+	file    *format.File
+	segment int32
+}
+
+// A tilePlace says which tile of which volume.
+type tilePlace struct {
+	volume *Volume
+	number int64
+}
 
 // A segment is one that has been read, or is just being read.
 type segment struct {
@@ -42,13 +54,41 @@ const maxIdle = 4
 // smallPart is which part of the memory tables may have, and tiles.
 const smallPart = 8
 
-func newCache(max int64) *cache {
-	return &cache{max: max, loading: make(map[place]*segment)}
+// NewCache makes one that takes up to max bytes; 0: DefaultCache.
+func NewCache(max int64) *Cache {
+	return &Cache{max: cmp.Or(max, DefaultCache), loading: make(map[place]*segment),
+		files: make(map[*format.File]int)}
+}
+
+// enter takes note of a volume.
+func (c *Cache) enter(v *Volume) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, l := range v.layers {
+		c.files[l.file]++
+	}
+}
+
+// leave drops what only that volume can use.
+func (c *Cache) leave(v *Volume) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, l := range v.layers {
+		if c.files[l.file]--; c.files[l.file] == 0 {
+			delete(c.files, l.file)
+		}
+	}
+	unused := func(p place) bool { return c.files[p.file] == 0 }
+	c.tiles.dropAll(func(p tilePlace) bool { return p.volume == v })
+	c.tables.dropAll(unused)
+	for _, s := range c.segments.dropAll(unused) {
+		c.recycle(s)
+	}
 }
 
 // get returns a segment, which is the caller's until it is released. What isn't there yet is
 // read; an error is not kept.
-func (c *cache) get(p place, file *format.File) (*segment, error) {
+func (c *Cache) get(p place) (*segment, error) {
 	c.mu.Lock()
 	s, ok := c.segments.get(p)
 	if !ok {
@@ -65,7 +105,7 @@ func (c *cache) get(p place, file *format.File) (*segment, error) {
 	c.idle = max(0, c.idle-1)
 	c.mu.Unlock()
 
-	s.Segment, s.err = file.ReadSegmentInto(&c.pool, int(p.segment))
+	s.Segment, s.err = p.file.ReadSegmentInto(&c.pool, int(p.segment))
 	c.mu.Lock()
 	delete(c.loading, p)
 	if s.err == nil {
@@ -80,7 +120,7 @@ func (c *cache) get(p place, file *format.File) (*segment, error) {
 }
 
 // release gives back a segment from get.
-func (c *cache) release(s *segment) {
+func (c *Cache) release(s *segment) {
 	c.mu.Lock()
 	s.users--
 	c.shrink() // it may be what was too much
@@ -88,7 +128,7 @@ func (c *cache) release(s *segment) {
 }
 
 // shrink keeps the bound, as far as segments are not in use.
-func (c *cache) shrink() {
+func (c *Cache) shrink() {
 	c.tables.shrink(c.max / smallPart)
 	c.tiles.shrink(c.max / smallPart)
 	for c.segments.cost+c.tables.cost+c.tiles.cost > c.max {
@@ -96,20 +136,25 @@ func (c *cache) shrink() {
 		if !ok {
 			return
 		}
-		// The next is read into its memory. One that is larger can take the place of several.
-		if c.idle < maxIdle {
-			s.Release()
-			c.idle++
-		}
+		c.recycle(s)
+	}
+}
+
+// recycle has the next segment read into the memory of one that was dropped. One that is larger
+// can take the place of several.
+func (c *Cache) recycle(s *segment) {
+	if c.idle < maxIdle {
+		s.Release()
+		c.idle++
 	}
 }
 
 // table returns the table of a segment.
-func (c *cache) table(p place, file *format.File) (table, error) {
+func (c *Cache) table(p place) (table, error) {
 	if t, ok := c.knownTable(p); ok {
 		return t, nil
 	}
-	s, err := c.get(p, file)
+	s, err := c.get(p)
 	if err != nil {
 		return nil, err
 	}
@@ -121,21 +166,21 @@ func (c *cache) table(p place, file *format.File) (table, error) {
 	return t, nil
 }
 
-func (c *cache) knownTable(p place) (table, bool) {
+func (c *Cache) knownTable(p place) (table, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.tables.get(p)
 }
 
-func (c *cache) knownTile(number int64) (*tile, bool) {
+func (c *Cache) knownTile(p tilePlace) (*tile, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.tiles.get(number)
+	return c.tiles.get(p)
 }
 
-func (c *cache) addTile(number int64, t *tile) {
+func (c *Cache) addTile(p tilePlace, t *tile) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.tiles.put(number, t, int64(len(t.pieces))*int64(unsafe.Sizeof(piece{}))+overhead)
+	c.tiles.put(p, t, int64(len(t.pieces))*int64(unsafe.Sizeof(piece{}))+overhead)
 	c.shrink()
 }

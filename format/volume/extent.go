@@ -15,7 +15,7 @@ func (v *Volume) Extent(off int64) format.Extent {
 	}
 	e.Len = v.size - e.Off
 	for i := range v.layers {
-		if v.narrow(&e, place{layer: int32(i)}, &v.layers[i]) {
+		if v.narrow(&e, &v.layers[i]) {
 			return e
 		}
 	}
@@ -28,7 +28,7 @@ func (v *Volume) Extent(off int64) format.Extent {
 }
 
 // narrow cuts e to what a layer has from its start on, and tells so, or to what it has not.
-func (v *Volume) narrow(e *format.Extent, p place, l *layer) bool {
+func (v *Volume) narrow(e *format.Extent, l *layer) bool {
 	cut := func(end int64) { e.Len = min(e.Len, end-e.Off) }
 	if e.Off >= l.end {
 		return false
@@ -42,8 +42,7 @@ func (v *Volume) narrow(e *format.Extent, p place, l *layer) bool {
 		return false
 	}
 	cut(l.end)
-	p.segment = int32(i)
-	t, err := v.cache.table(p, l.file)
+	t, err := v.cache.table(place{l.file, int32(i)})
 	if err != nil {
 		cut(index[i].End)
 		return true

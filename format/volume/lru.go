@@ -52,6 +52,19 @@ func (l *lru[K, V]) drop(may func(V) bool) (value V, ok bool) {
 	return value, false
 }
 
+// dropAll drops the values of all keys that may go, and returns them.
+func (l *lru[K, V]) dropAll(may func(K) bool) (dropped []V) {
+	for key, x := range l.entries {
+		if may(key) {
+			e := l.order.Remove(x).(*lruEntry[K, V])
+			delete(l.entries, key)
+			l.cost -= e.cost
+			dropped = append(dropped, e.value)
+		}
+	}
+	return dropped
+}
+
 // shrink drops values until the rest costs no more than max.
 func (l *lru[K, V]) shrink(max int64) {
 	for l.cost > max {

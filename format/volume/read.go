@@ -86,7 +86,7 @@ func (in *input) read(t *tile, p piece, b []byte, off int64, skip int32) (int, e
 	case p.layer == beneath:
 		return in.volume.readBase(b, off)
 	}
-	s, err := in.segment(place{p.layer, p.segment})
+	s, err := in.segment(p)
 	if err != nil {
 		return 0, err
 	}
@@ -98,18 +98,19 @@ func (in *input) read(t *tile, p piece, b []byte, off int64, skip int32) (int, e
 	return copy(b, s.Data[from:]), nil
 }
 
-// segment returns a segment, which stays until the next is asked for.
-func (in *input) segment(p place) (*segment, error) {
-	if in.held != nil && in.place == p {
+// segment returns the segment of a piece, which stays until the next is asked for.
+func (in *input) segment(p piece) (*segment, error) {
+	l := &in.volume.layers[p.layer]
+	at := place{l.file, p.segment}
+	if in.held != nil && in.place == at {
 		return in.held, nil
 	}
 	in.close()
-	l := &in.volume.layers[p.layer]
-	s, err := in.volume.cache.get(p, l.file)
+	s, err := in.volume.cache.get(at)
 	if err != nil {
 		return nil, &SegmentError{Patch: l.name, Segment: int(p.segment), Err: err}
 	}
-	in.held, in.place = s, p
+	in.held, in.place = s, at
 	return s, nil
 }
 

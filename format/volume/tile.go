@@ -35,13 +35,14 @@ const (
 // tile returns the tile with that number. One with damage in it is never kept: the next to
 // ask may have more luck.
 func (v *Volume) tile(number int64) *tile {
-	if t, ok := v.cache.knownTile(number); ok {
+	at := tilePlace{v, number}
+	if t, ok := v.cache.knownTile(at); ok {
 		return t
 	}
 	r := resolver{volume: v, tile: &tile{off: number * tileSize}}
 	r.resolve()
 	if len(r.tile.errs) == 0 {
-		v.cache.addTile(number, r.tile)
+		v.cache.addTile(at, r.tile)
 	}
 	return r.tile
 }
@@ -109,7 +110,7 @@ func (r *resolver) add(off, end int64, p piece) {
 
 // look takes from a layer what it has of what is not covered yet.
 func (r *resolver) look(number int32, l *layer) {
-	segments := r.segments(number, l)
+	segments := r.segments(l)
 	for _, open := range r.open {
 		at, end := open.off, min(open.end, l.end)
 		for len(segments) > 0 && at < end {
@@ -163,7 +164,7 @@ type seen struct {
 }
 
 // segments returns those of a layer that touch what is not covered yet, in order.
-func (r *resolver) segments(number int32, l *layer) []seen {
+func (r *resolver) segments(l *layer) []seen {
 	var all []seen
 	index := l.file.Index()
 	next := 0 // no segment is seen twice
@@ -177,17 +178,17 @@ func (r *resolver) segments(number int32, l *layer) []seen {
 			next = i + 1
 		}
 	}
-	r.readTables(number, l, all)
+	r.readTables(l, all)
 	return all
 }
 
 // readTables reads the tables of segments, at the same time where there are several.
-func (r *resolver) readTables(number int32, l *layer, all []seen) {
+func (r *resolver) readTables(l *layer, all []seen) {
 	var group errgroup.Group
 	group.SetLimit(runtime.GOMAXPROCS(0))
 	for i := range all {
 		s := &all[i]
-		p := place{number, int32(s.segment)}
+		p := place{l.file, int32(s.segment)}
 		known := false
 		if s.table, known = r.volume.cache.knownTable(p); known {
 			continue
@@ -206,8 +207,8 @@ func (r *resolver) readTables(number int32, l *layer, all []seen) {
 }
 
 // read reads the table.
-func (s *seen) read(c *cache, p place, l *layer) {
-	t, err := c.table(p, l.file)
+func (s *seen) read(c *Cache, p place, l *layer) {
+	t, err := c.table(p)
 	if err != nil {
 		e := l.file.Index()[s.segment]
 		t = table{{e.Start, e.End, zeros}}

@@ -32,6 +32,8 @@ type Options struct {
 	// Cache bounds the memory for what has been read, in bytes; 0: DefaultCache. What is just
 	// being read or copied comes on top, a segment for each that does it.
 	Cache int64
+	// Shared, unless it is nil, is used instead of a cache of the volume's own.
+	Shared *Cache
 	// AcceptLost has zeros read where a patch has lost what the volume held. Otherwise that
 	// is a [LostError].
 	AcceptLost bool
@@ -48,7 +50,7 @@ type Volume struct {
 	// baseEnd is where that ends as far as it can be seen, in bytes.
 	baseEnd    int64
 	acceptLost bool
-	cache      *cache
+	cache      *Cache
 	ahead      readAhead
 	running    sync.WaitGroup // what reads ahead
 }
@@ -69,8 +71,10 @@ func Open(patches []Patch, o Options) (*Volume, error) {
 	if err := check(patches, o); err != nil {
 		return nil, err
 	}
-	v := &Volume{base: o.Base, acceptLost: o.AcceptLost,
-		cache: newCache(cmp.Or(o.Cache, DefaultCache))}
+	v := &Volume{base: o.Base, acceptLost: o.AcceptLost, cache: o.Shared}
+	if v.cache == nil {
+		v.cache = NewCache(o.Cache)
+	}
 	end := int64(math.MaxInt64)
 	for _, p := range slices.Backward(patches) {
 		size := p.File.Header().Last().VolumeSize // merged: what the last of them has left
@@ -81,6 +85,7 @@ func Open(patches []Patch, o Options) (*Volume, error) {
 	if v.base != nil {
 		v.baseEnd = min(end, o.BaseSize)
 	}
+	v.cache.enter(v)
 	v.ahead.init(v.cache.max)
 	return v, nil
 }
@@ -117,5 +122,7 @@ func (v *Volume) Size() int64 { return v.size }
 func (v *Volume) Close() error {
 	v.ahead.stop()
 	v.running.Wait()
+	v.cache.leave(v)
+	v.layers = nil
 	return nil
 }
