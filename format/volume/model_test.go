@@ -76,6 +76,7 @@ func (w *world) checkExtents(v *Volume) {
 	if e := v.Extent(v.Size()); e.Len != 0 {
 		w.Errorf("at the end: %v", e)
 	}
+	w.checkHole(v)
 	at := w.rnd.Int64N(v.Size())
 	for _, kind := range []format.ExtentKind{format.Data, format.Zero} {
 		next := v.Next(at, kind)
@@ -89,6 +90,22 @@ func (w *world) checkExtents(v *Volume) {
 			}
 			at = e.End()
 		}
+	}
+}
+
+// checkHole looks for the next hole: it is one, and no long one lies before it.
+func (w *world) checkHole(v *Volume) {
+	at := w.rnd.Int64N(v.Size())
+	hole, err := v.Hole(w.Context(), at)
+	if err != nil || hole < at || hole < v.Size() && v.Extent(hole).Kind != format.Zero {
+		w.Fatalf("behind %d the next hole is at %d, %v", at, hole, err)
+	}
+	for at < hole {
+		e := v.Extent(at)
+		if e.Kind == format.Zero && e.Len > 256<<10 {
+			w.Fatalf("%v is before the next hole, at %d", e, hole)
+		}
+		at = e.End()
 	}
 }
 
