@@ -29,10 +29,10 @@ func (p *Patch) Open(o volume.Options) (*volume.Volume, Files, error) {
 	var files Files
 	var patches []volume.Patch
 	for _, one := range p.Chain() {
-		file, patch, err := one.open()
+		file, patch, err := one.OpenAt()
 		if err != nil {
 			files.Close()
-			return nil, nil, fmt.Errorf("%s: %w", one.Path, err)
+			return nil, nil, err
 		}
 		files = append(files, file)
 		patches = append(patches, volume.Patch{Name: file.Name(), File: patch})
@@ -48,11 +48,17 @@ func (p *Patch) Open(o volume.Options) (*volume.Volume, Files, error) {
 // OpenFile opens the file of the patch, or a copy of it, as its name tells, if that is damaged. It
 // must still be what it was.
 func (p *Patch) OpenFile() (*os.File, error) {
-	f, _, err := p.open()
+	f, _, err := p.OpenAt()
+	return f, err
+}
+
+// OpenAt opens the file of the patch to be read at random; it must still be what it was.
+func (p *Patch) OpenAt() (*os.File, *format.File, error) {
+	f, patch, err := p.open()
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", p.Path, err)
+		return nil, nil, fmt.Errorf("%s: %w", p.Path, err)
 	}
-	return f, nil
+	return f, patch, nil
 }
 
 // open opens the file of the patch, or else a copy: of a file that is not right, or has gone, the
