@@ -18,7 +18,8 @@ import (
 // as it is open, unless that was forced.
 type destination struct {
 	path     string
-	f        *os.File      // nil: a dry run of creating it
+	f        *os.File      // nil: a dry run of creating it, or base
+	base     io.ReaderAt   // what is only looked at instead; mostly nil
 	file     *durable.File // the same, if it was created
 	in       *direct       // what it is read through; nil if f is
 	backing  []storage.BackingFile

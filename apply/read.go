@@ -34,6 +34,9 @@ func pieces(e format.Extent, do func(off, n int64) error) error {
 // yet reads as zeros, as it will. What is read comes from the device, not from the
 // page cache.
 func (d *destination) ReadAt(b []byte, off int64) (int, error) {
+	if d.base != nil {
+		return d.base.ReadAt(b, off)
+	}
 	if d.f == nil {
 		clear(b)
 		return len(b), nil

@@ -13,12 +13,7 @@ import (
 func catchSignals() (ctx context.Context, stop func()) {
 	// A closed pipe shall be an error like others, not a silent death.
 	signal.Ignore(syscall.SIGPIPE)
-	signals := []os.Signal{syscall.SIGTERM}
-	for _, s := range []os.Signal{syscall.SIGINT, syscall.SIGHUP, syscall.SIGQUIT} {
-		if !signal.Ignored(s) {
-			signals = append(signals, s)
-		}
-	}
+	signals := ending()
 	ctx, cancel := context.WithCancel(context.Background())
 	caught := make(chan os.Signal, 1)
 	signal.Notify(caught, signals...)
@@ -34,4 +29,23 @@ func catchSignals() (ctx context.Context, stop func()) {
 		signal.Stop(caught)
 		cancel()
 	}
+}
+
+// ending are the signals to end the program.
+func ending() []os.Signal {
+	signals := []os.Signal{syscall.SIGTERM}
+	for _, s := range []os.Signal{syscall.SIGINT, syscall.SIGHUP, syscall.SIGQUIT} {
+		if !signal.Ignored(s) {
+			signals = append(signals, s)
+		}
+	}
+	return signals
+}
+
+// Signals tells of each signal to end the program from now on, the first one too, which also ends
+// the context of the command. None of them kills the program then, until stop is called.
+func Signals() (each <-chan os.Signal, stop func()) {
+	caught := make(chan os.Signal, 1)
+	signal.Notify(caught, ending()...)
+	return caught, func() { signal.Stop(caught) }
 }

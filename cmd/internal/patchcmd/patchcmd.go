@@ -33,6 +33,7 @@ func command() *cli.Command {
 			mergeCommand(),
 			signatureCommand(),
 			listCommand(),
+			mountCommand(),
 		},
 	}
 }

@@ -1,0 +1,190 @@
+// Package mount shows states of archives as files of a file system, to be read and never written.
+//
+// A state is opened when its file is: a chain may have thousands of patches, and an archive
+// thousands of states. Nothing that is slow about one file holds up another one.
+package mount
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log"
+	"os"
+	"time"
+
+	"github.com/hanwen/go-fuse/v2/fs"
+	"github.com/hanwen/go-fuse/v2/fuse"
+	"golang.org/x/sys/unix"
+
+	"lvmsync/format/archive"
+	"lvmsync/format/volume"
+)
+
+// Options say what is mounted, and where.
+type Options struct {
+	Point   string   // the folder, as CheckPoint returned it
+	Volumes []Volume // none without a state
+	Source  string   // what is mounted, for df and the like
+
+	Base       io.ReaderAt // beneath chains that don't begin with a full patch; nil: there are none
+	BaseSize   int64       // in bytes
+	Cache      int64       // memory for what was read, for all files together, in bytes
+	AcceptLost bool        // have zeros read where a patch has lost what the volume held
+	AllowOther bool        // let other users than this one read the files
+
+	// Warn is told what can't be read, by any number of goroutines. Required.
+	Warn func(message string)
+}
+
+// A Mount is one that is there.
+type Mount struct {
+	point  string
+	device uint64 // of its files
+	server *fuse.Server
+	done   chan struct{}
+}
+
+// maxRead is how much is read at a time, in bytes: the most that the kernel asks for.
+const maxRead = 1 << 20
+
+// maxBackground is how many reads that nobody waits for yet the kernel asks for at once. All files
+// share them: a few that a slow disk is busy with shall not be all.
+const maxBackground = 512
+
+// forever is how long the kernel may keep what it knows: nothing ever changes.
+const forever = 24 * time.Hour
+
+// New mounts the states. The files can be opened when it returns.
+func New(o Options) (*Mount, error) {
+	if err := checkFUSE(o.AllowOther); err != nil {
+		return nil, err
+	}
+	timeout := forever
+	options := &fs.Options{EntryTimeout: &timeout, AttrTimeout: &timeout,
+		NegativeTimeout: &timeout, NullPermissions: true}
+	options.MountOptions = fuse.MountOptions{
+		AllowOther:        o.AllowOther,
+		DirectMountStrict: os.Geteuid() == 0,
+		DirectMountFlags:  unix.MS_NOSUID | unix.MS_NODEV | unix.MS_RDONLY,
+		Options:           []string{"default_permissions"},
+		FsName:            o.Source,
+		Name:              "lvmsync",
+		MaxWrite:          maxRead,
+		MaxBackground:     maxBackground,
+		DisableXAttrs:     true,
+		Logger:            log.New(io.Discard, "", 0),
+	}
+	if !options.DirectMountStrict {
+		options.Options = append(options.Options, "ro", "nosuid", "nodev")
+	}
+	server, err := fs.Mount(o.Point, newTree(o), options)
+	if err != nil {
+		return nil, mountError(o.Point, err)
+	}
+	m := &Mount{point: o.Point, server: server, done: make(chan struct{})}
+	go func() {
+		server.Wait()
+		close(m.done)
+	}()
+	m.tune()
+	return m, nil
+}
+
+// tune finds out the number of the file system's device, and has the kernel read further ahead.
+func (m *Mount) tune() {
+	var st unix.Stat_t
+	if unix.Stat(m.point, &st) != nil {
+		return
+	}
+	m.device = st.Dev
+	path := fmt.Sprintf("/sys/class/bdi/%d:%d/read_ahead_kb", unix.Major(st.Dev),
+		unix.Minor(st.Dev))
+	_ = os.WriteFile(path, fmt.Appendf(nil, "%d", maxRead>>10), 0) // root may
+}
+
+// Done is closed once it is unmounted and nobody has a file of it open.
+func (m *Mount) Done() <-chan struct{} { return m.done }
+
+// newTree makes the root.
+func newTree(o Options) *folder {
+	b := &builder{Options: o, modes: modes{o.AllowOther}, told: &told{warn: o.Warn,
+		keys: make(map[string]bool)}, patches: &patches{all: make(map[*archive.Patch]*opened)},
+		sizes: sizes{base: o.BaseSize, known: make(map[*archive.Patch]int64)}}
+	b.volume = volume.Options{Base: o.Base, BaseSize: o.BaseSize,
+		Shared: volume.NewCache(o.Cache), AcceptLost: o.AcceptLost}
+	b.count()
+	root := b.folder(o.Volumes...)
+	root.fill = func(ctx context.Context) { b.fill(ctx, root) }
+	return root
+}
+
+// A builder makes the nodes of a tree.
+type builder struct {
+	Options
+	modes
+	told    *told
+	patches *patches
+	sizes   sizes
+	volume  volume.Options
+	statfs  fuse.StatfsOut
+	inode   uint64
+}
+
+// count sets what df shows: all is full.
+func (b *builder) count() {
+	const block = 4096
+	b.statfs = fuse.StatfsOut{Bsize: block, Frsize: block, NameLen: 255}
+	for _, v := range b.Volumes {
+		for _, s := range v.States {
+			size := s.Patch.Header.Last().VolumeSize
+			b.statfs.Blocks += uint64((size + block - 1) / block)
+			b.statfs.Files++
+		}
+	}
+}
+
+// fill adds all that is beneath the root.
+func (b *builder) fill(ctx context.Context, root *folder) {
+	if len(b.Volumes) == 1 {
+		b.addFiles(ctx, &root.Inode, b.Volumes[0])
+		return
+	}
+	for i, name := range folderNames(b.Volumes) {
+		v := b.Volumes[i]
+		node := root.NewPersistentInode(ctx, b.folder(v), b.stable(fuse.S_IFDIR))
+		root.AddChild(name, node, false)
+		b.addFiles(ctx, node, v)
+	}
+}
+
+func (b *builder) addFiles(ctx context.Context, to *fs.Inode, v Volume) {
+	for i, name := range fileNames(v.States) {
+		node := to.NewPersistentInode(ctx, b.file(v.States[i], name), b.stable(fuse.S_IFREG))
+		to.AddChild(name, node, false)
+	}
+}
+
+func (b *builder) folder(volumes ...Volume) *folder {
+	f := &folder{modes: b.modes, statfs: b.statfs}
+	for _, v := range volumes {
+		for _, s := range v.States {
+			if t := s.Patch.Time(); t.After(f.time) {
+				f.time = t
+			}
+		}
+	}
+	return f
+}
+
+func (b *builder) file(s State, name string) *file {
+	c := &content{Patch: s.Patch, name: name, base: s.Base, patches: b.patches, options: b.volume,
+		told: b.told}
+	return &file{modes: b.modes, content: c, size: s.Patch.Header.Last().VolumeSize,
+		blocks: b.sizes.blocks(s.Patch), time: s.Patch.Time(), statfs: b.statfs}
+}
+
+// stable numbers an inode.
+func (b *builder) stable(mode uint32) fs.StableAttr {
+	b.inode++
+	return fs.StableAttr{Mode: mode, Ino: 1 + b.inode}
+}

@@ -1,0 +1,89 @@
+package mount
+
+import (
+	"path"
+	"strings"
+
+	"lvmsync/format"
+	"lvmsync/format/archive"
+	"lvmsync/format/follow"
+)
+
+// A State is one to show.
+type State struct {
+	Patch *archive.Patch // that leads to it
+	Base  bool           // its chain lies over Options.Base
+}
+
+// A Volume is what belongs together, for a folder of its own where there are several.
+type Volume struct {
+	Name   string
+	States []State
+}
+
+// maxPart is how long a name of a volume or snapshot may be in the name of a file: LVM's own are
+// no longer.
+const maxPart = 100
+
+// suffix is that of the files.
+const suffix = ".img"
+
+// fileNames are the names of the files for the states of a volume, by when they were and what they
+// are of. Those of the same second and snapshot are told apart by the ids of their patches.
+func fileNames(states []State) []string {
+	names := make([]string, len(states))
+	count := make(map[string]int)
+	for i, s := range states {
+		names[i] = fileName(s.Patch)
+		count[names[i]]++
+	}
+	for i, s := range states {
+		if count[names[i]] > 1 {
+			names[i] += "_" + s.Patch.Header.ID.String()
+		}
+		names[i] += suffix
+	}
+	return names
+}
+
+func fileName(p *archive.Patch) string {
+	when := "undated"
+	if t := p.Time(); !t.IsZero() {
+		when = t.UTC().Format("2006-01-02T15-04-05Z")
+	}
+	parts := []string{when, strings.TrimSuffix(plain(follow.VolumeName(p.Header)), suffix)}
+	if s := p.Snapshot(); s != "" {
+		parts = append(parts, plain(path.Base(s)))
+	}
+	if p.Header.Kind == format.Undo {
+		parts = append(parts, "undo")
+	}
+	return strings.Join(parts, "_")
+}
+
+// folderNames are those of volumes.
+func folderNames(volumes []Volume) []string {
+	names := make([]string, len(volumes))
+	taken := make(map[string]bool)
+	for i, v := range volumes {
+		name := plain(v.Name)
+		if name == "" || taken[name] { // by one of another machine
+			name = strings.TrimPrefix(name+"_", "_") + v.States[0].Patch.First().Header.ID.String()
+		}
+		names[i], taken[name] = name, true
+	}
+	return names
+}
+
+// plain makes a name one that a shell takes for a word, and no folder has a meaning of its own for.
+func plain(name string) string {
+	name = strings.Trim(strings.Map(func(r rune) rune {
+		switch {
+		case r >= 'a' && r <= 'z', r >= 'A' && r <= 'Z', r >= '0' && r <= '9',
+			strings.ContainsRune("._+-", r):
+			return r
+		}
+		return '-'
+	}, name), "-.")
+	return name[max(0, len(name)-maxPart):]
+}

@@ -1,0 +1,95 @@
+package mount
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"lvmsync/format"
+	"lvmsync/format/volume"
+	"sync"
+)
+
+// maxTold is how many warnings there are of what can't be read: who reads a whole file that is
+// damaged all over shall not fill a disk with them.
+const maxTold = 100
+
+// told tells of what can't be read, of each thing once.
+type told struct {
+	warn func(string)
+
+	mu   sync.Mutex
+	keys map[string]bool
+}
+
+func (t *told) once(key, message string) {
+	t.mu.Lock()
+	n := len(t.keys)
+	known := t.keys[key] || n > maxTold
+	if !known {
+		t.keys[key] = true
+	}
+	t.mu.Unlock()
+	switch {
+	case known:
+	case n == maxTold:
+		t.warn(fmt.Sprintf("%d warnings of what can't be read: no more are given", maxTold))
+	default:
+		t.warn(message)
+	}
+}
+
+// unreadable tells of a read of a file that has failed: of each damaged segment once, of what was
+// lost once for each patch of a state, and once of what is beneath.
+func (t *told) unreadable(c *content, err error) {
+	var damaged *volume.SegmentError
+	var lost *volume.LostError
+	switch {
+	case errors.As(err, &damaged):
+		text := err.Error()
+		if e, ok := c.segment(damaged); ok {
+			text += fmt.Sprintf("; what it has of bytes [%d, %d) of the volume can't be read",
+				e.Start, e.End)
+		}
+		t.once(fmt.Sprint("segment ", damaged.Segment, " ", damaged.Patch), text)
+	case errors.As(err, &lost):
+		t.once("lost "+c.name+" "+lost.Patch, fmt.Sprintf("%s: %v; this and what else it has lost "+
+			"can't be read, --accept-lost-sectors shows zeros there", c.name, err))
+	default:
+		t.once("beneath", fmt.Sprintf("%s: %v", c.name, err))
+	}
+}
+
+// segment is the entry in the index of a segment that can't be read.
+func (c *content) segment(e *volume.SegmentError) (format.IndexEntry, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, o := range c.opened {
+		if o.of.Path == e.Patch && e.Segment < len(o.patch.Index()) {
+			return o.patch.Index()[e.Segment], true
+		}
+	}
+	return format.IndexEntry{}, false
+}
+
+// unopenable tells of a file that could not be opened, and gives the number for that.
+func (t *told) unopenable(c *content, err error) syscall.Errno {
+	text := fmt.Sprintf("%s can't be opened: %v", c.name, err)
+	number := unix.EIO
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		number = unix.ENOENT
+		text += "; mount the archive anew to see what it holds now"
+	case errors.Is(err, unix.EMFILE):
+		number = unix.EMFILE
+		text += fmt.Sprintf("; the state takes %d patches: raise the limit of open files "+
+			"(ulimit -n), or merge some", len(c.Chain()))
+	default:
+		_ = errors.As(err, &number)
+	}
+	t.once("open "+c.name+" "+number.Error(), text)
+	return number
+}

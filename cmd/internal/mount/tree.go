@@ -1,0 +1,139 @@
+package mount
+
+import (
+	"context"
+	"os"
+	"syscall"
+	"time"
+
+	"github.com/hanwen/go-fuse/v2/fs"
+	"github.com/hanwen/go-fuse/v2/fuse"
+
+	"lvmsync/format/volume"
+)
+
+// A folder is one of the mount: its root, or that of a volume.
+type folder struct {
+	fs.Inode
+	modes
+	time   time.Time // that of the newest state in it
+	statfs fuse.StatfsOut
+	fill   func(ctx context.Context) // the root with all else
+}
+
+// modes are who may read.
+type modes struct {
+	allowOther bool
+}
+
+var (
+	_ fs.NodeOnAdder   = (*folder)(nil)
+	_ fs.NodeGetattrer = (*folder)(nil)
+	_ fs.NodeStatfser  = (*folder)(nil)
+)
+
+// OnAdd implements [fs.NodeOnAdder].
+func (f *folder) OnAdd(ctx context.Context) {
+	if f.fill != nil {
+		f.fill(ctx)
+	}
+}
+
+// Getattr implements [fs.NodeGetattrer].
+func (f *folder) Getattr(_ context.Context, _ fs.FileHandle, out *fuse.AttrOut) syscall.Errno {
+	out.Mode = 0o500
+	f.set(&out.Attr, f.time)
+	return 0
+}
+
+// Statfs implements [fs.NodeStatfser].
+func (f *folder) Statfs(_ context.Context, out *fuse.StatfsOut) syscall.Errno {
+	*out = f.statfs
+	return 0
+}
+
+// set sets what files and folders have in common, Mode being what the owner may do.
+func (m modes) set(a *fuse.Attr, t time.Time) {
+	if m.allowOther {
+		a.Mode |= a.Mode>>3 | a.Mode>>6
+	}
+	a.Uid, a.Gid = uint32(os.Geteuid()), uint32(os.Getegid())
+	if t.IsZero() {
+		t = time.Unix(0, 0)
+	}
+	a.SetTimes(&t, &t, &t)
+}
+
+// A file is a state.
+type file struct {
+	fs.Inode
+	modes
+	*content
+	size   int64
+	blocks int64 // of 512 bytes, roughly
+	time   time.Time
+	statfs fuse.StatfsOut
+}
+
+var (
+	_ fs.NodeGetattrer = (*file)(nil)
+	_ fs.NodeOpener    = (*file)(nil)
+	_ fs.NodeStatfser  = (*file)(nil)
+)
+
+// Getattr implements [fs.NodeGetattrer].
+func (f *file) Getattr(_ context.Context, _ fs.FileHandle, out *fuse.AttrOut) syscall.Errno {
+	out.Mode, out.Nlink = 0o400, 1
+	out.Size, out.Blocks = uint64(f.size), uint64(f.blocks)
+	f.set(&out.Attr, f.time)
+	return 0
+}
+
+// Statfs implements [fs.NodeStatfser].
+func (f *file) Statfs(_ context.Context, out *fuse.StatfsOut) syscall.Errno {
+	*out = f.statfs
+	return 0
+}
+
+// Open implements [fs.NodeOpener]. What a state holds never changes: the kernel may keep it.
+func (f *file) Open(_ context.Context, _ uint32) (fs.FileHandle, uint32, syscall.Errno) {
+	v, err := f.content.open()
+	if err != nil {
+		return nil, 0, f.told.unopenable(f.content, err)
+	}
+	return &handle{f.content, v}, fuse.FOPEN_KEEP_CACHE, 0
+}
+
+// A handle is a file that somebody has open.
+type handle struct {
+	content *content
+	volume  *volume.Volume
+}
+
+var (
+	_ fs.FileReader   = (*handle)(nil)
+	_ fs.FileLseeker  = (*handle)(nil)
+	_ fs.FileReleaser = (*handle)(nil)
+)
+
+// Read implements [fs.FileReader].
+func (h *handle) Read(
+	_ context.Context, dest []byte, off int64,
+) (fuse.ReadResult, syscall.Errno) {
+	n, errno := h.content.read(h.volume, dest, off)
+	return fuse.ReadResultData(dest[:n]), errno
+}
+
+// Lseek implements [fs.FileLseeker].
+func (h *handle) Lseek(
+	ctx context.Context, off uint64, whence uint32,
+) (uint64, syscall.Errno) {
+	at, errno := h.content.seek(ctx, h.volume, int64(off), whence)
+	return uint64(at), errno
+}
+
+// Release implements [fs.FileReleaser].
+func (h *handle) Release(context.Context) syscall.Errno {
+	h.content.close()
+	return 0
+}

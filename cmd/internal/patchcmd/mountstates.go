@@ -1,0 +1,210 @@
+package patchcmd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"lvmsync/apply"
+	"lvmsync/cmd/internal/cli"
+	"lvmsync/cmd/internal/mount"
+	"lvmsync/cmd/internal/patchfile"
+	"lvmsync/format"
+	"lvmsync/format/archive"
+)
+
+var (
+	errNoFull  = errors.New("no state can be restored: the patches don't begin with a full one")
+	errNothing = errors.New("there is no patch")
+)
+
+// shownFiles is how many files that can't be used are named.
+const shownFiles = 10
+
+// A chooser chooses what is shown of an archive.
+type chooser struct {
+	ctx     context.Context
+	inv     *cli.Invocation
+	archive *archive.Archive
+	named   []string
+	base    io.ReaderAt // nil: none
+	size    int64       // of base
+
+	wrong error // the first one about what does not lie over the base, or about one in doubt
+}
+
+// choose chooses the states, and says what is left out.
+func (c *chooser) choose() ([]mount.Volume, error) {
+	if err := c.unusable(); err != nil {
+		return nil, err
+	}
+	var volumes []mount.Volume
+	orphans := 0
+	for _, v := range c.archive.Volumes {
+		states, err := c.restorable(v)
+		if err == nil && c.base != nil {
+			var over []mount.State
+			over, err = c.overBase(v)
+			states = append(states, over...)
+		}
+		if err != nil {
+			return nil, err
+		}
+		if c.base == nil {
+			orphans += c.orphans(v)
+		}
+		if len(states) > 0 {
+			volumes = append(volumes, mount.Volume{Name: v.Name, States: states})
+		}
+	}
+	switch {
+	case len(volumes) > 0:
+	case c.wrong != nil:
+		return nil, c.wrong
+	case orphans > 0:
+		return nil, fmt.Errorf("%s: %w", strings.Join(c.named, " "), errNoFull)
+	default:
+		return nil, fmt.Errorf("%s: %w", strings.Join(c.named, " "), errNothing)
+	}
+	if orphans > 0 {
+		c.inv.Warn(few(orphans, "patch is", "patches are") + " left out, for what they start from " +
+			"is not there: lvmsync-patch list tells more")
+	}
+	return volumes, nil
+}
+
+// unusable tells of files that are no patches to build upon. One that was named is an error.
+func (c *chooser) unusable() error {
+	var bad []string
+	for _, f := range c.archive.Files {
+		switch {
+		case slices.Contains(c.named, f.Path) && f.Status != archive.Copy:
+			return fmt.Errorf("%s: %w", f.Path, f.Err)
+		case f.Status == archive.Foreign, f.Status == archive.Unfinished, f.Status == archive.Copy:
+		default:
+			bad = append(bad, fmt.Sprintf("%s is left out: %v", f.Path, f.Err))
+		}
+	}
+	for _, text := range bad[:min(len(bad), shownFiles)] {
+		c.inv.Warn(text)
+	}
+	if n := len(bad) - shownFiles; n > 0 {
+		c.inv.Warn(fmt.Sprintf("%d more files can't be used: lvmsync-patch list tells which", n))
+	}
+	return nil
+}
+
+// orphans counts the patches that need a base.
+func (c *chooser) orphans(v *archive.Volume) (n int) {
+	for _, chain := range v.Chains {
+		if chain.First().Header.Kind != format.Full {
+			n += len(chain.Patches)
+		}
+	}
+	for _, p := range v.Undo {
+		if slices.Contains(c.named, p.Path) {
+			n++
+		}
+	}
+	return n
+}
+
+// restorable are the states that need no base. Where headers leave it in doubt whether patches
+// follow one another, what they say of the contents must agree.
+func (c *chooser) restorable(v *archive.Volume) (states []mount.State, err error) {
+	all := v.States()
+	sure := make(map[*archive.Patch]bool)
+	for _, p := range slices.Backward(all) {
+		if p.InDoubt() && !sure[p] {
+			if err := c.look(p, nil, 0); err != nil {
+				if c.ctx.Err() != nil {
+					return nil, err
+				}
+				c.leaveOut(p, err)
+				continue
+			}
+		}
+		for _, q := range p.Chain() {
+			if sure[q] = sure[q] || p.InDoubt(); !p.InDoubt() {
+				break
+			}
+		}
+		states = append(states, mount.State{Patch: p})
+	}
+	slices.Reverse(states)
+	return states, nil
+}
+
+// overBase are the states that patches lead to which don't begin with a full one, if the base
+// holds what they start from.
+func (c *chooser) overBase(v *archive.Volume) (states []mount.State, err error) {
+	shown := make(map[string]bool)
+	for _, end := range c.ends(v) {
+		if !c.inv.Bool("no-check-base") {
+			if err := c.look(end, c.base, c.size); err != nil {
+				if c.ctx.Err() != nil {
+					return nil, err
+				}
+				c.leaveOut(end, err)
+				continue
+			}
+		}
+		for _, p := range end.Chain() {
+			if !shown[p.State()] {
+				shown[p.State()] = true
+				states = append(states, mount.State{Patch: p, Base: true})
+			}
+		}
+	}
+	return states, nil
+}
+
+// ends are the patches that no other follows, of chains that don't begin with a full one, and the
+// undo patches that were named.
+func (c *chooser) ends(v *archive.Volume) (ends []*archive.Patch) {
+	for _, chain := range v.Chains {
+		if chain.First().Header.Kind == format.Full {
+			continue
+		}
+		followed := make(map[*archive.Patch]bool)
+		for _, p := range chain.Patches {
+			followed[p.Follows] = true
+		}
+		for _, p := range chain.Patches {
+			if !followed[p] {
+				ends = append(ends, p)
+			}
+		}
+	}
+	for _, p := range v.Undo {
+		if slices.Contains(c.named, p.Path) {
+			ends = append(ends, p)
+		}
+	}
+	return ends
+}
+
+// leaveOut tells why a state is not shown.
+func (c *chooser) leaveOut(p *archive.Patch, err error) {
+	if c.wrong == nil {
+		c.wrong = fmt.Errorf("the state of %v: %w", p, err)
+	}
+	c.inv.Warn(fmt.Sprintf("the state of %v is left out, with what only leads to it: %v", p, err))
+}
+
+// look makes sure that the patches of a chain follow one another, and start from the base.
+func (c *chooser) look(p *archive.Patch, base io.ReaderAt, size int64) error {
+	var patches []apply.Patch
+	for _, one := range p.Chain() {
+		f, err := one.OpenFile()
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		patches = append(patches, apply.Patch{Name: one.Path, Reader: patchfile.Reader(c.ctx, f)})
+	}
+	return apply.Look(c.ctx, patches, base, size)
+}
