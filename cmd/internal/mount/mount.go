@@ -44,6 +44,9 @@ type Mount struct {
 	done   chan struct{}
 }
 
+// name is that of the kind of file system.
+const name = "lvmsync"
+
 // maxRead is how much is read at a time, in bytes: the most that the kernel asks for.
 const maxRead = 1 << 20
 
@@ -68,7 +71,7 @@ func New(o Options) (*Mount, error) {
 		DirectMountFlags:  unix.MS_NOSUID | unix.MS_NODEV | unix.MS_RDONLY,
 		Options:           []string{"default_permissions"},
 		FsName:            o.Source,
-		Name:              "lvmsync",
+		Name:              name,
 		MaxWrite:          maxRead,
 		MaxBackground:     maxBackground,
 		DisableXAttrs:     true,
@@ -132,12 +135,11 @@ type builder struct {
 
 // count sets what df shows: all is full.
 func (b *builder) count() {
-	const block = 4096
-	b.statfs = fuse.StatfsOut{Bsize: block, Frsize: block, NameLen: 255}
+	b.statfs = fuse.StatfsOut{Bsize: blockSize, Frsize: blockSize, NameLen: 255}
 	for _, v := range b.Volumes {
 		for _, s := range v.States {
 			size := s.Patch.Header.Last().VolumeSize
-			b.statfs.Blocks += uint64((size + block - 1) / block)
+			b.statfs.Blocks += uint64((size + blockSize - 1) / blockSize)
 			b.statfs.Files++
 		}
 	}

@@ -51,9 +51,16 @@ func fileName(p *archive.Patch) string {
 	if t := p.Time(); !t.IsZero() {
 		when = t.UTC().Format("2006-01-02T15-04-05Z")
 	}
-	parts := []string{when, strings.TrimSuffix(plain(follow.VolumeName(p.Header)), suffix)}
-	if s := p.Snapshot(); s != "" {
-		parts = append(parts, plain(path.Base(s)))
+	volume := follow.VolumeName(p.Header)
+	if p.Header.Source.LV == "" { // it is a path
+		volume = strings.TrimSuffix(path.Base(volume), suffix)
+	}
+	parts := []string{when}
+	if volume = plain(volume); volume != "" {
+		parts = append(parts, volume)
+	}
+	if s := plain(path.Base(p.Snapshot())); s != "" {
+		parts = append(parts, s)
 	}
 	if p.Header.Kind == format.Undo {
 		parts = append(parts, "undo")

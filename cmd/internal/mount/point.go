@@ -59,10 +59,8 @@ func CheckPoint(path string) (string, error) {
 	switch st, err := os.Stat(path); {
 	case errors.Is(err, fs.ErrNotExist):
 		return "", about(ErrNoPoint)
-	case errors.Is(err, unix.ENOTCONN):
-		return "", about(fmt.Errorf("%w: %w", ErrStale, durable.Cause(err)))
 	case err != nil:
-		return "", about(durable.Cause(err))
+		return "", about(staleError(err))
 	case !st.IsDir():
 		return "", about(ErrNotFolder)
 	}
@@ -73,22 +71,30 @@ func CheckPoint(path string) (string, error) {
 	if err != nil {
 		return "", about(durable.Cause(err))
 	}
-	m, _ := mountAt(full) // else it's only told less well
-	if m != nil && m.FSType == "fuse.lvmsync" {
-		return "", about(ErrMounted)
-	}
 	f, err := os.Open(full)
 	if err != nil {
-		return "", about(durable.Cause(err))
+		return "", about(staleError(err))
 	}
 	defer f.Close()
-	switch _, err := f.Readdirnames(1); {
+	_, err = f.Readdirnames(1)
+	m, _ := mountAt(full) // else it's only told less well
+	switch {
+	case err == nil && m != nil && m.FSType == "fuse."+name:
+		return "", about(ErrMounted)
 	case err == nil:
 		return "", about(ErrNotEmpty)
 	case err != io.EOF:
-		return "", about(durable.Cause(err))
+		return "", about(staleError(err))
 	}
 	return full, nil
+}
+
+// staleError is an error of looking at a folder, which may have lost who served it.
+func staleError(err error) error {
+	if errors.Is(err, unix.ENOTCONN) {
+		return fmt.Errorf("%w: %w", ErrStale, durable.Cause(err))
+	}
+	return durable.Cause(err)
 }
 
 // device is what file systems are served through.

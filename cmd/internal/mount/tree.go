@@ -64,6 +64,9 @@ func (m modes) set(a *fuse.Attr, t time.Time) {
 	a.SetTimes(&t, &t, &t)
 }
 
+// blockSize is what the kernel is told of as that of files, in bytes.
+const blockSize = 4096
+
 // A file is a state.
 type file struct {
 	fs.Inode
@@ -84,7 +87,7 @@ var (
 // Getattr implements [fs.NodeGetattrer].
 func (f *file) Getattr(_ context.Context, _ fs.FileHandle, out *fuse.AttrOut) syscall.Errno {
 	out.Mode, out.Nlink = 0o400, 1
-	out.Size, out.Blocks = uint64(f.size), uint64(f.blocks)
+	out.Size, out.Blocks, out.Blksize = uint64(f.size), uint64(f.blocks), blockSize
 	f.set(&out.Attr, f.time)
 	return 0
 }

@@ -1,0 +1,95 @@
+package mount
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"lvmsync/format"
+	"lvmsync/format/archive"
+)
+
+// The names of files are sorted by time, and whole words to a shell, whatever headers say.
+func TestFileNames(t *testing.T) {
+	lv := format.Source{VG: "vg", LV: "mail", Path: "/dev/vg/mail"}
+	snap := lv
+	snap.Snapshot, snap.SnapshotUUID = "mail_3am", "S"
+	evil := format.Source{VG: "vg", LV: "$(rm -rf /)\n" + strings.Repeat("x", 300)}
+	states := func(headers ...format.Header) (states []State) {
+		for i, h := range headers {
+			h.ID = uuid.UUID{15: byte(i)}
+			states = append(states, State{Patch: &archive.Patch{Header: h}})
+		}
+		return states
+	}
+	at := time.Date(2026, 11, 20, 4, 0, 0, 5e8, time.FixedZone("", 3600))
+	for name, tt := range map[string]struct {
+		states []State
+		want   []string
+	}{
+		"a volume": {states(format.Header{Created: at, Source: lv}),
+			[]string{"2026-11-20T03-00-00Z_vg-mail.img"}},
+		"a snapshot": {states(format.Header{Created: at.Add(time.Hour), Source: snap,
+			State: &format.State{Snapshot: "S", SnapshotCreated: at}}),
+			[]string{"2026-11-20T03-00-00Z_vg-mail_mail_3am.img"}},
+		"an image": {states(format.Header{Created: at, Source: format.Source{Path: "/srv/a b.img"}}),
+			[]string{"2026-11-20T03-00-00Z_a-b.img"}},
+		"nothing known": {states(format.Header{}), []string{"undated.img"}},
+		"going back": {states(format.Header{Created: at, Source: lv, Kind: format.Undo}),
+			[]string{"2026-11-20T03-00-00Z_vg-mail_undo.img"}},
+		"of one second": {states(format.Header{Created: at, Source: lv},
+			format.Header{Created: at, Source: lv}, format.Header{Created: at.Add(1e9), Source: lv}),
+			[]string{"2026-11-20T03-00-00Z_vg-mail_00000000-0000-0000-0000-000000000000.img",
+				"2026-11-20T03-00-00Z_vg-mail_00000000-0000-0000-0000-000000000001.img",
+				"2026-11-20T03-00-01Z_vg-mail.img"}},
+		"evil": {states(format.Header{Created: at, Source: evil}),
+			[]string{"2026-11-20T03-00-00Z_" + strings.Repeat("x", maxPart) + ".img"}},
+	} {
+		if got := fileNames(tt.states); !slices.Equal(got, tt.want) {
+			t.Errorf("%s: %q, want %q", name, got, tt.want)
+		}
+	}
+}
+
+// Folders have names of their own, and none that leads elsewhere.
+func TestFolderNames(t *testing.T) {
+	state := []State{{Patch: &archive.Patch{}}}
+	id := uuid.UUID{}.String()
+	got := folderNames([]Volume{{"vg/mail", state}, {"vg-mail", state}, {"..", state}, {"", state},
+		{"../vg", state}})
+	want := []string{"vg-mail", "vg-mail_" + id, id, id, "vg"}
+	if !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
+	}
+}
+
+// What stat tells of the room that a state takes is about right, and never nothing.
+func TestBlocks(t *testing.T) {
+	const size = 1 << 30
+	patch := func(kind format.Kind, data, zero int64, follows *archive.Patch) *archive.Patch {
+		return &archive.Patch{Header: format.Header{Kind: kind, VolumeSize: size}, Follows: follows,
+			Totals: format.Totals{DataBytes: data, ZeroBytes: zero}}
+	}
+	half := patch(format.Full, size/2, size/2, nil)
+	more := patch(format.Delta, size/2, 0, half)
+	dense := patch(format.Full, size, 0, nil)
+	for name, tt := range map[string]struct {
+		patch    *archive.Patch
+		from, to int64
+	}{
+		"zeros":        {patch(format.Full, 0, size, nil), 8, 8},
+		"half":         {half, size / 1024, size / 1024},
+		"a delta":      {more, size / 1024, size/512 - 1},
+		"full of data": {dense, size / 512, size / 512},
+		"still full":   {patch(format.Delta, size/3, 0, dense), size / 512, size / 512},
+		"over a base":  {patch(format.Delta, 0, size/4, nil), size / 1024, size/512 - 1},
+	} {
+		s := sizes{base: size, known: make(map[*archive.Patch]int64)}
+		if n := s.blocks(tt.patch); n < tt.from || n > tt.to {
+			t.Errorf("%s: %d blocks, want %d to %d", name, n, tt.from, tt.to)
+		}
+	}
+}
