@@ -74,6 +74,14 @@ func (m machine) mounted(args ...string) (dir string) {
 	return dir
 }
 
+// mountedUntil mounts what the arguments say, until the test ends or done is called.
+func (m machine) mountedUntil(args ...string) (dir string, done func()) {
+	m.Helper()
+	dir = m.TempDir()
+	m.sh("mount", append(args, dir)...)
+	return dir, m.once("umount", dir)
+}
+
 // overlay mounts an overlay of the directories lower and upper of a folder until the test ends.
 func (m machine) overlay(on string) (merged string) {
 	m.Helper()

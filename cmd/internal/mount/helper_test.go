@@ -2,6 +2,7 @@ package mount
 
 import (
 	"bytes"
+	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -70,8 +71,8 @@ func newChain(t testing.TB, blocks, deltas int) *chain {
 }
 
 func (c *chain) noise(b []byte) {
-	for i := range b {
-		b[i] = byte(c.rnd.Uint32()) | 1
+	for i := 0; i < len(b); i += 8 {
+		binary.LittleEndian.PutUint64(b[i:], c.rnd.Uint64())
 	}
 }
 

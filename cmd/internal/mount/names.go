@@ -1,7 +1,9 @@
 package mount
 
 import (
+	"maps"
 	"path"
+	"slices"
 	"strings"
 
 	"lvmsync/format"
@@ -29,43 +31,43 @@ const maxPart = 100
 const suffix = ".img"
 
 // fileNames are the names of the files for the states of a volume, by when they were and what they
-// are of. Those of the same second and snapshot are told apart by the ids of their patches.
+// are of. Those of the same second and snapshot are told apart by parts of it, or else by the ids of
+// their patches.
 func fileNames(states []State) []string {
-	names := make([]string, len(states))
-	count := make(map[string]int)
-	for i, s := range states {
-		names[i] = fileName(s.Patch)
-		count[names[i]]++
-	}
-	for i, s := range states {
-		if count[names[i]] > 1 {
-			names[i] += "_" + s.Patch.Header.ID.String()
+	names, count := make([]string, len(states)), make(map[string]int)
+	name := func(again func(i int) string) {
+		before := maps.Clone(count)
+		clear(count)
+		for i := range states {
+			if names[i] == "" || before[names[i]] > 1 {
+				names[i] = again(i)
+			}
+			count[names[i]]++
 		}
+	}
+	name(func(i int) string { return fileName(states[i].Patch, "2006-01-02T15-04-05Z") })
+	name(func(i int) string { return fileName(states[i].Patch, "2006-01-02T15-04-05.000Z") })
+	name(func(i int) string { return names[i] + "_" + states[i].Patch.Header.ID.String() })
+	for i := range names {
 		names[i] += suffix
 	}
 	return names
 }
 
-func fileName(p *archive.Patch) string {
+func fileName(p *archive.Patch, layout string) string {
 	when := "undated"
 	if t := p.Time(); !t.IsZero() {
-		when = t.UTC().Format("2006-01-02T15-04-05Z")
+		when = t.UTC().Format(layout)
 	}
 	volume := follow.VolumeName(p.Header)
 	if p.Header.Source.LV == "" { // it is a path
 		volume = strings.TrimSuffix(path.Base(volume), suffix)
 	}
-	parts := []string{when}
-	if volume = plain(volume); volume != "" {
-		parts = append(parts, volume)
-	}
-	if s := plain(path.Base(p.Snapshot())); s != "" {
-		parts = append(parts, s)
-	}
+	parts := []string{when, plain(volume), plain(path.Base(p.Snapshot()))}
 	if p.Header.Kind == format.Undo {
 		parts = append(parts, "undo")
 	}
-	return strings.Join(parts, "_")
+	return strings.Join(slices.DeleteFunc(parts, func(s string) bool { return s == "" }), "_")
 }
 
 // folderNames are those of volumes.
