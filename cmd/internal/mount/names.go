@@ -63,7 +63,10 @@ func fileName(p *archive.Patch, layout string) string {
 	if p.Header.Source.LV == "" { // it is a path
 		volume = strings.TrimSuffix(path.Base(volume), suffix)
 	}
-	parts := []string{when, plain(volume), plain(path.Base(p.Snapshot()))}
+	parts := []string{when, plain(volume)}
+	if vg, snapshot, ok := strings.Cut(p.Snapshot(), "/"); ok && vg != "" { // else it's its UUID
+		parts = append(parts, plain(snapshot))
+	}
 	if p.Header.Kind == format.Undo {
 		parts = append(parts, "undo")
 	}
