@@ -50,6 +50,10 @@ const name = "lvmsync"
 // maxRead is how much is read at a time, in bytes: the most that the kernel asks for.
 const maxRead = 1 << 20
 
+// ahead is how far the kernel reads ahead of who reads from one byte to the next, in bytes: several
+// requests, for several processors to work on.
+const ahead = 8 << 20
+
 // maxBackground is how many reads that nobody waits for yet the kernel asks for at once. All files
 // share them: a few that a slow disk is busy with shall not be all.
 const maxBackground = 512
@@ -102,7 +106,7 @@ func (m *Mount) tune() {
 	m.device = st.Dev
 	path := fmt.Sprintf("/sys/class/bdi/%d:%d/read_ahead_kb", unix.Major(st.Dev),
 		unix.Minor(st.Dev))
-	_ = os.WriteFile(path, fmt.Appendf(nil, "%d", maxRead>>10), 0) // root may
+	_ = os.WriteFile(path, fmt.Appendf(nil, "%d", ahead>>10), 0) // root may
 }
 
 // Done is closed once it is unmounted and nobody has a file of it open.
