@@ -21,12 +21,13 @@ func Main(args []string, std cli.Streams) int { return command().Main(args, std)
 func command() *cli.Command {
 	return &cli.Command{
 		Name:  "lvmsync-patch",
-		Usage: "look at patches, check and merge them, and make signatures of volumes",
+		Usage: "look at patches, check, merge and mount them, and make signatures of volumes",
 		UsageText: "lvmsync-patch SUBCOMMAND [options] ARGUMENT...\n" +
 			"lvmsync-patch help SUBCOMMAND",
 		Description: "Nothing is written but what was asked for.\n\n" +
 			exitStatuses + "; 4 a patch is not one, truncated or\n" +
-			"corrupt; 5 patches do not follow one another (verify, merge, list).",
+			"corrupt; 5 patches do not follow one another, or some are missing (all\n" +
+			"but info).",
 		Commands: []*cli.Command{
 			infoCommand(),
 			verifyCommand(),
