@@ -146,6 +146,14 @@ var endVectors = []vector{
 	{name: "trailer-zero-bytes", expect: "corrupt trailer", file: "ok",
 		why:  "the trailer counts 512 bytes of zeros too few",
 		edit: func(p *rawPatch) { p.editEnd = func(t *trailer) { t.ZeroBytes -= 512 } }},
+	{name: "trailer-zero-bytes-missing", expect: "corrupt trailer", file: "corrupt index",
+		why: "the trailer counts all of a full patch, whose segments end in the middle",
+		make: func(t testing.TB) []byte {
+			p := fullPatch()
+			p.segments = p.segments[:1]
+			p.editEnd = func(t *trailer) { t.ZeroBytes = p.header.VolumeSize - t.DataBytes }
+			return p.bytes(t)
+		}},
 	{name: "trailer-number", expect: "corrupt trailer", why: "the trailer counts 2^64-1 extents",
 		edit: func(p *rawPatch) { p.editEnd = func(t *trailer) { t.Extents = -1 } }},
 	{name: "trailer-index-place", expect: "corrupt trailer", file: "corrupt index",

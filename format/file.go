@@ -104,6 +104,10 @@ func (f *File) readIndex(begin, end int64) error {
 	if err != nil {
 		return placeError("index", at, err)
 	}
+	if end := check.order.end; f.header.Kind == Full && end != f.header.VolumeSize {
+		return corrupt("index", at, "it ends at byte %d of a full patch of %d", end,
+			f.header.VolumeSize)
+	}
 	return nil
 }
 
