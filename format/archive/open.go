@@ -52,7 +52,8 @@ func (p *Patch) OpenFile() (*os.File, error) {
 	return f, err
 }
 
-// OpenAt opens the file of the patch to be read at random; it must still be what it was.
+// OpenAt opens the file of the patch to be read at random; it must still be what it was. Once
+// somebody writes to it, reading the patch is an error.
 func (p *Patch) OpenAt() (*os.File, *format.File, error) {
 	f, patch, err := p.open()
 	if err != nil {
@@ -82,7 +83,11 @@ func (p *Patch) openAt(path string) (*os.File, *format.File, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	patch, err := format.OpenFile(f, st.Size())
+	var patch *format.File
+	r, err := volume.Still(f)
+	if err == nil {
+		patch, err = format.OpenFile(r, st.Size())
+	}
 	if err == nil && (patch.Header().ID != p.Header.ID || patch.Totals() != p.Totals) {
 		err = errReplaced
 	}

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -183,6 +184,52 @@ func TestMountOverBase(t *testing.T) {
 	wantRun(t, 5, "with --base DEVICE they are shown", "lvmsync-patch", "mount", undo, point)
 	both := m.mountArchive(archive, "--base", disk)
 	both.states(2)
+}
+
+// Nobody writes by lvmsync-apply to an image that is beneath a mount, and what is written to it all
+// the same makes reading an error.
+func TestMountBaseWritten(t *testing.T) {
+	m := asRoot(t)
+	archive, images := sparseArchive(m)
+	disk, delta := t.TempDir()+"/disk.img", archive+"/1.lvmpatch"
+	mustWrite(t, disk, images[0])
+	a := m.mountArchive(delta, "--base", disk)
+	state := a.states(1)[0]
+	mustRead(t, state)
+	wantRun(t, 1, "locked by another program", "lvmsync-apply", delta, disk)
+	mustWrite(t, disk, images[0])
+	m.sh("touch", "--date=2001-01-01", disk)
+	if _, err := os.ReadFile(state); !errors.Is(err, syscall.EIO) {
+		t.Errorf("read: %v", err)
+	}
+	a.signal()
+	a.wantEnd(0)
+}
+
+// A state whose patches may not follow one another is shown to who names all of them, and to
+// nobody else.
+func TestMountDoubt(t *testing.T) {
+	m := asRoot(t)
+	dir := t.TempDir()
+	archive, volume, old := dir+"/bk", dir+"/volume.img", dir+"/old.img"
+	full, delta := archive+"/full", archive+"/delta"
+	_, images := sparseArchive(m)
+	mustWrite(t, volume, images[0])
+	mustWrite(t, old, images[0])
+	m.sh("mkdir", archive)
+	m.sh("lvmsync-dump", "--full", volume, "-o", full)
+	mustWrite(t, volume, images[1])
+	m.sh("lvmsync-dump", "--base", old, volume, "-o", delta)
+	a := m.mountArchive(archive)
+	a.says("is left out, with what only leads to it: the way to the state is in doubt: ")
+	a.states(1)
+	a.signal()
+	a.wantEnd(0)
+	a = m.mountArchive(full, delta)
+	a.says("is shown, for all of its patches are named: ")
+	if got := mustRead(t, a.states(2)[1]); !bytes.Equal(got, images[1]) {
+		t.Error("the named state is wrong")
+	}
 }
 
 // Who is not root mounts by fusermount3, or is told that it is missing.

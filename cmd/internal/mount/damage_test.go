@@ -8,6 +8,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -59,6 +60,34 @@ func TestDamage(t *testing.T) {
 		}
 	}
 	m.want(fmt.Sprintf("%s: segment 3: patch is corrupt", c.path(0)))
+}
+
+// A patch that somebody writes to while it is open is an error from then on: what is read of it
+// and what was read before may be of two patches.
+func TestWrittenTo(t *testing.T) {
+	c := newChain(t, 1000, 1)
+	m := mount(t, c.volumes())
+	f := m.open(0)
+	b := make([]byte, block)
+	if _, err := f.ReadAt(b, 0); err != nil || !bytes.Equal(b, c.images[0][:block]) {
+		t.Fatal(err)
+	}
+	patch, err := os.ReadFile(c.path(0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(c.path(0), patch, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	past := time.Unix(1, 0) // a clock is not as fine as this test is quick
+	if err := os.Chtimes(c.path(0), past, past); err != nil {
+		t.Fatal(err)
+	}
+	last := int64(len(c.images[0]) - block)
+	if _, err := f.ReadAt(b, last); !errors.Is(err, unix.EIO) {
+		t.Errorf("read: %v", err)
+	}
+	m.want(c.path(0) + ": segment")
 }
 
 // What is lost can't be read, unless that was accepted; it is told once.

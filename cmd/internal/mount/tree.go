@@ -98,13 +98,18 @@ func (f *file) Statfs(_ context.Context, out *fuse.StatfsOut) syscall.Errno {
 	return 0
 }
 
-// Open implements [fs.NodeOpener]. What a state holds never changes: the kernel may keep it.
+// Open implements [fs.NodeOpener]. What a state holds never changes, and the kernel may keep it,
+// unless a base is beneath it, which somebody may write to.
 func (f *file) Open(_ context.Context, _ uint32) (fs.FileHandle, uint32, syscall.Errno) {
 	v, err := f.content.open()
 	if err != nil {
 		return nil, 0, f.told.unopenable(f.content, err)
 	}
-	return &handle{f.content, v}, fuse.FOPEN_KEEP_CACHE, 0
+	flags := uint32(fuse.FOPEN_KEEP_CACHE)
+	if f.content.base {
+		flags = 0
+	}
+	return &handle{f.content, v}, flags, 0
 }
 
 // A handle is a file that somebody has open.

@@ -10,11 +10,8 @@ import (
 	"lvmsync/apply"
 	"lvmsync/cmd/internal/cli"
 	"lvmsync/cmd/internal/mount"
-	"lvmsync/cmd/internal/sources"
-	"lvmsync/dump"
-	"lvmsync/dump/blockdev"
-	"lvmsync/dump/devmapper"
 	"lvmsync/format/archive"
+	"lvmsync/format/filelock"
 	"lvmsync/format/volume"
 )
 
@@ -93,6 +90,10 @@ func mountHint(err error) string {
 	switch {
 	case errors.Is(err, errNoFull):
 		return "with --base DEVICE they are shown over the volume that they start from"
+	case errors.Is(err, archive.ErrDoubt):
+		return "who knows that its patches follow one another names all of them instead of the folder"
+	case errors.Is(err, filelock.ErrLocked):
+		return "wait until the other program has ended"
 	case errors.Is(err, apply.ErrWrongBase):
 		return "name the device that holds what the first of the patches starts from"
 	}
@@ -134,24 +135,6 @@ func runMount(ctx context.Context, inv *cli.Invocation) error {
 		return err
 	}
 	return serve(ctx, inv, point, o)
-}
-
-// openBase opens what is beneath deltas.
-func openBase(ctx context.Context, inv *cli.Invocation) (*blockdev.File, error) {
-	path, err := devmapper.Resolve(ctx, inv.String("base"))
-	if err != nil {
-		return nil, err
-	}
-	f, err := blockdev.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	inputs := dump.Inputs{{File: f, What: "the base", Still: true}}
-	if err := inputs.Flush(); err != nil {
-		return nil, errors.Join(err, f.Close())
-	}
-	sources.Warn(inv, inputs)
-	return f, nil
 }
 
 // serve mounts it and stays until it is unmounted.

@@ -112,30 +112,49 @@ func (c *chooser) orphans(v *archive.Volume) (n int) {
 	return n
 }
 
-// restorable are the states that need no base. Where headers leave it in doubt whether patches
-// follow one another, what they say of the contents must agree.
+// restorable are the states that need no base.
 func (c *chooser) restorable(v *archive.Volume) (states []mount.State, err error) {
-	all := v.States()
-	sure := make(map[*archive.Patch]bool)
-	for _, p := range slices.Backward(all) {
-		if p.InDoubt() && !sure[p] {
-			if err := c.look(p, nil, 0); err != nil {
-				if c.ctx.Err() != nil {
-					return nil, err
-				}
-				c.leaveOut(p, err)
-				continue
-			}
+	for _, p := range v.States() {
+		err := c.doubt(p)
+		if err == nil && p.InDoubt() {
+			err = c.look(p, nil, 0)
 		}
-		for _, q := range p.Chain() {
-			if sure[q] = sure[q] || p.InDoubt(); !p.InDoubt() {
-				break
-			}
+		switch {
+		case c.ctx.Err() != nil:
+			return nil, c.ctx.Err()
+		case err != nil:
+			c.leaveOut(p, err)
+		default:
+			states = append(states, mount.State{Patch: p})
 		}
-		states = append(states, mount.State{Patch: p})
 	}
-	slices.Reverse(states)
 	return states, nil
+}
+
+// doubt tells why a state is not shown where its headers leave it in doubt whether the patches
+// follow one another: what can be compared is a sample. Who names all of them says that they do,
+// as for lvmsync-apply.
+func (c *chooser) doubt(p *archive.Patch) error {
+	if !p.InDoubt() {
+		return nil
+	}
+	for _, q := range p.Chain() {
+		if q.Doubt == "" {
+			continue
+		}
+		if !c.areNamed(p.Chain()) {
+			return fmt.Errorf("%w: %s after %s: %s", archive.ErrDoubt, q.Path, q.Follows.Path, q.Doubt)
+		}
+		c.inv.Warn(fmt.Sprintf("the state of %v is shown, for all of its patches are named: "+
+			"%s after %s: %s", p, q.Path, q.Follows.Path, q.Doubt))
+	}
+	return nil
+}
+
+func (c *chooser) areNamed(chain []*archive.Patch) bool {
+	return !slices.ContainsFunc(chain, func(p *archive.Patch) bool {
+		return !slices.Contains(c.named, p.Path)
+	})
 }
 
 // overBase are the states that patches lead to which don't begin with a full one, if the base
@@ -143,14 +162,16 @@ func (c *chooser) restorable(v *archive.Volume) (states []mount.State, err error
 func (c *chooser) overBase(v *archive.Volume) (states []mount.State, err error) {
 	shown := make(map[string]bool)
 	for _, end := range c.ends(v) {
-		if !c.inv.Bool("no-check-base") {
-			if err := c.look(end, c.base, c.size); err != nil {
-				if c.ctx.Err() != nil {
-					return nil, err
-				}
-				c.leaveOut(end, err)
-				continue
+		for err := c.doubt(end); err != nil; err = c.doubt(end) {
+			c.leaveOut(end, err)
+			end = end.Follows // what a doubt is about follows something
+		}
+		if err := c.startsFromBase(end); err != nil {
+			if c.ctx.Err() != nil {
+				return nil, err
 			}
+			c.leaveOut(end, err)
+			continue
 		}
 		for _, p := range end.Chain() {
 			if !shown[p.State()] {
@@ -160,6 +181,25 @@ func (c *chooser) overBase(v *archive.Volume) (states []mount.State, err error) 
 		}
 	}
 	return states, nil
+}
+
+// startsFromBase makes sure that the base is what the patches that lead to p start from.
+func (c *chooser) startsFromBase(p *archive.Patch) error {
+	first := p.First()
+	size := first.Header.First().VolumeSize
+	check := !c.inv.Bool("no-check-base")
+	switch start := first.Header.Start; {
+	case c.size < size: // then there would be zeros where nobody knows what was there
+		return fmt.Errorf("%w: the base has %d bytes, the volume that %s starts from %d",
+			apply.ErrWrongBase, c.size, first.Path, size)
+	case start > 0 && check:
+		return fmt.Errorf("%w: %s is the rest of an interrupted run and leaves out what changed "+
+			"before byte %d: --no-check-base shows it over a base that has that", apply.ErrWrongBase,
+			first.Path, start)
+	case !check:
+		return nil
+	}
+	return c.look(p, c.base, c.size)
 }
 
 // ends are the patches that no other follows, of chains that don't begin with a full one, and the
