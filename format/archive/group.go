@@ -62,7 +62,7 @@ func (a *Archive) leaveOutCopies(patches []*Patch) []*Patch {
 		switch {
 		case other.Path == p.Path:
 			f.Err, f.Copy = errors.New("it was named twice"), nil
-		case other.Size != p.Size || other.Totals != p.Totals || other.NoEnd != p.NoEnd:
+		case other.Size != p.Size || other.sum != p.sum || other.NoEnd != p.NoEnd:
 			f.Err, f.Same = fmt.Errorf("it has the id of %s, and is another one", other.Path), nil
 		default:
 			f.Err = fmt.Errorf("the same patch as %s", other.Path)

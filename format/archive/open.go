@@ -3,6 +3,7 @@ package archive
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 
 	"lvmsync/format"
@@ -24,7 +25,8 @@ func (f Files) Close() error {
 }
 
 // Open opens the chain of the patch as one volume, which must be closed before the files. Each file
-// must still be what it was; of one that is damaged a copy is opened. Unless the chain begins with a full patch, o has the base.
+// must still be what it was; of one that is damaged a copy is opened. Unless the chain begins with
+// a full patch, o has the base.
 func (p *Patch) Open(o volume.Options) (*volume.Volume, Files, error) {
 	var files Files
 	var patches []volume.Patch
@@ -88,7 +90,7 @@ func (p *Patch) openAt(path string) (*os.File, *format.File, error) {
 	if err == nil {
 		patch, err = format.OpenFile(r, st.Size())
 	}
-	if err == nil && (patch.Header().ID != p.Header.ID || patch.Totals() != p.Totals) {
+	if err == nil && (patch.Header().ID != p.Header.ID || !p.hasSum(r, st.Size())) {
 		err = errReplaced
 	}
 	if err != nil {
@@ -96,4 +98,10 @@ func (p *Patch) openAt(path string) (*os.File, *format.File, error) {
 		return nil, nil, err
 	}
 	return f, patch, nil
+}
+
+// hasSum tells whether r, of size bytes, ends as the patch did.
+func (p *Patch) hasSum(r io.ReaderAt, size int64) bool {
+	sum, ok := format.ReadSum(r, size)
+	return ok == !p.NoEnd && sum == p.sum
 }

@@ -62,7 +62,7 @@ func (c *content) openChain() error {
 	if err == nil {
 		patches := make([]volume.Patch, len(all))
 		for i, o := range all {
-			patches[i] = volume.Patch{Name: chain[i].Path, File: o.patch}
+			patches[i] = volume.Patch{Name: o.file.Name(), File: o.patch}
 		}
 		o := c.options
 		if !c.base {

@@ -81,9 +81,10 @@ func (c *chooser) unusable() error {
 	var bad []string
 	for _, f := range c.archive.Files {
 		switch {
-		case slices.Contains(c.named, f.Path) && f.Status != archive.Copy:
+		case f.Status == archive.Copy && (f.Same != nil || f.Copy == nil): // or it is no copy at all
+		case slices.Contains(c.named, f.Path):
 			return fmt.Errorf("%s: %w", f.Path, f.Err)
-		case f.Status == archive.Foreign, f.Status == archive.Unfinished, f.Status == archive.Copy:
+		case f.Status == archive.Foreign, f.Status == archive.Unfinished:
 		default:
 			bad = append(bad, fmt.Sprintf("%s is left out: %v", f.Path, f.Err))
 		}
