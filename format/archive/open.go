@@ -10,7 +10,8 @@ import (
 	"lvmsync/format/volume"
 )
 
-var errReplaced = errors.New("it is no longer the patch that it was when it was looked at")
+// ErrReplaced means that another patch, or something else, is in the place of a patch.
+var ErrReplaced = errors.New("it is no longer the patch that it was when it was looked at")
 
 // Files are the open files of a chain, in order. Close closes them all.
 type Files []*os.File
@@ -91,7 +92,7 @@ func (p *Patch) openAt(path string) (*os.File, *format.File, error) {
 		patch, err = format.OpenFile(r, st.Size())
 	}
 	if err == nil && (patch.Header().ID != p.Header.ID || !p.hasSum(r, st.Size())) {
-		err = errReplaced
+		err = ErrReplaced
 	}
 	if err != nil {
 		f.Close()

@@ -37,10 +37,10 @@ func TestReplaced(t *testing.T) {
 	f.Close()
 	h.ID = id(2)
 	put()
-	if _, err := p.OpenFile(); !errors.Is(err, errReplaced) {
+	if _, err := p.OpenFile(); !errors.Is(err, ErrReplaced) {
 		t.Error(err)
 	}
-	if _, _, err := p.Open(volume.Options{}); !errors.Is(err, errReplaced) {
+	if _, _, err := p.Open(volume.Options{}); !errors.Is(err, ErrReplaced) {
 		t.Error(err)
 	}
 }

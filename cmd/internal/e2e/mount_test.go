@@ -100,6 +100,13 @@ func TestMountSignals(t *testing.T) {
 	idle.signal()
 	idle.wantEnd(0)
 
+	moved := m.mountArchive(archive)
+	dir := filepath.Dir(moved.point)
+	m.sh("mv", dir, dir+"-moved")
+	moved.signal()
+	moved.wantEnd(0)
+	m.sh("mv", dir+"-moved", dir)
+
 	unmounted := m.mountArchive(archive)
 	m.sh("umount", unmounted.point)
 	unmounted.wantEnd(0)

@@ -6,6 +6,7 @@ package mount
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log"
@@ -80,33 +81,50 @@ func New(o Options) (*Mount, error) {
 		MaxBackground:     maxBackground,
 		DisableXAttrs:     true,
 		Logger:            log.New(io.Discard, "", 0),
+		PanicHandler: func(reason any) fuse.Status {
+			o.Warn(fmt.Sprintf("a request failed by a fault of this program: %v", reason))
+			return fuse.EIO
+		},
 	}
 	if !options.DirectMountStrict {
 		options.Options = append(options.Options, "ro", "nosuid", "nodev")
 	}
-	server, err := fs.Mount(o.Point, newTree(o), options)
-	if err != nil {
-		return nil, mountError(o.Point, err)
+	m := &Mount{point: o.Point, done: make(chan struct{})}
+	var err error
+	if m.server, err = fs.Mount(o.Point, newTree(o), options); err != nil {
+		return nil, errors.Join(mountError(o.Point, err), m.leave())
 	}
-	m := &Mount{point: o.Point, server: server, done: make(chan struct{})}
 	go func() {
-		server.Wait()
+		m.server.Wait()
 		close(m.done)
 	}()
-	m.tune()
+	if err := m.tune(); err != nil {
+		return nil, errors.Join(mountError(o.Point, err), m.server.Unmount())
+	}
 	return m, nil
 }
 
+// leave takes away a mount that was made, but could not be served.
+func (m *Mount) leave() error {
+	at, err := mountAt(m.point)
+	if err != nil || at == nil || at.FSType != "fuse."+name {
+		return err
+	}
+	m.device = unix.Mkdev(uint32(at.Major), uint32(at.Minor))
+	return m.Detach()
+}
+
 // tune finds out the number of the file system's device, and has the kernel read further ahead.
-func (m *Mount) tune() {
+func (m *Mount) tune() error {
 	var st unix.Stat_t
-	if unix.Stat(m.point, &st) != nil {
-		return
+	if err := unix.Stat(m.point, &st); err != nil {
+		return err
 	}
 	m.device = st.Dev
 	path := fmt.Sprintf("/sys/class/bdi/%d:%d/read_ahead_kb", unix.Major(st.Dev),
 		unix.Minor(st.Dev))
 	_ = os.WriteFile(path, fmt.Appendf(nil, "%d", ahead>>10), 0) // root may
+	return nil
 }
 
 // Done is closed once it is unmounted and nobody has a file of it open.
@@ -143,7 +161,7 @@ func (b *builder) count() {
 	for _, v := range b.Volumes {
 		for _, s := range v.States {
 			size := s.Patch.Header.Last().VolumeSize
-			b.statfs.Blocks += uint64((size + blockSize - 1) / blockSize)
+			b.statfs.Blocks += uint64(size/blockSize + min(1, size%blockSize))
 			b.statfs.Files++
 		}
 	}

@@ -23,9 +23,9 @@ type Volume struct {
 	States []State
 }
 
-// maxPart is how long a name of a volume or snapshot may be in the name of a file: LVM's own are
-// no longer.
-const maxPart = 100
+// maxPart is how long a name of a volume or snapshot may be in the name of a file, which has 255
+// characters at most, with an id behind.
+const maxPart = 80
 
 // suffix is that of the files.
 const suffix = ".img"

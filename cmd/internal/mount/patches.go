@@ -48,8 +48,8 @@ func (p *patches) open(one *archive.Patch) (*opened, error) {
 
 // close gives patches back; nil is none. The last of its users closes the file.
 func (p *patches) close(all []*opened) {
+	var files []*os.File
 	p.mu.Lock()
-	defer p.mu.Unlock()
 	for _, o := range all {
 		if o == nil {
 			continue
@@ -59,7 +59,11 @@ func (p *patches) close(all []*opened) {
 		}
 		delete(p.all, o.of)
 		if o.file != nil {
-			o.file.Close()
+			files = append(files, o.file)
 		}
+	}
+	p.mu.Unlock()
+	for _, f := range files { // which may take its time where that is a network's
+		f.Close()
 	}
 }

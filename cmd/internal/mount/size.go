@@ -38,5 +38,7 @@ func (s *sizes) data(p *archive.Patch) int64 {
 // there are zeros; and there are some, for tar doesn't read what has none.
 func (s *sizes) blocks(p *archive.Patch) int64 {
 	size := p.Header.Last().VolumeSize
-	return min((size+511)/512, max(8, (s.data(p)+511)/512))
+	return min(blocksOf(size), max(8, blocksOf(s.data(p))))
 }
+
+func blocksOf(size int64) int64 { return size/512 + min(1, size%512) }

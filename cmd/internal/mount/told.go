@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"lvmsync/format"
+	"lvmsync/format/archive"
 	"lvmsync/format/volume"
 	"sync"
 )
@@ -68,7 +69,7 @@ func (c *content) segment(e *volume.SegmentError) (format.IndexEntry, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, o := range c.opened {
-		if o.of.Path == e.Patch && e.Segment < len(o.patch.Index()) {
+		if o.file.Name() == e.Patch && e.Segment < len(o.patch.Index()) {
 			return o.patch.Index()[e.Segment], true
 		}
 	}
@@ -80,6 +81,8 @@ func (t *told) unopenable(c *content, err error) syscall.Errno {
 	text := fmt.Sprintf("%s can't be opened: %v", c.name, err)
 	number := unix.EIO
 	switch {
+	case errors.Is(err, archive.ErrReplaced):
+		text += "; mount the archive anew to see what it holds now"
 	case errors.Is(err, fs.ErrNotExist):
 		number = unix.ENOENT
 		text += "; mount the archive anew to see what it holds now"

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"syscall"
 
 	"github.com/moby/sys/mountinfo"
 	"golang.org/x/sys/unix"
@@ -16,7 +17,8 @@ import (
 var ErrBusy = errors.New("it is in use")
 
 // Unmount takes the mount away, unless somebody uses it: that is ErrBusy. One that has been
-// detached already only waits for who has files open, and is busy until then.
+// detached already only waits for who has files open, and is busy until then. After another error
+// it is still there.
 func (m *Mount) Unmount() error { return m.unmount(0, "-u") }
 
 // Detach takes the mount away for all who don't use it yet. Those who have files open can go on,
@@ -24,11 +26,15 @@ func (m *Mount) Unmount() error { return m.unmount(0, "-u") }
 func (m *Mount) Detach() error { return m.unmount(unix.MNT_DETACH, "-uz") }
 
 func (m *Mount) unmount(flags int, option string) error {
-	if !m.isThere() {
+	point, err := m.where()
+	switch {
+	case err != nil:
+		return err
+	case point == "":
 		return ErrBusy
 	}
 	if os.Geteuid() == 0 {
-		err := unix.Unmount(m.point, flags)
+		err := unix.Unmount(point, flags)
 		if errors.Is(err, unix.EBUSY) {
 			return ErrBusy
 		}
@@ -38,7 +44,9 @@ func (m *Mount) unmount(flags int, option string) error {
 	if err != nil {
 		return err
 	}
-	cmd := exec.Command(program, option, "--", m.point)
+	cmd := exec.Command(program, option, "--", point)
+	cmd.Env = append(os.Environ(), "LC_ALL=C")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // Ctrl-C is for us alone
 	var text bytes.Buffer
 	cmd.Stderr = &text
 	if err = cmd.Run(); err == nil {
@@ -50,12 +58,16 @@ func (m *Mount) unmount(flags int, option string) error {
 	return fmt.Errorf("%s: %w: %s", program, err, strings.TrimSpace(text.String()))
 }
 
-// isThere tells whether what is mounted there is still this: somebody else may have detached it,
-// and mounted something else.
-func (m *Mount) isThere() bool {
-	at, err := mountAt(m.point)
-	return err == nil && at != nil &&
-		unix.Mkdev(uint32(at.Major), uint32(at.Minor)) == m.device
+// where is the path where it is mounted now, or nothing: a folder on the way may have another name,
+// and somebody may have detached it, and mounted something else in its place.
+func (m *Mount) where() (string, error) {
+	all, err := mountinfo.GetMounts(func(at *mountinfo.Info) (skip, stop bool) {
+		return unix.Mkdev(uint32(at.Major), uint32(at.Minor)) != m.device, false
+	})
+	if err != nil || len(all) == 0 {
+		return "", err
+	}
+	return all[0].Mountpoint, nil
 }
 
 // mountAt is what is mounted on a path, the last that was; nil: nothing.

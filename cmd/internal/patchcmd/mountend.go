@@ -36,8 +36,9 @@ func end(
 	if errors.Is(err, mount.ErrBusy) {
 		inv.Warn(fmt.Sprintf("%s is in use%s: it is unmounted as soon as nobody uses it; "+
 			"interrupt again to detach it at once, for all but them", point, users(m)))
-	} else if err != nil {
-		return fmt.Errorf("unmount %s: %w", point, err)
+	} else if err != nil { // to end would cut off who uses it
+		inv.Warn(fmt.Sprintf("unmount %s: %v: it is tried again; interrupt again to detach it", point,
+			err))
 	}
 	signals := 1
 	tick := time.NewTicker(retry)
@@ -56,7 +57,9 @@ func end(
 					mount.ErrBusy, users(m))
 			}
 			if err := m.Detach(); err != nil && !errors.Is(err, mount.ErrBusy) {
-				return fmt.Errorf("detach %s: %w", point, err)
+				inv.Warn(fmt.Sprintf("detach %s: %v; interrupt once more to end all the same", point,
+					err))
+				continue
 			}
 			inv.Warn(fmt.Sprintf("%s is detached: who still has files of it open can read them; "+
 				"interrupt once more to end all the same", point))
