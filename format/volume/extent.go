@@ -88,16 +88,16 @@ func (v *Volume) Next(off int64, kind format.ExtentKind) int64 {
 
 // Hole returns where zeros begin from byte off on, or the size of the volume. For one who skips
 // them: it passes over those that are within a segment with hardly anything else than data, so as
-// not to read these. The error is that of ctx.
+// not to read these. The error is that of ctx, and comes with how far it is data.
 func (v *Volume) Hole(ctx context.Context, off int64) (int64, error) {
 	for {
 		e := v.extent(off, true)
 		if e.Len == 0 || e.Kind == format.Zero {
-			return min(off, v.size), ctx.Err()
+			return min(off, v.size), nil
 		}
+		off = e.End()
 		if err := ctx.Err(); err != nil {
 			return off, err
 		}
-		off = e.End()
 	}
 }

@@ -100,7 +100,9 @@ func (c *content) read(v *volume.Volume, b []byte, off int64) (int, syscall.Errn
 	return 0, unix.EIO
 }
 
-// seek finds the next data or hole as lseek(2) does.
+// seek finds the next data or hole as lseek(2) does. A signal ends the search, be it to kill who
+// waits for it or to tell them something: EINTR would be news to who calls lseek, so they get data
+// where a hole may go on, or a hole without a length within data.
 func (c *content) seek(
 	ctx context.Context, v *volume.Volume, off int64, whence uint32,
 ) (int64, syscall.Errno) {
@@ -109,10 +111,7 @@ func (c *content) seek(
 	}
 	switch whence {
 	case unix.SEEK_HOLE:
-		hole, err := v.Hole(ctx, off)
-		if err != nil {
-			return 0, unix.EINTR
-		}
+		hole, _ := v.Hole(ctx, off)
 		return hole, 0
 	case unix.SEEK_DATA:
 		return seekData(ctx, v, off)
@@ -121,16 +120,14 @@ func (c *content) seek(
 }
 
 func seekData(ctx context.Context, v *volume.Volume, off int64) (int64, syscall.Errno) {
-	for {
-		e := v.Extent(off)
+	for at := off; ; {
+		e := v.Extent(at)
 		switch {
 		case e.Len == 0:
 			return 0, unix.ENXIO
-		case e.Kind == format.Data:
+		case e.Kind == format.Data, e.Off > off && ctx.Err() != nil:
 			return e.Off, 0
-		case ctx.Err() != nil:
-			return 0, unix.EINTR
 		}
-		off = e.End()
+		at = e.End()
 	}
 }
