@@ -30,7 +30,8 @@ type Options struct {
 	Base     io.ReaderAt
 	BaseSize int64
 	// Cache bounds the memory for what has been read, in bytes; 0: DefaultCache. What is just
-	// being read or copied comes on top, a segment for each that does it.
+	// being read or copied comes on top, a segment for each that does it, and what four of them
+	// take that the next will be read into.
 	Cache int64
 	// Shared, unless it is nil, is used instead of a cache of the volume's own.
 	Shared *Cache
