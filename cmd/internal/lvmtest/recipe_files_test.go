@@ -18,7 +18,7 @@ func TestRecipeFilesInLVM(t *testing.T) {
 		plain(t, "rfiles", "outer", 64*mib)))
 	t.Cleanup(func() { sh(t, "losetup", "--detach", disk) })
 	inner, image, folder := "rinner", filepath.Join(t.TempDir(), "image"), t.TempDir()
-	sh(t, "vgcreate", "-qq", inner, disk)
+	sh(t, "vgcreate", "-qq", "-y", inner, disk) // whatever was in the extents before
 	t.Cleanup(func() { sh(t, "vgremove", "-qq", "-y", inner) })
 	sh(t, "lvcreate", "-qq", "-y", "-Wn", "-L", "40M", "-n", "root", inner)
 	sh(t, "mkfs.ext4", "-q", "/dev/rinner/root")
