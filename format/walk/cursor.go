@@ -3,10 +3,14 @@
 package walk
 
 import (
+	"errors"
+	"fmt"
 	"io"
 
 	"lvmsync/format"
 )
+
+var errChanged = errors.New("the patch has changed while it was read")
 
 // A Cursor walks through the extents of a patch, two segments of which it holds in
 // memory at most. It is for one goroutine, and needs no end. The zero Cursor is behind the last one; if
@@ -78,6 +82,9 @@ func (c *Cursor) next() error {
 	r := c.read()
 	if c.err = r.err; c.err == nil && c.Check != nil {
 		c.err = c.Check(c.segment, r.segment)
+	}
+	if c.err == nil && c.rest.from > 0 && c.rest.sum != r.segment.FrameSum {
+		c.err = fmt.Errorf("segment %d: %w", c.segment, errChanged)
 	}
 	if c.err != nil {
 		return c.err

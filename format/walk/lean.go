@@ -27,8 +27,9 @@ type lean struct {
 
 // A rest is what was not kept of the segment that was read last.
 type rest struct {
-	from int   // its extents begin with this; 0: there is none
-	off  int64 // where that one begins
+	from int    // its extents begin with this; 0: there is none
+	off  int64  // where that one begins
+	sum  uint64 // of the segment's frame
 }
 
 // NewCursors returns a Cursor for each of files.
@@ -66,14 +67,14 @@ func (c *Cursor) keep() {
 		to, n = to+1, n+dataLen(r)
 	}
 	part := c.lean.parts.Segment()
-	if cap(part.Data) < n {
+	if cap(part.Data) < n || cap(part.Data) > max(n, c.lean.room) { // it was for a large extent
 		part.Data = make([]byte, 0, n)
 	}
 	part.Records = append(part.Records, whole.Records[from:to]...)
 	part.Data = append(part.Data, whole.Data[data:data+n]...)
 	c.rest = rest{}
 	if to < len(whole.Records) {
-		c.rest = rest{to, whole.Records[to].Off}
+		c.rest = rest{to, whole.Records[to].Off, whole.FrameSum}
 	} else {
 		c.segment++
 	}
