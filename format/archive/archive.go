@@ -32,7 +32,7 @@ type File struct {
 	Err    error          // why
 	Header *format.Header // of a patch that has a right one; nil: not known
 	Same   *Patch         // which is the same patch, and can be built upon; nil: none is known
-	Copy   *Patch         // of one whose Status is Copy: what is in it; nil: it was named twice
+	Copy   *Patch         // of one whose Status is Copy: what is in it; nil: nothing to build upon
 
 	sum uint64 // as that of a Patch
 }
@@ -65,6 +65,11 @@ func stateTime(h format.Header) time.Time {
 		return s.SnapshotCreated
 	}
 	return h.Created
+}
+
+// Broken is the file of the patch, of which err has been found since it was looked at.
+func (p *Patch) Broken(err error) File {
+	return File{Path: p.Path, Status: StatusOf(err), Err: err, Header: &p.Header, sum: p.sum}
 }
 
 // VolumeSize is the size of the volume in the state that the patch leads to, in bytes. A merged

@@ -1,6 +1,7 @@
 package archive
 
 import (
+	"bytes"
 	"errors"
 	"os"
 	"path/filepath"
@@ -136,5 +137,31 @@ func TestNoWholeCopy(t *testing.T) {
 		if f.Status != Damaged || f.Same != nil {
 			t.Errorf("%+v", f)
 		}
+	}
+}
+
+// An undo patch whose end was never written is no copy of the whole one: it has less.
+func TestCopyWithoutEnd(t *testing.T) {
+	dir := t.TempDir()
+	b := patchtest.Write(t, patchtest.Header(format.Undo, 8192),
+		[]format.Record{{Extent: format.Extent{Len: 4096}}},
+		[]format.Record{{Extent: format.Extent{Off: 4096, Len: 4096}}})
+	f, err := format.OpenFile(bytes.NewReader(b), int64(len(b)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	undo, part := filepath.Join(dir, "undo"), filepath.Join(dir, "part")
+	for path, b := range map[string][]byte{undo: b, part: b[:f.Index()[1].Offset]} {
+		if err := os.WriteFile(path, b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	damage(t, undo, -20, false)
+	a, err := Read(t.Context(), dir)
+	if err != nil || len(a.Files) != 1 || len(a.Volumes) != 1 || len(a.Volumes[0].Undo) != 1 {
+		t.Fatalf("%v, %+v", err, a)
+	}
+	if f := a.Files[0]; f.Path != undo || f.Same != nil {
+		t.Errorf("%+v", f)
 	}
 }

@@ -11,6 +11,9 @@ import (
 	"lvmsync/format/follow"
 )
 
+// ErrAnother is about a file that has the id of a patch and something else in it.
+var ErrAnother = errors.New("is another one")
+
 // Add adds files that are no patches to build upon, and finds out of which the same patch is there
 // all the same.
 func (a *Archive) Add(files ...File) {
@@ -26,7 +29,9 @@ func (a *Archive) Add(files ...File) {
 		switch {
 		case f.Status != Damaged && f.Status != Truncated:
 		case f.Header != nil:
-			f.Same = known[f.Header.ID]
+			if p := known[f.Header.ID]; p != nil && !p.NoEnd && (f.sum == 0 || f.sum == p.sum) {
+				f.Same = p
+			}
 		case f.sum != 0: // then it was that before its header was damaged
 			f.Same = sums[f.sum]
 		}
@@ -63,7 +68,8 @@ func (a *Archive) leaveOutCopies(patches []*Patch) []*Patch {
 		case other.Path == p.Path:
 			f.Err, f.Copy = errors.New("it was named twice"), nil
 		case other.Size != p.Size || other.sum != p.sum || other.NoEnd != p.NoEnd:
-			f.Err, f.Same = fmt.Errorf("it has the id of %s, and is another one", other.Path), nil
+			f.Err = fmt.Errorf("it has the id of %s, and %w", other.Path, ErrAnother)
+			f.Same, f.Copy = nil, nil
 		default:
 			f.Err = fmt.Errorf("the same patch as %s", other.Path)
 			other.copies = append(other.copies, p.Path)

@@ -113,8 +113,7 @@ func checked(ctx context.Context, inv *cli.Invocation,
 		err := check(ctx, inv, p, func(done int64) { bar.Set("verifying", before+done, total) })
 		before += p.Totals.Bytes()
 		if err != nil {
-			files = append(files, archive.File{Path: p.Path, Status: archive.StatusOf(err), Err: err,
-				Header: &p.Header})
+			files = append(files, p.Broken(err))
 		}
 		return err != nil
 	})

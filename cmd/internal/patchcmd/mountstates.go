@@ -81,7 +81,7 @@ func (c *chooser) unusable() error {
 	var bad []string
 	for _, f := range c.archive.Files {
 		switch {
-		case f.Status == archive.Copy && (f.Same != nil || f.Copy == nil): // or it is no copy at all
+		case f.Status == archive.Copy && !errors.Is(f.Err, archive.ErrAnother):
 		case slices.Contains(c.named, f.Path):
 			return fmt.Errorf("%s: %w", f.Path, f.Err)
 		case f.Status == archive.Foreign, f.Status == archive.Unfinished:
