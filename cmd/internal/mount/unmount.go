@@ -59,15 +59,21 @@ func (m *Mount) unmount(flags int, option string) error {
 }
 
 // where is the path where it is mounted now, or nothing: a folder on the way may have another name,
-// and somebody may have detached it, and mounted something else in its place.
+// and somebody may have detached it, or mounted something else in its place or on top of it.
 func (m *Mount) where() (string, error) {
 	all, err := mountinfo.GetMounts(func(at *mountinfo.Info) (skip, stop bool) {
-		return unix.Mkdev(uint32(at.Major), uint32(at.Minor)) != m.device, false
+		return !m.is(at), false
 	})
-	if err != nil || len(all) == 0 {
-		return "", err
+	for _, one := range all {
+		if at, err := mountAt(one.Mountpoint); err != nil || at != nil && m.is(at) {
+			return one.Mountpoint, err
+		}
 	}
-	return all[0].Mountpoint, nil
+	return "", err
+}
+
+func (m *Mount) is(at *mountinfo.Info) bool {
+	return unix.Mkdev(uint32(at.Major), uint32(at.Minor)) == m.device
 }
 
 // mountAt is what is mounted on a path, the last that was; nil: nothing.

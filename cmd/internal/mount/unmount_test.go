@@ -63,6 +63,23 @@ func TestUnmountedByOthers(t *testing.T) {
 	wait(t, m)
 }
 
+// What somebody mounts on top of it is not taken away for it.
+func TestCovered(t *testing.T) {
+	m := mount(t, newChain(t, 300, 0).volumes())
+	if err := unix.Mount("cover", m.point, "tmpfs", 0, ""); err != nil {
+		t.Fatal(err)
+	}
+	if err := m.Unmount(); !errors.Is(err, ErrBusy) {
+		t.Error(err)
+	}
+	if at, err := mountAt(m.point); err != nil || at == nil || at.FSType != "tmpfs" {
+		t.Error(at, err)
+	}
+	if err := unix.Unmount(m.point, 0); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func wait(t *testing.T, m *mounted) {
 	t.Helper()
 	select {
