@@ -242,9 +242,6 @@ func TestMountDoubt(t *testing.T) {
 // Who is not root mounts by fusermount3, or is told that it is missing.
 func TestMountNotRoot(t *testing.T) {
 	m := asRoot(t)
-	if _, err := exec.LookPath("setpriv"); err != nil {
-		t.Skip(err)
-	}
 	archive, _ := sparseArchive(m)
 	point, bin := t.TempDir(), t.TempDir()
 	program, err := exec.LookPath("lvmsync-patch")

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"sync"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -11,7 +12,6 @@ import (
 	"lvmsync/format"
 	"lvmsync/format/archive"
 	"lvmsync/format/volume"
-	"sync"
 )
 
 // maxTold is how many warnings there are of what can't be read: who reads a whole file that is
