@@ -110,7 +110,7 @@ func (m *Mount) leave() error {
 	if err != nil || at == nil || at.FSType != "fuse."+name {
 		return err
 	}
-	m.device = unix.Mkdev(uint32(at.Major), uint32(at.Minor))
+	m.device = device(at)
 	return m.Detach()
 }
 

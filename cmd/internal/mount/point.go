@@ -97,19 +97,19 @@ func staleError(err error) error {
 	return durable.Cause(err)
 }
 
-// device is what file systems are served through.
-const device = "/dev/fuse"
+// fuseDevice is what file systems are served through.
+const fuseDevice = "/dev/fuse"
 
 // checkFUSE makes sure, as far as that can be told beforehand, that this user can mount.
 func checkFUSE(allowOther bool) error {
-	f, err := os.OpenFile(device, os.O_RDWR, 0)
+	f, err := os.OpenFile(fuseDevice, os.O_RDWR, 0)
 	switch {
 	case err == nil:
 		f.Close()
 	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.ENODEV), errors.Is(err, unix.ENXIO):
-		return fmt.Errorf("open %s: %w: %w", device, ErrNoFUSE, durable.Cause(err))
+		return fmt.Errorf("open %s: %w: %w", fuseDevice, ErrNoFUSE, durable.Cause(err))
 	case os.Geteuid() == 0:
-		return fmt.Errorf("open %s: %w", device, durable.Cause(err))
+		return fmt.Errorf("open %s: %w", fuseDevice, durable.Cause(err))
 	}
 	if os.Geteuid() == 0 {
 		return nil

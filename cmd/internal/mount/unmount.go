@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -13,28 +14,80 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ErrBusy means that somebody uses the mount.
-var ErrBusy = errors.New("it is in use")
+// What keeps a mount from being taken away.
+var (
+	ErrBusy     = errors.New("it is in use")
+	ErrDetached = errors.New("it is detached already")
+	ErrHidden   = errors.New("something else is mounted over it")
+)
 
-// Unmount takes the mount away, unless somebody uses it: that is ErrBusy. One that has been
-// detached already only waits for who has files open, and is busy until then. After another error
-// it is still there.
+// Unmount takes the mount away, wherever it is now. It is still there after an error, unless that
+// is ErrDetached: then Done only waits for who has files open.
 func (m *Mount) Unmount() error { return m.unmount(0, "-u") }
 
-// Detach takes the mount away for all who don't use it yet. Those who have files open can go on,
-// and Done waits for them.
-func (m *Mount) Detach() error { return m.unmount(unix.MNT_DETACH, "-uz") }
-
-func (m *Mount) unmount(flags int, option string) error {
-	point, err := m.where()
-	switch {
-	case err != nil:
-		return err
-	case point == "":
-		return ErrBusy
+// Detach takes the mount away for all who don't use it yet; one that is detached stays so. Those who
+// have files open can go on, and Done waits for them. It is still there after an error.
+func (m *Mount) Detach() error {
+	err := m.unmount(unix.MNT_DETACH, "-uz")
+	if errors.Is(err, ErrDetached) {
+		return nil
 	}
+	return err
+}
+
+// unmount takes it away from all its places. Each is looked for anew: one may go with another one.
+func (m *Mount) unmount(flags int, option string) error {
+	for done := false; ; done = true {
+		places, err := m.places()
+		switch {
+		case err != nil:
+			return err
+		case len(places) == 0 && done:
+			return nil
+		case len(places) == 0:
+			return ErrDetached
+		}
+		last := places[len(places)-1]
+		if last.hidden {
+			return fmt.Errorf("%s: %w", last.path, ErrHidden)
+		}
+		if err := unmount(last.path, flags, option); err != nil {
+			return err
+		}
+	}
+}
+
+// A place is one where the file system is mounted.
+type place struct {
+	path   string
+	hidden bool // what the path leads to is something else
+}
+
+// places are where it is mounted now: folders on the way to it may have been renamed, somebody may
+// have bound it to more places or detached it, and mounted something else where it was.
+func (m *Mount) places() (places []place, err error) {
+	all, err := mountinfo.GetMounts(nil)
+	if err != nil {
+		return nil, err
+	}
+	over := make(map[string]bool)
+	for _, at := range slices.Backward(all) { // the last that was mounted comes last
+		if device(at) == m.device {
+			places = append(places, place{at.Mountpoint, over[at.Mountpoint]})
+		}
+		over[at.Mountpoint] = true
+	}
+	slices.Reverse(places)
+	return places, nil
+}
+
+// device is the number of that of the files.
+func device(m *mountinfo.Info) uint64 { return unix.Mkdev(uint32(m.Major), uint32(m.Minor)) }
+
+// unmount unmounts what is mounted on a path.
+func unmount(path string, flags int, option string) error {
 	if os.Geteuid() == 0 {
-		err := unix.Unmount(point, flags)
+		err := unix.Unmount(path, flags|unix.UMOUNT_NOFOLLOW)
 		if errors.Is(err, unix.EBUSY) {
 			return ErrBusy
 		}
@@ -44,7 +97,7 @@ func (m *Mount) unmount(flags int, option string) error {
 	if err != nil {
 		return err
 	}
-	cmd := exec.Command(program, option, "--", point)
+	cmd := exec.Command(program, option, "--", path)
 	cmd.Env = append(os.Environ(), "LC_ALL=C")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // Ctrl-C is for us alone
 	var text bytes.Buffer
@@ -56,24 +109,6 @@ func (m *Mount) unmount(flags int, option string) error {
 		return ErrBusy
 	}
 	return fmt.Errorf("%s: %w: %s", program, err, strings.TrimSpace(text.String()))
-}
-
-// where is the path where it is mounted now, or nothing: a folder on the way may have another name,
-// and somebody may have detached it, or mounted something else in its place or on top of it.
-func (m *Mount) where() (string, error) {
-	all, err := mountinfo.GetMounts(func(at *mountinfo.Info) (skip, stop bool) {
-		return !m.is(at), false
-	})
-	for _, one := range all {
-		if at, err := mountAt(one.Mountpoint); err != nil || at != nil && m.is(at) {
-			return one.Mountpoint, err
-		}
-	}
-	return "", err
-}
-
-func (m *Mount) is(at *mountinfo.Info) bool {
-	return unix.Mkdev(uint32(at.Major), uint32(at.Minor)) == m.device
 }
 
 // mountAt is what is mounted on a path, the last that was; nil: nothing.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"testing"
 	"time"
@@ -30,7 +31,10 @@ func TestBusy(t *testing.T) {
 	if err := m.Detach(); err != nil {
 		t.Fatal(err)
 	}
-	if err := m.Unmount(); !errors.Is(err, ErrBusy) {
+	if err := m.Unmount(); !errors.Is(err, ErrDetached) {
+		t.Error(err)
+	}
+	if err := m.Detach(); err != nil {
 		t.Error(err)
 	}
 	if _, err := os.Stat(m.files[0]); err == nil {
@@ -53,7 +57,10 @@ func TestUnmountedByOthers(t *testing.T) {
 		t.Fatal(err)
 	}
 	other := mount(t, c.volumes(), func(o *Options) { o.Point = m.point })
-	if err := m.Unmount(); !errors.Is(err, ErrBusy) {
+	if err := m.Unmount(); !errors.Is(err, ErrDetached) {
+		t.Error(err)
+	}
+	if err := m.Detach(); err != nil {
 		t.Error(err)
 	}
 	if _, err := os.Stat(other.files[0]); err != nil {
@@ -63,20 +70,61 @@ func TestUnmountedByOthers(t *testing.T) {
 	wait(t, m)
 }
 
-// What somebody mounts on top of it is not taken away for it.
-func TestCovered(t *testing.T) {
-	m := mount(t, newChain(t, 300, 0).volumes())
-	if err := unix.Mount("cover", m.point, "tmpfs", 0, ""); err != nil {
-		t.Fatal(err)
+// What somebody else mounts over it is left alone, and so is what is beneath.
+func TestHidden(t *testing.T) {
+	m := mount(t, newChain(t, 10, 0).volumes())
+	over := func(kind string) {
+		t.Helper()
+		if err := unix.Mount(kind, m.point, kind, 0, ""); err != nil {
+			t.Fatal(err)
+		}
 	}
-	if err := m.Unmount(); !errors.Is(err, ErrBusy) {
-		t.Error(err)
+	over("tmpfs")
+	for name, f := range map[string]func() error{"unmount": m.Unmount, "detach": m.Detach} {
+		if err := f(); !errors.Is(err, ErrHidden) {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 	if at, err := mountAt(m.point); err != nil || at == nil || at.FSType != "tmpfs" {
-		t.Error(at, err)
-	}
-	if err := unix.Unmount(m.point, 0); err != nil {
+		t.Errorf("there is %v, %v", at, err)
+	} else if err := unix.Unmount(m.point, 0); err != nil {
 		t.Fatal(err)
+	}
+	if _, err := os.Stat(m.files[0]); err != nil {
+		t.Error(err)
+	}
+}
+
+// It is unmounted where it is now, be that elsewhere or at several places, and who uses it there
+// is named.
+func TestMoved(t *testing.T) {
+	dir, bound := t.TempDir(), t.TempDir()
+	point := dir + "/old/mnt"
+	if err := os.MkdirAll(point, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	m := mount(t, newChain(t, 10, 0).volumes(), func(o *Options) { o.Point = point })
+	if err := os.Rename(dir+"/old", dir+"/new"); err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.Open(dir + "/new/mnt/" + filepath.Base(m.files[0]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if err := m.Unmount(); !errors.Is(err, ErrBusy) || len(m.Users()) == 0 {
+		t.Errorf("%v, used by %q", err, m.Users())
+	}
+	f.Close()
+	if err := unix.Mount(dir+"/new/mnt", bound, "", unix.MS_BIND, ""); err != nil {
+		t.Fatal(err)
+	}
+	if err := m.Unmount(); err != nil {
+		t.Error(err)
+	}
+	wait(t, m)
+	if places, err := m.places(); err != nil || len(places) > 0 {
+		t.Errorf("it is still at %v, %v", places, err)
 	}
 }
 

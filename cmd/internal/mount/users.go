@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/moby/sys/mountinfo"
@@ -11,8 +12,11 @@ import (
 
 // Users names who uses the mount, as far as that can be seen.
 func (m *Mount) Users() []string {
+	places, _ := m.places()
 	under := func(path string) bool {
-		return path == m.point || strings.HasPrefix(path, strings.TrimSuffix(m.point, "/")+"/")
+		return slices.ContainsFunc(places, func(p place) bool {
+			return path == p.path || strings.HasPrefix(path, strings.TrimSuffix(p.path, "/")+"/")
+		})
 	}
 	return append(loops(under), processes(under)...)
 }

@@ -33,38 +33,59 @@ func end(
 	case <-again: // it was the same signal
 	default:
 	}
-	if errors.Is(err, mount.ErrBusy) {
-		inv.Warn(fmt.Sprintf("%s is in use%s: it is unmounted as soon as nobody uses it; "+
-			"interrupt again to detach it at once, for all but them", point, users(m)))
-	} else if err != nil { // to end would cut off who uses it
-		inv.Warn(fmt.Sprintf("unmount %s: %v: it is tried again; interrupt again to detach it", point,
-			err))
+	if err != nil {
+		inv.Warn(notUnmounted(m, point, err))
 	}
-	signals := 1
 	tick := time.NewTicker(retry)
 	defer tick.Stop()
-	for {
+	try := m.Unmount
+	for signals := 1; ; {
 		select {
 		case <-m.Done():
 			return nil
 		case <-tick.C:
-			if signals == 1 {
-				_ = m.Unmount() // the next time
-			}
+			_ = try() // the next time
 		case <-again:
+			err := m.Detach()
 			if signals++; signals > 2 {
-				return fmt.Errorf("unmount %s: %w%s, and can't be read any more", point,
-					mount.ErrBusy, users(m))
+				return cutOff(m, point, err)
 			}
-			if err := m.Detach(); err != nil && !errors.Is(err, mount.ErrBusy) {
-				inv.Warn(fmt.Sprintf("detach %s: %v; interrupt once more to end all the same", point,
-					err))
-				continue
-			}
-			inv.Warn(fmt.Sprintf("%s is detached: who still has files of it open can read them; "+
-				"interrupt once more to end all the same", point))
+			inv.Warn(detached(point, err))
+			try = m.Detach
 		}
 	}
+}
+
+// notUnmounted says what keeps it from being unmounted. To end now would cut off who uses it,
+// whatever that is.
+func notUnmounted(m *mount.Mount, point string, err error) string {
+	switch {
+	case errors.Is(err, mount.ErrBusy):
+		return fmt.Sprintf("%s is in use%s: it is unmounted as soon as nobody uses it; "+
+			"interrupt again to detach it at once, for all but them", point, users(m))
+	case errors.Is(err, mount.ErrDetached):
+		return fmt.Sprintf("%s is detached already: who still has files of it open can read them; "+
+			"interrupt twice more to end all the same", point)
+	}
+	return fmt.Sprintf("%s can't be unmounted: %v; it is tried again until that is done; "+
+		"interrupt again to detach it, for all but who uses it", point, err)
+}
+
+// detached says whether it is.
+func detached(point string, err error) string {
+	what := "is detached: who still has files of it open can read them"
+	if err != nil {
+		what = fmt.Sprintf("can't be detached: %v; it is tried again until that is done", err)
+	}
+	return fmt.Sprintf("%s %s; interrupt once more to end all the same", point, what)
+}
+
+// cutOff is the error of ending while it is used; err is that of detaching it.
+func cutOff(m *mount.Mount, point string, err error) error {
+	if err != nil {
+		return fmt.Errorf("%s can't be detached: %w; so %w", point, err, mount.ErrStale)
+	}
+	return fmt.Errorf("unmount %s: %w%s, and can't be read any more", point, mount.ErrBusy, users(m))
 }
 
 // users names who uses a mount.
