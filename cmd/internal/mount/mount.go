@@ -6,7 +6,6 @@ package mount
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"log"
@@ -15,6 +14,7 @@ import (
 
 	"github.com/hanwen/go-fuse/v2/fs"
 	"github.com/hanwen/go-fuse/v2/fuse"
+	"github.com/moby/sys/mountinfo"
 	"golang.org/x/sys/unix"
 
 	"lvmsync/format/archive"
@@ -90,28 +90,39 @@ func New(o Options) (*Mount, error) {
 		options.Options = append(options.Options, "ro", "nosuid", "nodev")
 	}
 	m := &Mount{point: o.Point, done: make(chan struct{})}
-	var err error
+	before, err := mountAt(o.Point)
+	if err != nil {
+		return nil, mountError(o.Point, err)
+	}
 	if m.server, err = fs.Mount(o.Point, newTree(o), options); err != nil {
-		return nil, errors.Join(mountError(o.Point, err), m.leave())
+		return nil, m.leave(before, mountError(o.Point, err))
 	}
 	go func() {
 		m.server.Wait()
 		close(m.done)
 	}()
 	if err := m.tune(); err != nil {
-		return nil, errors.Join(mountError(o.Point, err), m.server.Unmount())
+		return nil, m.leave(before, mountError(o.Point, err))
 	}
 	return m, nil
 }
 
-// leave takes away a mount that was made, but could not be served.
-func (m *Mount) leave() error {
+// leave takes away a mount that was made, but can't be served, and returns the reason for that.
+// What was there before is not ours.
+func (m *Mount) leave(before *mountinfo.Info, reason error) error {
 	at, err := mountAt(m.point)
-	if err != nil || at == nil || at.FSType != "fuse."+name {
-		return err
+	switch {
+	case err != nil:
+	case at == nil, at.FSType != "fuse."+name, before != nil && before.ID == at.ID:
+		return reason
+	default:
+		m.device = device(at)
+		err = m.Detach()
 	}
-	m.device = device(at)
-	return m.Detach()
+	if err != nil {
+		return fmt.Errorf("%w; what may be mounted there now can't be taken away: %w", reason, err)
+	}
+	return reason
 }
 
 // tune finds out the number of the file system's device, and has the kernel read further ahead.

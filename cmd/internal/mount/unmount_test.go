@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -68,6 +69,31 @@ func TestUnmountedByOthers(t *testing.T) {
 	}
 	f.Close()
 	wait(t, m)
+}
+
+// What was mounted, but can't be served, is taken away again; what was there before stays.
+func TestNotServed(t *testing.T) {
+	m := mount(t, newChain(t, 10, 0).volumes())
+	if _, err := New(Options{Point: m.point, Source: "not\x00mounted"}); err == nil {
+		t.Fatal("mounted")
+	}
+	if _, err := os.Stat(m.files[0]); err != nil {
+		t.Error(err)
+	}
+	point := t.TempDir()
+	for len(point) < 4000 {
+		point += "/" + strings.Repeat("x", 50)
+	}
+	point += "/" + strings.Repeat("y", 4085-len(point)) // no file in it has a path
+	if err := os.MkdirAll(point, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := New(Options{Point: point}); !errors.Is(err, unix.ENAMETOOLONG) {
+		t.Errorf("%v", err)
+	}
+	if at, err := mountAt(point); at != nil || err != nil {
+		t.Errorf("left there: %v, %v; %v", at, err, unix.Unmount(point, unix.MNT_DETACH))
+	}
 }
 
 // What somebody else mounts over it is left alone, and so is what is beneath.
