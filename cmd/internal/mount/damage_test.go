@@ -170,3 +170,27 @@ func TestVanished(t *testing.T) {
 	}
 	m.want(c.path(0) + ": it is no longer the patch")
 }
+
+// A faulty base is one that panics.
+type faulty struct{}
+
+func (faulty) ReadAt([]byte, int64) (int, error) {
+	var none []int
+	return none[1], nil
+}
+
+// A fault of the program is an error for who has met with it, and is told.
+func TestPanic(t *testing.T) {
+	volumes := newChain(t, 20, 1).volumes()
+	volumes[0].States = []State{{Patch: volumes[0].States[1].Patch, Base: true}}
+	volumes[0].States[0].Patch.Follows = nil
+	m := mount(t, volumes, func(o *Options) { o.Base, o.BaseSize = faulty{}, 20*block })
+	f := m.open(0)
+	for range 2 {
+		if _, err := f.ReadAt(make([]byte, 20*block), 0); !errors.Is(err, unix.EIO) {
+			t.Error(err)
+		}
+	}
+	m.want("fault of this program, please report it: runtime error: index out of range [1] with " +
+		"length 0, in lvmsync/cmd/internal/mount.faulty.ReadAt, line ")
+}

@@ -67,6 +67,7 @@ func New(o Options) (*Mount, error) {
 	if err := checkFUSE(o.AllowOther); err != nil {
 		return nil, err
 	}
+	told := &told{warn: o.Warn, keys: make(map[string]bool)}
 	timeout := forever
 	options := &fs.Options{EntryTimeout: &timeout, AttrTimeout: &timeout,
 		NegativeTimeout: &timeout, NullPermissions: true}
@@ -81,10 +82,7 @@ func New(o Options) (*Mount, error) {
 		MaxBackground:     maxBackground,
 		DisableXAttrs:     true,
 		Logger:            log.New(io.Discard, "", 0),
-		PanicHandler: func(reason any) fuse.Status {
-			o.Warn(fmt.Sprintf("a request failed by a fault of this program: %v", reason))
-			return fuse.EIO
-		},
+		PanicHandler:      told.panicked,
 	}
 	if !options.DirectMountStrict {
 		options.Options = append(options.Options, "ro", "nosuid", "nodev")
@@ -94,7 +92,7 @@ func New(o Options) (*Mount, error) {
 	if err != nil {
 		return nil, mountError(o.Point, err)
 	}
-	if m.server, err = fs.Mount(o.Point, newTree(o), options); err != nil {
+	if m.server, err = fs.Mount(o.Point, newTree(o, told), options); err != nil {
 		return nil, m.leave(before, mountError(o.Point, err))
 	}
 	go func() {
@@ -142,10 +140,10 @@ func (m *Mount) tune() error {
 func (m *Mount) Done() <-chan struct{} { return m.done }
 
 // newTree makes the root.
-func newTree(o Options) *folder {
-	b := &builder{Options: o, modes: modes{o.AllowOther}, told: &told{warn: o.Warn,
-		keys: make(map[string]bool)}, patches: &patches{all: make(map[*archive.Patch]*opened)},
-		sizes: sizes{base: o.BaseSize, known: make(map[*archive.Patch]int64)}}
+func newTree(o Options, told *told) *folder {
+	b := &builder{Options: o, modes: modes{o.AllowOther}, told: told,
+		patches: &patches{all: make(map[*archive.Patch]*opened)},
+		sizes:   sizes{base: o.BaseSize, known: make(map[*archive.Patch]int64)}}
 	b.volume = volume.Options{Base: o.Base, BaseSize: o.BaseSize,
 		Shared: volume.NewCache(o.Cache), AcceptLost: o.AcceptLost}
 	b.count()

@@ -4,9 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"runtime"
+	"strings"
 	"sync"
 	"syscall"
 
+	"github.com/hanwen/go-fuse/v2/fuse"
 	"golang.org/x/sys/unix"
 
 	"lvmsync/format"
@@ -95,4 +98,28 @@ func (t *told) unopenable(c *content, err error) syscall.Errno {
 	}
 	t.once("open "+c.name+" "+number.Error(), text)
 	return number
+}
+
+// panicked tells of a request that a fault of this program has ended, of each place once. Whoever
+// waits for the answer gets an error of reading; all others go on.
+func (t *told) panicked(reason any) fuse.Status {
+	place := faultPlace()
+	t.once("panic "+place, fmt.Sprintf("a fault of this program, please report it: %v, in %s: "+
+		"what was asked for can't be read", reason, place))
+	return fuse.EIO
+}
+
+// faultPlace is where the panic was that is being recovered from.
+func faultPlace() string {
+	callers := make([]uintptr, 32)
+	frames := runtime.CallersFrames(callers[:runtime.Callers(0, callers)])
+	for inPanic := false; ; {
+		frame, more := frames.Next()
+		switch {
+		case frame.Function == "runtime.gopanic":
+			inPanic = true
+		case inPanic && !strings.HasPrefix(frame.Function, "runtime."), !more:
+			return fmt.Sprintf("%s, line %d", frame.Function, frame.Line)
+		}
+	}
 }
