@@ -185,7 +185,7 @@ func (b *builder) fill(ctx context.Context, root *folder) {
 	for i, name := range folderNames(b.Volumes) {
 		v := b.Volumes[i]
 		node := root.NewPersistentInode(ctx, b.folder(v), b.stable(fuse.S_IFDIR))
-		root.AddChild(name, node, false)
+		b.add(&root.Inode, name, node)
 		b.addFiles(ctx, node, v)
 	}
 }
@@ -193,7 +193,14 @@ func (b *builder) fill(ctx context.Context, root *folder) {
 func (b *builder) addFiles(ctx context.Context, to *fs.Inode, v Volume) {
 	for i, name := range fileNames(v.States) {
 		node := to.NewPersistentInode(ctx, b.file(v.States[i], name), b.stable(fuse.S_IFREG))
-		to.AddChild(name, node, false)
+		b.add(to, name, node)
+	}
+}
+
+// add adds a node. Its name is no other one's, or it could not be seen.
+func (b *builder) add(to *fs.Inode, name string, node *fs.Inode) {
+	if !to.AddChild(name, node, false) {
+		b.Warn(fmt.Sprintf("%s is left out, for another one has that name: please report it", name))
 	}
 }
 

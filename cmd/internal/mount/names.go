@@ -1,6 +1,7 @@
 package mount
 
 import (
+	"fmt"
 	"maps"
 	"path"
 	"slices"
@@ -48,8 +49,22 @@ func fileNames(states []State) []string {
 	name(func(i int) string { return fileName(states[i].Patch, "2006-01-02T15-04-05Z") })
 	name(func(i int) string { return fileName(states[i].Patch, "2006-01-02T15-04-05.000Z") })
 	name(func(i int) string { return names[i] + "_" + states[i].Patch.Header.ID.String() })
+	names = distinct(names)
 	for i := range names {
 		names[i] += suffix
+	}
+	return names
+}
+
+// distinct tells names apart, by a number, that are still the same: who makes up headers can have
+// the name of a volume end like what was put behind that of another.
+func distinct(names []string) []string {
+	taken := make(map[string]bool)
+	for i, name := range names {
+		for n := 2; taken[names[i]]; n++ {
+			names[i] = fmt.Sprintf("%s_%d", name, n)
+		}
+		taken[names[i]] = true
 	}
 	return names
 }
@@ -84,7 +99,7 @@ func folderNames(volumes []Volume) []string {
 		}
 		names[i], taken[name] = name, true
 	}
-	return names
+	return distinct(names)
 }
 
 // plain makes a name one that a shell takes for a word, and no folder has a meaning of its own for.

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/hanwen/go-fuse/v2/fs"
+	"github.com/hanwen/go-fuse/v2/fuse"
 
 	"lvmsync/format"
 	"lvmsync/format/archive"
@@ -17,6 +19,9 @@ func TestFileNames(t *testing.T) {
 	lv := format.Source{VG: "vg", LV: "mail", Path: "/dev/vg/mail"}
 	snap := lv
 	snap.Snapshot, snap.SnapshotUUID = "mail_3am", "S"
+	id := uuid.UUID{}.String()
+	posing := lv
+	posing.LV += "_" + id
 	evil := format.Source{VG: "vg", LV: "$(rm -rf /)\n" + strings.Repeat("x", 300)}
 	states := func(headers ...format.Header) (states []State) {
 		for i, h := range headers {
@@ -26,6 +31,9 @@ func TestFileNames(t *testing.T) {
 		return states
 	}
 	at := time.Date(2026, 11, 20, 4, 0, 0, 5e8, time.FixedZone("", 3600))
+	long := format.Header{Created: at, Kind: format.Undo, Source: format.Source{VG: "vg",
+		LV: strings.Repeat("x", 300), Snapshot: strings.Repeat("y", 300), SnapshotUUID: "S"},
+		State: &format.State{Snapshot: "S", SnapshotCreated: at}}
 	for name, tt := range map[string]struct {
 		states []State
 		want   []string
@@ -51,11 +59,29 @@ func TestFileNames(t *testing.T) {
 				"2026-11-20T03-00-00.501Z_vg-mail_00000000-0000-0000-0000-000000000001.img",
 				"2026-11-20T03-00-00.501Z_vg-mail_00000000-0000-0000-0000-000000000002.img",
 				"2026-11-20T03-00-01Z_vg-mail.img"}},
+		"one that poses as another": {states(format.Header{Created: at, Source: lv},
+			format.Header{Created: at, Source: lv}, format.Header{Created: at, Source: posing},
+			format.Header{Created: at.Add(1e6), Source: posing}),
+			[]string{"2026-11-20T03-00-00.500Z_vg-mail_" + id + ".img",
+				"2026-11-20T03-00-00.500Z_vg-mail_00000000-0000-0000-0000-000000000001.img",
+				"2026-11-20T03-00-00.500Z_vg-mail_" + id + "_2.img",
+				"2026-11-20T03-00-00.501Z_vg-mail_" + id + ".img"}},
+		"as long as can be": {states(long, long),
+			[]string{"2026-11-20T03-00-00.500Z_" + strings.Repeat("x", maxPart) + "_" +
+				strings.Repeat("y", maxPart) + "_undo_" + id + ".img",
+				"2026-11-20T03-00-00.500Z_" + strings.Repeat("x", maxPart) + "_" +
+					strings.Repeat("y", maxPart) + "_undo_00000000-0000-0000-0000-000000000001.img"}},
 		"evil": {states(format.Header{Created: at, Source: evil}),
 			[]string{"2026-11-20T03-00-00Z_" + strings.Repeat("x", maxPart) + ".img"}},
 	} {
-		if got := fileNames(tt.states); !slices.Equal(got, tt.want) {
+		got := fileNames(tt.states)
+		if !slices.Equal(got, tt.want) {
 			t.Errorf("%s: %q, want %q", name, got, tt.want)
+		}
+		for _, file := range got {
+			if len(file) > 255-10 { // there is room for a number
+				t.Errorf("%s: %d bytes", file, len(file))
+			}
 		}
 	}
 }
@@ -65,8 +91,8 @@ func TestFolderNames(t *testing.T) {
 	state := []State{{Patch: &archive.Patch{}}}
 	id := uuid.UUID{}.String()
 	got := folderNames([]Volume{{"vg/mail", state}, {"vg-mail", state}, {"..", state}, {"", state},
-		{"../vg", state}})
-	want := []string{"vg-mail", "vg-mail_" + id, id, id, "vg"}
+		{"../vg", state}, {"a_" + id, state}, {"a", state}, {"a", state}})
+	want := []string{"vg-mail", "vg-mail_" + id, id, id + "_2", "vg", "a_" + id, "a", "a_" + id + "_2"}
 	if !slices.Equal(got, want) {
 		t.Errorf("%q, want %q", got, want)
 	}
@@ -97,5 +123,20 @@ func TestBlocks(t *testing.T) {
 		if n := s.blocks(tt.patch); n < tt.from || n > tt.to {
 			t.Errorf("%s: %d blocks, want %d to %d", name, n, tt.from, tt.to)
 		}
+	}
+}
+
+// Should a name not be its own all the same, what it was for is not left out without a word.
+func TestNameTaken(t *testing.T) {
+	var warnings []string
+	b := &builder{Options: Options{Warn: func(s string) { warnings = append(warnings, s) }}}
+	root := &folder{}
+	fs.NewNodeFS(root, nil)
+	for range 2 {
+		node := root.NewPersistentInode(t.Context(), &folder{}, b.stable(fuse.S_IFDIR))
+		b.add(&root.Inode, "vg-mail", node)
+	}
+	if len(warnings) != 1 || !strings.Contains(warnings[0], "vg-mail is left out") {
+		t.Errorf("%q", warnings)
 	}
 }
