@@ -1,6 +1,7 @@
 package mount
 
 import (
+	"math"
 	"slices"
 	"strings"
 	"testing"
@@ -108,21 +109,29 @@ func TestBlocks(t *testing.T) {
 	half := patch(format.Full, size/2, size/2, nil)
 	more := patch(format.Delta, size/2, 0, half)
 	dense := patch(format.Full, size, 0, nil)
+	huge := patch(format.Full, math.MaxInt64, 0, nil)
+	huge.Header.VolumeSize = math.MaxInt64
 	for name, tt := range map[string]struct {
 		patch    *archive.Patch
 		from, to int64
 	}{
-		"zeros":        {patch(format.Full, 0, size, nil), 8, 8},
-		"half":         {half, size / 1024, size / 1024},
-		"a delta":      {more, size / 1024, size/512 - 1},
-		"full of data": {dense, size / 512, size / 512},
-		"still full":   {patch(format.Delta, size/3, 0, dense), size / 512, size / 512},
-		"over a base":  {patch(format.Delta, 0, size/4, nil), size / 1024, size/512 - 1},
+		"zeros":         {patch(format.Full, 0, size, nil), 8, 8},
+		"half":          {half, size / 1024, size / 1024},
+		"a delta":       {more, size / 1024, size/512 - 1},
+		"full of data":  {dense, size / 512, size / 512},
+		"still full":    {patch(format.Delta, size/3, 0, dense), size / 512, size / 512},
+		"no larger one": {huge, 1 << 54, 1 << 54},
+		"over a base":   {patch(format.Delta, 0, size/4, nil), size / 1024, size/512 - 1},
 	} {
 		s := sizes{base: size, known: make(map[*archive.Patch]int64)}
 		if n := s.blocks(tt.patch); n < tt.from || n > tt.to {
 			t.Errorf("%s: %d blocks, want %d to %d", name, n, tt.from, tt.to)
 		}
+	}
+	two := []State{{Patch: huge}, {Patch: huge}}
+	b := &builder{Options: Options{Volumes: []Volume{{States: two}}}}
+	if b.count(); b.statfs.Blocks != 2<<51 {
+		t.Errorf("%d blocks in all, want %d", b.statfs.Blocks, uint64(2<<51))
 	}
 }
 

@@ -26,9 +26,12 @@ func (s *sizes) data(p *archive.Patch) int64 {
 	}
 	for i := len(todo) - 1; i >= 0; i-- {
 		p = todo[i]
-		size := float64(max(1, p.Header.Last().VolumeSize))
-		replaced := float64(data) / size * float64(p.Totals.Bytes())
-		data = int64(min(size, max(0, float64(data)-replaced)+float64(p.Totals.DataBytes)))
+		size := max(1, p.Header.Last().VolumeSize)
+		replaced := float64(data) / float64(size) * float64(p.Totals.Bytes())
+		now := max(0, float64(data)-replaced) + float64(p.Totals.DataBytes)
+		if data = size; now < float64(size) { // the largest size is none of float64
+			data = int64(now)
+		}
 		s.known[p] = data
 	}
 	return data
