@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"lvmsync/format"
+	"lvmsync/format/archive"
 )
 
 // flip changes a byte of a segment of a patch, and returns the segment's range in the volume.
@@ -155,7 +156,7 @@ func TestVanished(t *testing.T) {
 	if _, err := os.Open(m.files[2]); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("opened: %v", err)
 	}
-	m.want(c.path(2) + ": no such file")
+	m.want(c.path(2) + ": no such file or directory" + anew)
 	if err := os.Rename(c.path(1), c.path(0)); err != nil {
 		t.Fatal(err)
 	}
@@ -168,7 +169,7 @@ func TestVanished(t *testing.T) {
 	if _, err := os.Open(m.files[0]); !errors.Is(err, unix.EIO) {
 		t.Errorf("a patch that was replaced: %v", err)
 	}
-	m.want(c.path(0) + ": it is no longer the patch")
+	m.want(c.path(0) + ": " + archive.ErrReplaced.Error() + anew)
 }
 
 // A faulty base is one that panics.

@@ -79,16 +79,19 @@ func (c *content) segment(e *volume.SegmentError) (format.IndexEntry, bool) {
 	return format.IndexEntry{}, false
 }
 
+// anew is what to do if other patches are there than when it was mounted.
+const anew = "; mount the archive anew to see what it holds now"
+
 // unopenable tells of a file that could not be opened, and gives the number for that.
 func (t *told) unopenable(c *content, err error) syscall.Errno {
 	text := fmt.Sprintf("%s can't be opened: %v", c.name, err)
 	number := unix.EIO
 	switch {
 	case errors.Is(err, archive.ErrReplaced):
-		text += "; mount the archive anew to see what it holds now"
+		text += anew
 	case errors.Is(err, fs.ErrNotExist):
 		number = unix.ENOENT
-		text += "; mount the archive anew to see what it holds now"
+		text += anew
 	case errors.Is(err, unix.EMFILE):
 		number = unix.EMFILE
 		text += fmt.Sprintf("; the state takes %d patches: raise the limit of open files "+
