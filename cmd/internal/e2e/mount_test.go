@@ -5,10 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
-	"strings"
 	"syscall"
 	"testing"
 )
@@ -236,24 +234,5 @@ func TestMountDoubt(t *testing.T) {
 	a.says("is shown, for all of its patches are named: ")
 	if got := mustRead(t, a.states(2)[1]); !bytes.Equal(got, images[1]) {
 		t.Error("the named state is wrong")
-	}
-}
-
-// Who is not root mounts by fusermount3, or is told that it is missing.
-func TestMountNotRoot(t *testing.T) {
-	m := asRoot(t)
-	archive, _ := sparseArchive(m)
-	point, bin := t.TempDir(), t.TempDir()
-	program, err := exec.LookPath("lvmsync-patch")
-	if err != nil {
-		t.Fatal(err)
-	}
-	m.sh("sh", "-c", `cp "$0" "$1/lvmsync-patch" && chmod -R a+rX "$1" "$2" "$3" &&
-for d in "$1" "$2" "$3"; do while [ "$d" != / ]; do chmod a+x "$d"; d=$(dirname "$d"); done; done`,
-		program, bin, archive, point)
-	_, messages := run(t, nil, "setpriv", "--reuid", "65534", "--clear-groups", "env", "PATH=/none",
-		bin+"/lvmsync-patch", "mount", archive, point)
-	if !strings.Contains(messages, "fusermount3") {
-		t.Error(messages)
 	}
 }

@@ -29,10 +29,16 @@ const soon = 2 * time.Minute
 // mountArchive runs lvmsync-patch mount with the arguments and a mount point, until it is ready.
 func (m machine) mountArchive(args ...string) *mountedArchive {
 	m.Helper()
+	return m.mountBy("lvmsync-patch", append([]string{"mount"}, args...)...)
+}
+
+// mountBy runs a program that becomes lvmsync-patch mount, with the arguments and a mount point.
+func (m machine) mountBy(program string, args ...string) *mountedArchive {
+	m.Helper()
 	a := &mountedArchive{machine: m, point: m.TempDir() + "/mnt", ended: make(chan struct{}),
 		more: make(chan struct{}, 1)}
 	m.sh("mkdir", a.point)
-	a.cmd = exec.Command("lvmsync-patch", append(append([]string{"mount"}, args...), a.point)...)
+	a.cmd = exec.Command(program, append(args, a.point)...)
 	stderr, err := a.cmd.StderrPipe()
 	if err != nil {
 		m.Fatal(err)
