@@ -102,6 +102,16 @@ func (d *folder) check() error {
 	return nil
 }
 
+// SyncFolder makes durable which names there are in the folder at path, where its file system can.
+func (fs FS) SyncFolder(path string) error {
+	root, err := os.OpenRoot(path)
+	if err != nil {
+		return Cause(err)
+	}
+	defer root.Close()
+	return Cause((&folder{root, path}).syncWith(fs.sync))
+}
+
 // syncWith makes names in the folder durable, where its file system can.
 func (d *folder) syncWith(sync func(*os.File) error) error {
 	f, err := d.Open(".")

@@ -4,9 +4,11 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"path/filepath"
 
 	"lvmsync/cmd/internal/archives"
 	"lvmsync/cmd/internal/cli"
+	"lvmsync/cmd/internal/output"
 	"lvmsync/cmd/internal/patchfile"
 	"lvmsync/dump/compare"
 	"lvmsync/dump/devmapper"
@@ -52,6 +54,20 @@ const howArchive = "name a folder of patches, or a full patch, with --base"
 // openStored opens the device or file at path, and what it's compared with: a state of the archive.
 func (s *source) openStored(ctx context.Context, inv *cli.Invocation, path, archive string,
 	blockSize int64) (err error) {
+	// What is compared with must still be a state of the archive when the delta is there.
+	folder := archive
+	if !archives.IsFolder(archive) {
+		folder = filepath.Dir(archive)
+	}
+	lock, err := output.Lock(inv, folder, false)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			lock.Unlock()
+		}
+	}()
 	if s.held, err = archives.Select(ctx, inv, archive); err != nil {
 		return err
 	}
@@ -61,8 +77,15 @@ func (s *source) openStored(ctx context.Context, inv *cli.Invocation, path, arch
 	}
 	s.paths = archives.Names(s.held.Chain())
 	inv.Say(fmt.Sprintf("%s: compared with the state of %v", s.name, s.held))
-	s.Source, err = compare.OpenStored(ctx, path, state, blockSize)
-	return err
+	if s.Source, err = compare.OpenStored(ctx, path, state, blockSize); err != nil {
+		return err
+	}
+	end := s.Close
+	s.Close = func() error {
+		defer lock.Unlock()
+		return end()
+	}
+	return nil
 }
 
 // warnVolume tells that the archive is of another volume than what is compared with it, if LVM says

@@ -153,6 +153,7 @@ func TestRecipeBackupGoesOn(t *testing.T) {
 		run(t, nil, "lvmsync-apply", "--verify", folder, dest).want(t, 0, "")
 		wantSame(t, origin, dest)
 	}
+	run(t, nil, "lvmsync-patch", "prune", "--keep-last", "2", folder).want(t, 0, "")
 	change(t, origin, 4, 30, 0)
 	recipe(t, "backup", "rover/origin", folder)
 	run(t, nil, "lvmsync-apply", "--verify", folder, dest).want(t, 0, "")

@@ -66,6 +66,11 @@ func Write(inv *cli.Invocation, what string, inputs dump.Inputs, sources []strin
 	if id, err := storage.Identify(path); err == nil && isSource(id, sources) {
 		return cli.Usagef("%s is source and output at once", path)
 	}
+	lock, err := lockFor(inv, path)
+	if err != nil {
+		return err
+	}
+	defer lock.Unlock()
 	out, err := dump.CreateOutput(what, path)
 	if err != nil {
 		return err
@@ -108,7 +113,10 @@ func (e *removedError) Unwrap() error { return e.error }
 // Hint says what to do about a place where nothing can be written, or nothing.
 func Hint(err error) string {
 	var removed *removedError
+	var inUse *FolderInUseError
 	switch {
+	case errors.As(err, &inUse):
+		return "try again when it has ended"
 	case errors.Is(err, dump.ErrOutputInUse):
 		return "choose another name, or end what uses it"
 	case errors.Is(err, dump.ErrNoFile), errors.Is(err, durable.ErrMountPoint):

@@ -32,6 +32,7 @@ func command() *cli.Command {
 			infoCommand(),
 			verifyCommand(),
 			mergeCommand(),
+			pruneCommand(),
 			signatureCommand(),
 			listCommand(),
 			mountCommand(),

@@ -1,0 +1,160 @@
+// Package prune carries out what is planned of an archive: it merges patches and takes away those
+// that no kept state needs. Ended at any moment, it leaves a folder from which all kept states can
+// be restored, and the next run does the rest.
+package prune
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"lvmsync/apply"
+	"lvmsync/format"
+	"lvmsync/format/archive"
+	"lvmsync/format/archive/retention"
+	"lvmsync/format/durable"
+	"lvmsync/format/merge"
+)
+
+// Options tune [Run]. All functions must be set.
+type Options struct {
+	Trust bool // as of the plan
+	Made  merge.Made
+	// Warn is told what the user should know though it stops nothing.
+	Warn func(message string)
+	// Did is told what was done.
+	Did func(step retention.Step, written int64)
+	// Progress is told how far a stage is, in bytes.
+	Progress func(stage apply.Stage, done int64)
+}
+
+// A Done is what was done.
+type Done struct {
+	Merged  int   // patches that became others
+	Made    int   // of them
+	Removed int   // files, without those whose place a merged one took
+	Read    int64 // in bytes
+	Written int64 // in bytes
+	Won     int64 // in bytes of room; less than 0 if more is taken now
+}
+
+// Run carries out a plan of the archive, which is that of a folder. Nobody else may write to that
+// meanwhile. A volume in which something fails stays as it is then; the others are gone on with.
+func Run(ctx context.Context, a *archive.Archive, plan retention.Plan, o Options) (Done, error) {
+	return run(ctx, a, plan, o, system{durable.FS{}, os.Remove, free})
+}
+
+// A system is what changes files.
+type system struct {
+	files  durable.FS
+	remove func(path string) error
+	free   func(folder string) (bytes int64, known bool)
+}
+
+func run(ctx context.Context, a *archive.Archive, plan retention.Plan, o Options,
+	sys system) (Done, error) {
+	var done Done
+	var errs []error
+	for i, v := range plan.Volumes {
+		r := &runner{Options: o, sys: sys, done: &done, kept: v.Kept,
+			now: make(map[string]*archive.Patch), checked: make(map[string]bool)}
+		for _, c := range a.Volumes[i].Chains {
+			for _, p := range c.Patches {
+				r.now[p.Path] = p
+			}
+		}
+		for _, step := range v.Steps {
+			written, err := r.do(ctx, step)
+			if err != nil {
+				errs = append(errs, err)
+				break
+			}
+			o.Did(step, written)
+		}
+		if ctx.Err() != nil {
+			break
+		}
+	}
+	return done, errors.Join(errs...)
+}
+
+// A runner carries out the plan of a volume.
+type runner struct {
+	Options
+	sys     system
+	done    *Done
+	kept    []retention.Kept
+	now     map[string]*archive.Patch // what is there, by path
+	checked map[string]bool           // paths of patches that were read to their ends
+}
+
+// do takes a step, and tells how much was written.
+func (r *runner) do(ctx context.Context, step retention.Step) (written int64, err error) {
+	if len(step.Merge) > 0 {
+		if written, err = r.merge(ctx, step.Merge); err != nil {
+			return 0, err
+		}
+	}
+	if len(step.Remove) == 0 {
+		return written, nil
+	}
+	if err := r.mayRemove(ctx, step); err != nil {
+		return written, err
+	}
+	folders := make(map[string]bool)
+	for _, p := range step.Remove {
+		if err := r.remove(ctx, p); err != nil {
+			return written, err
+		}
+		folders[filepath.Dir(p.Path)] = true
+	}
+	for folder := range folders {
+		if err := r.sys.files.SyncFolder(folder); err != nil {
+			return written, fmt.Errorf("flush the folder %s: %w", folder, err)
+		}
+	}
+	return written, nil
+}
+
+// remove takes a patch away.
+func (r *runner) remove(ctx context.Context, planned *archive.Patch) error {
+	p := r.now[planned.Path]
+	if err := unchanged(ctx, p); err != nil {
+		return fmt.Errorf("remove %s: %w", p.Path, err)
+	}
+	if err := r.sys.remove(p.Path); err != nil {
+		return fmt.Errorf("remove %s: %w", p.Path, durable.Cause(err))
+	}
+	delete(r.now, p.Path)
+	r.done.Removed++
+	r.done.Won += p.Size
+	return nil
+}
+
+var errChanged = errors.New("it is no longer the patch that it was when it was looked at")
+
+// unchanged makes sure that a file still has the patch that it had.
+func unchanged(ctx context.Context, p *archive.Patch) error {
+	got, err := look(ctx, p.Path)
+	if err == nil &&
+		(got.Header.ID != p.Header.ID || got.Totals != p.Totals || got.Size != p.Size) {
+		err = errChanged
+	}
+	return err
+}
+
+// look reads header and trailer of the patch at path.
+func look(ctx context.Context, path string) (*archive.Patch, error) {
+	a, err := archive.Read(ctx, path)
+	switch {
+	case err != nil:
+		return nil, err
+	case len(a.Files) > 0:
+		return nil, a.Files[0].Err
+	case len(a.Volumes) == 0 || len(a.Volumes[0].Chains) == 0:
+		return nil, format.ErrNotPatch
+	}
+	return a.Volumes[0].Chains[0].First(), nil
+}

@@ -1,0 +1,155 @@
+package retention
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"lvmsync/format/archive"
+)
+
+// Options say what a [Plan] is made for.
+type Options struct {
+	Policy
+	Now time.Time // in the zone whose days count
+	// Trust takes for sure that a patch follows another where the archive has a doubt.
+	Trust bool
+	// Fixed says why a patch must stay as it is; empty: it may go. It may be nil.
+	Fixed func(*archive.Patch) string
+}
+
+// A Plan is what becomes of an archive.
+type Plan struct {
+	Volumes []Volume
+	Left    []Left // files that are no patches to build upon
+}
+
+// A Volume is what becomes of the patches of a volume.
+type Volume struct {
+	Name  string
+	Kept  []Kept // by the times of their states
+	Steps []Step // in this order
+	Left  []Left // what is in no chain, or not understood
+}
+
+// A Kept is a patch whose state is kept.
+type Kept struct {
+	*archive.Patch
+	Why []string
+}
+
+// A Step first makes one patch of several, then removes others. After each step, and whatever part
+// of the removals is done, all kept states can be restored.
+type Step struct {
+	// Merge are patches that follow one another, two at least, or none. What is made of them takes
+	// the place of the last, and may be the first of a later step.
+	Merge []*archive.Patch
+	// Remove are patches that no kept state needs then, each behind all that follow it.
+	Remove []*archive.Patch
+}
+
+// A Left is a file that is left alone.
+type Left struct{ Path, Why string }
+
+// New plans what becomes of the archive. What the plan does not understand is left alone.
+func New(a *archive.Archive, o Options) Plan {
+	var p Plan
+	for _, v := range a.Volumes {
+		p.Volumes = append(p.Volumes, o.volume(v))
+	}
+	for _, f := range a.Files {
+		why := string(f.Status)
+		if f.Err != nil {
+			why += ": " + f.Err.Error()
+		}
+		p.Left = append(p.Left, Left{f.Path, why})
+	}
+	return p
+}
+
+// volume plans what becomes of a volume.
+func (o Options) volume(v *archive.Volume) Volume {
+	plan := Volume{Name: v.Name}
+	patches, left := o.understood(v)
+	plan.Left = left
+	for _, p := range v.Undo {
+		plan.Left = append(plan.Left, Left{p.Path, "an undo patch, which is in no chain"})
+	}
+	t := newTree(patches)
+	states := t.states()
+	var times []time.Time
+	for _, n := range states {
+		times = append(times, n.Time())
+	}
+	for i, why := range o.Keep(times, o.Now) {
+		states[i].why = why
+	}
+	for _, n := range t.nodes {
+		n.fixed = o.fixed(n.Patch)
+		if n.fixed != "" {
+			n.why = append(n.why, n.fixed)
+		}
+	}
+	for _, n := range t.nodes {
+		if len(n.why) > 0 {
+			n.need()
+			plan.Kept = append(plan.Kept, Kept{n.Patch, n.why})
+		}
+	}
+	slices.SortStableFunc(plan.Kept, func(a, b Kept) int { return a.Time().Compare(b.Time()) })
+	plan.Steps = t.steps()
+	return plan
+}
+
+// steps are the merges first, so that nothing is gone if one fails: then what no state needs.
+func (t *tree) steps() (steps []Step) {
+	gone := make(map[*node]bool)
+	for _, n := range t.nodes {
+		if group := n.group(); len(group) > 1 {
+			steps = append(steps, merges(group, gone)...)
+		}
+	}
+	var rest []*node
+	for _, n := range t.nodes {
+		if !n.needed && !gone[n] {
+			rest = append(rest, n)
+		}
+	}
+	if len(rest) > 0 {
+		steps = append(steps, Step{Remove: lastFirst(rest)})
+	}
+	return steps
+}
+
+// maxMerge is how many patches are merged at once: each is an open file.
+const maxMerge = 256
+
+// merges are the steps that make one patch of a group, in place of its last.
+func merges(group []*node, gone map[*node]bool) (steps []Step) {
+	for len(group) > 1 {
+		part := group[:min(len(group), maxMerge)]
+		last := len(part) - 1
+		var remove []*node
+		for _, n := range part[:last] {
+			remove = n.going(remove, gone)
+		}
+		steps = append(steps, Step{Merge: patchesOf(part), Remove: lastFirst(remove)})
+		group = group[last:]
+	}
+	return steps
+}
+
+// lastFirst are the patches of nodes, each behind all that follow it.
+func lastFirst(nodes []*node) []*archive.Patch {
+	slices.SortStableFunc(nodes, func(a, b *node) int {
+		return cmp.Or(cmp.Compare(b.depth, a.depth), b.Time().Compare(a.Time()))
+	})
+	return patchesOf(nodes)
+}
+
+func patchesOf(nodes []*node) (patches []*archive.Patch) {
+	for _, n := range nodes {
+		patches = append(patches, n.Patch)
+	}
+	return patches
+}

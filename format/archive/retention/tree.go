@@ -1,0 +1,134 @@
+package retention
+
+import (
+	"cmp"
+	"slices"
+
+	"lvmsync/format"
+	"lvmsync/format/archive"
+)
+
+// A tree has the patches of a volume that are understood.
+type tree struct{ nodes []*node }
+
+// A node is a patch and those that follow it.
+type node struct {
+	*archive.Patch
+	before *node   // nil: none of the tree
+	after  []*node // that follow it
+	depth  int     // of patches before it
+	bytes  int64   // of it and all before it
+
+	why    []string // its state is kept; empty: it isn't
+	fixed  string   // why the file must stay as it is
+	needed bool     // a kept state needs it
+}
+
+func newTree(patches []*archive.Patch) *tree {
+	t := new(tree)
+	by := make(map[*archive.Patch]*node)
+	for _, p := range patches {
+		var new []*archive.Patch // it, and what is before it in the chain though not in time
+		for q := p; q != nil && by[q] == nil; q = before(q) {
+			new = append(new, q)
+		}
+		for _, q := range slices.Backward(new) {
+			n := &node{Patch: q, before: by[before(q)], bytes: q.Size}
+			if b := n.before; b != nil {
+				b.after = append(b.after, n)
+				n.depth, n.bytes = b.depth+1, b.bytes+q.Size
+			}
+			by[q] = n
+			t.nodes = append(t.nodes, n)
+		}
+	}
+	return t
+}
+
+// states are the states that the patches lead to, the newest first: of several patches that lead to
+// one, that with the least to read, which is kept if the state is.
+func (t *tree) states() (states []*node) {
+	best := make(map[string]*node)
+	for _, n := range t.nodes {
+		name := n.State()
+		if b := best[name]; b == nil || n.compare(b) < 0 {
+			best[name] = n
+		}
+	}
+	for _, n := range t.nodes {
+		if best[n.State()] == n {
+			states = append(states, n)
+		}
+	}
+	slices.SortStableFunc(states, func(a, b *node) int { return a.Time().Compare(b.Time()) })
+	slices.Reverse(states)
+	return states
+}
+
+// compare sorts ways to one state: those of which nothing is in doubt first.
+func (n *node) compare(o *node) int {
+	doubt := func(n *node) int {
+		if n.InDoubt() {
+			return 1
+		}
+		return 0
+	}
+	return cmp.Or(cmp.Compare(doubt(n), doubt(o)), cmp.Compare(n.bytes, o.bytes),
+		cmp.Compare(n.depth, o.depth), cmp.Compare(n.Path, o.Path))
+}
+
+// need says that a kept state needs the patch, and so all before it.
+func (n *node) need() {
+	for ; n != nil && !n.needed; n = n.before {
+		n.needed = true
+	}
+}
+
+// stays tells whether there is a file for the state of a needed patch when all is done: it is kept,
+// what is kept can't take it in, or several that are kept would have to.
+func (n *node) stays() bool {
+	if len(n.why) > 0 || n.fixed != "" {
+		return true
+	}
+	var next []*node
+	for _, a := range n.after {
+		if a.needed {
+			next = append(next, a)
+		}
+	}
+	return len(next) != 1 || next[0].fixed != ""
+}
+
+// named is how many patches led to the state before this one did. What followed one of them finds
+// it by that, so that none may be left out.
+func (n *node) named() int {
+	if n.Header.State == nil {
+		return 0
+	}
+	return len(n.Header.State.Patches)
+}
+
+// group are the patches that become one, of which n is the last.
+func (n *node) group() []*node {
+	if !n.needed || !n.stays() || n.fixed != "" || n.named() >= format.MaxStatePatches {
+		return nil
+	}
+	group := []*node{n}
+	for b := n.before; b != nil && !b.stays(); b = b.before {
+		group = append(group, b)
+	}
+	slices.Reverse(group)
+	return group
+}
+
+// going adds the patch to what goes, and what follows it but is not needed.
+func (n *node) going(list []*node, gone map[*node]bool) []*node {
+	gone[n] = true
+	list = append(list, n)
+	for _, a := range n.after {
+		if !a.needed {
+			list = a.going(list, gone)
+		}
+	}
+	return list
+}
