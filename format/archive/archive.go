@@ -83,6 +83,9 @@ func (p *Patch) First() *Patch { return cmp.Or(p.first, p) }
 // else. What the segments hold has not been looked at.
 func (p *Patch) Restorable() bool { return p.First().Header.Kind == format.Full }
 
+// Losses is how many patches on the way to the state may have lost something of it.
+func (p *Patch) Losses() int { return p.cost.losses }
+
 // InDoubt tells whether something is to be looked at on the way to the state.
 func (p *Patch) InDoubt() bool { return p.cost.doubts > 0 }
 

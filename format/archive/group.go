@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"lvmsync/format"
 	"lvmsync/format/follow"
 )
 
@@ -63,7 +64,8 @@ func (a *Archive) leaveOutCopies(patches []*Patch) []*Patch {
 			first[id] = p
 			return false
 		}
-		f := File{Path: p.Path, Status: Copy, Same: other, Copy: p}
+		f := File{Path: p.Path, Status: Copy, Header: &p.Header, Same: other,
+			Copy: p}
 		switch {
 		case other.Path == p.Path:
 			f.Err, f.Copy = errors.New("it was named twice"), nil
@@ -92,8 +94,7 @@ func byVolume(patches []*Patch) (groups [][]*Patch) {
 	by := make(map[string]int)
 	for i, p := range patches {
 		parent[i] = i
-		names := append(follow.Leads(p.Header), follow.Starts(p.Header)...)
-		for _, name := range append(names, follow.Volume(p.Header)) {
+		for _, name := range namesOf(p.Header) {
 			if other, ok := by[name]; ok {
 				x, y := top(i), top(other)
 				parent[max(x, y)] = min(x, y)
@@ -113,4 +114,24 @@ func byVolume(patches []*Patch) (groups [][]*Patch) {
 		groups[g] = append(groups[g], p)
 	}
 	return groups
+}
+
+// namesOf are the names by which patches are put together.
+func namesOf(h format.Header) []string {
+	names := append(follow.Leads(h), follow.Starts(h)...)
+	return append(names, follow.Volume(h))
+}
+
+// Has tells whether a patch with that header would be put together with those of the volume.
+func (v *Volume) Has(h format.Header) bool {
+	names := make(map[string]bool)
+	for _, name := range namesOf(h) {
+		names[name] = true
+	}
+	has := func(p *Patch) bool {
+		return slices.ContainsFunc(namesOf(p.Header), func(name string) bool { return names[name] })
+	}
+	return slices.ContainsFunc(v.Undo, has) || slices.ContainsFunc(v.Chains, func(c Chain) bool {
+		return slices.ContainsFunc(c.Patches, has)
+	})
 }

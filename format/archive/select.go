@@ -90,7 +90,7 @@ func (a *Archive) only() (*Volume, error) {
 			len(volumes), strings.Join(names, " and ")))
 	}
 	for _, f := range a.Files {
-		if f.bad() {
+		if f.Bad() {
 			return nil, a.refuse(f.Err, fmt.Sprintf("no patch can be used, such as %s: %v",
 				f.Path, f.Err))
 		}
@@ -143,9 +143,9 @@ func (p *Patch) passes(q *Patch) bool {
 	return false
 }
 
-// bad tells whether a file seems to be a patch to a state that can't be used, and no other file has
+// Bad tells whether a file seems to be a patch to a state that can't be used, and no other file has
 // the same.
-func (f File) bad() bool {
+func (f File) Bad() bool {
 	if f.Same != nil || f.Header != nil && f.Header.Kind == format.Undo {
 		return false
 	}
@@ -163,7 +163,7 @@ func (f File) bad() bool {
 // mayBeNewer tells whether a file may be a patch to a state that is newer than that of p, but not
 // later than at.
 func (f File) mayBeNewer(p *Patch, at time.Time) bool {
-	if !f.bad() {
+	if !f.Bad() {
 		return false
 	}
 	if f.Header == nil {
@@ -288,7 +288,7 @@ func (a *Archive) gap(p *Patch) error {
 	err := a.refuse(ErrGap, reason+first.Gap)
 	err.Chain = p.Chain()
 	for _, f := range a.Files {
-		if f.bad() {
+		if f.Bad() {
 			err.Reason += fmt.Sprintf("; and %s can't be used: %v", f.Path, f.Err)
 			err.Err = errors.Join(err.Err, f.Err)
 		}

@@ -24,12 +24,16 @@ type Plan struct {
 	Left    []Left // files that are no patches to build upon
 }
 
-// A Volume is what becomes of the patches of a volume.
+// A Volume is what becomes of the patches of a volume, or of several that have patches in common:
+// a template and its clones. The policy holds for each of those on its own.
 type Volume struct {
 	Name  string
 	Kept  []Kept // by the times of their states
 	Steps []Step // in this order
-	Left  []Left // what is in no chain, or not understood
+	Left  []Left // what is left alone though the rest isn't, or all of it
+	// Alone says why nothing is done with the volume; nil: it is understood. A file that is not of
+	// the volume has its question in Plan.Left as well.
+	Alone []*AloneError
 }
 
 // A Kept is a patch whose state is kept.
@@ -55,7 +59,7 @@ type Left struct{ Path, Why string }
 func New(a *archive.Archive, o Options) Plan {
 	var p Plan
 	for _, v := range a.Volumes {
-		p.Volumes = append(p.Volumes, o.volume(v))
+		p.Volumes = append(p.Volumes, o.volume(v, a.Files))
 	}
 	for _, f := range a.Files {
 		why := string(f.Status)
@@ -68,28 +72,20 @@ func New(a *archive.Archive, o Options) Plan {
 }
 
 // volume plans what becomes of a volume.
-func (o Options) volume(v *archive.Volume) Volume {
+func (o Options) volume(v *archive.Volume, files []archive.File) Volume {
 	plan := Volume{Name: v.Name}
-	patches, left := o.understood(v)
-	plan.Left = left
 	for _, p := range v.Undo {
 		plan.Left = append(plan.Left, Left{p.Path, "an undo patch, which is in no chain"})
 	}
-	t := newTree(patches)
-	states := t.states()
-	var times []time.Time
-	for _, n := range states {
-		times = append(times, n.Time())
+	if len(v.Chains) == 0 {
+		return plan
 	}
-	for i, why := range o.Keep(times, o.Now) {
-		states[i].why = why
+	if plan.Alone = o.questions(v, files); len(plan.Alone) > 0 {
+		plan.Left = append(plan.Left, alone(v, plan.Alone)...)
+		return plan
 	}
-	for _, n := range t.nodes {
-		n.fixed = o.fixed(n.Patch)
-		if n.fixed != "" {
-			n.why = append(n.why, n.fixed)
-		}
-	}
+	t := newTree(v)
+	o.keep(t)
 	for _, n := range t.nodes {
 		if len(n.why) > 0 {
 			n.need()
@@ -121,22 +117,33 @@ func (t *tree) steps() (steps []Step) {
 	return steps
 }
 
-// maxMerge is how many patches are merged at once: each is an open file.
-const maxMerge = 256
+// maxMerge is how many patches are merged at once: each is an open file, and takes memory.
+const maxMerge = 64
 
-// merges are the steps that make one patch of a group, in place of its last.
+// merges are the steps that make one patch of a group, in place of its last. If they are many,
+// those between the first, which may be full, and the last become fewer before.
 func merges(group []*node, gone map[*node]bool) (steps []Step) {
-	for len(group) > 1 {
-		part := group[:min(len(group), maxMerge)]
-		last := len(part) - 1
-		var remove []*node
-		for _, n := range part[:last] {
-			remove = n.going(remove, gone)
+	for len(group) > maxMerge {
+		last := len(group) - 1
+		fewer := group[:1:1]
+		for part := range slices.Chunk(group[1:last], maxMerge) {
+			if len(part) > 1 {
+				steps = append(steps, mergeStep(part, gone))
+			}
+			fewer = append(fewer, part[len(part)-1])
 		}
-		steps = append(steps, Step{Merge: patchesOf(part), Remove: lastFirst(remove)})
-		group = group[last:]
+		group = append(fewer, group[last])
 	}
-	return steps
+	return append(steps, mergeStep(group, gone))
+}
+
+// mergeStep merges patches, and removes what the last of them replaces.
+func mergeStep(part []*node, gone map[*node]bool) Step {
+	var remove []*node
+	for _, n := range part[:len(part)-1] {
+		remove = n.going(remove, gone)
+	}
+	return Step{Merge: patchesOf(part), Remove: lastFirst(remove)}
 }
 
 // lastFirst are the patches of nodes, each behind all that follow it.

@@ -1,6 +1,7 @@
 package retention
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"testing"
@@ -23,13 +24,14 @@ func made(snapshot string) time.Time {
 }
 
 // patch makes a patch of a text: its name, where it starts from and where it leads, such as "mon
-// A>B"; without the first it is full, behind ~ it names nothing that it starts from.
+// A>B"; without the first it is full, behind ~ it names nothing that it starts from. Behind that may
+// be what else is told of it: small, lost, rest, of=VOLUME.
 func patch(text string) *archive.Patch {
-	name, way, _ := strings.Cut(text, " ")
-	from, to, _ := strings.Cut(way, ">")
-	h := format.Header{ID: id(name), Kind: format.Full, Created: made(to).Add(time.Hour),
+	words := strings.Fields(text)
+	from, to, _ := strings.Cut(words[1], ">")
+	h := format.Header{ID: id(words[0]), Kind: format.Full, Created: made(to).Add(time.Hour),
 		VolumeSize: 1 << 20, Granularity: 4096,
-		Source: format.Source{Type: "thick", LVUUID: "V"},
+		Source: format.Source{Type: "thick", LVUUID: "V", Path: "V"},
 		State:  &format.State{Snapshot: to, SnapshotCreated: made(to)}}
 	switch from {
 	case "":
@@ -40,7 +42,20 @@ func patch(text string) *archive.Patch {
 	default:
 		h.Kind, h.Base = format.Delta, &format.Base{Snapshot: from, SnapshotCreated: made(from)}
 	}
-	return &archive.Patch{Path: name, Header: h, Size: 100}
+	p := &archive.Patch{Path: words[0], Header: h, Size: 100}
+	for _, word := range words[2:] {
+		switch name, value, _ := strings.Cut(word, "="); name {
+		case "small":
+			p.Size = 10
+		case "lost":
+			p.Header.RequiredFeatures = []string{format.LostSectors}
+		case "rest":
+			p.Header.Start = 512
+		case "of":
+			p.Header.Source.LVUUID, p.Header.Source.Path = value, value
+		}
+	}
+	return p
 }
 
 // told is all that a plan says.
@@ -101,14 +116,31 @@ func TestPlan(t *testing.T) {
 			"keep 3; merge f+1+3; remove 2+1+f"},
 		"two ways to one state": {with("x C>D"), 1, "keep 3; merge f+1+2+3; remove x+2+1+f"},
 		"a gap": {[]string{"f >A", "1 A>B", "3 C>D", "4 D>E"}, 1,
-			"keep 1; merge f+1; remove f; left 3; left 4"},
+			"left f; left 1; left 3; left 4"},
+		"a gap where there is no full patch": {[]string{"1 A>B", "2 B>C", "4 D>E"}, 1,
+			"left 1; left 2; left 4"},
+		"the rest of an interrupted run": {with("4 D>E rest"), 1,
+			"left f; left 1; left 2; left 3; left 4"},
+		"the rest of one as the first": {[]string{"1 A>B rest", "2 B>C"}, 1, "left 1; left 2"},
+		"a smaller way with lost sectors": {with("x C>D small lost"), 1,
+			"keep 3; merge f+1+2+3; remove x+2+1+f"},
+		"lost sectors in a way's midst": {[]string{"f >A", "1 A>B lost small", "2 B>C small",
+			"x A>B", "y A>C"}, 1, "keep y; merge f+y; remove 2+1+x+f"},
+		"lost sectors in each way": {with("x C>D lost", "y C>D lost small")[:6:6], 1,
+			"keep 3; merge f+1+2+3; remove x+y+2+1+f"},
+		"lost sectors in each of two ways": {[]string{"f >A", "1 A>B lost", "x A>B lost small"}, 1,
+			"keep 1+x"},
+		"a template and its clones": {[]string{"t >A", "1 A>B", "c A>C of=W", "2 C>D of=W",
+			"d A>E of=X", "3 E>F of=X"}, 1, "keep 1+2+3; merge c+2; remove c; merge d+3; remove d"},
+		"a clone that is not backed up any more": {[]string{"t >A", "c A>B of=W", "1 A>C", "2 C>D"},
+			1, "keep c+2; merge 1+2; remove 1"},
 		"several that start from what is not here": {[]string{"1 A>B", "3 C>D"}, 1,
 			"left 1; left 3"},
 		"several that start from the same": {[]string{"1 A>B", "2 A>C", "3 C>D"}, 1,
 			"keep 3; merge 2+3; remove 2; remove 1"},
-		"a doubt": {with("4 ~>E"), 1, "left 4; left f; left 1; left 2; left 3"},
+		"a doubt": {with("4 ~>E"), 1, "left f; left 1; left 2; left 3; left 4"},
 		"one that names nothing, older than all": {with("4 ~>@"), 1,
-			"left 4; left f; left 1; left 2; left 3"},
+			"left f; left 1; left 2; left 3; left 4"},
 		"undo patches": {with("u undo>A"), 4, "keep f+1+2+3; left u"},
 		"one that must stay": {[]string{"f >A", "fixed A>B", "2 B>C", "3 C>D"}, 1,
 			"keep fixed+3; merge 2+3; remove 2"},
@@ -131,39 +163,97 @@ func TestPlan(t *testing.T) {
 	}
 }
 
-// More patches than are merged at once become one all the same, in parts.
+// What a file that can't be used may need stays: of the volumes that it may be of nothing goes.
+func TestPlanBadFiles(t *testing.T) {
+	header := func(text string) *format.Header { return &patch(text).Header }
+	for name, tt := range map[string]struct {
+		file archive.File
+		want string // the volumes left alone
+	}{
+		"damaged, of V": {archive.File{Status: archive.Damaged, Header: header("x B>C")}, "V"},
+		"of neither": {archive.File{Status: archive.Damaged, Header: header("x J>K of=Y")},
+			""},
+		"nobody knows": {archive.File{Status: archive.Unreadable}, "V W"},
+		"truncated, of both": {archive.File{Status: archive.Truncated,
+			Header: header("x F>B of=Z")}, "V W"},
+		"an undo patch": {archive.File{Status: archive.Truncated, Header: header("x undo>A")},
+			""},
+		"no patch":  {archive.File{Path: "notes", Status: archive.Foreign}, ""},
+		"no longer": {archive.File{Path: "x.lvmpatch", Status: archive.Foreign}, "V W"},
+		"empty":     {archive.File{Path: "x", Status: archive.Unfinished}, "V W"},
+		"of a run":  {archive.File{Path: ".x", Status: archive.Unfinished}, ""},
+		"a copy":    {archive.File{Status: archive.Copy, Header: header("x A>B")}, ""},
+		"no copy": {archive.File{Status: archive.Copy, Header: header("x A>B"),
+			Err: archive.ErrAnother}, "V"},
+		"of a clone": {archive.File{Status: archive.Newer, Header: header("x B>C of=Z")}, "V"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			a := archive.New([]*archive.Patch{patch("f >A"), patch("1 A>B"), patch("2 B>C"),
+				patch("g >F of=W"), patch("3 F>G of=W")})
+			tt.file.Path = cmp.Or(tt.file.Path, "bad")
+			a.Files = append(a.Files, tt.file)
+			var alone []string
+			for _, v := range New(a, Options{Policy: Policy{Last: 1}, Now: made("Z")}).Volumes {
+				if len(v.Alone) > 0 {
+					alone = append(alone, v.Name)
+				}
+				if (len(v.Alone) == 0) != (len(v.Steps) > 0) {
+					t.Errorf("%s: %d steps", v.Name, len(v.Steps))
+				}
+			}
+			if got := strings.Join(alone, " "); got != tt.want {
+				t.Errorf("left alone: %q, want %q", got, tt.want)
+			}
+		})
+	}
+}
+
+// More patches than are merged at once become one all the same, in parts, and the first, which is
+// large, is written once.
 func TestPlanInParts(t *testing.T) {
-	var patches []*archive.Patch
-	for i := range 2 * maxMerge {
-		h := format.Header{ID: id(fmt.Sprintf("%016d", i)), Kind: format.Delta, VolumeSize: 1 << 20,
-			Granularity: 4096, Created: made("A").Add(time.Duration(i) * time.Hour),
-			Source: format.Source{Type: "thick", LVUUID: "V"}}
-		if i == 0 {
-			h.Kind = format.Full
-		} else {
-			h.Base = &format.Base{Patch: id(fmt.Sprintf("%016d", i-1))}
+	for _, n := range []int{2, maxMerge, maxMerge + 1, maxMerge + 2, 2*maxMerge + 2,
+		(maxMerge-1)*maxMerge + 3} {
+		var patches []*archive.Patch
+		for i := range n {
+			h := format.Header{ID: id(fmt.Sprintf("%016d", i)), Kind: format.Delta,
+				VolumeSize: 1 << 20, Granularity: 4096,
+				Created: made("A").Add(time.Duration(i) * time.Minute),
+				Source:  format.Source{Type: "thick", LVUUID: "V"}}
+			if i == 0 {
+				h.Kind = format.Full
+			} else {
+				h.Base = &format.Base{Patch: id(fmt.Sprintf("%016d", i-1))}
+			}
+			patches = append(patches, &archive.Patch{Path: fmt.Sprint(i), Header: h, Size: 1})
 		}
-		patches = append(patches, &archive.Patch{Path: fmt.Sprint(i), Header: h, Size: 1})
-	}
-	a := archive.New(patches)
-	p := New(a, Options{Policy: Policy{Last: 1}, Now: made("Z")})
-	at, removed := 0, 0
-	for _, s := range p.Volumes[0].Steps {
-		for i, m := range s.Merge {
-			if want := fmt.Sprint(at + i); m.Path != want {
-				t.Fatalf("%s is merged, want %s", m.Path, want)
+		p := New(archive.New(patches), Options{Policy: Policy{Last: 1}, Now: made("Z")})
+		there, full, last := make(map[string]bool), 0, 0
+		for i := range n {
+			there[fmt.Sprint(i)] = true
+		}
+		for _, s := range p.Volumes[0].Steps {
+			if len(s.Merge) > maxMerge {
+				t.Errorf("%d patches: %d at once", n, len(s.Merge))
+			}
+			for _, m := range s.Merge {
+				if !there[m.Path] {
+					t.Fatalf("%d patches: %s is merged again", n, m.Path)
+				}
+				switch m.Path {
+				case "0":
+					full++
+				case fmt.Sprint(n - 1):
+					last++
+				}
+			}
+			for _, r := range s.Remove {
+				delete(there, r.Path)
 			}
 		}
-		at += len(s.Merge) - 1
-		for i, r := range s.Remove {
-			if want := fmt.Sprint(at - 1 - i); r.Path != want {
-				t.Fatalf("%s is removed, want %s", r.Path, want)
-			}
+		if len(there) != 1 || !there[fmt.Sprint(n-1)] || full != 1 || last != 1 {
+			t.Errorf("%d patches: %v is left; the first is merged %d times, the last %d", n, there,
+				full, last)
 		}
-		removed += len(s.Remove)
-	}
-	if len(p.Volumes[0].Steps) != 3 || at != len(patches)-1 || removed != at {
-		t.Errorf("%d steps up to %d, %d removed", len(p.Volumes[0].Steps), at, removed)
 	}
 }
 

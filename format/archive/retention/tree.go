@@ -18,35 +18,46 @@ type node struct {
 	after  []*node // that follow it
 	depth  int     // of patches before it
 	bytes  int64   // of it and all before it
+	losses int     // of it and all before it, those that may have lost something
 
 	why    []string // its state is kept; empty: it isn't
 	fixed  string   // why the file must stay as it is
 	needed bool     // a kept state needs it
 }
 
-func newTree(patches []*archive.Patch) *tree {
+func newTree(v *archive.Volume) *tree {
 	t := new(tree)
 	by := make(map[*archive.Patch]*node)
-	for _, p := range patches {
-		var new []*archive.Patch // it, and what is before it in the chain though not in time
-		for q := p; q != nil && by[q] == nil; q = before(q) {
-			new = append(new, q)
-		}
-		for _, q := range slices.Backward(new) {
-			n := &node{Patch: q, before: by[before(q)], bytes: q.Size}
-			if b := n.before; b != nil {
-				b.after = append(b.after, n)
-				n.depth, n.bytes = b.depth+1, b.bytes+q.Size
+	for _, c := range v.Chains {
+		for _, p := range c.Patches {
+			var new []*archive.Patch // it, and what is before it in the chain though not in time
+			for q := p; q != nil && by[q] == nil; q = before(q) {
+				new = append(new, q)
 			}
-			by[q] = n
-			t.nodes = append(t.nodes, n)
+			for _, q := range slices.Backward(new) {
+				by[q] = t.add(q, by[before(q)])
+			}
 		}
 	}
 	return t
 }
 
+// add adds a patch behind another one, or first.
+func (t *tree) add(p *archive.Patch, before *node) *node {
+	n := &node{Patch: p, before: before, bytes: p.Size}
+	if slices.Contains(p.Header.RequiredFeatures, format.LostSectors) {
+		n.losses = 1
+	}
+	if before != nil {
+		before.after = append(before.after, n)
+		n.depth, n.bytes, n.losses = before.depth+1, before.bytes+n.bytes, before.losses+n.losses
+	}
+	t.nodes = append(t.nodes, n)
+	return n
+}
+
 // states are the states that the patches lead to, the newest first: of several patches that lead to
-// one, that with the least to read, which is kept if the state is.
+// one, that which has lost the least, and then has the least to read. It is kept if the state is.
 func (t *tree) states() (states []*node) {
 	best := make(map[string]*node)
 	for _, n := range t.nodes {
@@ -65,7 +76,7 @@ func (t *tree) states() (states []*node) {
 	return states
 }
 
-// compare sorts ways to one state: those of which nothing is in doubt first.
+// compare sorts ways to one state: what is in doubt is so only where the user trusts it.
 func (n *node) compare(o *node) int {
 	doubt := func(n *node) int {
 		if n.InDoubt() {
@@ -73,8 +84,8 @@ func (n *node) compare(o *node) int {
 		}
 		return 0
 	}
-	return cmp.Or(cmp.Compare(doubt(n), doubt(o)), cmp.Compare(n.bytes, o.bytes),
-		cmp.Compare(n.depth, o.depth), cmp.Compare(n.Path, o.Path))
+	return cmp.Or(cmp.Compare(n.losses, o.losses), cmp.Compare(doubt(n), doubt(o)),
+		cmp.Compare(n.bytes, o.bytes), cmp.Compare(n.depth, o.depth), cmp.Compare(n.Path, o.Path))
 }
 
 // need says that a kept state needs the patch, and so all before it.

@@ -1,6 +1,7 @@
 package retention
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 
@@ -9,73 +10,74 @@ import (
 	"lvmsync/format/follow"
 )
 
-// understood are the patches of a volume of which it is known what follows what, and why the others
-// are left alone.
-func (o Options) understood(v *archive.Volume) (patches []*archive.Patch, left []Left) {
-	if left := o.doubtful(v); len(left) > 0 {
-		return nil, left
+// An AloneError says why a volume is left alone: of a file there, nobody knows what it needs, and
+// whatever goes may be that.
+type AloneError struct {
+	Volume string
+	Path   string // of the file
+	Reason string
+	Err    error // what it is like: archive.ErrGap, archive.ErrDoubt, or why it can't be used
+}
+
+// Error says which volume and why.
+func (e *AloneError) Error() string {
+	return fmt.Sprintf("%s is left alone: of %s, %s", e.Volume, e.Path, e.Reason)
+}
+
+// Unwrap gives the cause.
+func (e *AloneError) Unwrap() error { return e.Err }
+
+const rest = "it is the rest of an interrupted run"
+
+// questions are the files of a volume, or that may be of it, of which it is not known what they
+// need.
+func (o Options) questions(v *archive.Volume, files []archive.File) (all []*AloneError) {
+	ask := func(path, reason string, err error) {
+		all = append(all, &AloneError{v.Name, path, reason, err})
+	}
+	for _, f := range files {
+		mayNeed := f.Bad() || errors.Is(f.Err, archive.ErrAnother)
+		if mayNeed && (f.Header == nil || v.Has(*f.Header)) {
+			ask(f.Path, fmt.Sprintf("nothing can be told: %v", f.Err), f.Err)
+		}
 	}
 	full := slices.ContainsFunc(v.Chains, func(c archive.Chain) bool {
 		return c.First().Header.Kind == format.Full
 	})
-	together := full || startTogether(v.Chains)
+	together := startTogether(v.Chains)
 	for _, c := range v.Chains {
-		first := c.First()
-		why := ""
-		switch {
-		case first.Header.Start > 0:
-			why = "it is the rest of an interrupted run"
-		case full && first.Header.Kind != format.Full:
-			why = first.Gap
-		case !together:
-			why = "what it starts from is not here, nor is that of others: " + first.Gap
-		}
-		if why == "" {
-			patches = append(patches, c.Patches...)
-			continue
-		}
 		for _, p := range c.Patches {
-			if p != first {
-				why = "it needs " + first.Path
+			isFirst := p == c.First()
+			switch {
+			case p.Header.Start > 0:
+				ask(p.Path, rest, archive.ErrGap)
+			case p.Doubt != "" && before(p) != nil && !o.Trust:
+				ask(p.Path, fmt.Sprintf("whether it follows %s is in doubt: %s", p.Follows.Path,
+					p.Doubt), archive.ErrDoubt)
+			case isFirst && full && p.Header.Kind != format.Full:
+				ask(p.Path, p.Gap, archive.ErrGap)
+			case isFirst && !together && !full:
+				ask(p.Path, "what it starts from is not here, nor is that of others: "+p.Gap,
+					archive.ErrGap)
 			}
-			left = append(left, Left{p.Path, why})
 		}
 	}
-	return patches, left
+	return all
 }
 
-// doubtful says why a volume is left alone where it is not sure what follows what: whatever goes
-// may be what the patch in doubt needs.
-func (o Options) doubtful(v *archive.Volume) (left []Left) {
-	about, known := "", startTogether(v.Chains)
-	for _, c := range v.Chains {
-		for _, p := range c.Patches {
-			switch {
-			case p.Doubt != "" && before(p) != nil && !o.Trust:
-				about = p.Path
-				left = append(left, Left{p.Path, fmt.Sprintf(
-					"whether it follows %s is in doubt: %s", p.Follows.Path, p.Doubt)})
-			case p == c.First() && !known && nameless(p) && !o.Trust:
-				about = p.Path
-				left = append(left, Left{p.Path, p.Gap})
-			case p.Follows != nil && p.Header.Start > 0:
-				about = p.Path
-				left = append(left, Left{p.Path, "it is the rest of an interrupted run"})
-			}
-		}
-	}
-	if about == "" {
-		return nil
-	}
-	told := make(map[string]bool)
-	for _, l := range left {
-		told[l.Path] = true
+// alone are the patches of a volume, each with the question about it, or else with what may need it.
+func alone(v *archive.Volume, questions []*AloneError) (left []Left) {
+	reasons := make(map[string]string)
+	for _, q := range questions {
+		reasons[q.Path] = q.Reason
 	}
 	for _, c := range v.Chains {
 		for _, p := range c.Patches {
-			if !told[p.Path] {
-				left = append(left, Left{p.Path, "it may be what " + about + " needs"})
+			why, ok := reasons[p.Path]
+			if !ok {
+				why = "it may be what " + questions[0].Path + " needs"
 			}
+			left = append(left, Left{p.Path, why})
 		}
 	}
 	return left
@@ -93,12 +95,6 @@ func startTogether(chains []archive.Chain) bool {
 			return x.ID != y.ID && !sameStart(x, y)
 		})
 	})
-}
-
-// nameless tells whether a patch that isn't full names nothing that it starts from, so that it may
-// be anything.
-func nameless(p *archive.Patch) bool {
-	return p.Header.Kind != format.Full && len(follow.Starts(p.Header)) == 0
 }
 
 // before is the patch that another one follows; not one that starts from the same, which the
