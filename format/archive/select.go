@@ -144,16 +144,14 @@ func (p *Patch) passes(q *Patch) bool {
 }
 
 // Bad tells whether a file seems to be a patch to a state that can't be used, and no other file has
-// the same.
+// the same. A hidden one was never there.
 func (f File) Bad() bool {
-	if f.Same != nil || f.Header != nil && f.Header.Kind == format.Undo {
+	if isHidden(f.Path) || f.Same != nil || f.Header != nil && f.Header.Kind == format.Undo {
 		return false
 	}
 	switch f.Status {
-	case Truncated, Damaged, Newer, Unreadable:
+	case Truncated, Damaged, Newer, Unreadable, Unfinished:
 		return true
-	case Unfinished: // a hidden one was never there
-		return !strings.HasPrefix(filepath.Base(f.Path), ".")
 	case Foreign: // such as one of which a crash has left nothing
 		return strings.HasSuffix(f.Path, ".lvmpatch")
 	}

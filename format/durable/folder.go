@@ -112,6 +112,24 @@ func (fs FS) SyncFolder(path string) error {
 	return Cause((&folder{root, path}).syncWith(fs.sync))
 }
 
+// SyncFile makes durable what the file at path has, whoever wrote it, where its file system can.
+func (fs FS) SyncFile(path string) error {
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return Cause(err)
+	}
+	defer f.Close()
+	return Cause(whereItCan(fs.sync(f)))
+}
+
+// whereItCan is an error of fsync, but for one of a file system that has none for such a file.
+func whereItCan(err error) error {
+	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOTSUP) {
+		return nil
+	}
+	return err
+}
+
 // syncWith makes names in the folder durable, where its file system can.
 func (d *folder) syncWith(sync func(*os.File) error) error {
 	f, err := d.Open(".")
@@ -119,8 +137,5 @@ func (d *folder) syncWith(sync func(*os.File) error) error {
 		return err
 	}
 	defer f.Close()
-	if err := sync(f); !errors.Is(err, unix.EINVAL) && !errors.Is(err, unix.ENOTSUP) {
-		return err
-	}
-	return nil
+	return whereItCan(sync(f))
 }

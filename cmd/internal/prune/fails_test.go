@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -14,13 +15,11 @@ import (
 	"lvmsync/format"
 	"lvmsync/format/archive"
 	"lvmsync/format/archive/retention"
-	"lvmsync/format/durable"
 )
 
 // A merge that fails leaves the folder as it was, and nothing beside that.
 func TestFails(t *testing.T) {
-	works := system{durable.FS{}, os.Remove, free}
-	noRoom, full := works, works
+	noRoom, full := works(), works()
 	noRoom.free = func(string) (int64, bool) { return 1, true }
 	full.files.Write = func(*os.File, []byte) (int, error) { return 0, unix.ENOSPC }
 	for name, tt := range map[string]struct {
@@ -30,8 +29,8 @@ func TestFails(t *testing.T) {
 	}{
 		"no room, told beforehand":  {noRoom, false, false, unix.ENOSPC},
 		"no room when it's written": {full, false, false, unix.ENOSPC},
-		"damaged":                   {works, true, false, format.ErrCorrupt},
-		"interrupted in its midst":  {works, false, true, context.Canceled},
+		"damaged":                   {works(), true, false, format.ErrCorrupt},
+		"interrupted in its midst":  {works(), false, true, context.Canceled},
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := threeNights(t)
@@ -69,15 +68,37 @@ func TestFails(t *testing.T) {
 }
 
 // threeNights is a full patch and two deltas.
-func threeNights(t *testing.T) *history {
-	h := &history{dir: t.TempDir(), now: time.Date(2026, 1, 9, 0, 0, 0, 0, time.UTC)}
-	var last *night
-	for i, name := range []string{"0", "1", "2"} {
-		data := make([]byte, 2*block)
-		data[0] = byte(i)
-		n := &night{name, time.Date(2026, 1, 1+i, 0, 0, 0, 0, time.UTC), data}
-		writePatch(t, filepath.Join(h.dir, name), last, n)
-		last = n
+func threeNights(t *testing.T) *history { return newNights(t, "0", "1 0", "2 1") }
+
+// newNights is a history of patches, each with its name, which is that of the state that it leads
+// to as far as the first letter goes, and the state that it starts from unless it is full. Of one
+// with a third word a block is lost.
+func newNights(t *testing.T, patches ...string) *history {
+	h := &history{dir: t.TempDir(), now: time.Date(2026, 1, 30, 0, 0, 0, 0, time.UTC)}
+	nights := make(map[string]*night)
+	of := func(name string) *night {
+		name = name[:1]
+		if nights[name] == nil {
+			data := make([]byte, 2*block)
+			data[0] = name[0]
+			nights[name] = &night{snapshot: name, data: data, volume: "volume",
+				written: map[int]bool{0: true},
+				made:    time.Date(2026, 1, int(name[0]-'0')+1, 0, 0, 0, 0, time.UTC)}
+		}
+		return nights[name]
+	}
+	for _, text := range patches {
+		words := strings.Fields(text)
+		var from *night
+		lost := -1
+		if len(words) > 1 {
+			from = of(words[1])
+			of(words[0]).before = from
+		}
+		if len(words) > 2 {
+			lost = 0
+		}
+		writePatch(t, filepath.Join(h.dir, words[0]), from, of(words[0]), lost)
 	}
 	return h
 }

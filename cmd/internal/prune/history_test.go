@@ -2,8 +2,8 @@ package prune
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -13,71 +13,152 @@ import (
 	"github.com/google/uuid"
 
 	"lvmsync/format"
-	"lvmsync/format/archive"
-	"lvmsync/format/volume"
 )
 
 const block, blocks = 4096, 8
 
-// A night is a state of the volume that a snapshot keeps.
+// A night is a state of a volume that a snapshot keeps.
 type night struct {
 	snapshot string
 	made     time.Time
 	data     []byte
+	volume   string       // of which it is
+	patch    uuid.UUID    // the first that leads to it
+	before   *night       // of the same volume, or of that which it is a clone of
+	written  map[int]bool // blocks since then
+}
+
+func (n *night) state() string { return "volume " + n.snapshot }
+
+// since tells whether a block was written after another night.
+func (n *night) since(from *night, block int) bool {
+	for ; n != from; n = n.before {
+		if n.written[block] {
+			return true
+		}
+	}
+	return false
 }
 
 // A history is a folder of patches, and what they lead to.
 type history struct {
 	dir    string
-	first  []byte // what deltas start from where there is no full patch
+	begin  string // the state that deltas start from where there is no full patch
 	states map[string][]byte
+	newest map[string]string // states, by volume
 	now    time.Time
+	ways   bool // there are states that several patches lead to
+	files  int
 }
 
-// newHistory makes up a folder: full patches, deltas, forks, a volume that grows, some that lack.
+// newHistory makes up a folder: full patches, deltas, forks, a volume that grows and shrinks, a clone
+// of it, several ways to a state, lost sectors, undo patches, some that lack, and what is no patch.
 func newHistory(t *testing.T, rnd *rand.Rand) *history {
-	h := &history{dir: t.TempDir(), states: make(map[string][]byte)}
+	h := &history{dir: t.TempDir(), states: make(map[string][]byte),
+		newest: make(map[string]string)}
 	at := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
-	data := make([]byte, block*blocks)
-	whole := rnd.IntN(4) > 0
-	var nights []*night
+	whole, clones := rnd.IntN(4) > 0, rnd.IntN(3) == 0
+	nights := make(map[string][]*night) // by volume; a clone has that which it was made of
+	var last *night
 	for i := range 2 + rnd.IntN(11) {
 		at = at.Add(time.Duration(1+rnd.IntN(48)) * time.Hour)
-		for range rnd.IntN(5) {
-			data[rnd.IntN(len(data))] = byte(rnd.Uint32())
+		n := &night{snapshot: uuid.NewString(), made: at, data: make([]byte, block*blocks),
+			volume: "volume"}
+		if clones && i > 1 && rnd.IntN(3) == 0 {
+			n.volume = "clone"
+			if nights["clone"] == nil {
+				nights["clone"] = []*night{last}
+			}
 		}
-		if rnd.IntN(8) == 0 {
-			data = append(data, bytes.Repeat([]byte{byte(i)}, block)...)
+		all := nights[n.volume]
+		if len(all) > 0 {
+			n.before = all[len(all)-1]
+			n.data, n.written = changed(rnd, n.before.data)
 		}
-		n := &night{uuid.NewString(), at, bytes.Clone(data)}
-		h.states["volume "+n.snapshot] = n.data
-		var from *night
-		if len(nights) > 0 && (!whole || rnd.IntN(6) > 0) {
-			from = nights[max(0, len(nights)-1-rnd.IntN(2)*rnd.IntN(3))]
-		}
-		nights = append(nights, n)
+		h.states[n.state()] = n.data
+		nights[n.volume], last = append(all, n), n
 		if i == 0 && !whole {
-			h.first = n.data
+			h.begin = n.state()
 			continue
 		}
-		if i == 0 || rnd.IntN(20) > 0 {
-			writePatch(t, filepath.Join(h.dir, fmt.Sprintf("%02d.lvmpatch", i)), from, n)
-		}
+		h.writeWays(t, rnd, all, n, whole)
 	}
+	h.addOthers(t, rnd, last)
 	h.now = at.Add(time.Hour)
 	return h
 }
 
-// writePatch writes the patch that leads from one night to another; from none it is full.
-func writePatch(t *testing.T, path string, from, to *night) {
+// changed is what becomes of the bytes of a volume, and which blocks have been written.
+func changed(rnd *rand.Rand, data []byte) ([]byte, map[int]bool) {
+	data = bytes.Clone(data)
+	written := make(map[int]bool)
+	for range rnd.IntN(5) {
+		at := rnd.IntN(len(data))
+		data[at] = byte(rnd.Uint32())
+		written[at/block] = true
+	}
+	switch rnd.IntN(12) {
+	case 0:
+		written[len(data)/block] = true
+		data = append(data, bytes.Repeat([]byte{byte(rnd.Uint32())}, block)...)
+	case 1:
+		data = data[:max(block, len(data)-block)]
+	}
+	return data, written
+}
+
+// writeWays adds patches to a night, from some of those before it; rarely none.
+func (h *history) writeWays(t *testing.T, rnd *rand.Rand, before []*night, n *night, whole bool) {
+	var from *night
+	if len(before) > 0 && (!whole || rnd.IntN(6) > 0) {
+		from = before[max(0, len(before)-1-rnd.IntN(2)*rnd.IntN(3))]
+	}
+	if len(before) > 0 && rnd.IntN(40) == 0 {
+		return
+	}
+	h.write(t, rnd, from, n)
+	if from != nil && rnd.IntN(8) == 0 {
+		h.ways = true
+		h.write(t, rnd, before[rnd.IntN(len(before))], n)
+	}
+}
+
+// write adds a patch from one night to another one, of which sectors may be lost.
+func (h *history) write(t *testing.T, rnd *rand.Rand, from, to *night) {
+	lost := -1
+	if rnd.IntN(6) == 0 {
+		lost = rnd.IntN(len(to.data)/block) * block
+	}
+	writePatch(t, filepath.Join(h.dir, fmt.Sprintf("%02d.lvmpatch", h.files)), from, to, lost)
+	h.files++
+	h.newest[to.volume] = to.state()
+}
+
+// addOthers adds what is in no chain.
+func (h *history) addOthers(t *testing.T, rnd *rand.Rand, last *night) {
+	var err error
+	if rnd.IntN(3) == 0 {
+		back := *last
+		back.snapshot, back.patch, back.before = uuid.NewString(), uuid.Nil, last
+		path := filepath.Join(h.dir, "undo.lvmpatch")
+		writePatch(t, path, last, &back, -1)
+		err = os.Rename(path, filepath.Join(h.dir, "undo"))
+	}
+	if rnd.IntN(20) == 0 {
+		err = errors.Join(err, os.WriteFile(filepath.Join(h.dir, "bad.lvmpatch"), nil, 0o600))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// writePatch writes the patch that leads from one night to another; from none it is full. It has not
+// what is in the block at lost. One in a file with the name undo.lvmpatch is an undo patch.
+func writePatch(t *testing.T, path string, from, to *night, lost int) {
 	t.Helper()
-	h := format.Header{ID: uuid.New(), Kind: format.Full, Created: to.made.Add(time.Minute),
-		VolumeSize: int64(len(to.data)), Granularity: block,
-		Source: format.Source{Type: "thick", LVUUID: "volume"},
-		State:  &format.State{Snapshot: to.snapshot, SnapshotCreated: to.made}}
-	if from != nil {
-		h.Kind = format.Delta
-		h.Base = &format.Base{Snapshot: from.snapshot, SnapshotCreated: from.made}
+	h := headerOf(path, from, to)
+	if lost >= 0 {
+		h.RequiredFeatures = []string{format.LostSectors}
 	}
 	var out bytes.Buffer
 	w, err := format.NewWriter(&out, h, format.WriterOptions{})
@@ -87,9 +168,12 @@ func writePatch(t *testing.T, path string, from, to *night) {
 	s := w.NewSegment()
 	for off := 0; off < len(to.data); off += block {
 		b := to.data[off : off+block]
-		if from == nil || off >= len(from.data) || !bytes.Equal(b, from.data[off:off+block]) {
-			s.Records = append(s.Records, format.Record{
-				Extent: format.Extent{Off: int64(off), Len: block}})
+		switch e := (format.Extent{Off: int64(off), Len: block}); {
+		case off == lost:
+			e.Kind = format.Zero
+			s.Records = append(s.Records, format.Record{Extent: e, Lost: true})
+		case from == nil || to.since(from, off/block):
+			s.Records = append(s.Records, format.Record{Extent: e})
 			s.Data = append(s.Data, b...)
 		}
 	}
@@ -105,77 +189,29 @@ func writePatch(t *testing.T, path string, from, to *night) {
 	if err != nil {
 		t.Fatal(err)
 	}
-}
-
-// copied is the history in a folder of its own.
-func (h *history) copied(t *testing.T) *history {
-	c := *h
-	c.dir = t.TempDir()
-	if err := os.CopyFS(c.dir, os.DirFS(h.dir)); err != nil {
-		t.Fatal(err)
-	}
-	return &c
-}
-
-// files are the names in the folder, but for what a killed program leaves, which is hidden.
-func (h *history) files(t *testing.T) (names []string) {
-	t.Helper()
-	entries, err := os.ReadDir(h.dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, e := range entries {
-		if e.Name()[0] != '.' {
-			names = append(names, e.Name())
-		}
-	}
-	return names
-}
-
-// has wants all states to be as they were, read as anybody would.
-func (h *history) has(t *testing.T, what string, states []string) {
-	t.Helper()
-	a, err := archive.Read(t.Context(), h.dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	found := make(map[string]*archive.Patch)
-	for _, v := range a.Volumes {
-		for _, c := range v.Chains {
-			for _, p := range c.Patches {
-				if q := found[p.State()]; q == nil || p.Restorable() && !q.Restorable() {
-					found[p.State()] = p
-				}
-			}
-		}
-	}
-	for _, state := range states {
-		p := found[state]
-		if p == nil {
-			t.Fatalf("%s: nothing leads to %s", what, state)
-		}
-		if got := h.read(t, p); !bytes.Equal(got, h.states[state]) {
-			t.Fatalf("%s: %s leads elsewhere", what, p.Path)
-		}
+	if to.patch == uuid.Nil {
+		to.patch = h.ID
 	}
 }
 
-// read reads the state that a patch leads to.
-func (h *history) read(t *testing.T, p *archive.Patch) []byte {
-	t.Helper()
-	o := volume.Options{}
-	if !p.Restorable() {
-		o.Base, o.BaseSize = bytes.NewReader(h.first), int64(len(h.first))
+// headerOf is the header of a patch. One to a volume that is smaller names the patch that it
+// follows, as only a dump does that compares with an archive.
+func headerOf(path string, from, to *night) format.Header {
+	h := format.Header{ID: uuid.New(), Kind: format.Full, Created: to.made.Add(time.Minute),
+		VolumeSize: int64(len(to.data)), Granularity: block,
+		Source: format.Source{Type: "thick", LVUUID: to.volume},
+		State:  &format.State{Snapshot: to.snapshot, SnapshotCreated: to.made}}
+	switch {
+	case from == nil:
+		return h
+	case len(to.data) < len(from.data) && from.patch != uuid.Nil:
+		h.Base = &format.Base{Exact: true, Patch: from.patch}
+	default:
+		h.Base = &format.Base{Snapshot: from.snapshot, SnapshotCreated: from.made}
 	}
-	v, files, err := p.Open(o)
-	if err != nil {
-		t.Fatal(err)
+	h.Kind = format.Delta
+	if filepath.Base(path) == "undo.lvmpatch" {
+		h.Kind = format.Undo
 	}
-	defer files.Close()
-	defer v.Close()
-	b, err := io.ReadAll(io.NewSectionReader(v, 0, v.Size()))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b
+	return h
 }

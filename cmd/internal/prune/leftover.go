@@ -1,6 +1,7 @@
 package prune
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -44,7 +45,8 @@ func takesPlace(path string, patches map[string]bool) bool {
 	return false
 }
 
-// isMerged tells whether a regular file has a merged patch, the beginning of one, or nothing.
+// isMerged tells whether a regular file has a merged patch or the beginning of one, if only that of
+// its header, or nothing.
 func isMerged(path string) bool {
 	st, err := os.Lstat(path)
 	if err != nil || !st.Mode().IsRegular() {
@@ -55,8 +57,11 @@ func isMerged(path string) bool {
 		return false
 	}
 	defer f.Close()
-	o, _ := format.ReadOutline(f, st.Size())
-	return st.Size() == 0 || o != nil && o.Header.Merged != nil
+	o, err := format.ReadOutline(f, st.Size())
+	if o == nil {
+		return st.Size() == 0 || errors.Is(err, format.ErrTruncated)
+	}
+	return o.Header.Merged != nil
 }
 
 // TakeAway removes leftovers.

@@ -34,7 +34,7 @@ func (r *runner) merge(ctx context.Context, planned []*archive.Patch) (int64, er
 	if err != nil {
 		return 0, fmt.Errorf("merge %d patches into %s: %w", len(patches), last.Path, err)
 	}
-	r.now[last.Path], r.checked[last.Path] = made, true
+	r.now[last.Path], r.checked[last.Path], r.flushed[last.Path] = made, true, true
 	r.done.Merged += len(patches)
 	r.done.Made++
 	r.done.Written += made.Size
@@ -58,7 +58,14 @@ func (r *runner) replace(ctx context.Context, patches []*archive.Patch) (*archiv
 	if err != nil {
 		return nil, err
 	}
-	err = r.write(ctx, patches, inputs, out)
+	if err = r.beLike(patches, out.File()); err == nil {
+		err = r.write(ctx, patches, inputs, out)
+	}
+	for i := 0; err == nil && i < len(patches); i++ {
+		if err = unchanged(ctx, patches[i]); err != nil {
+			err = fmt.Errorf("%s: %w", patches[i].Path, err)
+		}
+	}
 	if err == nil {
 		if err = out.Commit(); err == nil {
 			return look(ctx, path)

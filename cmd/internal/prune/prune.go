@@ -43,13 +43,14 @@ type Done struct {
 // Run carries out a plan of the archive, which is that of a folder. Nobody else may write to that
 // meanwhile. A volume in which something fails stays as it is then; the others are gone on with.
 func Run(ctx context.Context, a *archive.Archive, plan retention.Plan, o Options) (Done, error) {
-	return run(ctx, a, plan, o, system{durable.FS{}, os.Remove, free})
+	return run(ctx, a, plan, o, system{durable.FS{}, os.Remove, (*os.File).Chown, free})
 }
 
 // A system is what changes files.
 type system struct {
 	files  durable.FS
 	remove func(path string) error
+	chown  func(f *os.File, uid, gid int) error
 	free   func(folder string) (bytes int64, known bool)
 }
 
@@ -59,7 +60,8 @@ func run(ctx context.Context, a *archive.Archive, plan retention.Plan, o Options
 	var errs []error
 	for i, v := range plan.Volumes {
 		r := &runner{Options: o, sys: sys, done: &done, kept: v.Kept,
-			now: make(map[string]*archive.Patch), checked: make(map[string]bool)}
+			now: make(map[string]*archive.Patch), checked: make(map[string]bool),
+			flushed: make(map[string]bool)}
 		for _, c := range a.Volumes[i].Chains {
 			for _, p := range c.Patches {
 				r.now[p.Path] = p
@@ -88,6 +90,7 @@ type runner struct {
 	kept    []retention.Kept
 	now     map[string]*archive.Patch // what is there, by path
 	checked map[string]bool           // paths of patches that were read to their ends
+	flushed map[string]bool           // paths of patches that are durable
 }
 
 // do takes a step, and tells how much was written.

@@ -24,8 +24,8 @@ func made(snapshot string) time.Time {
 }
 
 // patch makes a patch of a text: its name, where it starts from and where it leads, such as "mon
-// A>B"; without the first it is full, behind ~ it names nothing that it starts from. Behind that may
-// be what else is told of it: small, lost, rest, of=VOLUME.
+// A>B"; without the first it is full, behind ~ it names nothing that it starts from. What else is
+// told of it stands behind that: small, lost, rest, of=VOLUME.
 func patch(text string) *archive.Patch {
 	words := strings.Fields(text)
 	from, to, _ := strings.Cut(words[1], ">")

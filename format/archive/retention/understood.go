@@ -65,7 +65,7 @@ func (o Options) questions(v *archive.Volume, files []archive.File) (all []*Alon
 	return all
 }
 
-// alone are the patches of a volume, each with the question about it, or else with what may need it.
+// alone are the patches of a volume, each with the question about it, or with what may need it.
 func alone(v *archive.Volume, questions []*AloneError) (left []Left) {
 	reasons := make(map[string]string)
 	for _, q := range questions {
