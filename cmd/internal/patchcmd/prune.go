@@ -1,9 +1,7 @@
 package patchcmd
 
 import (
-	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -11,7 +9,6 @@ import (
 	"time"
 
 	ucli "github.com/urfave/cli/v2"
-	"golang.org/x/sys/unix"
 
 	"lvmsync/apply"
 	"lvmsync/cmd/internal/cli"
@@ -26,9 +23,10 @@ const pruneDescription = "" +
 	`At least one rule must be given; a state is kept if any rule keeps it, and the newest of
 a volume is in any case. Patches of states that are not kept are merged into the next one
 that is, whose file then has them all: of the oldest, the full patch, if there was one.
-What merged patches replace goes once they are durable and were read back. Gaps, undo
-patches, damaged and foreign files are left alone, and so is a volume in which it is in
-doubt what follows what.
+What merged patches replace goes once they are durable and were read back. Undo patches and
+foreign files are left alone. So are all patches of a volume of which some are missing, or
+a file can't be used, or in which it is in doubt what follows what; then the exit status
+tells, once all else is done.
 
 ` + exitStatusesOfChain
 
@@ -57,17 +55,6 @@ func pruneCommand() *cli.Command {
 		Status: status,
 		Hint:   pruneHint,
 	}
-}
-
-// pruneHint says what to do about an error.
-func pruneHint(err error) string {
-	switch {
-	case errors.Is(err, unix.ENOSPC):
-		return "free some space; what was to be merged is as it was"
-	case errors.Is(err, apply.ErrWrongBase), status(err) == cli.StatusBadPatch:
-		return "nothing that it needs was removed: see lvmsync-patch list --check"
-	}
-	return cmp.Or(output.Hint(err), hint(err))
 }
 
 // policyOf reads the rules.
@@ -153,7 +140,7 @@ func (t *teller) tidy(leftovers []string) {
 func (t *teller) carryOut(ctx context.Context, a *archive.Archive) error {
 	t.plans()
 	if t.inv.Bool("dry-run") {
-		return t.would()
+		return t.end(t.would())
 	}
 	if err := prune.TakeAway(t.leftovers); err != nil {
 		return err
@@ -170,15 +157,23 @@ func (t *teller) carryOut(ctx context.Context, a *archive.Archive) error {
 		},
 		Progress: func(stage apply.Stage, done int64) { bar.Set(string(stage), done, -1) },
 	})
-	if err == nil {
-		err = t.err
-	}
 	if err != nil {
 		return err
 	}
-	t.inv.Close(fmt.Sprintf("%d patches merged to %d, %d files removed; %s read, %s written, "+
+	return t.end(fmt.Sprintf("%d patches merged to %d, %d files removed; %s read, %s written, "+
 		"%s won in %s", done.Merged, done.Made, done.Removed+len(t.leftovers), cli.Bytes(done.Read),
-		cli.Bytes(done.Written), signed(done.Won), cli.Seconds(t.inv.Elapsed())),
-		t.object(done))
-	return nil
+		cli.Bytes(done.Written), signed(done.Won), cli.Seconds(t.inv.Elapsed())), done)
+}
+
+// end says what was done, and returns the error about what is left alone.
+func (t *teller) end(line string, done prune.Done) error {
+	if t.err != nil {
+		return t.err
+	}
+	t.inv.Close(line, t.object(done))
+	err := aloneIn(t.plan)
+	if err != nil {
+		t.inv.Say(line)
+	}
+	return err
 }

@@ -65,8 +65,8 @@ func (t *teller) step(s retention.Step, wrote string) {
 	}
 }
 
-// would tells what would be done.
-func (t *teller) would() error {
+// would tells what would be done, and returns all of it in a line and in numbers.
+func (t *teller) would() (string, prune.Done) {
 	var d prune.Done
 	size := make(map[string]int64) // at most, of what was merged
 	sizeOf := func(p *archive.Patch) int64 {
@@ -96,10 +96,9 @@ func (t *teller) would() error {
 			d.Read += 3 * written // verified, merged, read back
 		}
 	}
-	t.inv.Close(fmt.Sprintf("%d patches would be merged to %d, %d files removed; at most %s read "+
+	return fmt.Sprintf("%d patches would be merged to %d, %d files removed; at most %s read "+
 		"and %s written, at least %s won", d.Merged, d.Made, d.Removed+len(t.leftovers),
-		cli.Bytes(d.Read), cli.Bytes(d.Written), signed(d.Won)), t.object(d))
-	return t.err
+		cli.Bytes(d.Read), cli.Bytes(d.Written), signed(d.Won)), d
 }
 
 // signed is a number of bytes that may be less than 0.

@@ -2,6 +2,7 @@ package retention
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -191,6 +192,7 @@ func TestPlanBadFiles(t *testing.T) {
 			a := archive.New([]*archive.Patch{patch("f >A"), patch("1 A>B"), patch("2 B>C"),
 				patch("g >F of=W"), patch("3 F>G of=W")})
 			tt.file.Path = cmp.Or(tt.file.Path, "bad")
+			tt.file.Err = cmp.Or(tt.file.Err, errors.New("why"))
 			a.Files = append(a.Files, tt.file)
 			var alone []string
 			for _, v := range New(a, Options{Policy: Policy{Last: 1}, Now: made("Z")}).Volumes {

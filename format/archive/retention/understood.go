@@ -16,12 +16,14 @@ type AloneError struct {
 	Volume string
 	Path   string // of the file
 	Reason string
-	Err    error // what it is like: archive.ErrGap, archive.ErrDoubt, or why it can't be used
+	// Err is what it is like: archive.ErrGap, archive.ErrDoubt, format.ErrCorrupt for any file that
+	// is no whole patch, or why it can't be read.
+	Err error
 }
 
 // Error says which volume and why.
 func (e *AloneError) Error() string {
-	return fmt.Sprintf("%s is left alone: of %s, %s", e.Volume, e.Path, e.Reason)
+	return fmt.Sprintf("%s is left alone: %s: %s", e.Volume, e.Path, e.Reason)
 }
 
 // Unwrap gives the cause.
@@ -37,9 +39,14 @@ func (o Options) questions(v *archive.Volume, files []archive.File) (all []*Alon
 	}
 	for _, f := range files {
 		mayNeed := f.Bad() || errors.Is(f.Err, archive.ErrAnother)
-		if mayNeed && (f.Header == nil || v.Has(*f.Header)) {
-			ask(f.Path, fmt.Sprintf("nothing can be told: %v", f.Err), f.Err)
+		if !mayNeed || f.Header != nil && !v.Has(*f.Header) {
+			continue
 		}
+		err := f.Err
+		if f.Status != archive.Unreadable {
+			err = fmt.Errorf("%w: %w", format.ErrCorrupt, f.Err)
+		}
+		ask(f.Path, fmt.Sprintf("it can't be used: %v", f.Err), err)
 	}
 	full := slices.ContainsFunc(v.Chains, func(c archive.Chain) bool {
 		return c.First().Header.Kind == format.Full
