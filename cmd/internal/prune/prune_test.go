@@ -135,11 +135,13 @@ func (h *history) prune(t *testing.T, p retention.Policy, sys system) (map[strin
 // is what there was, byte by byte, and the next run leaves the files that one that wasn't killed
 // leaves.
 func TestKilled(t *testing.T) {
-	seeds, kills := uint64(60), 0
-	if testing.Short() {
-		seeds = 20
+	kills, seeds := 0, []uint64{252} // which once went wrong
+	for seed := range uint64(60) {
+		if seed < 20 || !testing.Short() {
+			seeds = append(seeds, seed)
+		}
 	}
-	for seed := range seeds {
+	for _, seed := range seeds {
 		rnd := rand.New(rand.NewPCG(seed, 1))
 		h, policy := newHistory(t, rnd), randomPolicy(rnd)
 		whole, steps, readable := h.copied(t), 0, h.readable(t)

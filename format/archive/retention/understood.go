@@ -104,10 +104,12 @@ func startTogether(chains []archive.Chain) bool {
 	})
 }
 
-// before is the patch that another one follows; not one that starts from the same, which the
-// archive may take for that where there is no full patch and only clocks tell of the order.
+// before is the patch that another one follows. Where there is no full patch, one that starts from
+// where its chain does needs none of those between: neither those that only clocks tell of, nor
+// those to a state that it, or what it was merged of, leads to as well.
 func before(p *archive.Patch) *archive.Patch {
-	if b := p.Follows; b == nil || p.Doubt == "" || !sameStart(p.Header, b.Header) {
+	if b := p.Follows; b == nil || !sameStart(p.Header, p.First().Header) &&
+		(p.Doubt == "" || !sameStart(p.Header, b.Header)) {
 		return b
 	}
 	return nil
