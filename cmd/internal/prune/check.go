@@ -68,8 +68,8 @@ func (r *runner) mayRemoveFull(ctx context.Context, gone []*archive.Patch,
 			continue
 		}
 		if err := r.verify(ctx, oldest); err != nil {
-			return fmt.Errorf("%s stays, for the full patch that would be the oldest is not right: "+
-				"%s: %w", p.Path, oldest.Path, err)
+			return fmt.Errorf("%s stays, for the full patch that would be the oldest is not "+
+				"right: %s: %w", p.Path, oldest.Path, err)
 		}
 	}
 	return nil

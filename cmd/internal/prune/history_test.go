@@ -51,8 +51,8 @@ type history struct {
 	files  int
 }
 
-// newHistory makes up a folder: full patches, deltas, forks, a volume that grows and shrinks, a clone
-// of it, several ways to a state, lost sectors, undo patches, some that lack, and what is no patch.
+// newHistory makes up a folder: full patches, deltas, forks, a volume that grows and shrinks, a
+// clone of it, several ways to a state, lost sectors, undo patches, some that lack, no patches.
 func newHistory(t *testing.T, rnd *rand.Rand) *history {
 	h := &history{dir: t.TempDir(), states: make(map[string][]byte),
 		newest: make(map[string]string)}
@@ -152,8 +152,8 @@ func (h *history) addOthers(t *testing.T, rnd *rand.Rand, last *night) {
 	}
 }
 
-// writePatch writes the patch that leads from one night to another; from none it is full. It has not
-// what is in the block at lost. One in a file with the name undo.lvmpatch is an undo patch.
+// writePatch writes the patch that leads from one night to another; from none it is full. It has
+// not what is in the block at lost. One in a file with the name undo.lvmpatch is an undo patch.
 func writePatch(t *testing.T, path string, from, to *night, lost int) {
 	t.Helper()
 	h := headerOf(path, from, to)

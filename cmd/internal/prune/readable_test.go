@@ -30,8 +30,8 @@ func (h *history) names(t *testing.T) []string {
 		func(name string) bool { return name[0] == '.' })
 }
 
-// has wants of all states what could be read of them, read as anybody would: from one of the patches
-// that lead there.
+// has wants of all states what could be read of them, read as anybody would: from one of the
+// patches that lead there.
 func (h *history) has(t *testing.T, what string, readable map[string][]bool) {
 	t.Helper()
 	got := h.readable(t)
