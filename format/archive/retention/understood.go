@@ -38,7 +38,9 @@ func (o Options) questions(v *archive.Volume, files []archive.File) (all []*Alon
 		all = append(all, &AloneError{v.Name, path, reason, err})
 	}
 	for _, f := range files {
-		mayNeed := f.Bad() || errors.Is(f.Err, archive.ErrAnother)
+		// A file with the same patch may be merged, and go: then there is none.
+		damaged := f.Same != nil && f.Status != archive.Copy
+		mayNeed := damaged || f.Bad() || errors.Is(f.Err, archive.ErrAnother)
 		if !mayNeed || f.Header != nil && !v.Has(*f.Header) {
 			continue
 		}
