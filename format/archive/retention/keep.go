@@ -2,6 +2,7 @@ package retention
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"lvmsync/format/follow"
@@ -23,6 +24,9 @@ func (o Options) keep(t *tree) {
 				}
 				v.states[i].why = append(v.states[i].why, one)
 			}
+			if slices.Contains(why, newest) {
+				v.states[i].keepBehind()
+			}
 		}
 	}
 	t.keepLost(states)
@@ -30,6 +34,17 @@ func (o Options) keep(t *tree) {
 		if n.fixed = o.fixed(n.Patch); n.fixed != "" {
 			n.why = append(n.why, n.fixed)
 		}
+	}
+}
+
+// keepBehind keeps what follows the newest state, for that is newer, whatever a clock said that was
+// wrong for a while.
+func (n *node) keepBehind() {
+	for _, a := range n.after {
+		if len(a.after) == 0 {
+			a.why = append(a.why, "follows the newest")
+		}
+		a.keepBehind()
 	}
 }
 

@@ -142,6 +142,8 @@ func TestPlan(t *testing.T) {
 		"a doubt": {with("4 ~>E"), 1, "left f; left 1; left 2; left 3; left 4"},
 		"one that names nothing, older than all": {with("4 ~>@"), 1,
 			"left f; left 1; left 2; left 3; left 4"},
+		"a clock that was set back": {[]string{"f >A", "1 A>D", "2 D>B", "3 B>C"}, 1,
+			"keep 3+1; merge f+1; remove f; merge 2+3; remove 2"},
 		"undo patches": {with("u undo>A"), 4, "keep f+1+2+3; left u"},
 		"one that must stay": {[]string{"f >A", "fixed A>B", "2 B>C", "3 C>D"}, 1,
 			"keep fixed+3; merge 2+3; remove 2"},

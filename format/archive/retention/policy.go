@@ -21,6 +21,9 @@ type Policy struct {
 // IsZero tells whether the policy has no rule.
 func (p Policy) IsZero() bool { return p == Policy{} }
 
+// newest is why the newest state is kept.
+const newest = "newest"
+
 // A rule keeps the newest state of each of the last periods that have one.
 type rule struct {
 	name   string
@@ -69,7 +72,7 @@ func (p Policy) Keep(times []time.Time, now time.Time) [][]string {
 	}
 	for _, i := range order {
 		if i == order[0] || i == latest {
-			why[i] = append(why[i], "newest")
+			why[i] = append(why[i], newest)
 		}
 		if !p.Within.IsZero() && times[i].After(p.Within.Before(times[latest].In(now.Location()))) {
 			why[i] = append(why[i], "within "+p.Within.String())
