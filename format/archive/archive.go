@@ -40,6 +40,7 @@ type File struct {
 // A Patch is one whose header and trailer are right.
 type Patch struct {
 	Path   string
+	Link   bool          // the path is a symbolic link
 	Header format.Header // without places of the source and fingerprint of the base
 	Totals format.Totals // of an undo patch without its end nothing
 	Size   int64         // in bytes
@@ -199,7 +200,8 @@ func (v *Volume) Gaps() (gaps []*Patch) {
 }
 
 // States are the patches whose states can be restored, by time: of several that lead to one state
-// that with the shorter way.
+// that which nothing speaks against, has lost the least and was made last, for a snapshot may have
+// been written to; then that with the shorter way.
 func (v *Volume) States() []*Patch {
 	var states []*Patch
 	at := make(map[string]int)
@@ -213,13 +215,21 @@ func (v *Volume) States() []*Patch {
 			case !ok:
 				at[p.State()] = len(states)
 				states = append(states, p)
-			case p.cost.compare(states[i].cost) < 0:
+			case p.CompareWay(states[i]) < 0:
 				states[i] = p
 			}
 		}
 	}
 	slices.SortStableFunc(states, compare)
 	return states
+}
+
+// CompareWay tells which of two patches that lead to one state is taken: it is less than 0 if p is.
+func (p *Patch) CompareWay(q *Patch) int {
+	a, b := p.cost, q.cost
+	return cmp.Or(cmp.Compare(a.doubts, b.doubts), cmp.Compare(a.early, b.early),
+		cmp.Compare(a.losses, b.losses), q.Header.Created.Compare(p.Header.Created),
+		a.compare(b), cmp.Compare(p.Path, q.Path))
 }
 
 // State names the state that the patch leads to: two that lead to one have the same.

@@ -23,25 +23,32 @@ const (
 // A cost is what there is on the way to a state: the cheapest way is taken.
 type cost struct {
 	doubts int
+	early  int // patches that were dumped before that which they follow
 	losses int // patches that may have lost something, which another way may have
 	bytes  int64
 	steps  int
 }
 
 func (c cost) compare(o cost) int {
-	return cmp.Or(cmp.Compare(c.doubts, o.doubts), cmp.Compare(c.losses, o.losses),
-		cmp.Compare(c.bytes, o.bytes), cmp.Compare(c.steps, o.steps))
+	return cmp.Or(cmp.Compare(c.doubts, o.doubts), cmp.Compare(c.early, o.early),
+		cmp.Compare(c.losses, o.losses), cmp.Compare(c.bytes, o.bytes),
+		cmp.Compare(c.steps, o.steps))
 }
 
-// with is the cost once a patch comes on top.
-func (c cost) with(p *Patch, doubt string) cost {
+// with is the cost once a patch comes on top of another one, nil if it is the first.
+func (c cost) with(p, before *Patch, doubt string) cost {
 	if doubt != "" {
 		c.doubts++
+	}
+	// A snapshot that was dumped again afterwards may have been written to between the two.
+	if before != nil && before.Header.Created.After(p.Header.First().Created) {
+		c.early++
 	}
 	if slices.Contains(p.Header.RequiredFeatures, format.LostSectors) {
 		c.losses++
 	}
-	return cost{c.doubts, c.losses, c.bytes + p.Size, c.steps + 1}
+	c.bytes, c.steps = c.bytes+p.Size, c.steps+1
+	return c
 }
 
 // An edge leads to a patch that may follow another one.
@@ -177,7 +184,8 @@ func nameless(h format.Header) bool {
 // settle finds the cheapest ways on from the patches in first to all that aren't settled yet.
 func (g *graph) settle(first []int) {
 	for _, i := range first {
-		heap.Push(&g.heap, way{to: i, from: -1, cost: cost{}.with(g.patches[i], "")})
+		heap.Push(&g.heap, way{to: i, from: -1,
+			cost: cost{}.with(g.patches[i], nil, "")})
 	}
 	for g.heap.Len() > 0 {
 		w := heap.Pop(&g.heap).(way)
@@ -193,7 +201,8 @@ func (g *graph) settle(first []int) {
 		}
 		for _, e := range g.edges[w.to] {
 			if !g.settled[e.to] {
-				heap.Push(&g.heap, way{e.to, w.to, e.doubt, w.cost.with(g.patches[e.to], e.doubt)})
+				heap.Push(&g.heap, way{e.to, w.to, e.doubt,
+					w.cost.with(g.patches[e.to], p, e.doubt)})
 			}
 		}
 	}

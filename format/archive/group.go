@@ -49,19 +49,21 @@ func (v *Volume) patches() (all []*Patch) {
 	return append(all, v.Undo...)
 }
 
-// leaveOutCopies sorts the patches and keeps the first file of each.
+// leaveOutCopies sorts the patches and keeps one file of each, which is no link if there is
+// another one.
 func (a *Archive) leaveOutCopies(patches []*Patch) []*Patch {
 	patches = slices.Clone(patches)
 	slices.SortStableFunc(patches, compare)
-	first := make(map[uuid.UUID]*Patch)
+	kept := make(map[uuid.UUID]*Patch)
 	for _, p := range patches {
 		p.copies = nil
+		if k := kept[p.Header.ID]; k == nil || k.Link && !p.Link {
+			kept[p.Header.ID] = p
+		}
 	}
 	return slices.DeleteFunc(patches, func(p *Patch) bool {
-		id := p.Header.ID
-		other, ok := first[id]
-		if !ok {
-			first[id] = p
+		other := kept[p.Header.ID]
+		if other == p {
 			return false
 		}
 		f := File{Path: p.Path, Status: Copy, Header: &p.Header, Same: other,

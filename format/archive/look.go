@@ -26,6 +26,7 @@ const readers = 8
 type place struct {
 	path    string
 	regular bool // as its folder says: it can be opened unseen
+	link    bool // it is a symbolic link
 	err     error
 }
 
@@ -45,7 +46,9 @@ func find(paths []string) (found []place, err error) {
 			return nil, fmt.Errorf("look at %s: %w", path, durable.Cause(err))
 		}
 		if !st.IsDir() {
-			found = append(found, place{path: path})
+			own, err := os.Lstat(path)
+			found = append(found, place{path: path,
+				link: err == nil && own.Mode().Type() == fs.ModeSymlink})
 			continue
 		}
 		entries, err := os.ReadDir(path)
@@ -53,7 +56,8 @@ func find(paths []string) (found []place, err error) {
 			return nil, fmt.Errorf("read the folder %s: %w", path, durable.Cause(err))
 		}
 		for _, e := range entries {
-			p := place{path: filepath.Join(path, e.Name()), regular: e.Type().IsRegular()}
+			p := place{path: filepath.Join(path, e.Name()), regular: e.Type().IsRegular(),
+				link: e.Type() == fs.ModeSymlink}
 			switch {
 			case e.IsDir():
 				p.err = errFolder
@@ -155,7 +159,7 @@ func lookAt(ctx context.Context, p place) (*Patch, File) {
 	if h.Base != nil {
 		h.Base.Fingerprint = nil
 	}
-	return &Patch{Path: p.path, Header: h, Totals: o.Totals, Size: o.Size,
+	return &Patch{Path: p.path, Link: p.link, Header: h, Totals: o.Totals, Size: o.Size,
 		NoEnd: file.Err != nil, sum: o.Sum}, File{}
 }
 

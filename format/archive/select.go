@@ -152,10 +152,21 @@ func (f File) Bad() bool {
 	switch f.Status {
 	case Truncated, Damaged, Newer, Unreadable, Unfinished:
 		return true
-	case Foreign: // such as one of which a crash has left nothing
-		return strings.HasSuffix(f.Path, ".lvmpatch")
+	case Foreign: // such as one of which a crash has left nothing, or that is encrypted
+		return mayHold(filepath.Base(f.Path))
 	}
 	return false
+}
+
+// about are the ends of the names of files that tell of a patch and hold none.
+var about = []string{"asc", "b2", "b3", "json", "log", "md5", "minisig", "sha1", "sha224", "sha256",
+	"sha384", "sha512", "sig", "sum", "txt", "xxh"}
+
+// mayHold tells whether the name is that of a patch, or of what was made of one, such as
+// x.lvmpatch.age.
+func mayHold(name string) bool {
+	_, end, is := strings.Cut(name, ".lvmpatch")
+	return is && !slices.Contains(about, strings.ToLower(strings.TrimLeft(end, ".-")))
 }
 
 // mayBeNewer tells whether a file may be a patch to a state that is newer than that of p, but not
