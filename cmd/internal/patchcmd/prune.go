@@ -48,7 +48,7 @@ func pruneCommand() *cli.Command {
 			count("yearly", "the newest state of each of the last `N` years that have one"),
 			&ucli.StringFlag{Name: "keep-within", Usage: "keep what is less than `TIME` older " +
 				"than the newest state, such as 30d or 2y5m7d3h"},
-			cli.Switch("dry-run", "change nothing, tell what would be done"),
+			cli.Switch("dry-run", "change nothing, tell what would be done", "n"),
 			cli.Switch("trust-order", "take for sure what follows what where list has a doubt"),
 		},
 		Run:    runPrune,
@@ -111,21 +111,12 @@ func runPrune(ctx context.Context, inv *cli.Invocation) error {
 	if err != nil {
 		return err
 	}
-	o := retention.Options{Policy: policy, Now: time.Now(), Trust: inv.Bool("trust-order"),
-		Fixed: isLink}
+	o := retention.Options{Policy: policy, Now: time.Now(), Trust: inv.Bool("trust-order")}
 	t := &teller{inv: inv, plan: retention.New(a, o)}
 	if locked || inv.Bool("dry-run") {
 		t.tidy(prune.Leftovers(a))
 	}
 	return t.carryOut(ctx, a)
-}
-
-// isLink says that a file is one of another folder, as of which nothing is known.
-func isLink(p *archive.Patch) string {
-	if st, err := os.Lstat(p.Path); err != nil || !st.Mode().IsRegular() {
-		return "a symbolic link"
-	}
-	return ""
 }
 
 // tidy has leftovers of a killed run removed. They are not among what is left alone.

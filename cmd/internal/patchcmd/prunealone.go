@@ -15,6 +15,7 @@ import (
 	"lvmsync/cmd/internal/patchfile"
 	"lvmsync/format/archive"
 	"lvmsync/format/archive/retention"
+	"lvmsync/format/volume"
 )
 
 // An aloneError is about volumes that were left alone, once all else is done.
@@ -69,6 +70,8 @@ func (e *aloneError) hint() string {
 	switch first := e.errs[0]; {
 	case errors.Is(first, archive.ErrDoubt):
 		return "\"lvmsync-patch list\" tells what follows what; --trust-order takes it for sure"
+	case errors.Is(first, volume.ErrLost):
+		return "move the one that is of less use to another folder"
 	case archives.IsGap(first):
 		return "add what is missing; or move what can't be used without that to another folder"
 	case patchfile.IsBad(first):

@@ -38,6 +38,7 @@ type keptObject struct {
 
 type stepObject struct {
 	Merge  []string `json:"merge"`
+	Copies []string `json:"remove_copies"`
 	Remove []string `json:"remove"`
 }
 
@@ -57,7 +58,8 @@ func (t *teller) object(d prune.Done) pruneSummary {
 			g.Kept = append(g.Kept, keptObject{k.Path, k.Time(), k.Why})
 		}
 		for _, s := range v.Steps {
-			g.Steps = append(g.Steps, stepObject{pathsOf(s.Merge), pathsOf(s.Remove)})
+			g.Steps = append(g.Steps, stepObject{pathsOf(s.Merge), pathsOf(s.Copies),
+				pathsOf(s.Remove)})
 		}
 		o.Volumes = append(o.Volumes, g)
 	}

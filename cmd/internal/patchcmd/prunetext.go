@@ -60,6 +60,9 @@ func (t *teller) step(s retention.Step, wrote string) {
 		t.say("merge", strings.Join(names, " + "), fmt.Sprintf(" into %s: %s of patches, %s",
 			fileName(s.Merge[n-1].Path), cli.Bytes(prune.Bound(s.Merge)), wrote))
 	}
+	for _, p := range s.Copies {
+		t.say("remove", fileName(p.Path), ": "+cli.Bytes(p.Size)+", a copy")
+	}
 	for _, p := range s.Remove {
 		t.say("remove", fileName(p.Path), ": "+cli.Bytes(p.Size))
 	}
@@ -82,6 +85,9 @@ func (t *teller) would() (string, prune.Done) {
 				written += sizeOf(p)
 			}
 			t.step(s, "at most "+cli.Bytes(written)+" to write")
+			for _, p := range s.Copies {
+				d.Won += p.Size
+			}
 			for _, p := range s.Remove {
 				d.Won += sizeOf(p)
 			}
@@ -91,7 +97,7 @@ func (t *teller) would() (string, prune.Done) {
 				size[last.Path] = written
 				d.Made++
 			}
-			d.Merged, d.Removed = d.Merged+len(s.Merge), d.Removed+len(s.Remove)
+			d.Merged, d.Removed = d.Merged+len(s.Merge), d.Removed+len(s.Copies)+len(s.Remove)
 			d.Written += written
 			d.Read += 3 * written // verified, merged, read back
 		}

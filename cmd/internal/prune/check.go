@@ -16,35 +16,61 @@ import (
 	"lvmsync/format/follow"
 )
 
-// mayRemove makes sure that all kept states can be restored without what a step removes: it asks
-// the headers that are left, as whoever restores does. If a patch goes since another one leads to
-// the same state, which is kept or on the way to one that is, that is read to its end; so is the
-// full patch that is the oldest then, before an older one goes. What is left is durable then.
-func (r *runner) mayRemove(ctx context.Context, step retention.Step) error {
+// mayRemove makes sure that all kept states can be restored without what a step removes, and says
+// which files that takes: it asks the headers that are left, as whoever restores does. If a patch
+// goes since another one leads to the same state, which is kept or on the way to one that is, that
+// is read to its end; so is the next full patch before one goes. What is left is durable then.
+func (r *runner) mayRemove(ctx context.Context, step retention.Step) (needed, error) {
 	ways, err := r.without(step.Remove)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	for _, p := range step.Remove {
-		way := ways[p.State()]
-		if way == nil {
-			continue
-		}
-		if r.keeps(p.State()) && way.Losses() > p.Losses() {
-			return fmt.Errorf("%s stays, for %s, which leads to the same state, has lost sectors",
-				p.Path, way.Path)
-		}
-		for _, q := range way.Chain() {
-			if err := r.verify(ctx, q); err != nil {
-				return fmt.Errorf("%s stays, for what leads to the same state is not right: %s: %w",
-					p.Path, q.Path, err)
-			}
+		if err := r.mayReplace(ctx, p, ways); err != nil {
+			return nil, err
 		}
 	}
 	if err := r.mayRemoveFull(ctx, step.Remove, ways); err != nil {
-		return err
+		return nil, err
 	}
-	return r.flush(ways)
+	if err := r.flush(ways); err != nil {
+		return nil, err
+	}
+	return need(ctx, ways)
+}
+
+// mayReplace makes sure that another way to the state of a patch, unless there is none, is as good:
+// one that was merged of it if there is one.
+func (r *runner) mayReplace(ctx context.Context, p *archive.Patch,
+	ways map[string]*archive.Patch) error {
+	var way *archive.Patch
+	for _, q := range ways {
+		if q.State() == p.State() && (way == nil || better(p, q, way)) {
+			way = q
+		}
+	}
+	if way == nil {
+		return nil
+	}
+	if r.keeps(p.State()) && way.Losses() > p.Losses() {
+		return fmt.Errorf("%s stays, for %s, which leads to the same state, has lost sectors",
+			p.Path, way.Path)
+	}
+	for _, q := range way.Chain() {
+		if err := r.verify(ctx, q); err != nil {
+			return fmt.Errorf("%s stays, for what leads to the same state is not right: %s: %w",
+				p.Path, q.Path, err)
+		}
+	}
+	return nil
+}
+
+// better tells which of two ways is more like that of a patch, or else the one to take.
+func better(p, a, b *archive.Patch) bool {
+	if x := retention.Same(p, a); x != retention.Same(p, b) {
+		return x
+	}
+	return a.CompareWay(b) < 0
 }
 
 // keeps tells whether a state is kept, which is more than to be needed for one that is.
@@ -52,31 +78,40 @@ func (r *runner) keeps(state string) bool {
 	return slices.ContainsFunc(r.kept, func(k retention.Kept) bool { return k.State() == state })
 }
 
-// mayRemoveFull makes sure that the oldest full patch that is left is whole, if an older one goes:
-// nothing else may ever have read it.
+// mayRemoveFull makes sure that before a full patch goes the next one, or else the last, is whole,
+// if one is left: nothing else may ever have read it.
 func (r *runner) mayRemoveFull(ctx context.Context, gone []*archive.Patch,
 	ways map[string]*archive.Patch) error {
-	var oldest *archive.Patch
+	var left []*archive.Patch
 	for _, way := range ways {
-		first := way.First()
-		if way.Restorable() && (oldest == nil || first.Time().Before(oldest.Time())) {
-			oldest = first
+		if way.Restorable() {
+			left = append(left, way.First())
 		}
 	}
+	if len(left) == 0 {
+		return nil
+	}
+	slices.SortFunc(left, func(a, b *archive.Patch) int { return a.Time().Compare(b.Time()) })
 	for _, p := range gone {
-		if p.Header.Kind != format.Full || oldest == nil || p.Time().After(oldest.Time()) {
+		if p.Header.Kind != format.Full {
 			continue
 		}
-		if err := r.verify(ctx, oldest); err != nil {
-			return fmt.Errorf("%s stays, for the full patch that would be the oldest is not "+
-				"right: %s: %w", p.Path, oldest.Path, err)
+		next := left[len(left)-1]
+		if i := slices.IndexFunc(left, func(q *archive.Patch) bool {
+			return q.Time().After(p.Time())
+		}); i >= 0 {
+			next = left[i]
+		}
+		if err := r.verify(ctx, next); err != nil {
+			return fmt.Errorf("%s stays, for the next full patch is not right: %s: %w", p.Path,
+				next.Path, err)
 		}
 	}
 	return nil
 }
 
-// without finds the patches that lead to kept states, and to those on the way there, by their
-// states, once others are gone.
+// without finds the patches that lead to kept states, and all on the way there, by their paths, once
+// others are gone.
 func (r *runner) without(gone []*archive.Patch) (map[string]*archive.Patch, error) {
 	var left []*archive.Patch
 	for path, p := range r.now {
@@ -101,9 +136,7 @@ func (r *runner) without(gone []*archive.Patch) (map[string]*archive.Patch, erro
 			return nil, fmt.Errorf("nothing is removed: the state of %s would need it", k.Path)
 		}
 		for _, q := range p.Chain() {
-			if ways[q.State()] == nil || q == p {
-				ways[q.State()] = q
-			}
+			ways[q.Path] = q
 		}
 	}
 	return ways, nil

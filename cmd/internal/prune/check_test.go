@@ -1,6 +1,7 @@
 package prune
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -8,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"lvmsync/format/archive"
 	"lvmsync/format/archive/retention"
@@ -24,13 +26,11 @@ func TestReadBefore(t *testing.T) {
 		damaged string
 		want    string // the beginning of the error; empty: none
 	}{
-		"the oldest full patch that is kept": {[]string{"0", "1 0", "2", "3 2"}, 2, "2",
-			"1 stays|0 stays, for the full patch"},
+		"the next full patch": {[]string{"0", "1 0", "2", "3 2"}, 2, "2",
+			"1 stays|0 stays, for the next full patch"},
 		"a newer full patch": {[]string{"0", "1 0", "2", "3"}, 2, "3", ""},
 		"a way to a state between": {[]string{"1 0", "1b 0", "2 1", "3 1"}, 2, "1",
 			"1b stays, for what leads to the same state is not right"},
-		"a way to a kept state": {[]string{"0", "1 0", "2 1", "2b 0", "3 2"}, 2, "2b",
-			"merge 2 patches|2 stays"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := newNights(t, tt.patches...)
@@ -88,6 +88,31 @@ func TestWrongPlan(t *testing.T) {
 			}
 			if !maps.Equal(contents(t, h.dir), before) {
 				t.Error("something was changed")
+			}
+		})
+	}
+}
+
+// Once somebody touches what a kept state needs, nothing more goes.
+func TestTouched(t *testing.T) {
+	for name, touch := range map[string]func(path string) error{
+		"removed":     os.Remove,
+		"cut":         func(path string) error { return os.Truncate(path, 100) },
+		"written to":  func(path string) error { return os.Chtimes(path, time.Time{}, time.Now()) },
+		"put in anew": func(path string) error { return os.Rename(path+"b", path) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newNights(t, "0", "1 0", "2", "3 2")
+			h.addCopy(t, filepath.Join(h.dir, "3"), "3b")
+			removed, sys := 0, works()
+			sys.remove = func(path string) error {
+				removed++
+				return errors.Join(os.Remove(path), touch(filepath.Join(h.dir, "3")))
+			}
+			a, plan := h.plan(t, retention.Policy{Last: 2})
+			_, err := run(t.Context(), a, plan, options(), sys)
+			if err == nil || removed != 1 {
+				t.Errorf("%d removed: %v", removed, err)
 			}
 		})
 	}

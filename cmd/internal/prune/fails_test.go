@@ -84,6 +84,7 @@ func newNights(t *testing.T, patches ...string) *history {
 			nights[name] = &night{snapshot: name, data: data, volume: "volume",
 				written: map[int]bool{0: true},
 				made:    time.Date(2026, 1, int(name[0]-'0')+1, 0, 0, 0, 0, time.UTC)}
+			nights[name].dumped = nights[name].made.Add(time.Minute)
 		}
 		return nights[name]
 	}

@@ -2,8 +2,10 @@ package prune
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -20,9 +22,11 @@ const block, blocks = 4096, 8
 // A night is a state of a volume that a snapshot keeps.
 type night struct {
 	snapshot string
-	made     time.Time
+	made     time.Time // as the clock was
+	dumped   time.Time
 	data     []byte
 	volume   string       // of which it is
+	origin   *night       // of what was written to since: what it was before
 	patch    uuid.UUID    // the first that leads to it
 	before   *night       // of the same volume, or of that which it is a clone of
 	written  map[int]bool // blocks since then
@@ -43,27 +47,35 @@ func (n *night) since(from *night, block int) bool {
 // A history is a folder of patches, and what they lead to.
 type history struct {
 	dir    string
-	begin  string // the state that deltas start from where there is no full patch
-	states map[string][]byte
-	newest map[string]string // states, by volume
+	begin  *night               // which deltas start from where there is no full patch
+	leads  map[uuid.UUID]*night // where patches lead
+	newest map[string]*night    // by volume, if it can be told
+	latest map[string]time.Time // that a clock said of a night, by volume
 	now    time.Time
+	clocks bool // some were wrong
 	ways   bool // there are states that several patches lead to
 	files  int
 }
 
 // newHistory makes up a folder: full patches, deltas, forks, a volume that grows and shrinks, a
-// clone of it, several ways to a state, lost sectors, undo patches, some that lack, no patches.
+// clone of it, several ways to a state, snapshots that were written to and dumped again, lost
+// sectors, clocks that were wrong, copies, undo patches, some that lack, no patches.
 func newHistory(t *testing.T, rnd *rand.Rand) *history {
-	h := &history{dir: t.TempDir(), states: make(map[string][]byte),
-		newest: make(map[string]string)}
+	h := &history{dir: t.TempDir(), leads: make(map[uuid.UUID]*night),
+		newest: make(map[string]*night), latest: make(map[string]time.Time)}
 	at := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	whole, clones := rnd.IntN(4) > 0, rnd.IntN(3) == 0
+	h.clocks = rnd.IntN(3) == 0
 	nights := make(map[string][]*night) // by volume; a clone has that which it was made of
 	var last *night
 	for i := range 2 + rnd.IntN(11) {
 		at = at.Add(time.Duration(1+rnd.IntN(48)) * time.Hour)
 		n := &night{snapshot: uuid.NewString(), made: at, data: make([]byte, block*blocks),
 			volume: "volume"}
+		if h.clocks && rnd.IntN(3) == 0 {
+			n.made = wrong(rnd, at)
+		}
+		n.dumped = n.made.Add(time.Minute)
 		if clones && i > 1 && rnd.IntN(3) == 0 {
 			n.volume = "clone"
 			if nights["clone"] == nil {
@@ -73,19 +85,60 @@ func newHistory(t *testing.T, rnd *rand.Rand) *history {
 		all := nights[n.volume]
 		if len(all) > 0 {
 			n.before = all[len(all)-1]
-			n.data, n.written = changed(rnd, n.before.data)
+			n.data, n.written = changed(rnd, cmp.Or(n.before.origin, n.before).data)
+			if n.before.origin != nil {
+				maps.Copy(n.written, n.before.written)
+			}
 		}
-		h.states[n.state()] = n.data
 		nights[n.volume], last = append(all, n), n
 		if i == 0 && !whole {
-			h.begin = n.state()
+			h.begin = n
 			continue
 		}
 		h.writeWays(t, rnd, all, n, whole)
+		if rnd.IntN(10) == 0 {
+			last = h.writeAgain(t, rnd, all, n)
+			nights[n.volume] = append(all, last)
+		}
 	}
 	h.addOthers(t, rnd, last)
 	h.now = at.Add(time.Hour)
 	return h
+}
+
+// wrong is the time by a clock that is so.
+func wrong(rnd *rand.Rand, at time.Time) time.Time {
+	switch rnd.IntN(4) {
+	case 0:
+		return time.Unix(rnd.Int64N(1e6), 0)
+	case 1:
+		return at.AddDate(10, 0, 0)
+	}
+	return at.Add(time.Duration(rnd.IntN(200)-100) * time.Hour)
+}
+
+// writeAgain writes to the snapshot of a night, and adds a patch to that. What is made then follows
+// that.
+func (h *history) writeAgain(t *testing.T, rnd *rand.Rand, before []*night, n *night) *night {
+	again := *n
+	again.patch, again.dumped = uuid.Nil, n.dumped.Add(time.Minute)
+	again.data, again.written = bytes.Clone(n.data), make(map[int]bool)
+	for range 1 + rnd.IntN(3) {
+		at := rnd.IntN(len(n.data))
+		again.data[at]++
+		again.written[at/block] = true
+	}
+	again.origin = n
+	maps.Copy(again.written, n.written)
+	var from *night
+	if len(before) > 0 {
+		from = before[len(before)-1]
+	}
+	if from != nil || h.begin == nil {
+		h.write(t, rnd, from, &again)
+	}
+	h.ways = true
+	return &again
 }
 
 // changed is what becomes of the bytes of a volume, and which blocks have been written.
@@ -129,9 +182,32 @@ func (h *history) write(t *testing.T, rnd *rand.Rand, from, to *night) {
 	if rnd.IntN(6) == 0 {
 		lost = rnd.IntN(len(to.data)/block) * block
 	}
-	writePatch(t, filepath.Join(h.dir, fmt.Sprintf("%02d.lvmpatch", h.files)), from, to, lost)
+	path := filepath.Join(h.dir, fmt.Sprintf("%02d.lvmpatch", h.files))
+	id := writePatch(t, path, from, to, lost)
+	if rnd.IntN(12) == 0 {
+		h.addCopy(t, path, fmt.Sprintf("%02d-copy.lvmpatch", h.files+1-rnd.IntN(2)*2))
+	}
 	h.files++
-	h.newest[to.volume] = to.state()
+	h.leads[id] = to
+	told := !to.made.Before(h.latest[to.volume]) || from != nil && from != h.begin &&
+		from.made.After(to.made)
+	if h.newest[to.volume] = to; !told {
+		delete(h.newest, to.volume)
+	}
+	if to.made.After(h.latest[to.volume]) {
+		h.latest[to.volume] = to.made
+	}
+}
+
+// addCopy adds another file with what is in one.
+func (h *history) addCopy(t *testing.T, path, name string) {
+	b, err := os.ReadFile(path)
+	if err == nil {
+		err = os.WriteFile(filepath.Join(h.dir, name), b, 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
 }
 
 // addOthers adds what is in no chain.
@@ -154,7 +230,7 @@ func (h *history) addOthers(t *testing.T, rnd *rand.Rand, last *night) {
 
 // writePatch writes the patch that leads from one night to another; from none it is full. It has
 // not what is in the block at lost. One in a file with the name undo.lvmpatch is an undo patch.
-func writePatch(t *testing.T, path string, from, to *night, lost int) {
+func writePatch(t *testing.T, path string, from, to *night, lost int) (id uuid.UUID) {
 	t.Helper()
 	h := headerOf(path, from, to)
 	if lost >= 0 {
@@ -192,12 +268,13 @@ func writePatch(t *testing.T, path string, from, to *night, lost int) {
 	if to.patch == uuid.Nil {
 		to.patch = h.ID
 	}
+	return h.ID
 }
 
 // headerOf is the header of a patch. One to a volume that is smaller names the patch that it
 // follows, as only a dump does that compares with an archive.
 func headerOf(path string, from, to *night) format.Header {
-	h := format.Header{ID: uuid.New(), Kind: format.Full, Created: to.made.Add(time.Minute),
+	h := format.Header{ID: uuid.New(), Kind: format.Full, Created: to.dumped,
 		VolumeSize: int64(len(to.data)), Granularity: block,
 		Source: format.Source{Type: "thick", LVUUID: to.volume},
 		State:  &format.State{Snapshot: to.snapshot, SnapshotCreated: to.made}}

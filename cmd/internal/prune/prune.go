@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 
 	"lvmsync/apply"
-	"lvmsync/format"
 	"lvmsync/format/archive"
 	"lvmsync/format/archive/retention"
 	"lvmsync/format/durable"
@@ -103,14 +102,22 @@ func (r *runner) do(ctx context.Context, step retention.Step) (written int64, er
 	if len(step.Remove) == 0 {
 		return written, nil
 	}
-	if err := r.mayRemove(ctx, step); err != nil {
+	needed, err := r.mayRemove(ctx, step)
+	if err != nil {
 		return written, err
 	}
 	folders := make(map[string]bool)
-	for _, p := range step.Remove {
-		if err := r.remove(ctx, p); err != nil {
+	for _, p := range step.Copies {
+		if err := r.remove(ctx, p, needed); err != nil {
 			return written, err
 		}
+		folders[filepath.Dir(p.Path)] = true
+	}
+	for _, p := range step.Remove {
+		if err := r.remove(ctx, r.now[p.Path], needed); err != nil {
+			return written, err
+		}
+		delete(r.now, p.Path)
 		folders[filepath.Dir(p.Path)] = true
 	}
 	for folder := range folders {
@@ -121,43 +128,19 @@ func (r *runner) do(ctx context.Context, step retention.Step) (written int64, er
 	return written, nil
 }
 
-// remove takes a patch away.
-func (r *runner) remove(ctx context.Context, planned *archive.Patch) error {
-	p := r.now[planned.Path]
-	if err := unchanged(ctx, p); err != nil {
+// remove takes a file with a patch away. All that kept states need must still be there.
+func (r *runner) remove(ctx context.Context, p *archive.Patch, n needed) error {
+	err := n.stand()
+	if err == nil {
+		err = unchanged(ctx, p)
+	}
+	if err != nil {
 		return fmt.Errorf("remove %s: %w", p.Path, err)
 	}
 	if err := r.sys.remove(p.Path); err != nil {
 		return fmt.Errorf("remove %s: %w", p.Path, durable.Cause(err))
 	}
-	delete(r.now, p.Path)
 	r.done.Removed++
 	r.done.Won += p.Size
 	return nil
-}
-
-var errChanged = errors.New("it is no longer the patch that it was when it was looked at")
-
-// unchanged makes sure that a file still has the patch that it had.
-func unchanged(ctx context.Context, p *archive.Patch) error {
-	got, err := look(ctx, p.Path)
-	if err == nil &&
-		(got.Header.ID != p.Header.ID || got.Totals != p.Totals || got.Size != p.Size) {
-		err = errChanged
-	}
-	return err
-}
-
-// look reads header and trailer of the patch at path.
-func look(ctx context.Context, path string) (*archive.Patch, error) {
-	a, err := archive.Read(ctx, path)
-	switch {
-	case err != nil:
-		return nil, err
-	case len(a.Files) > 0:
-		return nil, a.Files[0].Err
-	case len(a.Volumes) == 0 || len(a.Volumes[0].Chains) == 0:
-		return nil, format.ErrNotPatch
-	}
-	return a.Volumes[0].Chains[0].First(), nil
 }

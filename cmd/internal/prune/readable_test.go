@@ -8,6 +8,8 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/google/uuid"
+
 	"lvmsync/format"
 	"lvmsync/format/archive"
 	"lvmsync/format/follow"
@@ -32,29 +34,30 @@ func (h *history) names(t *testing.T) []string {
 
 // has wants of all states what could be read of them, read as anybody would: from one of the
 // patches that lead there.
-func (h *history) has(t *testing.T, what string, readable map[string][]bool) {
+func (h *history) has(t *testing.T, what string, readable map[*night][]bool) {
 	t.Helper()
 	got := h.readable(t)
 	for state, want := range readable {
 		if len(got[state]) != len(want) {
-			t.Fatalf("%s: nothing leads to %s, or to another size", what, state)
+			t.Fatalf("%s: nothing leads to %s, dumped at %v, or to another size", what,
+				state.state(), state.dumped)
 		}
 		for i, ok := range want {
 			if ok && !got[state][i] {
-				t.Fatalf("%s: block %d of %s is lost", what, i, state)
+				t.Fatalf("%s: block %d of %s is lost", what, i, state.state())
 			}
 		}
 	}
 }
 
 // readable tells of each state which blocks of it can be read. What is read must be right.
-func (h *history) readable(t *testing.T) map[string][]bool {
+func (h *history) readable(t *testing.T) map[*night][]bool {
 	t.Helper()
 	a, err := archive.Read(t.Context(), h.dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	all := make(map[string][]bool)
+	all := make(map[*night][]bool)
 	for _, v := range a.Volumes {
 		for _, c := range v.Chains {
 			for _, p := range c.Patches {
@@ -65,31 +68,51 @@ func (h *history) readable(t *testing.T) map[string][]bool {
 	return all
 }
 
-// read adds what can be read of the state that a patch leads to.
-func (h *history) read(t *testing.T, p *archive.Patch, all map[string][]bool) {
+// night is where a patch leads, or what it was merged of.
+func (h *history) night(t *testing.T, p *archive.Patch) *night {
 	t.Helper()
-	want, chain, o := h.states[p.State()], p.Chain(), volume.Options{}
+	s := follow.StateOf(p.Header)
+	for _, id := range append([]uuid.UUID{p.Header.ID, s.Patch}, s.Patches...) {
+		if n := h.leads[id]; n != nil {
+			return n
+		}
+	}
+	t.Fatalf("%s leads nowhere", p.Path)
+	return nil
+}
+
+// read adds what can be read of the state that a patch leads to, unless that is in doubt.
+func (h *history) read(t *testing.T, p *archive.Patch, all map[*night][]bool) {
+	t.Helper()
+	if p.InDoubt() {
+		return
+	}
+	night := h.night(t, p)
+	want, chain, o := night.data, p.Chain(), volume.Options{}
 	if !p.Restorable() {
+		if h.begin == nil {
+			return
+		}
 		at := len(chain) - 1
-		for at >= 0 && !slices.Contains(follow.Starts(chain[at].Header), h.begin) {
+		for at >= 0 && !slices.Contains(follow.Starts(chain[at].Header), h.begin.state()) {
 			at--
 		}
 		if at < 0 {
 			return
 		}
 		chain = chain[at:]
-		o.Base, o.BaseSize = bytes.NewReader(h.states[h.begin]), int64(len(h.states[h.begin]))
+		o.Base, o.BaseSize = bytes.NewReader(h.begin.data), int64(len(h.begin.data))
 	}
 	v := openChain(t, chain, o)
 	defer v.Close()
 	if v.Size() != int64(len(want)) {
 		t.Fatalf("%s: %d bytes, want %d", p.Path, v.Size(), len(want))
 	}
-	if all[p.State()] == nil {
-		all[p.State()] = make([]bool, len(want)/block)
+	if all[night] == nil {
+		all[night] = make([]bool, len(want)/block)
 	}
 	b := make([]byte, block)
-	for i := range all[p.State()] {
+	for i := range all[night] {
 		_, err := v.ReadAt(b, int64(i*block))
 		switch {
 		case errors.Is(err, volume.ErrLost):
@@ -98,7 +121,7 @@ func (h *history) read(t *testing.T, p *archive.Patch, all map[string][]bool) {
 		case !bytes.Equal(b, want[i*block:(i+1)*block]):
 			t.Fatalf("%s: block %d is wrong", p.Path, i)
 		default:
-			all[p.State()][i] = true
+			all[night][i] = true
 		}
 	}
 }

@@ -2,64 +2,83 @@ package retention
 
 import (
 	"fmt"
-	"slices"
 	"time"
 
 	"lvmsync/format/follow"
 )
 
 // keep says of each patch of the tree why it is kept.
-func (o Options) keep(t *tree) {
+func (o Options) keep(t *tree, c copies) {
+	misdated := t.misdated(o.Now)
 	states := t.states()
 	volumes := t.volumes(states)
 	for _, v := range volumes {
-		var times []time.Time
-		for _, n := range v.states {
-			times = append(times, n.Time())
-		}
-		for i, why := range o.Keep(times, o.Now) {
-			for _, one := range why {
-				if len(volumes) > 1 {
-					one += " of " + v.name
-				}
-				v.states[i].why = append(v.states[i].why, one)
-			}
-			if slices.Contains(why, newest) {
-				v.states[i].keepBehind()
-			}
+		o.keepByRules(v, misdated, len(volumes) > 1)
+	}
+	for _, n := range states {
+		if why := misdated[n.State()]; why != "" {
+			n.why = append(n.why, why)
 		}
 	}
-	t.keepLost(states)
+	t.keepTips(misdated)
+	t.keepOthers(states)
 	for _, n := range t.nodes {
-		if n.fixed = o.fixed(n.Patch); n.fixed != "" {
+		if n.fixed = c.fixed(n.Patch); n.fixed != "" {
 			n.why = append(n.why, n.fixed)
 		}
-	}
-}
-
-// keepBehind keeps what follows the newest state, for that is newer, whatever a clock said that was
-// wrong for a while.
-func (n *node) keepBehind() {
-	for _, a := range n.after {
-		if len(a.after) == 0 {
-			a.why = append(a.why, "follows the newest")
+		if len(n.why) > 0 {
+			n.need()
 		}
-		a.keepBehind()
 	}
 }
 
-// keepLost keeps all ways to a state that is kept if sectors are lost in each of them: one may have
-// what another one has lost.
-func (t *tree) keepLost(states []*node) {
-	lossy := make(map[string]*node)
+// keepByRules says of the states of a volume which rules keep them. One that has no right time
+// counts for none.
+func (o Options) keepByRules(v *oneVolume, misdated map[string]string, named bool) {
+	var dated []*node
+	var times []time.Time
+	for _, n := range v.states {
+		if misdated[n.State()] == "" {
+			dated, times = append(dated, n), append(times, n.Time())
+		}
+	}
+	for i, why := range o.Keep(times, o.Now.Location()) {
+		for _, one := range why {
+			if named {
+				one += " of " + v.name
+			}
+			dated[i].why = append(dated[i].why, one)
+		}
+	}
+}
+
+// keepTips keeps what a way leads to on which times are not in order: that may be newer than it
+// seems.
+func (t *tree) keepTips(misdated map[string]string) {
+	for _, n := range t.nodes {
+		if misdated[n.State()] != disorder {
+			continue
+		}
+		for _, tip := range n.tips() {
+			if len(tip.why) == 0 {
+				tip.why = append(tip.why, fmt.Sprintf("follows %s, and %s", n.Path, disorder))
+			}
+		}
+	}
+}
+
+// keepOthers keeps all that other dumps have of a state that is kept: a snapshot may have been
+// written to between them, and one may have what another one has lost.
+func (t *tree) keepOthers(states []*node) {
+	kept := make(map[string]*node)
 	for _, n := range states {
-		if len(n.why) > 0 && n.losses > 0 {
-			lossy[n.State()] = n
+		if len(n.why) > 0 {
+			kept[n.State()] = n
 		}
 	}
 	for _, n := range t.nodes {
-		if best := lossy[n.State()]; best != nil && best != n {
-			n.why = append(n.why, fmt.Sprintf("it may have sectors that %s has lost", best.Path))
+		if best := kept[n.State()]; best != nil && best != n && !Same(best.Patch, n.Patch) {
+			n.why = append(n.why, fmt.Sprintf("another dump of what %s leads to", best.Path))
 		}
 	}
 }
@@ -70,6 +89,12 @@ type oneVolume struct {
 	states []*node
 }
 
+// A volumeKey tells a volume from others by its name for programs and its host: the disks of
+// machines that were copied have the same UUIDs.
+type volumeKey struct{ id, host string }
+
+func (n *node) volume() volumeKey { return volumeKey{follow.Volume(n.Header), n.Header.Host} }
+
 // volumes are those that the patches of the tree are of, each with its states. A state that patches
 // of two volumes lead to is one of both.
 func (t *tree) volumes(states []*node) (volumes []*oneVolume) {
@@ -77,17 +102,22 @@ func (t *tree) volumes(states []*node) (volumes []*oneVolume) {
 	for _, n := range states {
 		best[n.State()] = n
 	}
-	type member struct{ volume, state string }
-	by, seen := make(map[string]*oneVolume), make(map[member]bool)
+	type member struct {
+		volumeKey
+		state string
+	}
+	by, seen := make(map[volumeKey]*oneVolume), make(map[member]bool)
 	for _, n := range t.nodes {
-		id := follow.Volume(n.Header)
+		id := n.volume()
 		v := by[id]
 		if v == nil {
 			v = new(oneVolume)
 			by[id] = v
 			volumes = append(volumes, v)
 		}
-		v.name = follow.VolumeName(n.Header)
+		if v.name = follow.VolumeName(n.Header); id.host != "" {
+			v.name += " on " + id.host
+		}
 		if m := (member{id, n.State()}); !seen[m] {
 			seen[m] = true
 			v.states = append(v.states, best[n.State()])

@@ -14,8 +14,6 @@ type Options struct {
 	Now time.Time // in the zone whose days count
 	// Trust takes for sure that a patch follows another where the archive has a doubt.
 	Trust bool
-	// Fixed says why a patch must stay as it is; empty: it may go. It may be nil.
-	Fixed func(*archive.Patch) string
 }
 
 // A Plan is what becomes of an archive.
@@ -48,6 +46,8 @@ type Step struct {
 	// Merge are patches that follow one another, two at least, or none. What is made of them takes
 	// the place of the last, and may be the first of a later step.
 	Merge []*archive.Patch
+	// Copies are other files of patches that were merged or are removed. They go first.
+	Copies []*archive.Patch
 	// Remove are patches that no kept state needs then, each behind all that follow it.
 	Remove []*archive.Patch
 }
@@ -58,10 +58,20 @@ type Left struct{ Path, Why string }
 // New plans what becomes of the archive. What the plan does not understand is left alone.
 func New(a *archive.Archive, o Options) Plan {
 	var p Plan
+	goes := make(map[string]bool)
 	for _, v := range a.Volumes {
-		p.Volumes = append(p.Volumes, o.volume(v, a.Files))
+		plan := o.volume(v, a.Files)
+		p.Volumes = append(p.Volumes, plan)
+		for _, s := range plan.Steps {
+			for _, c := range s.Copies {
+				goes[c.Path] = true
+			}
+		}
 	}
 	for _, f := range a.Files {
+		if goes[f.Path] {
+			continue
+		}
 		why := string(f.Status)
 		if f.Err != nil {
 			why += ": " + f.Err.Error()
@@ -84,16 +94,24 @@ func (o Options) volume(v *archive.Volume, files []archive.File) Volume {
 		plan.Left = append(plan.Left, alone(v, plan.Alone)...)
 		return plan
 	}
-	t := newTree(v)
-	o.keep(t)
+	t, left := newTree(v)
+	c := copiesIn(files)
+	o.keep(t, c)
+	if plan.Alone = t.lossy(v); len(plan.Alone) > 0 {
+		plan.Left = append(plan.Left, alone(v, plan.Alone)...)
+		return plan
+	}
+	plan.Left = append(plan.Left, left...)
 	for _, n := range t.nodes {
 		if len(n.why) > 0 {
-			n.need()
 			plan.Kept = append(plan.Kept, Kept{n.Patch, n.why})
 		}
 	}
 	slices.SortStableFunc(plan.Kept, func(a, b Kept) int { return a.Time().Compare(b.Time()) })
 	plan.Steps = t.steps()
+	for i, s := range plan.Steps {
+		plan.Steps[i].Copies = c.of(s)
+	}
 	return plan
 }
 

@@ -26,7 +26,8 @@ func made(snapshot string) time.Time {
 
 // patch makes a patch of a text: its name, where it starts from and where it leads, such as "mon
 // A>B"; without the first it is full, behind ~ it names nothing that it starts from. What else is
-// told of it stands behind that: small, lost, rest, of=VOLUME.
+// told of it stands behind that: small, lost, rest, link, unset, of=VOLUME, on=HOST, dumped=DAY (as that
+// of a snapshot), has=PATCH (that it was merged of).
 func patch(text string) *archive.Patch {
 	words := strings.Fields(text)
 	from, to, _ := strings.Cut(words[1], ">")
@@ -50,8 +51,19 @@ func patch(text string) *archive.Patch {
 			p.Size = 10
 		case "lost":
 			p.Header.RequiredFeatures = []string{format.LostSectors}
+		case "unset":
+			p.Header.State.SnapshotCreated = time.Unix(0, 0)
+		case "link":
+			p.Link = true
 		case "rest":
 			p.Header.Start = 512
+		case "on":
+			p.Header.Host = value
+		case "dumped":
+			p.Header.Created = made(value)
+		case "has":
+			p.Header.Merged = &format.Merged{Patches: []uuid.UUID{id(value)}}
+			p.Header.State.Patch = id(value)
 		case "of":
 			p.Header.Source.LVUUID, p.Header.Source.Path = value, value
 		}
@@ -80,6 +92,9 @@ func told(p Plan) string {
 		for _, s := range v.Steps {
 			if len(s.Merge) > 0 {
 				parts = append(parts, "merge "+names(s.Merge))
+			}
+			if len(s.Copies) > 0 {
+				parts = append(parts, "copies "+names(s.Copies))
 			}
 			if len(s.Remove) > 0 {
 				parts = append(parts, "remove "+names(s.Remove))
@@ -115,7 +130,29 @@ func TestPlan(t *testing.T) {
 			"keep 2+3; merge f+1; remove f"},
 		"a fork of which one is kept": {[]string{"f >A", "1 A>B", "2 B>C", "3 B>D"}, 1,
 			"keep 3; merge f+1+3; remove 2+1+f"},
-		"two ways to one state": {with("x C>D"), 1, "keep 3; merge f+1+2+3; remove x+2+1+f"},
+		"two dumps of one state":         {with("x C>D"), 1, "keep 3+x; merge f+1+2; remove 1+f"},
+		"two dumps of a state that goes": {with("x B>C"), 1, "keep 3; merge f+1+2+3; remove x+2+1+f"},
+		"the last one before what follows": {with("x B>C small dumped=F"), 1,
+			"keep 3; merge f+1+2+3; remove x+2+1+f"},
+		"one that was made of the other": {with("x >D has=3"), 1, "keep x; remove 3+2+1+f"},
+		"one merged before, what it starts from has gone": {
+			[]string{"x >D has=2", "2 B>C", "4 D>E"}, 1, "keep 4; merge x+4; remove x; left 2"},
+		"one merged before, and what follows it": {
+			[]string{"x >D has=2", "2 B>C", "3 C>D", "4 D>E"}, 1,
+			"left x; left 4; left 2; left 3"},
+		"links to others": {with("link >A link"), 1, "keep link+3; merge f+1+2+3; remove 2+1+f"},
+		"a clock that was not set": {with("4 D>E unset", "5 E>F"), 1,
+			"keep 4+5; merge f+1+2+3+4; remove 3+2+1+f"},
+		"a clock that was ahead": {with("4 D>a", "5 a>E", "6 E>F"), 1,
+			"keep 6+4; merge f+1+2+3+4; remove 3+2+1+f; merge 5+6; remove 5"},
+		"a clock that was set back at the end": {
+			[]string{"f >C", "1 C>D", "2 D>E", "3 E>A", "4 A>B"}, 1,
+			"keep 3+4+2; merge f+1+2; remove 1+f"},
+		"a clock that was set back behind a full patch": {
+			[]string{"g >I", "f >J", "1 J>G", "2 G>H"}, 1, "keep 2+g+f; merge 1+2; remove 1"},
+		"a clock that was set back, or ahead": {[]string{"g >I", "f >J", "1 J>H"}, 1, "keep 1+g+f"},
+		"two hosts with one UUID": {[]string{"f >A on=x", "1 A>C on=x", "g >B on=y", "2 B>D on=y"},
+			1, "keep 1+2; merge f+1; remove f; merge g+2; remove g"},
 		"a gap": {[]string{"f >A", "1 A>B", "3 C>D", "4 D>E"}, 1,
 			"left f; left 1; left 3; left 4"},
 		"a gap where there is no full patch": {[]string{"1 A>B", "2 B>C", "4 D>E"}, 1,
@@ -124,13 +161,13 @@ func TestPlan(t *testing.T) {
 			"left f; left 1; left 2; left 3; left 4"},
 		"the rest of one as the first": {[]string{"1 A>B rest", "2 B>C"}, 1, "left 1; left 2"},
 		"a smaller way with lost sectors": {with("x C>D small lost"), 1,
-			"keep 3; merge f+1+2+3; remove x+2+1+f"},
+			"keep 3+x; merge f+1+2; remove 1+f"},
 		"lost sectors in a way's midst": {[]string{"f >A", "1 A>B lost small", "2 B>C small",
-			"x A>B", "y A>C"}, 1, "keep y; merge f+y; remove 2+1+x+f"},
+			"x A>B", "y A>C"}, 1, "keep 2+y; merge x+2; remove x; remove 1"},
 		"lost sectors in each way": {with("x C>D lost", "y C>D lost small")[:6:6], 1,
-			"keep 3; merge f+1+2+3; remove x+y+2+1+f"},
+			"keep 3+x+y; merge f+1+2; remove 1+f"},
 		"lost sectors in each of two ways": {[]string{"f >A", "1 A>B lost", "x A>B lost small"}, 1,
-			"keep 1+x"},
+			"left f; left 1; left x"},
 		"a template and its clones": {[]string{"t >A", "1 A>B", "c A>C of=W", "2 C>D of=W",
 			"d A>E of=X", "3 E>F of=X"}, 1, "keep 1+2+3; merge c+2; remove c; merge d+3; remove d"},
 		"a clone that is not backed up any more": {[]string{"t >A", "c A>B of=W", "1 A>C", "2 C>D"},
@@ -145,9 +182,9 @@ func TestPlan(t *testing.T) {
 		"a clock that was set back": {[]string{"f >A", "1 A>D", "2 D>B", "3 B>C"}, 1,
 			"keep 3+1; merge f+1; remove f; merge 2+3; remove 2"},
 		"undo patches": {with("u undo>A"), 4, "keep f+1+2+3; left u"},
-		"one that must stay": {[]string{"f >A", "fixed A>B", "2 B>C", "3 C>D"}, 1,
+		"one that must stay": {[]string{"f >A", "fixed A>B link", "2 B>C", "3 C>D"}, 1,
 			"keep fixed+3; merge 2+3; remove 2"},
-		"what follows must stay": {[]string{"f >A", "1 A>B", "fixed B>C"}, 1,
+		"what follows must stay": {[]string{"f >A", "1 A>B", "fixed B>C link"}, 1,
 			"keep fixed; merge f+1; remove f"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -155,10 +192,7 @@ func TestPlan(t *testing.T) {
 			for _, text := range tt.patches {
 				patches = append(patches, patch(text))
 			}
-			o := Options{Policy: Policy{Last: tt.last}, Now: made("Z"),
-				Fixed: func(p *archive.Patch) string {
-					return strings.TrimPrefix(p.Path, strings.TrimPrefix(p.Path, "fixed"))
-				}}
+			o := Options{Policy: Policy{Last: tt.last}, Now: made("Z")}
 			if got := told(New(archive.New(patches), o)); got != tt.want {
 				t.Errorf("got  %s\nwant %s", got, tt.want)
 			}
@@ -207,6 +241,32 @@ func TestPlanBadFiles(t *testing.T) {
 			}
 			if got := strings.Join(alone, " "); got != tt.want {
 				t.Errorf("left alone: %q, want %q", got, tt.want)
+			}
+		})
+	}
+}
+
+// Copies of what goes, go; those of what stays are left alone, and what a link may lead to stays.
+func TestPlanCopies(t *testing.T) {
+	for name, tt := range map[string]struct {
+		copies []string // of f, 1, 2
+		want   string
+	}{
+		"of what goes":         {[]string{"f >A", "1 A>B"}, "keep 2+3; merge f+1+2; copies 1'+f'; remove 1+f"},
+		"of what takes others": {[]string{"2 B>C"}, "keep 2+3; merge f+1+2; copies 2'; remove 1+f"},
+		"of what stays":        {[]string{"3 C>D"}, "keep 2+3; merge f+1+2; remove 1+f; left 3'"},
+		"a link":               {[]string{"1 A>B link"}, "keep 1+2+3; left 1'"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			patches := []*archive.Patch{patch("f >A"), patch("1 A>B"), patch("2 B>C"), patch("3 C>D")}
+			for _, text := range tt.copies {
+				p := patch(text)
+				p.Path += "'"
+				patches = append(patches, p)
+			}
+			plan := New(archive.New(patches), Options{Policy: Policy{Last: 2}, Now: made("Z")})
+			if got := told(plan); got != tt.want {
+				t.Errorf("got  %s\nwant %s", got, tt.want)
 			}
 		})
 	}

@@ -50,10 +50,9 @@ func (p Policy) rules() []rule {
 }
 
 // Keep tells of each state, by its time, why it is kept; nothing if it isn't. Hours, days and so on
-// are those of the zone that now has. The newest is always kept; if some are later than now, so is
-// the newest that isn't, from which Within counts: a clock that was wrong once takes nothing.
-// Where a rule for hours, days and so on is left with some to keep, the oldest is kept, too.
-func (p Policy) Keep(times []time.Time, now time.Time) [][]string {
+// are those of the zone. The newest is always kept; Within counts from that. Where a rule for
+// hours, days and so on is left with some to keep, the oldest is kept, too.
+func (p Policy) Keep(times []time.Time, zone *time.Location) [][]string {
 	why := make([][]string, len(times))
 	order := make([]int, len(times)) // newest first
 	for i := range times {
@@ -64,22 +63,14 @@ func (p Policy) Keep(times []time.Time, now time.Time) [][]string {
 		return why
 	}
 	latest := order[0]
+	why[latest] = append(why[latest], newest)
 	for _, i := range order {
-		if !times[i].After(now) {
-			latest = i
-			break
-		}
-	}
-	for _, i := range order {
-		if i == order[0] || i == latest {
-			why[i] = append(why[i], newest)
-		}
-		if !p.Within.IsZero() && times[i].After(p.Within.Before(times[latest].In(now.Location()))) {
+		if !p.Within.IsZero() && times[i].After(p.Within.Before(times[latest].In(zone))) {
 			why[i] = append(why[i], "within "+p.Within.String())
 		}
 	}
 	for _, r := range p.rules() {
-		r.keep(times, order, now.Location(), why)
+		r.keep(times, order, zone, why)
 	}
 	return why
 }

@@ -48,10 +48,6 @@ func TestKeep(t *testing.T) {
 		"in any order": {"2026-05-06 12:00,2026-05-08 12:00,2026-05-07 12:00", 0, Policy{Last: 2},
 			",newest+last,last"},
 		"equal times": {"2026-05-08 12:00,2026-05-08 12:00", 0, Policy{Daily: 1}, "newest+daily,"},
-		"in the future": {
-			"2099-01-01 00:00,2026-05-08 12:00,2026-05-07 00:00,2026-05-01 00:00", 0,
-			Policy{Last: 1, Within: Span{Days: 3}},
-			"newest+within 3d+last,newest+within 3d,within 3d,"},
 		"rules together": {week, 0, Policy{Last: 1, Daily: 2, Monthly: 2},
 			"newest+last+daily+monthly,,daily,,,,monthly,"},
 	} {
@@ -63,9 +59,9 @@ func TestKeep(t *testing.T) {
 				}
 				times = append(times, at(t, text))
 			}
-			now := at(t, "2026-05-09 00:00").In(time.FixedZone("", tt.zone*3600))
+			zone := time.FixedZone("", tt.zone*3600)
 			var got []string
-			for _, why := range tt.policy.Keep(times, now) {
+			for _, why := range tt.policy.Keep(times, zone) {
 				got = append(got, strings.Join(why, "+"))
 			}
 			if got := strings.Join(got, ","); got != tt.want {

@@ -2,6 +2,7 @@ package retention
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 
 	"lvmsync/format"
@@ -17,52 +18,62 @@ type node struct {
 	before *node   // nil: none of the tree
 	after  []*node // that follow it
 	depth  int     // of patches before it
-	bytes  int64   // of it and all before it
-	losses int     // of it and all before it, those that may have lost something
 
 	why    []string // its state is kept; empty: it isn't
 	fixed  string   // why the file must stay as it is
 	needed bool     // a kept state needs it
 }
 
-func newTree(v *archive.Volume) *tree {
-	t := new(tree)
-	by := make(map[*archive.Patch]*node)
+// newTree has the patches of a volume, but those that are in merged ones already and can't be
+// restored.
+func newTree(v *archive.Volume) (t *tree, left []Left) {
+	t = new(tree)
+	in := inMerged(v)
 	for _, c := range v.Chains {
+		if !merged(c, in) {
+			t.addChain(c)
+			continue
+		}
 		for _, p := range c.Patches {
-			var new []*archive.Patch // it, and what is before it in the chain though not in time
-			for q := p; q != nil && by[q] == nil; q = before(q) {
-				new = append(new, q)
-			}
-			for _, q := range slices.Backward(new) {
-				by[q] = t.add(q, by[before(q)])
-			}
+			left = append(left, Left{p.Path, fmt.Sprintf("%s has it already, and what it starts "+
+				"from is not here", in[p.Header.ID].Path)})
 		}
 	}
-	return t
+	return t, left
+}
+
+// addChain adds the patches of a chain.
+func (t *tree) addChain(c archive.Chain) {
+	by := make(map[*archive.Patch]*node)
+	for _, p := range c.Patches {
+		var new []*archive.Patch // it, and what is before it in the chain though not in time
+		for q := p; q != nil && by[q] == nil; q = before(q) {
+			new = append(new, q)
+		}
+		for _, q := range slices.Backward(new) {
+			by[q] = t.add(q, by[before(q)])
+		}
+	}
 }
 
 // add adds a patch behind another one, or first.
 func (t *tree) add(p *archive.Patch, before *node) *node {
-	n := &node{Patch: p, before: before, bytes: p.Size}
-	if slices.Contains(p.Header.RequiredFeatures, format.LostSectors) {
-		n.losses = 1
-	}
+	n := &node{Patch: p, before: before}
 	if before != nil {
 		before.after = append(before.after, n)
-		n.depth, n.bytes, n.losses = before.depth+1, before.bytes+n.bytes, before.losses+n.losses
+		n.depth = before.depth + 1
 	}
 	t.nodes = append(t.nodes, n)
 	return n
 }
 
 // states are the states that the patches lead to, the newest first: of several patches that lead to
-// one, that which has lost the least, and then has the least to read. It is kept if the state is.
+// one that by which an archive gives it. It is kept if the state is.
 func (t *tree) states() (states []*node) {
 	best := make(map[string]*node)
 	for _, n := range t.nodes {
 		name := n.State()
-		if b := best[name]; b == nil || n.compare(b) < 0 {
+		if b := best[name]; b == nil || n.compareWay(b) < 0 {
 			best[name] = n
 		}
 	}
@@ -76,16 +87,13 @@ func (t *tree) states() (states []*node) {
 	return states
 }
 
-// compare sorts ways to one state: what is in doubt is so only where the user trusts it.
-func (n *node) compare(o *node) int {
-	doubt := func(n *node) int {
-		if n.InDoubt() {
-			return 1
-		}
-		return 0
+// compareWay tells which of two nodes that lead to one state is the better one: that of which a
+// killed run has merged the other.
+func (n *node) compareWay(o *node) int {
+	if Same(n.Patch, o.Patch) && n.Losses() == o.Losses() {
+		return cmp.Or(cmp.Compare(n.depth, o.depth), n.CompareWay(o.Patch))
 	}
-	return cmp.Or(cmp.Compare(n.losses, o.losses), cmp.Compare(doubt(n), doubt(o)),
-		cmp.Compare(n.bytes, o.bytes), cmp.Compare(n.depth, o.depth), cmp.Compare(n.Path, o.Path))
+	return n.CompareWay(o.Patch)
 }
 
 // need says that a kept state needs the patch, and so all before it.

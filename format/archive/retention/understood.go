@@ -8,6 +8,7 @@ import (
 	"lvmsync/format"
 	"lvmsync/format/archive"
 	"lvmsync/format/follow"
+	"lvmsync/format/volume"
 )
 
 // An AloneError says why a volume is left alone: of a file there, nobody knows what it needs, and
@@ -16,8 +17,8 @@ type AloneError struct {
 	Volume string
 	Path   string // of the file
 	Reason string
-	// Err is what it is like: archive.ErrGap, archive.ErrDoubt, format.ErrCorrupt for any file that
-	// is no whole patch, or why it can't be read.
+	// Err is what it is like: archive.ErrGap, archive.ErrDoubt, volume.ErrLost, format.ErrCorrupt
+	// for any file that is no whole patch, or why it can't be read.
 	Err error
 }
 
@@ -37,6 +38,7 @@ func (o Options) questions(v *archive.Volume, files []archive.File) (all []*Alon
 	ask := func(path, reason string, err error) {
 		all = append(all, &AloneError{v.Name, path, reason, err})
 	}
+	in := inMerged(v)
 	for _, f := range files {
 		// A file with the same patch may be merged, and go: then there is none.
 		damaged := f.Same != nil && f.Status != archive.Copy
@@ -55,6 +57,9 @@ func (o Options) questions(v *archive.Volume, files []archive.File) (all []*Alon
 	})
 	together := startTogether(v.Chains)
 	for _, c := range v.Chains {
+		if merged(c, in) {
+			continue
+		}
 		for _, p := range c.Patches {
 			isFirst := p == c.First()
 			switch {
@@ -69,6 +74,32 @@ func (o Options) questions(v *archive.Volume, files []archive.File) (all []*Alon
 				ask(p.Path, "what it starts from is not here, nor is that of others: "+p.Gap,
 					archive.ErrGap)
 			}
+		}
+	}
+	return all
+}
+
+// lossy are the questions about states that are needed and have been dumped several times, each
+// time with sectors lost. What follows takes one of them, and which might change once they are
+// merged.
+func (t *tree) lossy(v *archive.Volume) (all []*AloneError) {
+	first, whole := make(map[string]*node), make(map[string]bool)
+	for _, n := range t.nodes {
+		if n.needed && n.Losses() == 0 {
+			whole[n.State()] = true
+		}
+	}
+	for _, n := range t.nodes {
+		if !n.needed || whole[n.State()] {
+			continue
+		}
+		other := first[n.State()]
+		switch {
+		case other == nil:
+			first[n.State()] = n
+		case !Same(n.Patch, other.Patch):
+			all = append(all, &AloneError{v.Name, n.Path, fmt.Sprintf("sectors are lost on its way "+
+				"and on that of %s, which leads to the same state", other.Path), volume.ErrLost})
 		}
 	}
 	return all
@@ -121,12 +152,4 @@ func sameStart(x, y format.Header) bool {
 	starts := follow.Starts(x)
 	return len(starts) > 0 && slices.Equal(starts, follow.Starts(y)) ||
 		x.Merged != nil && slices.Contains(x.Merged.Patches, y.ID)
-}
-
-// fixed says why the file of a patch must stay as it is.
-func (o Options) fixed(p *archive.Patch) string {
-	if o.Fixed == nil {
-		return ""
-	}
-	return o.Fixed(p)
 }
