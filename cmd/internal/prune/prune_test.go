@@ -141,38 +141,45 @@ func TestKilled(t *testing.T) {
 			seeds = append(seeds, seed)
 		}
 	}
+	what := ""
+	defer func() {
+		if t.Failed() {
+			t.Log(what)
+		}
+	}()
 	for _, seed := range seeds {
+		what = fmt.Sprint("seed ", seed)
 		rnd := rand.New(rand.NewPCG(seed, 1))
 		h, policy := newHistory(t, rnd), randomPolicy(rnd)
 		whole, steps, readable := h.copied(t), 0, h.readable(t)
 		kept, err := whole.prune(t, policy, killedAt(1<<30, &steps))
 		if err != nil {
-			t.Fatalf("seed %d: %v", seed, err)
+			t.Fatal(err)
 		}
 		maps.DeleteFunc(readable, func(state *night, _ []bool) bool { return !kept[state] })
-		whole.has(t, fmt.Sprintf("seed %d", seed), readable)
+		whole.has(t, readable)
 		want := whole.names(t)
 		again, err := whole.prune(t, policy, killedAt(0, new(int)))
 		if !h.ways && !h.clocks && (err != nil || !maps.Equal(again, kept)) {
-			t.Fatalf("seed %d: once more: %v", seed, err)
+			t.Fatalf("once more: %v", err)
 		}
 		for k := rnd.IntN(4); k < steps; k += 1 + rnd.IntN(4) {
 			kills++
-			what := fmt.Sprintf("seed %d, killed at %d of %d", seed, k, steps)
+			what = fmt.Sprintf("seed %d, killed at %d of %d", seed, k, steps)
 			killed := h.copied(t)
 			if _, err := killed.prune(t, policy, killedAt(k, new(int))); err == nil {
-				t.Fatalf("%s: it wasn't", what)
+				t.Fatal("it wasn't")
 			}
-			killed.has(t, what, readable)
+			killed.has(t, readable)
 			again, err := killed.prune(t, policy, killedAt(1<<30, new(int)))
 			if err != nil {
-				t.Fatalf("%s: %v", what, err)
+				t.Fatal(err)
 			}
 			still := maps.Clone(readable)
 			maps.DeleteFunc(still, func(n *night, _ []bool) bool { return h.clocks && !again[n] })
-			killed.has(t, what+" and pruned again", still)
+			killed.has(t, still)
 			if got := killed.names(t); !h.ways && !h.clocks && !slices.Equal(got, want) {
-				t.Fatalf("%s: left %v, want %v", what, got, want)
+				t.Fatalf("left %v, want %v", got, want)
 			}
 		}
 	}

@@ -34,17 +34,17 @@ func (h *history) names(t *testing.T) []string {
 
 // has wants of all states what could be read of them, read as anybody would: from one of the
 // patches that lead there.
-func (h *history) has(t *testing.T, what string, readable map[*night][]bool) {
+func (h *history) has(t *testing.T, readable map[*night][]bool) {
 	t.Helper()
 	got := h.readable(t)
 	for state, want := range readable {
 		if len(got[state]) != len(want) {
-			t.Fatalf("%s: nothing leads to %s, dumped at %v, or to another size", what,
-				state.state(), state.dumped)
+			t.Fatalf("nothing leads to %s, dumped at %v, or to another size", state.state(),
+				state.dumped)
 		}
 		for i, ok := range want {
 			if ok && !got[state][i] {
-				t.Fatalf("%s: block %d of %s is lost", what, i, state.state())
+				t.Fatalf("block %d of %s is lost", i, state.state())
 			}
 		}
 	}

@@ -50,7 +50,8 @@ func (p Policy) rules() []rule {
 }
 
 // Keep tells of each state, by its time, why it is kept; nothing if it isn't. Hours, days and so on
-// are those of the zone. The newest is always kept; Within counts from that. Where a rule for
+// are those of the zone. The newest is always kept, and what has
+// the same time; Within counts from that. Where a rule for
 // hours, days and so on is left with some to keep, the oldest is kept, too.
 func (p Policy) Keep(times []time.Time, zone *time.Location) [][]string {
 	why := make([][]string, len(times))
@@ -63,8 +64,10 @@ func (p Policy) Keep(times []time.Time, zone *time.Location) [][]string {
 		return why
 	}
 	latest := order[0]
-	why[latest] = append(why[latest], newest)
 	for _, i := range order {
+		if times[i].Equal(times[latest]) {
+			why[i] = append(why[i], newest)
+		}
 		if !p.Within.IsZero() && times[i].After(p.Within.Before(times[latest].In(zone))) {
 			why[i] = append(why[i], "within "+p.Within.String())
 		}

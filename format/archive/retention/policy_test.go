@@ -47,7 +47,8 @@ func TestKeep(t *testing.T) {
 			"newest+within 1m1h" + strings.Repeat(",within 1m1h", 6) + ","},
 		"in any order": {"2026-05-06 12:00,2026-05-08 12:00,2026-05-07 12:00", 0, Policy{Last: 2},
 			",newest+last,last"},
-		"equal times": {"2026-05-08 12:00,2026-05-08 12:00", 0, Policy{Daily: 1}, "newest+daily,"},
+		"equal times": {"2026-05-08 12:00,2026-05-08 12:00", 0, Policy{Daily: 1},
+			"newest+daily,newest"},
 		"rules together": {week, 0, Policy{Last: 1, Daily: 2, Monthly: 2},
 			"newest+last+daily+monthly,,daily,,,,monthly,"},
 	} {
