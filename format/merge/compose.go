@@ -76,7 +76,11 @@ func (m *merger) compose(e format.Extent) error {
 			end = min(end, l.Rest.End())
 			p.Kind, p.Lost = l.Rest.Kind, l.Rest.Lost
 			if p.Kind == format.Data {
-				copy(m.buf[pos-e.Off:end-e.Off], l.Data)
+				data, err := l.First(end - pos)
+				if err != nil {
+					return fmt.Errorf("merge: patch %d: %w", top+1, err)
+				}
+				copy(m.buf[pos-e.Off:], data)
 			}
 		}
 		p.Len = end - pos

@@ -178,8 +178,7 @@ func (m *merger) step(at int64) error {
 		return err
 	}
 	if unit, alone := m.unit(first); unit && alone {
-		r, data := m.layers[first].Rest, m.layers[first].Data
-		return m.give(r, data)
+		return m.give(first, m.layers[first].Rest)
 	} else if unit {
 		return m.composeUnit(m.layers[first].Rest)
 	}
@@ -189,12 +188,9 @@ func (m *merger) step(at int64) error {
 			return m.composeSector(at)
 		}
 	}
-	r, data := m.layers[top].Rest, m.layers[top].Data
+	r := m.layers[top].Rest
 	r.Len, r.HasBase, r.BaseHash = end-at, false, 0
-	if r.Kind == format.Data {
-		data = data[:r.Len]
-	}
-	return m.give(r, data)
+	return m.give(top, r)
 }
 
 // load finds the first and the last layer that have something at byte at, and loads these, and of
@@ -256,8 +252,15 @@ func (m *merger) runEnd(top int, at int64) int64 {
 	return end
 }
 
-// give hands over what a step is about, and goes on behind it.
-func (m *merger) give(r format.Record, data []byte) error {
+// give hands over what a step is about, r with the data of layer i, and goes on behind it.
+func (m *merger) give(i int, r format.Record) error {
+	var data []byte
+	if r.Kind == format.Data {
+		var err error
+		if data, err = m.layers[i].First(r.Len); err != nil {
+			return fmt.Errorf("merge: patch %d: %w", i+1, err)
+		}
+	}
 	if err := m.add(r, data); err != nil {
 		return err
 	}

@@ -19,7 +19,8 @@ type Cursor struct {
 	// Rest is what is left of the extent at the cursor, whose hash is 0 unless that is
 	// all of it. It is empty before Load, and when Skip has dropped all of it.
 	Rest format.Record
-	// Data is the data of Rest, until Load or Skip goes on to the next extent.
+	// Data is the data of Rest, until Load or Skip goes on to the next extent. Of many patches it
+	// may be no more than the first part of that, or nothing: see Fill and First.
 	Data []byte
 	// Check, if set, is asked about each segment, with its number, before anything of it is used.
 	Check func(i int, s *format.Segment) error
@@ -27,6 +28,7 @@ type Cursor struct {
 	file    *format.File // may be nil
 	lean    *lean        // if set, no segment is read ahead, and a part of one is kept
 	rest    rest         // of the segment that is the next to be read
+	cut     cut          // Rest, if not all of its data was kept
 	segment int          // the next to be read
 	last    int          // the one read before; -1: none was
 	ahead   chan readAhead
@@ -58,7 +60,8 @@ func (c *Cursor) Load() error {
 		c.record++
 		c.Data, c.part = nil, false
 		if c.Rest.Kind == format.Data {
-			c.Data, c.left = c.left[:c.Rest.Len], c.left[c.Rest.Len:]
+			n := min(c.Rest.Len, int64(len(c.left)))
+			c.Data, c.left = c.left[:n], c.left[n:]
 		}
 	}
 	return nil
@@ -91,10 +94,10 @@ func (c *Cursor) next() error {
 	}
 	c.last = c.segment
 	c.release() // the next one is read into its memory
-	c.current = r.segment
 	if c.lean != nil {
-		c.keep()
+		c.keep(r.segment)
 	} else {
+		c.current = r.segment
 		c.segment++
 	}
 	c.record, c.left = 0, c.current.Data
@@ -118,7 +121,7 @@ func (c *Cursor) read() (r readAhead) {
 		r.segment.Release()
 	}
 	if c.lean != nil {
-		s, err := c.file.ReadSegmentInto(&c.lean.whole, c.segment)
+		s, err := c.lean.held.read(c.file, c.segment)
 		return readAhead{s, err}
 	}
 	s, err := c.file.ReadSegment(c.segment)
@@ -219,7 +222,7 @@ func (c *Cursor) drop(off int64) {
 	c.part = true
 	c.Rest.Off, c.Rest.Len, c.Rest.Hash = c.Rest.Off+n, c.Rest.Len-n, 0
 	if c.Rest.Kind == format.Data {
-		c.Data = c.Data[n:]
+		c.Data = c.Data[min(n, int64(len(c.Data))):]
 	}
 	if c.lean != nil && c.Rest.Len == 0 && c.current != nil && c.record == len(c.current.Records) {
 		c.Data = nil

@@ -1,6 +1,7 @@
 package walk
 
 import (
+	"fmt"
 	"unsafe"
 
 	"lvmsync/format"
@@ -11,8 +12,7 @@ const manyFiles = 16
 
 // Of many patches each Cursor keeps a part of the segment that it is within, and that no longer than
 // it is. The rest is read once more when it is wanted: the parts are as large as leanMemory allows
-// for all of them together, in bytes, but have one extent at least, whose size is bounded by that of
-// a segment.
+// for all of them together, in bytes. Of an extent that is larger a part has a part.
 const (
 	leanMemory = 64 << 20
 	leanLeast  = 64 << 10
@@ -20,9 +20,9 @@ const (
 
 // lean is what the Cursors of many patches share.
 type lean struct {
-	whole format.Pool // of one segment, which is in use while it is read
-	parts format.Pool
-	room  int // for each part
+	held  held        // whole segments
+	parts format.Pool // of segments
+	room  int         // for each part
 }
 
 // A rest is what was not kept of the segment that was read last.
@@ -32,11 +32,19 @@ type rest struct {
 	sum  uint64 // of the segment's frame
 }
 
+// A cut says where the data of an extent is of which only a part was kept.
+type cut struct {
+	segment int
+	sum     uint64 // of the segment's frame
+	from    int64  // where the extent begins, in the volume
+	data    int    // and in the data of the segment
+}
+
 // NewCursors returns a Cursor for each of files.
 func NewCursors(files ...*format.File) []*Cursor {
 	var l *lean
 	if len(files) > manyFiles {
-		l = &lean{room: max(leanLeast, leanMemory/len(files))}
+		l = &lean{room: max(leanLeast, leanMemory/len(files)/leanLeast*leanLeast)}
 	}
 	return newCursors(l, files)
 }
@@ -50,10 +58,9 @@ func newCursors(l *lean, files []*format.File) (cursors []*Cursor) {
 	return cursors
 }
 
-// keep replaces the segment that was just read, all of it, by a part that begins where the last one
-// ended.
-func (c *Cursor) keep() {
-	whole := c.current
+// keep makes a part of the segment that was just read, which begins where the last one ended, the
+// current segment.
+func (c *Cursor) keep(whole *format.Segment) {
 	from, data := c.rest.from, 0
 	for _, r := range whole.Records[:from] {
 		data += dataLen(r)
@@ -66,8 +73,12 @@ func (c *Cursor) keep() {
 		}
 		to, n = to+1, n+dataLen(r)
 	}
+	if n > c.lean.room { // it's one extent
+		c.cut = cut{c.segment, whole.FrameSum, whole.Records[from].Off, data}
+		n = c.lean.room
+	}
 	part := c.lean.parts.Segment()
-	if cap(part.Data) < n || cap(part.Data) > max(n, c.lean.room) { // it was for a large extent
+	if cap(part.Data) < n {
 		part.Data = make([]byte, 0, n)
 	}
 	part.Records = append(part.Records, whole.Records[from:to]...)
@@ -78,8 +89,50 @@ func (c *Cursor) keep() {
 	} else {
 		c.segment++
 	}
-	whole.Release()
 	c.current = part
+}
+
+// Fill makes sure that Data has something if Rest is data, in memory of this Cursor's own.
+func (c *Cursor) Fill() error {
+	if len(c.Data) > 0 || dataLen(c.Rest) == 0 {
+		return nil
+	}
+	data, err := c.again()
+	if err == nil {
+		data = data[:min(len(data), c.lean.room)]
+		c.current.Data = append(c.current.Data[:0], data...)
+		c.Data = c.current.Data
+	}
+	return err
+}
+
+// First returns the first n bytes of the data of Rest, which has them. They may be in memory that all
+// Cursors share: until the next call of any of them.
+func (c *Cursor) First(n int64) ([]byte, error) {
+	if n <= int64(len(c.Data)) {
+		return c.Data[:n], nil
+	}
+	data, err := c.again()
+	if err != nil {
+		return nil, err
+	}
+	return data[:n], nil
+}
+
+// again reads the data of Rest once more, unless it is held.
+func (c *Cursor) again() ([]byte, error) {
+	if c.err != nil {
+		return nil, c.err
+	}
+	s, err := c.lean.held.read(c.file, c.cut.segment)
+	if err == nil && s.FrameSum != c.cut.sum {
+		err = fmt.Errorf("segment %d: %w", c.cut.segment, errChanged)
+	}
+	if c.err = err; err != nil {
+		return nil, err
+	}
+	from := c.cut.data + int(c.Rest.Off-c.cut.from)
+	return s.Data[from : from+int(c.Rest.Len)], nil
 }
 
 func dataLen(r format.Record) int {

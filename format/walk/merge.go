@@ -1,6 +1,7 @@
 package walk
 
 import (
+	"fmt"
 	"io"
 	"slices"
 
@@ -11,7 +12,7 @@ import (
 
 // A Merge reads several patches of one volume as if they were one: each part of
 // the volume comes from the last patch that has it, and only once. It holds two
-// segments of each patch in memory, is for one goroutine, and needs no end.
+// segments of each patch in memory, of many less, is for one goroutine, and needs no end.
 type Merge struct {
 	cursors []*Cursor
 	pool    format.Pool
@@ -48,50 +49,57 @@ func (m *Merge) Next() (*format.Segment, error) {
 
 // add adds one extent to s, as much of it as there is room for.
 func (m *Merge) add(s *format.Segment) error {
-	r, data, err := m.first()
+	r, from, err := m.first()
 	if err != nil {
 		return err
 	}
 	if r.Kind == format.Data {
 		whole := r.Len
 		r.Len = min(r.Len, int64(mergeData-len(s.Data)))
-		if data = data[:r.Len]; r.Len < whole || r.Hash == 0 {
+		data, err := m.cursors[from].First(r.Len)
+		if err != nil {
+			return patchError(from, err)
+		}
+		if r.Len < whole || r.Hash == 0 {
 			r.Hash = xxhash.Sum64(data)
 		}
+		s.Data = append(s.Data, data...)
 	}
 	s.Records = append(s.Records, r)
-	s.Data = append(s.Data, data...)
-	for _, c := range m.cursors {
+	for i, c := range m.cursors {
 		if err := c.Skip(r.End()); err != nil {
-			return err
+			return patchError(i, err)
 		}
 	}
 	return nil
 }
 
-// first finds the extent that comes first, as far as it comes from one patch. Its
+// patchError says in which of the patches something went wrong.
+func patchError(i int, err error) error { return fmt.Errorf("patch %d: %w", i+1, err) }
+
+// first finds the extent that comes first, as far as it comes from one patch, and which that is. Its
 // hash is 0 if it is only a part of what the patch has it for.
-func (m *Merge) first() (r format.Record, data []byte, err error) {
-	winner := -1
+func (m *Merge) first() (r format.Record, winner int, err error) {
+	winner = -1
 	for i, c := range m.cursors {
 		if err := c.Load(); err == io.EOF {
 			continue
 		} else if err != nil {
-			return format.Record{}, nil, err
+			return format.Record{}, 0, patchError(i, err)
 		}
 		if winner < 0 || c.Rest.Off <= m.cursors[winner].Rest.Off {
 			winner = i
 		}
 	}
 	if winner < 0 {
-		return format.Record{}, nil, io.EOF
+		return format.Record{}, 0, io.EOF
 	}
-	r, data = m.cursors[winner].Rest, m.cursors[winner].Data
+	r = m.cursors[winner].Rest
 	for _, c := range m.cursors[winner+1:] {
 		if c.Rest.Len > 0 && c.Rest.Off < r.End() {
 			r.Len, r.Hash = c.Rest.Off-r.Off, 0
 		}
 	}
 	r.BaseHash, r.HasBase = 0, false
-	return r, data, nil
+	return r, winner, nil
 }
