@@ -2,11 +2,13 @@ package walk
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"math/rand/v2"
 	"testing"
 
 	"lvmsync/format"
+	"lvmsync/format/internal/patchtest"
 )
 
 // A Cursor that keeps a part of a segment is, whatever is asked of it, where one is that keeps all.
@@ -47,6 +49,38 @@ func TestLean(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
+		}
+	}
+}
+
+// What is read once more is checked once more, and must be what it was before.
+func TestLeanChanged(t *testing.T) {
+	large := func(fill byte) []byte {
+		return patchtest.Write(t, patchtest.Header(format.Delta, 64<<10),
+			[]format.Record{{Extent: data(0, 32<<10), HasBase: true, BaseHash: uint64(fill)}})
+	}
+	good := large(0)
+	damaged := bytes.Clone(good)
+	damaged[patchtest.Open(t, good).Index()[0].Offset+60] ^= 1
+	for _, tt := range []struct {
+		then []byte
+		want error
+	}{{damaged, format.ErrCorrupt}, {large(1), errChanged}} {
+		patch := bytes.Clone(good)
+		c := newCursors(&lean{room: format.SectorSize}, []*format.File{patchtest.Open(t, patch)})[0]
+		if err := c.SkipTo(8192); err != nil || c.Rest.Off != 8192 {
+			t.Fatalf("at byte %d: %v", c.Rest.Off, err)
+		}
+		copy(patch, tt.then)
+		c.lean.held = held{} // as if others had been read
+		for range 2 {
+			if err := c.Fill(); !errors.Is(err, tt.want) || len(c.Data) > 0 {
+				t.Errorf("Fill: %v with %d bytes, not %v", err, len(c.Data), tt.want)
+			}
+			if got, err := c.First(512); !errors.Is(err, tt.want) || got != nil {
+				t.Errorf("First: %v with %d bytes, not %v", err, len(got), tt.want)
+			}
+			copy(patch, good) // an error stays
 		}
 	}
 }
