@@ -123,7 +123,8 @@ func readStrings(dec *jsontext.Decoder, list *[]string) error {
 		return err
 	}
 	text := string(value)
-	all := make([]string, 0, strings.Count(text, ",")+1)
+	// Commas would not do: there may be any number of them in one string.
+	all := make([]string, 0, strings.Count(text, `"`)/2)
 	for rest := skipSpace(text[1:]); rest[0] != ']'; {
 		if rest[0] != '"' {
 			return notA("a string", jsontext.Value(rest[:1]).Kind())
