@@ -49,6 +49,15 @@ func (s *State) Patch() uuid.UUID { return s.patch.Header.Last().ID }
 // Path is the file of the patch.
 func (s *State) Path() string { return s.patch.Path }
 
+// Files are the paths of the files that are read, in order: of a patch whose file is damaged, that
+// of a copy.
+func (s *State) Files() (paths []string) {
+	for _, f := range s.files {
+		paths = append(paths, f.Name())
+	}
+	return paths
+}
+
 // ReadAt implements [io.ReaderAt].
 func (s *State) ReadAt(b []byte, off int64) (int, error) {
 	inside := b[:max(0, min(int64(len(b)), s.size-off))]

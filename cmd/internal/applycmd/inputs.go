@@ -73,8 +73,7 @@ func (in *inputs) open(ctx context.Context, inv *cli.Invocation) (patches []appl
 		var f *os.File
 		if chain != nil {
 			if f, err = chain[i].OpenFile(); err == nil && f.Name() != name {
-				inv.Warn(fmt.Sprintf("%s can't be used; %s has the same patch, and is taken", name,
-					f.Name()))
+				archives.WarnCopy(inv, name, f.Name())
 				name, in.names[i] = f.Name(), f.Name()
 			}
 		} else {

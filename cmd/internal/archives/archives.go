@@ -116,6 +116,24 @@ func Names(chain []*archive.Patch) (names []string) {
 	return names
 }
 
+// WarnCopy tells that a copy of a patch is read in place of the file that had it.
+func WarnCopy(inv *cli.Invocation, file, opened string) {
+	inv.Warn(fmt.Sprintf("%s can't be used; %s has the same patch, and is taken", file, opened))
+}
+
+// Opened are the files of a chain, and the copies that were opened in place of some, of which it
+// warns.
+func Opened(inv *cli.Invocation, chain []*archive.Patch, opened []string) []string {
+	names := Names(chain)
+	for i, file := range Names(chain) {
+		if opened[i] != file {
+			WarnCopy(inv, file, opened[i])
+			names = append(names, opened[i])
+		}
+	}
+	return names
+}
+
 // IsGap tells whether an error is that patches are missing, or that nobody knows whether they are.
 func IsGap(err error) bool {
 	return errors.Is(err, archive.ErrGap) || errors.Is(err, archive.ErrDoubt)

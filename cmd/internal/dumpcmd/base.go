@@ -75,8 +75,8 @@ func (s *source) openStored(ctx context.Context, inv *cli.Invocation, path, arch
 	if err != nil {
 		return err
 	}
-	s.paths = archives.Names(s.held.Chain())
 	inv.Say(fmt.Sprintf("%s: compared with the state of %v", s.name, s.held))
+	s.paths = archives.Opened(inv, s.held.Chain(), state.Files())
 	if s.Source, err = compare.OpenStored(ctx, path, state, blockSize); err != nil {
 		return err
 	}

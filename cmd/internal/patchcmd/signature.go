@@ -117,7 +117,8 @@ func openStored(ctx context.Context, inv *cli.Invocation, name, path string) (*s
 		return nil, err
 	}
 	inv.Say(fmt.Sprintf("%s: reads the state of %v", name, p))
-	return &subject{signature.Stored(s), nil, archives.Names(p.Chain()), s.Close}, nil
+	paths := archives.Opened(inv, p.Chain(), s.Files())
+	return &subject{signature.Stored(s), nil, paths, s.Close}, nil
 }
 
 func makeSignature(ctx context.Context, inv *cli.Invocation) error {
