@@ -135,7 +135,7 @@ func (h *history) prune(t *testing.T, p retention.Policy, sys system) (map[*nigh
 // is what there was, byte by byte, and the next run leaves the files that one that wasn't killed
 // leaves, but where clocks were wrong: which these are may look another way then.
 func TestKilled(t *testing.T) {
-	kills, seeds := 0, []uint64{252} // which once went wrong
+	kills, seeds := 0, []uint64{252, 372, 744, 1079} // which once went wrong
 	for seed := range uint64(60) {
 		if seed < 20 || !testing.Short() {
 			seeds = append(seeds, seed)

@@ -20,7 +20,7 @@ func (o Options) keep(t *tree, c copies) {
 			n.why = append(n.why, why)
 		}
 	}
-	t.keepTips(misdated)
+	t.keepTips(states, misdated)
 	t.keepOthers(states)
 	for _, n := range t.nodes {
 		if n.fixed = c.fixed(n.Patch); n.fixed != "" {
@@ -52,15 +52,24 @@ func (o Options) keepByRules(v *oneVolume, misdated map[string]string, named boo
 	}
 }
 
+func byState(states []*node) map[string]*node {
+	by := make(map[string]*node)
+	for _, n := range states {
+		by[n.State()] = n
+	}
+	return by
+}
+
 // keepTips keeps what a way leads to on which times are not in order: that may be newer than it
 // seems.
-func (t *tree) keepTips(misdated map[string]string) {
+func (t *tree) keepTips(states []*node, misdated map[string]string) {
+	best := byState(states)
 	for _, n := range t.nodes {
 		if misdated[n.State()] != disorder {
 			continue
 		}
 		for _, tip := range n.tips() {
-			if len(tip.why) == 0 {
+			if tip = best[tip.State()]; len(tip.why) == 0 {
 				tip.why = append(tip.why, fmt.Sprintf("follows %s, and %s", n.Path, disorder))
 			}
 		}
@@ -98,10 +107,7 @@ func (n *node) volume() volumeKey { return volumeKey{follow.Volume(n.Header), n.
 // volumes are those that the patches of the tree are of, each with its states. A state that patches
 // of two volumes lead to is one of both.
 func (t *tree) volumes(states []*node) (volumes []*oneVolume) {
-	best := make(map[string]*node)
-	for _, n := range states {
-		best[n.State()] = n
-	}
+	best := byState(states)
 	type member struct {
 		volumeKey
 		state string
