@@ -52,6 +52,26 @@ func TestStates(t *testing.T) {
 	m.want()
 }
 
+// Programs that make durable what they have read, as some do unasked, meet with no error: there is
+// nothing to be written.
+func TestSync(t *testing.T) {
+	m := mount(t, newChain(t, 10, 0).volumes())
+	for what, name := range map[string]string{"file": m.files[0], "folder": m.point} {
+		f, err := os.Open(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		for call, sync := range map[string]func(int) error{"fsync": unix.Fsync,
+			"fdatasync": unix.Fdatasync, "syncfs": unix.Syncfs} {
+			if err := sync(int(f.Fd())); err != nil {
+				t.Errorf("%s of a %s: %v", call, what, err)
+			}
+		}
+	}
+	m.want()
+}
+
 // Direct reads, as of a loop device, get the same.
 func TestDirect(t *testing.T) {
 	c := newChain(t, 700, 1)

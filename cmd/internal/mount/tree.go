@@ -21,7 +21,7 @@ type folder struct {
 	fill   func(ctx context.Context) // the root with all else
 }
 
-// modes are who may read.
+// modes are who may read, and that nobody writes.
 type modes struct {
 	allowOther bool
 }
@@ -30,6 +30,7 @@ var (
 	_ fs.NodeOnAdder   = (*folder)(nil)
 	_ fs.NodeGetattrer = (*folder)(nil)
 	_ fs.NodeStatfser  = (*folder)(nil)
+	_ fs.NodeFsyncer   = (*folder)(nil)
 )
 
 // OnAdd implements [fs.NodeOnAdder].
@@ -64,6 +65,10 @@ func (m modes) set(a *fuse.Attr, t time.Time) {
 	a.SetTimes(&t, &t, &t)
 }
 
+// Fsync implements [fs.NodeFsyncer] for files and folders: nothing of them was ever written, so that
+// all of it is durable.
+func (modes) Fsync(context.Context, fs.FileHandle, uint32) syscall.Errno { return 0 }
+
 // blockSize is what the kernel is told of as that of files, in bytes.
 const blockSize = 4096
 
@@ -82,6 +87,7 @@ var (
 	_ fs.NodeGetattrer = (*file)(nil)
 	_ fs.NodeOpener    = (*file)(nil)
 	_ fs.NodeStatfser  = (*file)(nil)
+	_ fs.NodeFsyncer   = (*file)(nil)
 )
 
 // Getattr implements [fs.NodeGetattrer].
