@@ -37,6 +37,35 @@ func TestMountNotRoot(t *testing.T) {
 	}
 }
 
+// What fusermount3 says is told, and what to do about it; so is that the patches may not be read.
+func TestMountUserRefused(t *testing.T) {
+	m := asRoot(t)
+	archive, _ := sparseArchive(m)
+	point := t.TempDir()
+	bin := m.forAnybody(archive, point)
+	m.sh("sh", "-c", `echo "$1" >"$0"; chmod a+x "$0"`, bin+"/fusermount3",
+		"#!/bin/sh\n[ -z \"$SAYS\" ] || echo \"fusermount3: $SAYS\" >&2\nexit 1")
+	mount := func(says string, want ...string) {
+		t.Helper()
+		_, messages := run(t, nil, "setpriv", "--reuid", "65534", "--clear-groups", "env",
+			"PATH="+bin+":/usr/bin:/bin", "SAYS="+says, "lvmsync-patch", "mount", archive, point)
+		for _, text := range want {
+			if !strings.Contains(messages, text) {
+				t.Errorf("no %q in %q", text, messages)
+			}
+		}
+	}
+	mount("mount failed: Operation not permitted",
+		"error: mount on "+point+": fusermount3: mount failed: Operation not permitted\n",
+		"hint: run as root, or have it installed with its setuid bit")
+	mount("it is Sunday", ": fusermount3: it is Sunday\n", "hint: try the same as root")
+	mount("", ": fusermount3 says nothing and has ended with: exit status 1\n")
+	m.sh("chmod", "-R", "go-r", archive)
+	m.sh("chmod", "a+rx", archive)
+	mount("", "error: "+archive+": no patch can be used, such as "+archive+"/0.lvmpatch: permission "+
+		"denied\n", "hint: run as who may read it")
+}
+
 // Whatever keeps fusermount3 from unmounting or detaching, the third signal ends it, and no other
 // one; what interrupts the program does not interrupt that.
 func TestMountHelperFails(t *testing.T) {

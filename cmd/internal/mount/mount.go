@@ -68,6 +68,34 @@ func New(o Options) (*Mount, error) {
 		return nil, err
 	}
 	told := &told{warn: o.Warn, keys: make(map[string]bool)}
+	options := fuseOptions(o)
+	options.PanicHandler = told.panicked
+	m := &Mount{point: o.Point, done: make(chan struct{})}
+	before, err := mountAt(o.Point)
+	if err != nil {
+		return nil, mountError(o.Point, err)
+	}
+	target := o.Point
+	if !options.DirectMountStrict {
+		if target, err = mountByHelper(o.Point, &options.MountOptions); err != nil {
+			return nil, mountError(o.Point, err)
+		}
+	}
+	if m.server, err = fs.Mount(target, newTree(o, told), options); err != nil {
+		return nil, m.leave(before, mountError(o.Point, err))
+	}
+	go func() {
+		m.server.Wait()
+		close(m.done)
+	}()
+	if err := m.tune(); err != nil {
+		return nil, m.leave(before, mountError(o.Point, err))
+	}
+	return m, nil
+}
+
+// fuseOptions are those of package fuse.
+func fuseOptions(o Options) *fs.Options {
 	timeout := forever
 	options := &fs.Options{EntryTimeout: &timeout, AttrTimeout: &timeout,
 		NegativeTimeout: &timeout, NullPermissions: true}
@@ -82,27 +110,11 @@ func New(o Options) (*Mount, error) {
 		MaxBackground:     maxBackground,
 		DisableXAttrs:     true,
 		Logger:            log.New(io.Discard, "", 0),
-		PanicHandler:      told.panicked,
 	}
 	if !options.DirectMountStrict {
 		options.Options = append(options.Options, "ro", "nosuid", "nodev")
 	}
-	m := &Mount{point: o.Point, done: make(chan struct{})}
-	before, err := mountAt(o.Point)
-	if err != nil {
-		return nil, mountError(o.Point, err)
-	}
-	if m.server, err = fs.Mount(o.Point, newTree(o, told), options); err != nil {
-		return nil, m.leave(before, mountError(o.Point, err))
-	}
-	go func() {
-		m.server.Wait()
-		close(m.done)
-	}()
-	if err := m.tune(); err != nil {
-		return nil, m.leave(before, mountError(o.Point, err))
-	}
-	return m, nil
+	return options
 }
 
 // leave takes away a mount that was made, but can't be served, and returns the reason for that.

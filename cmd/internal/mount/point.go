@@ -50,6 +50,10 @@ func Hint(err error) string {
 			return known.hint
 		}
 	}
+	var said *HelperError
+	if errors.As(err, &said) {
+		return said.hint()
+	}
 	return ""
 }
 

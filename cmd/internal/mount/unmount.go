@@ -1,14 +1,11 @@
 package mount
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"slices"
 	"strings"
-	"syscall"
 
 	"github.com/moby/sys/mountinfo"
 	"golang.org/x/sys/unix"
@@ -97,18 +94,12 @@ func unmount(path string, flags int, option string) error {
 	if err != nil {
 		return err
 	}
-	cmd := exec.Command(program, option, "--", path)
-	cmd.Env = append(os.Environ(), "LC_ALL=C")
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // Ctrl-C is for us alone
-	var text bytes.Buffer
-	cmd.Stderr = &text
-	if err = cmd.Run(); err == nil {
-		return nil
-	}
-	if strings.Contains(text.String(), "busy") {
+	err = runHelper(program, nil, option, "--", path)
+	var said *HelperError
+	if errors.As(err, &said) && strings.Contains(said.Says, "busy") {
 		return ErrBusy
 	}
-	return fmt.Errorf("%s: %w: %s", program, err, strings.TrimSpace(text.String()))
+	return err
 }
 
 // mountAt is what is mounted on a path, the last that was; nil: nothing.

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"io/fs"
 
 	ucli "github.com/urfave/cli/v2"
 
@@ -90,6 +91,10 @@ func mountHint(err error) string {
 	switch {
 	case errors.Is(err, errNoFull):
 		return "with --base DEVICE they are shown over the volume that they start from"
+	case errors.Is(err, errBad) && errors.Is(err, fs.ErrPermission):
+		return "run as who may read it, such as root, or let yourself read it"
+	case errors.Is(err, errBad):
+		return "lvmsync-patch list tells of all files what is wrong with them"
 	case errors.Is(err, archive.ErrDoubt):
 		return "who knows that its patches follow one another names all of them instead of the folder"
 	case errors.Is(err, filelock.ErrLocked):

@@ -19,6 +19,7 @@ import (
 var (
 	errNoFull  = errors.New("no state can be restored: the patches don't begin with a full one")
 	errNothing = errors.New("there is no patch")
+	errBad     = errors.New("no patch can be used")
 )
 
 // shownFiles is how many files that can't be used are named.
@@ -67,13 +68,30 @@ func (c *chooser) choose() ([]mount.Volume, error) {
 	case orphans > 0:
 		return nil, fmt.Errorf("%s: %w", strings.Join(c.named, " "), errNoFull)
 	default:
-		return nil, fmt.Errorf("%s: %w", strings.Join(c.named, " "), errNothing)
+		return nil, fmt.Errorf("%s: %w", strings.Join(c.named, " "), c.noPatch())
 	}
 	if orphans > 0 {
 		c.inv.Warn(few(orphans, "patch is", "patches are") + " left out, for what they start from " +
 			"is not there: lvmsync-patch list tells more")
 	}
 	return volumes, nil
+}
+
+// noPatch is the error of what has no patch to build upon: that there may be some which can't be
+// read, if so.
+func (c *chooser) noPatch() error {
+	err := errNothing
+	for _, f := range c.archive.Files {
+		switch f.Status {
+		case archive.Unreadable:
+			return fmt.Errorf("%w, such as %s: %w", errBad, f.Path, f.Err)
+		case archive.Truncated, archive.Damaged, archive.Newer: // not named, so no status of that
+			if err == errNothing {
+				err = fmt.Errorf("%w, such as %s: %v", errBad, f.Path, f.Err)
+			}
+		}
+	}
+	return err
 }
 
 // unusable tells of files that are no patches to build upon. One that was named is an error.
