@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"syscall"
@@ -139,6 +141,46 @@ func TestMountSignals(t *testing.T) {
 	detached.signal()
 	detached.says("it is in use, and can't be read any more")
 	detached.wantEnd(1)
+}
+
+// What keeps it when it is not mounted any more is told: here a mount namespace, as of a container.
+func TestMountNamespace(t *testing.T) {
+	m := asRoot(t)
+	archive, images := sparseArchive(m)
+	for name, unmount := range map[string]func(*mountedArchive){
+		"by umount":   func(a *mountedArchive) { m.sh("umount", a.point) },
+		"by a signal": (*mountedArchive).signal,
+	} {
+		t.Run(name, func(t *testing.T) {
+			a := m.mountArchive(archive)
+			state := a.states(2)[1]
+			container := exec.Command("unshare", "--mount", "sh", "-c", `echo; read x; exec cat "$0"`, state)
+			in, err := container.StdinPipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			out, err := container.StdoutPipe()
+			if err == nil {
+				err = container.Start()
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer in.Close()
+			if _, err := io.ReadFull(out, make([]byte, 1)); err != nil {
+				t.Fatal(err)
+			}
+			unmount(a)
+			a.says(fmt.Sprintf("%s is unmounted, but still in use by the mount namespace of process %d "+
+				"(sh), where it is on %s: ", a.point, container.Process.Pid, a.point))
+			in.Close()
+			got, err := io.ReadAll(out)
+			if err = errors.Join(err, container.Wait()); err != nil || !bytes.Equal(got, images[1]) {
+				t.Errorf("%d bytes, %v", len(got), err)
+			}
+			a.wantEnd(0)
+		})
+	}
 }
 
 // What a killed run has left is told of.

@@ -43,6 +43,7 @@ type Mount struct {
 	device uint64 // of its files
 	server *fuse.Server
 	done   chan struct{}
+	gone   chan struct{}
 }
 
 // name is that of the kind of file system.
@@ -70,7 +71,7 @@ func New(o Options) (*Mount, error) {
 	told := &told{warn: o.Warn, keys: make(map[string]bool)}
 	options := fuseOptions(o)
 	options.PanicHandler = told.panicked
-	m := &Mount{point: o.Point, done: make(chan struct{})}
+	m := &Mount{point: o.Point, done: make(chan struct{}), gone: make(chan struct{})}
 	before, err := mountAt(o.Point)
 	if err != nil {
 		return nil, mountError(o.Point, err)
@@ -91,6 +92,7 @@ func New(o Options) (*Mount, error) {
 	if err := m.tune(); err != nil {
 		return nil, m.leave(before, mountError(o.Point, err))
 	}
+	go m.watch()
 	return m, nil
 }
 

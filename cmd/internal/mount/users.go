@@ -18,7 +18,41 @@ func (m *Mount) Users() []string {
 			return path == p.path || strings.HasPrefix(path, strings.TrimSuffix(p.path, "/")+"/")
 		})
 	}
-	return append(loops(under), processes(under)...)
+	return slices.Concat(loops(under), processes(under), m.namespaces())
+}
+
+// namespaces are the mount namespaces of others that have it mounted: a container or service has a
+// copy of all that was mounted when it began, and keeps it.
+func (m *Mount) namespaces() (users []string) {
+	own, _ := os.Readlink("/proc/self/ns/mnt")
+	seen := map[string]bool{own: true, "": true}
+	dirs, _ := filepath.Glob("/proc/[0-9]*")
+	for _, dir := range dirs {
+		id, _ := os.Readlink(dir + "/ns/mnt")
+		if seen[id] {
+			continue
+		}
+		seen[id] = true
+		f, err := os.Open(dir + "/mountinfo")
+		if err != nil {
+			continue
+		}
+		at, _ := mountinfo.GetMountsFromReader(f, func(at *mountinfo.Info) (skip, stop bool) {
+			return device(at) != m.device, false
+		})
+		f.Close()
+		if len(at) > 0 {
+			users = append(users, fmt.Sprintf("the mount namespace of %s, where it is on %s",
+				process(dir), at[0].Mountpoint))
+		}
+	}
+	return users
+}
+
+// process names one, by its folder.
+func process(dir string) string {
+	name, _ := os.ReadFile(dir + "/comm")
+	return fmt.Sprintf("process %s (%s)", filepath.Base(dir), strings.TrimSpace(string(name)))
 }
 
 // loops are the loop devices of files.
@@ -62,9 +96,7 @@ func processes(under func(string) bool) (users []string) {
 			if err != nil || !under(to) {
 				continue
 			}
-			name, _ := os.ReadFile(dir + "/comm")
-			users = append(users, fmt.Sprintf("process %s (%s)", filepath.Base(dir),
-				strings.TrimSpace(string(name))))
+			users = append(users, process(dir))
 			break
 		}
 	}

@@ -23,35 +23,37 @@ const shownUsers = 5
 func end(
 	ctx context.Context, inv *cli.Invocation, m *mount.Mount, point string, again <-chan os.Signal,
 ) error {
-	select {
-	case <-m.Done():
-		return nil
-	case <-ctx.Done():
-	}
-	err := m.Unmount()
-	select {
-	case <-again: // it was the same signal
-	default:
-	}
-	if err != nil {
-		inv.Warn(notUnmounted(m, point, err))
-	}
-	tick := time.NewTicker(retry)
-	defer tick.Stop()
+	gone, first := m.Gone(), ctx.Done()
+	var late, tick <-chan time.Time
+	var more <-chan os.Signal
 	try := m.Unmount
 	for signals := 1; ; {
 		select {
 		case <-m.Done():
 			return nil
-		case <-tick.C:
+		case <-gone:
+			gone, late = nil, time.After(retry) // it mostly ends at once
+		case <-late:
+			inv.Warn(held(m, point))
+		case <-tick:
 			_ = try() // the next time
-		case <-again:
+		case <-first:
+			first, more, tick = nil, again, time.Tick(retry)
+			err := m.Unmount()
+			select {
+			case <-again: // it was the same signal
+			default:
+			}
+			if err != nil {
+				inv.Warn(notUnmounted(m, point, err))
+			}
+		case <-more:
 			err := m.Detach()
 			if signals++; signals > 2 {
 				return cutOff(m, point, err)
 			}
 			inv.Warn(detached(point, err))
-			try = m.Detach
+			gone, late, try = nil, nil, m.Detach
 		}
 	}
 }
@@ -64,11 +66,21 @@ func notUnmounted(m *mount.Mount, point string, err error) string {
 		return fmt.Sprintf("%s is in use%s: it is unmounted as soon as nobody uses it; "+
 			"interrupt again to detach it at once, for all but them", point, users(m))
 	case errors.Is(err, mount.ErrDetached):
-		return fmt.Sprintf("%s is detached already: who still has files of it open can read them; "+
-			"interrupt twice more to end all the same", point)
+		return held(m, point) + "; interrupt twice more to end all the same"
 	}
 	return fmt.Sprintf("%s can't be unmounted: %v; it is tried again until that is done; "+
 		"interrupt again to detach it, for all but who uses it", point, err)
+}
+
+// held says what keeps it when it has been unmounted.
+func held(m *mount.Mount, point string) string {
+	by := users(m)
+	if by == "" {
+		by = " by files of it that are open, or by the mount namespace of a container or service that " +
+			"began while it was mounted"
+	}
+	return fmt.Sprintf("%s is unmounted, but still in use%s: who uses it can go on, and with that "+
+		"it ends", point, by)
 }
 
 // detached says whether it is.
