@@ -24,7 +24,7 @@ const (
 
 // benchPatch writes a patch with all of the volume, or with changed blocks here and there, in
 // segments as a dump makes them.
-func benchPatch(b *testing.B, rnd *rand.Rand, kind format.Kind, changed int64) []byte {
+func benchPatch(b testing.TB, rnd *rand.Rand, kind format.Kind, changed int64) []byte {
 	b.Helper()
 	var out bytes.Buffer
 	w, err := format.NewWriter(&out, patchtest.Header(kind, benchSize), format.WriterOptions{Level: 1})
@@ -63,7 +63,7 @@ func benchPatch(b *testing.B, rnd *rand.Rand, kind format.Kind, changed int64) [
 	return out.Bytes()
 }
 
-func benchChain(b *testing.B, deltas int) (patches [][]byte) {
+func benchChain(b testing.TB, deltas int) (patches [][]byte) {
 	rnd := rand.New(rand.NewPCG(1, 2))
 	patches = append(patches, benchPatch(b, rnd, format.Full, benchSize))
 	for range deltas {

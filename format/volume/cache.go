@@ -17,7 +17,7 @@ type Cache struct {
 	pool format.Pool
 
 	mu       sync.Mutex
-	segments lru[place, *segment]
+	segments [2]lru[place, *segment] // narrow and wide ones
 	loading  map[place]*segment
 	tables   lru[place, table]
 	tiles    lru[tilePlace, *tile]
@@ -43,6 +43,28 @@ type segment struct {
 	users int           // that must not lose it
 	ready chan struct{} // closed when it is there, or err
 	err   error
+}
+
+// Segments are kept in two lists. A wide one has changes here and there of a large part of the volume,
+// and who reads from one byte to the next comes back to it: it shall not be pushed out by the narrow
+// ones of a full patch, which they are done with once they have passed.
+const (
+	narrow = iota
+	wide
+)
+
+// wideFrom is what a segment's range in the volume exceeds that is wide, in bytes.
+const wideFrom = 8 * tileSize
+
+// narrowPart is which part of the memory is left to narrow ones when there are wide ones.
+const narrowPart = 4
+
+// list is that in which a segment is.
+func (p place) list() int {
+	if e := p.file.Index()[p.segment]; e.End-e.Start > wideFrom {
+		return wide
+	}
+	return narrow
 }
 
 // overhead is about what an entry costs besides what is in it, in bytes.
@@ -81,16 +103,19 @@ func (c *Cache) leave(v *Volume) {
 	unused := func(p place) bool { return c.files[p.file] == 0 }
 	c.tiles.dropAll(func(p tilePlace) bool { return p.volume == v })
 	c.tables.dropAll(unused)
-	for _, s := range c.segments.dropAll(unused) {
-		c.recycle(s)
+	for i := range c.segments {
+		for _, s := range c.segments[i].dropAll(unused) {
+			c.recycle(s)
+		}
 	}
 }
 
 // get returns a segment, which is the caller's until it is released. What isn't there yet is
 // read; an error is not kept.
 func (c *Cache) get(p place) (*segment, error) {
+	list := &c.segments[p.list()]
 	c.mu.Lock()
-	s, ok := c.segments.get(p)
+	s, ok := list.get(p)
 	if !ok {
 		s, ok = c.loading[p]
 	}
@@ -109,7 +134,7 @@ func (c *Cache) get(p place) (*segment, error) {
 	c.mu.Lock()
 	delete(c.loading, p)
 	if s.err == nil {
-		c.segments.put(p, s, s.Memory()+overhead)
+		list.put(p, s, s.Memory()+overhead)
 		c.shrink()
 	} else {
 		c.idle++
@@ -131,13 +156,29 @@ func (c *Cache) release(s *segment) {
 func (c *Cache) shrink() {
 	c.tables.shrink(c.max / smallPart)
 	c.tiles.shrink(c.max / smallPart)
-	for c.segments.cost+c.tables.cost+c.tiles.cost > c.max {
-		s, ok := c.segments.drop(func(s *segment) bool { return s.users == 0 })
-		if !ok {
+	for c.cost() > c.max {
+		first := wide
+		if c.segments[narrow].cost > c.max/narrowPart {
+			first = narrow
+		}
+		if !c.drop(first) && !c.drop(narrow+wide-first) {
 			return
 		}
+	}
+}
+
+// cost is that of all that is kept.
+func (c *Cache) cost() int64 {
+	return c.segments[narrow].cost + c.segments[wide].cost + c.tables.cost + c.tiles.cost
+}
+
+// drop drops the segment of a list that was used longest ago, unless all are in use.
+func (c *Cache) drop(list int) bool {
+	s, ok := c.segments[list].drop(func(s *segment) bool { return s.users == 0 })
+	if ok {
 		c.recycle(s)
 	}
+	return ok
 }
 
 // recycle has the next segment read into the memory of one that was dropped. One that is larger

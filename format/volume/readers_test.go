@@ -168,8 +168,8 @@ func TestMemory(t *testing.T) {
 			}
 		}
 		v.running.Wait()
-		if c := v.cache; c.segments.cost+c.tables.cost+c.tiles.cost > cache {
-			t.Fatalf("%d, %d and %d bytes", c.segments.cost, c.tables.cost, c.tiles.cost)
+		if c := v.cache; c.cost() > cache {
+			t.Fatalf("%d bytes, %d of tables, %d of tiles", c.cost(), c.tables.cost, c.tiles.cost)
 		}
 	}
 	if after := heap(); after > before+cache+maxIdle*segment+cache/4 {

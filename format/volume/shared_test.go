@@ -25,19 +25,19 @@ func TestSharedCache(t *testing.T) {
 			t.Errorf("segment of patch %d was read %d times", i, n)
 		}
 	}
-	before := cache.segments.cost
+	before := cache.segments[narrow].cost
 	if err := second.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if now := cache.segments.cost; now <= 0 || now >= before || len(cache.tiles.entries) != 1 {
+	if now := cache.segments[narrow].cost; now <= 0 || now >= before || len(cache.tiles.entries) != 1 {
 		t.Errorf("of %d bytes %d are left, %d tiles", before, now, len(cache.tiles.entries))
 	}
 	read(first)
 	if err := first.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if cache.segments.cost+cache.tables.cost+cache.tiles.cost != 0 || len(cache.files) > 0 {
-		t.Errorf("left: %d segments, %d tables, %d tiles", len(cache.segments.entries),
+	if cache.cost() != 0 || len(cache.files) > 0 {
+		t.Errorf("left: %d segments, %d tables, %d tiles", len(cache.segments[narrow].entries),
 			len(cache.tables.entries), len(cache.tiles.entries))
 	}
 }
