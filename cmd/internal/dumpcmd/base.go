@@ -15,7 +15,6 @@ import (
 	"lvmsync/dump/signature"
 	"lvmsync/dump/stored"
 	"lvmsync/format"
-	"lvmsync/format/follow"
 	"lvmsync/format/sigfile"
 )
 
@@ -34,6 +33,13 @@ func openWithBase(ctx context.Context, inv *cli.Invocation, name string,
 	isArchive := archives.Is(old)
 	if err := archives.Check(inv, isArchive, howArchive); err != nil {
 		return source{}, err
+	}
+	switch {
+	case inv.Bool("force") && !isArchive:
+		return source{}, cli.Usagef("--force goes with an archive: %s", howArchive)
+	case isArchive && archives.Is(path):
+		return source{}, cli.Usagef("%s is no volume, but a folder or patch: name what is to be "+
+			"compared behind the archive", name)
 	}
 	src := source{name: name, compares: true}
 	if isArchive {
@@ -86,29 +92,6 @@ func (s *source) openStored(ctx context.Context, inv *cli.Invocation, path, arch
 		return end()
 	}
 	return nil
-}
-
-// warnVolume tells that the archive is of another volume than what is compared with it, if LVM says
-// so.
-func (s *source) warnVolume(ctx context.Context, inv *cli.Invocation) {
-	if s.held == nil || !otherVolume(s.Header, s.held.Header) {
-		return
-	}
-	// A thin snapshot that is in use is dumped as a volume of its own.
-	lv, err := devmapper.LVNamed(ctx, s.name)
-	if err == nil && lv.OriginUUID == s.held.Header.Source.LVUUID {
-		return
-	}
-	inv.Warn(fmt.Sprintf("%s is of another volume than %s, which is of %s: unless it has taken "+
-		"the place of that, the archive is the wrong one", s.name, s.held.Path,
-		follow.VolumeName(s.held.Header)))
-}
-
-// otherVolume tells whether a patch of an archive is of another volume than that which is dumped.
-func otherVolume(now, held format.Header) bool {
-	x, y := now.Source.LVUUID, held.Source.LVUUID
-	return x != "" && y != "" && x != y && follow.StateOf(held).Snapshot != x &&
-		now.Source.SnapshotUUID != y
 }
 
 // openWithSignature opens a device or file and the signature that it's compared with.

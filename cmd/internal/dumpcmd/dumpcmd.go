@@ -43,7 +43,8 @@ as for LVM: vg/lv, /dev/vg/lv, /dev/mapper/vg-lv, /dev/dm-7.
 
 Exit status: 0 the patch is whole; 1 failed: what was written has no trailer, and
 lvmsync-apply refuses it; 2 wrong usage; 4 the signature, or a patch of the archive, is
-none, truncated or corrupt; 5 patches of the archive are missing.`
+none, truncated or corrupt; 5 patches of the archive are missing, or it is of another
+volume.`
 
 func command() *cli.Command {
 	return &cli.Command{
@@ -80,6 +81,8 @@ func command() *cli.Command {
 			&ucli.StringFlag{Name: "on-read-error", Value: "stop",
 				Usage: "`WHAT` to do if a sector can't be read: stop, or zero: send zeros, " +
 					"marked as lost"},
+			cli.Switch("force", "with an archive, go on though it is of another volume than DEVICE, "+
+				"as it seems"),
 			cli.Switch("dry-run", "print how much would be sent, send nothing", "n"),
 		}, archives.Flags()...),
 		Run:    run,

@@ -22,7 +22,7 @@ func status(err error) int {
 	switch {
 	case patchfile.IsBad(err):
 		return cli.StatusBadPatch
-	case archives.IsGap(err):
+	case archives.IsGap(err), errors.Is(err, errOtherVolume):
 		return cli.StatusWrongBase
 	}
 	return cli.StatusFailed
@@ -41,6 +41,8 @@ func hint(err error) string {
 // be removed is not for a program to say.
 var advice = cli.Advice{
 	{unix.EPIPE, "the receiving program ended early: its message says why"},
+	{errOtherVolume, "name the archive of this volume; if it is this one's, and the volume was " +
+		"moved or renamed, --force goes on with it"},
 	{dump.ErrUnreadable, "with --on-read-error zero, sectors that can't be read are sent as " +
 		"zeros and marked as lost"},
 	{dump.ErrOverflow, "make a new snapshot with more room, and send what differs from its " +

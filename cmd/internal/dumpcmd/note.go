@@ -51,7 +51,9 @@ func openComparison(ctx context.Context, inv *cli.Invocation, name string,
 		return src, errors.Join(err, notes.Close())
 	}
 	src.Source = withNotes(src.Source, notes)
-	src.warnVolume(ctx, inv)
+	if err := src.checkVolume(ctx, inv); err != nil {
+		return source{}, errors.Join(err, src.Close())
+	}
 	return src, nil
 }
 

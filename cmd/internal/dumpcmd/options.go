@@ -103,6 +103,9 @@ func checkModes(inv *cli.Invocation) error {
 		return cli.Usagef("--exact-base needs the origin, too")
 	}
 	if !inv.IsSet("base") {
+		if inv.Bool("force") {
+			return cli.Usagef("--force goes with --base: %s", howArchive)
+		}
 		if err := archives.Check(inv, false, howArchive); err != nil {
 			return err
 		}

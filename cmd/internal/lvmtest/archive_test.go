@@ -74,8 +74,8 @@ func TestArchiveAfterOverflow(t *testing.T) {
 	f.add("4", "lost/s3")
 	f.wantNewest(origin)
 	other := plain(t, vg, "other", size)
-	run(t, nil, "lvmsync-dump", "-n", "--base", f.path, other).want(t, 0,
-		"warning: "+other+" is of another volume than "+f.path+"/4, which is of lost/origin")
+	run(t, nil, "lvmsync-dump", "-n", "--base", f.path, other).want(t, 5,
+		other+" is not lost/origin, which "+f.path+"/4 is of")
 	for _, name := range []string{"s2", "lost/s2", "2"} {
 		run(t, nil, "lvmsync-apply", f.path, "--state", name, f.dest).want(t, 0, "lost/s2, ")
 		wantSame(t, "/dev/lost/s2", f.dest)
