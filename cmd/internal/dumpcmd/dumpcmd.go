@@ -120,7 +120,7 @@ func run(ctx context.Context, inv *cli.Invocation) error {
 		return dryRun(ctx, inv, src, o)
 	}
 	var report dump.Report
-	err = output.Write(inv, "patch", src.Inputs, src.paths, func(w io.Writer) error {
+	err = output.Write(ctx, inv, "patch", src.Inputs, src.paths, func(w io.Writer) error {
 		report, err = pipe(ctx, inv, src, w, o)
 		return err
 	})

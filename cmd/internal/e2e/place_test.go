@@ -123,6 +123,7 @@ func TestOutputPlaces(t *testing.T) {
 	} {
 		for _, args := range [][]string{{"lvmsync-dump", "--full"},
 			{"lvmsync-patch", "signature"}} {
+			b.sh("rm", "-f", folder+"/patch", tmpfs+"/patch")
 			status, messages := runIn(t, b.dir, test.script, append(args, test.source)...)
 			told := strings.Contains(messages, "lies on") ||
 				strings.Contains(messages, "is kept in")
@@ -215,7 +216,8 @@ func TestOutputNotReplaceable(t *testing.T) {
 // Who reads it, or has locked it for the sake of this program, is no reason.
 func TestOutputNotInUse(t *testing.T) {
 	b := newBench(t)
-	path := b.noise("old", 3, mib)
+	path := filepath.Join(b.dir, "old")
+	b.sh("lvmsync-dump", "--full", b.image, "-o", path)
 	b.held(`exec 3<"$1"`, path)
 	for _, script := range []string{`exec "$@"`, `exec flock old "$@"`,
 		`exec 9<old; flock 9; exec "$@"`} {

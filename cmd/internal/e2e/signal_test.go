@@ -52,9 +52,11 @@ func TestDumpStopped(t *testing.T) {
 func TestDumpFileStopped(t *testing.T) {
 	dir := t.TempDir()
 	source, patch := filepath.Join(dir, "disk.img"), filepath.Join(dir, "disk.lvmpatch")
+	mustWrite(t, source, []byte("old"))
+	wantRun(t, 0, "", "lvmsync-dump", "--full", source, "-o", patch)
+	old := mustRead(t, patch)
 	mustWrite(t, source, bytes.Repeat([]byte("what takes long to compress at the highest level; "),
 		4<<20))
-	mustWrite(t, patch, []byte("old"))
 	cmd := exec.Command("lvmsync-dump", "--level", "19", "--full", source, "-o", patch)
 	messages := start(t, cmd)
 	names := func() int {
@@ -70,7 +72,7 @@ func TestDumpFileStopped(t *testing.T) {
 		}
 	}
 	signalled(t, cmd, messages, 1, "interrupted")
-	if n := names(); n != 2 || string(mustRead(t, patch)) != "old" {
+	if n := names(); n != 2 || !bytes.Equal(mustRead(t, patch), old) {
 		t.Errorf("%d files in the folder, want 2, with the old patch untouched", n)
 	}
 }

@@ -3,6 +3,7 @@
 package output
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -51,8 +52,8 @@ func toStdout(inv *cli.Invocation) bool {
 // Write has do write what is a "patch" or the like. A file is durable then, and is there only if do
 // succeeds; what is written to must share storage with none of the sources, which are the inputs
 // and what else is read. Whether standard output has arrived is checked in the end.
-func Write(inv *cli.Invocation, what string, inputs dump.Inputs, sources []string,
-	do func(io.Writer) error) error {
+func Write(ctx context.Context, inv *cli.Invocation, what string, inputs dump.Inputs,
+	sources []string, do func(io.Writer) error) error {
 	if toStdout(inv) {
 		if id, err := storage.IdentifyFile(inv.Std().Out); err == nil && isSource(id, sources) {
 			return cli.Usagef("standard output is source and output at once")
@@ -75,8 +76,11 @@ func Write(inv *cli.Invocation, what string, inputs dump.Inputs, sources []strin
 	if err != nil {
 		return err
 	}
-	warnPlace(inv, inputs, folderOf(path), path)
-	if err = do(out); err == nil {
+	if err = checkOld(ctx, what, path); err == nil {
+		warnPlace(inv, inputs, folderOf(path), path)
+		err = do(out)
+	}
+	if err == nil {
 		err = out.Commit()
 	} else if cleanupErr := out.Cleanup(); cleanupErr != nil {
 		err = fmt.Errorf("%w; then %w", err, cleanupErr)
@@ -117,6 +121,10 @@ func Hint(err error) string {
 	switch {
 	case errors.As(err, &inUse):
 		return "try again when it has ended"
+	case errors.Is(err, errNotSuch):
+		return "choose another name, or remove it"
+	case errors.Is(err, errFollowed):
+		return "choose another name, or remove what follows it"
 	case errors.Is(err, dump.ErrOutputInUse):
 		return "choose another name, or end what uses it"
 	case errors.Is(err, dump.ErrNoFile), errors.Is(err, durable.ErrMountPoint):

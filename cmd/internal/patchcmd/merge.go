@@ -99,7 +99,7 @@ func mergePatches(ctx context.Context, inv *cli.Invocation) error {
 		mo.Level, mo.Anew = inv.Int("level"), true
 	}
 	var m apply.Merged
-	err = output.Write(inv, "patch", dump.Inputs{}, names, func(w io.Writer) error {
+	err = output.Write(ctx, inv, "patch", dump.Inputs{}, names, func(w io.Writer) error {
 		m, err = apply.Merge(ctx, patches, w, mo)
 		return err
 	})

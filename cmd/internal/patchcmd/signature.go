@@ -135,7 +135,7 @@ func makeSignature(ctx context.Context, inv *cli.Invocation) error {
 	bar := inv.NewBar()
 	defer bar.Clear()
 	var report signature.Report
-	err = output.Write(inv, "signature", f.inputs, f.paths, func(w io.Writer) error {
+	err = output.Write(ctx, inv, "signature", f.inputs, f.paths, func(w io.Writer) error {
 		report, err = signature.Make(ctx, f.Subject, w, signature.Options{
 			BlockSize:   blockSize,
 			Tool:        "lvmsync-patch",
