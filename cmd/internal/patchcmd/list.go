@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 
 	ucli "github.com/urfave/cli/v2"
@@ -65,7 +66,7 @@ func list(ctx context.Context, inv *cli.Invocation) error {
 	if err != nil {
 		return err
 	}
-	l := listing{Archive: a, checked: inv.Bool("check")}
+	l := listing{Archive: a, checked: inv.Bool("check"), empty: emptyOf(a, args)}
 	if len(args) == 1 && isFolder(args[0]) {
 		l.folder = args[0]
 	}
@@ -80,6 +81,27 @@ func list(ctx context.Context, inv *cli.Invocation) error {
 		return err
 	}
 	return l.wrong(args)
+}
+
+// emptyOf is the first of the folders in which there is no patch, not even a damaged one.
+func emptyOf(a *archive.Archive, folders []string) string {
+	held := make(map[string]bool)
+	for _, v := range a.Volumes {
+		for _, p := range patchesOf(v) {
+			held[filepath.Dir(p.Path)] = true
+		}
+	}
+	for _, f := range a.Files {
+		if f.Status != archive.Foreign && f.Status != archive.Unfinished {
+			held[filepath.Dir(f.Path)] = true
+		}
+	}
+	for _, folder := range folders {
+		if isFolder(folder) && !held[filepath.Clean(folder)] {
+			return folder
+		}
+	}
+	return ""
 }
 
 func isFolder(path string) bool {
@@ -151,6 +173,7 @@ type listing struct {
 	*archive.Archive
 	folder  string // whose files have their names only; empty: names are paths
 	checked bool
+	empty   string // the first folder without a patch
 }
 
 // wrong is the error about what is wrong, the worst first, once all has been told.
@@ -181,6 +204,8 @@ func (l listing) wrong(args []string) error {
 	case unreadable > 0:
 		return &listError{message: few(unreadable, "file", "files") + " could not be read",
 			kind: errUnreadable}
+	case l.empty != "":
+		return &listError{message: "there is no patch in " + l.empty, kind: errNothing}
 	case gaps > 0:
 		return &listError{message: few(gaps, "patch follows", "patches follow") +
 			" what is not there", kind: apply.ErrWrongBase}
@@ -203,6 +228,8 @@ func listHint(err error) string {
 		return hint(err)
 	case found.copied:
 		return "put in the place of each the file that has the same patch, as the list says"
+	case errors.Is(err, errNothing):
+		return "check its name, and that what should be mounted there is"
 	case errors.Is(err, format.ErrCorrupt):
 		return "copy or send them again; without them, what follows them can't be restored"
 	case errors.Is(err, apply.ErrWrongBase):
