@@ -55,3 +55,20 @@ echo "${states[0]}"
 		})
 	}
 }
+
+// A recipe without its arguments says how it is called, and does nothing.
+func TestRecipeUsage(t *testing.T) {
+	recipes, err := filepath.Glob("../../../docs/recipes/[a-z]*")
+	if err != nil || len(recipes) < 14 {
+		t.Fatal(recipes, err)
+	}
+	for _, path := range recipes {
+		name := filepath.Base(path)
+		args := map[string][]string{"on-disk": {"UUID=x"}, "on-remote": {"store:"}}[name]
+		status, messages := run(t, nil, path, args...)
+		if status != 2 || !strings.HasPrefix(messages, name+" ") ||
+			strings.Contains(messages, "set -") {
+			t.Errorf("%s: status %d: %s", name, status, messages)
+		}
+	}
+}
