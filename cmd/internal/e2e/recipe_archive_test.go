@@ -139,6 +139,7 @@ func TestRecipeFiles(t *testing.T) {
 		}
 		a.recipe(1, "Read-only file system", "with-state", a.folder, "files", "touch", part+"/x")
 	}
+	a.recipe(1, "Read-only file system", "with-state", a.folder, "files", "cp", "p1/new", ".")
 	a.recipe(3, "", "with-state", a.folder, "files", "sh", "-c", "exit 3")
 	t.Setenv("STATE", "2000")
 	a.recipe(1, "begins with \"2000\"; there are:\n  2", "with-state", a.folder, "files", "true")

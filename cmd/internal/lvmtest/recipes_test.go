@@ -180,7 +180,7 @@ func TestRecipeMigrateFails(t *testing.T) {
 		change(t, origin, 1, 60, 0)
 		dest := plain(t, "rmfails", "dest", 8*mib+20*kib)
 		t.Setenv("ROUNDS", "1")
-		failedRecipe(t, "STOP is missing", "migrate", "rmfails/origin", dest)
+		failedRecipe(t, "migrate VG/LV DESTINATION STOP...", "migrate", "rmfails/origin", dest)
 		second := file(t, "second",
 			[]byte(`[ ! -e "$0.once" ] || exit 1; touch "$0.once"; exec lvmsync-apply "$1"`))
 		for _, apply := range []string{"false", "bash " + second} {
