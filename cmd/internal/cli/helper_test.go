@@ -31,6 +31,14 @@ var children = map[string]func(context.Context, *Invocation) error{
 		<-ctx.Done()
 		return fmt.Errorf("read the bytes [0, 4096): %w", ctx.Err())
 	},
+	// slow writes more than a pipe holds before it ends, when it is asked to.
+	"slow": func(ctx context.Context, inv *Invocation) error {
+		fmt.Fprintln(inv.Std().Out, "ready")
+		<-ctx.Done()
+		fmt.Fprintln(inv.Std().Out, "asked")
+		fmt.Fprintln(inv.Std().Out, strings.Repeat("x", slowLine))
+		return fmt.Errorf("read the bytes [0, 4096): %w", ctx.Err())
+	},
 	// deaf never ends by itself.
 	"deaf": func(ctx context.Context, inv *Invocation) error {
 		fmt.Fprintln(inv.Std().Out, "ready")
@@ -121,3 +129,6 @@ func show(_ context.Context, inv *Invocation) error {
 	_, err := io.WriteString(inv.Std().Out, b.String())
 	return err
 }
+
+// slowLine is how much slow writes, in bytes.
+const slowLine = 4 << 20

@@ -7,26 +7,31 @@ import (
 	"syscall"
 )
 
-// catchSignals returns a context that the first signal to end the program ends. The second kills
-// it, should it hang. A signal that whoever started the program has ignored, as nohup does, stays
-// ignored.
+// catchSignals returns a context that the first signal to end the program ends. The second may be
+// the same one, sent to the process and to its group, or by an impatient hand: what the first has
+// begun to tidy up goes on. The third kills it, should it hang. A signal that whoever started the
+// program has ignored, as nohup does, stays ignored.
 func catchSignals() (ctx context.Context, stop func()) {
 	// A closed pipe shall be an error like others, not a silent death.
 	signal.Ignore(syscall.SIGPIPE)
 	signals := ending()
 	ctx, cancel := context.WithCancel(context.Background())
-	caught := make(chan os.Signal, 1)
+	caught, ended := make(chan os.Signal, 1), make(chan struct{})
 	signal.Notify(caught, signals...)
 	go func() {
-		select {
-		case <-caught:
-			signal.Stop(caught) // first, so that whoever sees the context end can rely on it
-			cancel()
-		case <-ctx.Done():
+		for range 2 {
+			select {
+			case <-caught:
+				cancel()
+			case <-ended:
+				return
+			}
 		}
+		signal.Stop(caught)
 	}()
 	return ctx, func() {
 		signal.Stop(caught)
+		close(ended)
 		cancel()
 	}
 }

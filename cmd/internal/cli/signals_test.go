@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -88,14 +89,32 @@ func TestSignalEndsProgram(t *testing.T) {
 	}
 }
 
+// A second signal doesn't end a program that tidies up.
+func TestSecondSignalWaits(t *testing.T) {
+	c := startChild(t, "slow")
+	c.expect(t, "ready")
+	c.signal(t, syscall.SIGINT)
+	c.expect(t, "asked")
+	c.signal(t, syscall.SIGTERM)
+	c.expect(t, strings.Repeat("x", slowLine))
+	c.end(t, StatusFailed, "lvmsync-test: error: read the bytes [0, 4096): interrupted\n")
+}
+
 // A program that hangs can still be ended.
-func TestSecondSignalKills(t *testing.T) {
+func TestThirdSignalKills(t *testing.T) {
 	c := startChild(t, "deaf")
 	c.expect(t, "ready")
 	c.signal(t, syscall.SIGINT)
 	c.expect(t, "asked")
-	c.signal(t, syscall.SIGINT)
-	c.Wait()
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		c.Wait()
+	}()
+	for c.Process.Signal(syscall.SIGINT) == nil { // some come before the second was seen
+		runtime.Gosched()
+	}
+	<-ended
 	if s := c.ProcessState.Sys().(syscall.WaitStatus); !s.Signaled() ||
 		s.Signal() != syscall.SIGINT {
 		t.Errorf("ended with %v, want death by SIGINT", c.ProcessState)

@@ -98,7 +98,7 @@ func run(ctx context.Context, inv *cli.Invocation) error {
 		return err
 	}
 	ctx = devmapper.WithWaiting(ctx, func(command string) {
-		inv.Warn(fmt.Sprintf("waiting for %q to end; another signal ends %s without it",
+		inv.Warn(fmt.Sprintf("waiting for %q to end; interrupt twice more to end %s without it",
 			command, inv.App.Name))
 	})
 	ctx = thin.WithWaiting(ctx, func(what string) { inv.Warn("waiting for " + what) })
