@@ -14,6 +14,7 @@ import (
 	"lvmsync/dump/devmapper"
 	"lvmsync/dump/thick"
 	"lvmsync/dump/thin"
+	"lvmsync/format"
 	"lvmsync/format/storage"
 )
 
@@ -43,6 +44,8 @@ var advice = cli.Advice{
 	{unix.EPIPE, "the receiving program ended early: its message says why"},
 	{errOtherVolume, "name the archive of this volume; if it is this one's, and the volume was " +
 		"moved or renamed, --force goes on with it"},
+	{format.ErrCorrupt, "put a good copy of it in its place; of an archive, --state compares " +
+		"with an older state, and --full into another folder begins anew"},
 	{dump.ErrUnreadable, "with --on-read-error zero, sectors that can't be read are sent as " +
 		"zeros and marked as lost"},
 	{dump.ErrOverflow, "make a new snapshot with more room, and send what differs from its " +
