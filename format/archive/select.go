@@ -18,7 +18,8 @@ type Choice struct {
 	At time.Time
 	// Name, unless it is empty, means the state that has it: as the name of its snapshot, with
 	// or without that of the volume group, as the UUID of that, as the id of a patch that leads to
-	// it, or the beginning of one of these two, or as a file or its path. At counts for nothing
+	// it, or the beginning of one of these two, or as a file or its path, with or without
+	// .lvmpatch. At counts for nothing
 	// then.
 	Name string
 }
@@ -86,8 +87,9 @@ func (a *Archive) only() (*Volume, error) {
 	case len(volumes) == 1:
 		return volumes[0], nil
 	case len(volumes) > 1:
-		return nil, a.refuse(ErrAmbiguous, fmt.Sprintf("the patches are of %d volumes, %s",
-			len(volumes), strings.Join(names, " and ")))
+		unusable, _ := a.unusable() // without which one may look like two
+		return nil, a.refuse(ErrAmbiguous, fmt.Sprintf("the patches are of %d volumes, %s%s",
+			len(volumes), strings.Join(names, " and "), unusable))
 	}
 	for _, f := range a.Files {
 		if f.Bad() {
@@ -191,7 +193,8 @@ func (f File) mayBeNewer(p *Patch, at time.Time) bool {
 
 // named finds the state of that name.
 func (a *Archive) named(name string) (*Volume, *Patch, error) {
-	for _, matches := range []func(*Patch, string) bool{(*Patch).hasName, (*Patch).hasPrefix} {
+	for _, matches := range []func(*Patch, string) bool{(*Patch).hasName, (*Patch).hasStem,
+		(*Patch).hasPrefix} {
 		var of *Volume
 		var found []*Patch
 		for _, v := range a.Volumes {
@@ -247,6 +250,11 @@ func (p *Patch) hasName(name string) bool {
 	return slices.ContainsFunc(p.ids(), func(id string) bool { return strings.EqualFold(id, name) })
 }
 
+// hasStem tells whether it is in the file of that name, but for its ending.
+func (p *Patch) hasStem(name string) bool {
+	return p.Path == name+".lvmpatch" || filepath.Base(p.Path) == name+".lvmpatch"
+}
+
 // hasPrefix tells whether one of its ids begins so, with enough to be no slip.
 func (p *Patch) hasPrefix(name string) bool {
 	return len(name) >= minPrefix && slices.ContainsFunc(p.ids(), func(id string) bool {
@@ -296,11 +304,19 @@ func (a *Archive) gap(p *Patch) error {
 	}
 	err := a.refuse(ErrGap, reason+first.Gap)
 	err.Chain = p.Chain()
+	unusable, bad := a.unusable()
+	err.Reason += unusable
+	err.Err = errors.Join(err.Err, bad)
+	return err
+}
+
+// unusable tells of the files that seem to be patches and can't be used, behind a reason.
+func (a *Archive) unusable() (text string, err error) {
 	for _, f := range a.Files {
 		if f.Bad() {
-			err.Reason += fmt.Sprintf("; and %s can't be used: %v", f.Path, f.Err)
-			err.Err = errors.Join(err.Err, f.Err)
+			text += fmt.Sprintf("; and %s can't be used: %v", f.Path, f.Err)
+			err = errors.Join(err, f.Err)
 		}
 	}
-	return err
+	return text, err
 }

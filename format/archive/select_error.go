@@ -33,7 +33,11 @@ const maxOthers = 5
 func (e *SelectError) Error() string {
 	var list []string
 	for _, p := range e.Others[max(0, len(e.Others)-maxOthers):] {
-		list = append(list, p.String())
+		name := p.String()
+		if e.ofSeveral() {
+			name = follow.VolumeName(p.Header) + " of " + name
+		}
+		list = append(list, name)
 	}
 	if len(list) == 0 {
 		return e.Reason
@@ -42,8 +46,18 @@ func (e *SelectError) Error() string {
 	left := ""
 	if n := len(e.Others) - len(list); n > 0 {
 		left = fmt.Sprintf(", and %d older ones", n)
+		if n == 1 {
+			left = ", and an older one"
+		}
 	}
 	return fmt.Sprintf("%s; there are the states of %s%s", e.Reason, strings.Join(list, ", "), left)
+}
+
+// ofSeveral tells whether the states that can be named are of several volumes.
+func (e *SelectError) ofSeveral() bool {
+	return slices.ContainsFunc(e.Others, func(p *Patch) bool {
+		return follow.VolumeName(p.Header) != follow.VolumeName(e.Others[0].Header)
+	})
 }
 
 // Unwrap gives the kind of the error.

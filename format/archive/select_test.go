@@ -57,7 +57,11 @@ func TestSelect(t *testing.T) {
 		"undo alone": {patches: []*Patch{patch(9, 3, 9, kind(format.Undo), follows(1))},
 			want: "there is no full patch", err: ErrNoState},
 		"two volumes": {patches: []*Patch{full(1, 2, path("a")), full(2, 3, path("b"))},
-			want: "of 2 volumes, a and b; there are the states of " + clock(hour(3)) + " (2), ",
+			want: "of 2 volumes, a and b; there are the states of b of " + clock(hour(3)) +
+				" (2), a of ", err: ErrAmbiguous},
+		"two volumes, or a damaged one between": {patches: []*Patch{full(1, 2, path("a")),
+			full(2, 3, path("b"))}, files: []File{file("x", Truncated)},
+			want: "of 2 volumes, a and b; and x can't be used: patch is truncated; there",
 			err:  ErrAmbiguous},
 		"two volumes, by name": {patches: []*Patch{full(1, 2, path("a")), full(2, 3, path("b"))},
 			choice: Choice{Name: "1"}, want: "1"},
@@ -157,6 +161,21 @@ func TestSelectLists(t *testing.T) {
 	if text := fmt.Sprint(err); !strings.Contains(text, want) ||
 		!strings.HasSuffix(text, "(5), and 4 older ones") {
 		t.Error(text)
+	}
+}
+
+// A file is known without its ending, too, after the one that has just that name.
+func TestSelectStem(t *testing.T) {
+	sun, other := patch(1, 1, 9, kind(format.Full)), patch(2, 2, 9, kind(format.Full))
+	sun.Path, other.Path = "d/sun.lvmpatch", "d/mon"
+	for _, name := range []string{"sun", "d/sun", "sun.lvmpatch"} {
+		if p, err := New([]*Patch{sun, other}).Select(Choice{Name: name}); p != sun {
+			t.Errorf("%s: %v, %v", name, p, err)
+		}
+	}
+	other.Path = "d/sun"
+	if p, err := New([]*Patch{sun, other}).Select(Choice{Name: "sun"}); p != other {
+		t.Errorf("%v, %v", p, err)
 	}
 }
 

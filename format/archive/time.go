@@ -43,6 +43,6 @@ func ParseTime(text string, loc *time.Location) (time.Time, error) {
 		}
 		return t.Add(x.lasts - 1), nil
 	}
-	return time.Time{}, fmt.Errorf("%q is no time: expected 2006-01-02, 2006-01-02 15:04, "+
-		"2006-01-02 15:04:05 or 2006-01-02T15:04:05+01:00", text)
+	return time.Time{}, fmt.Errorf("%q is no time: expected YYYY-MM-DD, YYYY-MM-DD HH:MM, "+
+		"YYYY-MM-DD HH:MM:SS or YYYY-MM-DDTHH:MM:SS+HH:MM", text)
 }

@@ -25,6 +25,9 @@ type inputs struct {
 }
 
 func arguments(inv *cli.Invocation) (in *inputs, err error) {
+	if err := archives.CheckQuotes(inv); err != nil {
+		return nil, err
+	}
 	args := inv.Args().Slice()
 	if len(args) == 0 {
 		return nil, cli.Usagef("no destination given")

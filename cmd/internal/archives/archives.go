@@ -52,6 +52,20 @@ func Is(path string) bool {
 	return container.Identify(f, st.Size()).Ours
 }
 
+// CheckQuotes refuses a time of day that has come to the arguments, as it does without quotes.
+func CheckQuotes(inv *cli.Invocation) error {
+	for _, arg := range inv.Args().Slice() {
+		_, err := time.Parse("15:04", arg)
+		_, err2 := time.Parse("15:04:05", arg)
+		if _, missing := os.Stat(arg); inv.IsSet("at") && missing != nil && (err == nil || err2 == nil) {
+			at := inv.String("at")
+			return cli.Usagef("--at %s: quote a time of day with its day: --at \"%s %s\"", at, at,
+				arg)
+		}
+	}
+	return nil
+}
+
 // Check refuses the options where no archive is named, what says how that is done, and two that
 // say different things.
 func Check(inv *cli.Invocation, named bool, what string) error {

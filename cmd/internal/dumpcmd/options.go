@@ -56,6 +56,9 @@ func checkUsage(inv *cli.Invocation) error {
 	if err := checkModes(inv); err != nil {
 		return err
 	}
+	if err := archives.CheckQuotes(inv); err != nil {
+		return err
+	}
 	args, what := inv.Args().Slice(), "snapshot"
 	switch {
 	case inv.Bool("full"), inv.IsSet("base"), inv.IsSet("signature"):

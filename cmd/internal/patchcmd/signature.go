@@ -57,6 +57,9 @@ type signatureSummary struct {
 
 // signatureOptions checks how the subcommand was called.
 func signatureOptions(inv *cli.Invocation) (blockSize int64, err error) {
+	if err := archives.CheckQuotes(inv); err != nil {
+		return 0, err
+	}
 	blockSize, err = cli.ParseBytes(inv.String("block-size"))
 	switch {
 	case err != nil:
