@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/urfave/cli/v2"
+	"github.com/xrash/smetrics"
 )
 
 // A commandLine is what somebody typed, sorted. The library takes everything after the first
@@ -51,7 +52,7 @@ func (l *commandLine) addOption(arg string) error {
 	case f != nil:
 		return l.add(f, arg)
 	case strings.HasPrefix(arg, "--"):
-		return Usagef("unknown option %s", arg)
+		return l.unknown(arg, name)
 	}
 	return l.addCluster(arg)
 }
@@ -62,7 +63,7 @@ func (l *commandLine) addCluster(arg string) error {
 	for i, letter := range arg[1:] {
 		f := l.find(string(letter))
 		if f == nil {
-			return Usagef("unknown option %s", arg)
+			return l.unknown(arg, strings.TrimPrefix(arg, "-"))
 		}
 		if rest := arg[1+i+len(string(letter)):]; takesValue(f) && rest != "" {
 			l.options = append(l.options, "--"+f.Names()[0]+"="+rest)
@@ -73,6 +74,22 @@ func (l *commandLine) addCluster(arg string) error {
 		}
 	}
 	return nil
+}
+
+// unknown is the error about an option that there is not, with the long one that its name is most
+// like.
+func (l *commandLine) unknown(arg, name string) error {
+	best, edits := "", len(name)
+	for _, f := range l.flags {
+		known := f.Names()[0]
+		if n := smetrics.WagnerFischer(name, known, 1, 1, 1); alike(name, known) && n < edits {
+			best, edits = known, n
+		}
+	}
+	if best == "" {
+		return Usagef("unknown option %s", arg)
+	}
+	return Usagef("unknown option %s: did you mean --%s?", arg, best)
 }
 
 // add adds the option f, written as arg, with the next argument as its value if it takes one,
