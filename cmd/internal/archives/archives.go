@@ -57,7 +57,8 @@ func CheckQuotes(inv *cli.Invocation) error {
 	for _, arg := range inv.Args().Slice() {
 		_, err := time.Parse("15:04", arg)
 		_, err2 := time.Parse("15:04:05", arg)
-		if _, missing := os.Stat(arg); inv.IsSet("at") && missing != nil && (err == nil || err2 == nil) {
+		_, missing := os.Stat(arg)
+		if inv.IsSet("at") && missing != nil && (err == nil || err2 == nil) {
 			at := inv.String("at")
 			return cli.Usagef("--at %s: quote a time of day with its day: --at \"%s %s\"", at, at,
 				arg)

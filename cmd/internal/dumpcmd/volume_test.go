@@ -11,6 +11,9 @@ func TestSameVolume(t *testing.T) {
 		Path: "/dev/vg/mail-mon", VG: "vg", LV: "mail", LVUUID: "M"}}
 	image := format.Header{Host: "a", Source: format.Source{Path: "/mail.img"}}
 	luks := format.Header{Host: "a", Source: format.Source{Path: "/dev/dm-1", DeviceUUID: "C"}}
+	uuid := func(vg, name string) format.Source {
+		return format.Source{LVUUID: "W", VG: vg, LV: name}
+	}
 	named := func(path string) format.Source { return format.Source{Path: path} }
 	for name, tt := range map[string]struct {
 		host       string
@@ -19,10 +22,10 @@ func TestSameVolume(t *testing.T) {
 		ids, names bool
 	}{
 		"the same":         {"b", format.Source{LVUUID: "M"}, lv, true, false},
-		"another one":      {"a", format.Source{LVUUID: "W", VG: "vg", LV: "www"}, lv, false, false},
-		"in its place":     {"a", format.Source{LVUUID: "W", VG: "vg", LV: "mail"}, lv, false, true},
-		"elsewhere":        {"b", format.Source{LVUUID: "W", VG: "vg", LV: "mail"}, lv, false, false},
-		"of another group": {"a", format.Source{LVUUID: "W", VG: "vh", LV: "mail"}, lv, false, false},
+		"another one":      {"a", uuid("vg", "www"), lv, false, false},
+		"in its place":     {"a", uuid("vg", "mail"), lv, false, true},
+		"elsewhere":        {"b", uuid("vg", "mail"), lv, false, false},
+		"of another group": {"a", uuid("vh", "mail"), lv, false, false},
 		"a snapshot of it": {"a", format.Source{LVUUID: "M", SnapshotUUID: "T",
 			Path: "/dev/vg/mail-tue"}, lv, true, false},
 		"a snapshot of another": {"a", format.Source{LVUUID: "W", SnapshotUUID: "T"}, lv, false,
