@@ -56,7 +56,7 @@ func Write(ctx context.Context, inv *cli.Invocation, what string, inputs dump.In
 	sources []string, do func(io.Writer) error) error {
 	if toStdout(inv) {
 		if id, err := storage.IdentifyFile(inv.Std().Out); err == nil && isSource(id, sources) {
-			return cli.Usagef("standard output is source and output at once")
+			return cli.Usagef("standard output is source and output at once: write elsewhere")
 		} else if err == nil && !id.Device {
 			warnPlace(inv, inputs, fmt.Sprintf("/proc/self/fd/%d", inv.Std().Out.Fd()),
 				"standard output")
@@ -65,7 +65,7 @@ func Write(ctx context.Context, inv *cli.Invocation, what string, inputs dump.In
 	}
 	path := inv.String("output")
 	if id, err := storage.Identify(path); err == nil && isSource(id, sources) {
-		return cli.Usagef("%s is source and output at once", path)
+		return cli.Usagef("%s is source and output at once: choose another name for -o", path)
 	}
 	lock, err := lockFor(inv, path)
 	if err != nil {
