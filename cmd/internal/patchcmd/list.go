@@ -178,7 +178,7 @@ type listing struct {
 
 // wrong is the error about what is wrong, the worst first, once all has been told.
 func (l listing) wrong(args []string) error {
-	bad, copied, unreadable, gaps := 0, 0, 0, 0
+	bad, copied, unreadable, gaps, foreign := 0, 0, 0, 0, 0
 	for _, f := range l.Files {
 		switch f.Status {
 		case archive.Truncated, archive.Damaged, archive.Newer:
@@ -188,7 +188,11 @@ func (l listing) wrong(args []string) error {
 			}
 		case archive.Unreadable:
 			unreadable++
-		case archive.Foreign, archive.Unfinished:
+		case archive.Foreign:
+			if slices.Contains(args, f.Path) {
+				foreign++
+			}
+		case archive.Unfinished:
 			if slices.Contains(args, f.Path) {
 				bad++
 			}
@@ -201,6 +205,9 @@ func (l listing) wrong(args []string) error {
 	case bad > 0:
 		return &listError{message: few(bad, "file is no whole patch", "files are no whole patches"),
 			copied: bad == copied, kind: format.ErrCorrupt}
+	case foreign > 0:
+		return &listError{kind: format.ErrNotPatch, message: few(foreign,
+			"file that was named is no patch", "files that were named are no patches")}
 	case unreadable > 0:
 		return &listError{message: few(unreadable, "file", "files") + " could not be read",
 			kind: errUnreadable}
@@ -228,6 +235,8 @@ func listHint(err error) string {
 		return hint(err)
 	case found.copied:
 		return "put in the place of each the file that has the same patch, as the list says"
+	case errors.Is(err, format.ErrNotPatch):
+		return "name patches, or folders of them"
 	case errors.Is(err, errNothing):
 		return "check its name, and that what should be mounted there is"
 	case errors.Is(err, format.ErrCorrupt):
