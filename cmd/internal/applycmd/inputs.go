@@ -3,6 +3,7 @@ package applycmd
 import (
 	"context"
 	"fmt"
+	"io/fs"
 	"os"
 	"slices"
 	"strings"
@@ -43,6 +44,10 @@ func arguments(inv *cli.Invocation) (in *inputs, err error) {
 		return nil, cli.Usagef("no destination given: %s is a folder, which is restored to what "+
 			"is named behind it", in.destination)
 	}
+	if inv.NArg() > 1 && isSwapped(args[0], in.destination) {
+		return nil, cli.Usagef("%s is to be written to, but is no volume, and %s is no patch: "+
+			"DESTINATION comes last", in.destination, args[0])
+	}
 	for _, name := range []string{"undo", "spool"} {
 		if inv.IsSet(name) && inv.String(name) == "" {
 			return nil, cli.Usagef("--%s needs a name", name)
@@ -56,6 +61,13 @@ func arguments(inv *cli.Invocation) (in *inputs, err error) {
 			in.archive)
 	}
 	return in, archives.Check(inv, in.archive != "", "name a folder of patches as the only one")
+}
+
+// isSwapped tells whether patches seem to be named behind what they are to be written to.
+func isSwapped(first, last string) bool {
+	st, err := os.Stat(first)
+	return err == nil && (st.Mode().IsRegular() || st.Mode().Type() == fs.ModeDevice) &&
+		!isPatch(first) && (archives.IsFolder(last) || archives.Is(last))
 }
 
 // open opens the patches, and those of an archive by what state is meant. None may be the

@@ -5,10 +5,12 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"os"
 
 	ucli "github.com/urfave/cli/v2"
 
 	"lvmsync/apply"
+	"lvmsync/cmd/internal/archives"
 	"lvmsync/cmd/internal/cli"
 	"lvmsync/cmd/internal/mount"
 	"lvmsync/format/archive"
@@ -118,6 +120,10 @@ func runMount(ctx context.Context, inv *cli.Invocation) error {
 		return err
 	}
 	full, err := mount.CheckPoint(point)
+	if err != nil && len(paths) == 1 && archives.Is(point) && isEmpty(paths[0]) {
+		return cli.Usagef("%s is no mount point, but %s may be one: MOUNTPOINT comes last", point,
+			paths[0])
+	}
 	if err != nil {
 		return err
 	}
@@ -140,6 +146,12 @@ func runMount(ctx context.Context, inv *cli.Invocation) error {
 		return err
 	}
 	return serve(ctx, inv, point, o)
+}
+
+// isEmpty tells whether a path is a folder with nothing in it.
+func isEmpty(path string) bool {
+	entries, err := os.ReadDir(path)
+	return err == nil && len(entries) == 0
 }
 
 // serve mounts it and stays until it is unmounted.
