@@ -50,7 +50,6 @@ func openWithBase(ctx context.Context, inv *cli.Invocation, name string,
 	if err != nil {
 		return source{}, err
 	}
-	warnSizes(inv, name, src.Header.VolumeSize, src.Base.Size())
 	return src, nil
 }
 
@@ -108,7 +107,6 @@ func openWithSignature(ctx context.Context, inv *cli.Invocation, name string) (s
 	if err != nil {
 		return source{}, err
 	}
-	warnSizes(inv, name, src.Header.VolumeSize, src.Sums.Size())
 	return source{Source: src, name: name, paths: paths, compares: true}, nil
 }
 

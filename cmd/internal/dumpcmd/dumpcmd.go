@@ -81,7 +81,7 @@ func command() *cli.Command {
 			&ucli.StringFlag{Name: "on-read-error", Value: "stop",
 				Usage: "`WHAT` to do if a sector can't be read: stop, or zero: send zeros, " +
 					"marked as lost"},
-			cli.Switch("force", "go on though an archive seems to be of another volume than DEVICE"),
+			cli.Switch("force", "go on though an archive seems to be of another volume"),
 			cli.Switch("dry-run", "print how much would be sent, send nothing", "n"),
 		}, archives.Flags()...),
 		Run:    run,

@@ -54,6 +54,11 @@ func openComparison(ctx context.Context, inv *cli.Invocation, name string,
 	if err := src.checkVolume(ctx, inv); err != nil {
 		return source{}, errors.Join(err, src.Close())
 	}
+	if src.Sums != nil {
+		warnSizes(inv, name, src.Header.VolumeSize, src.Sums.Size())
+	} else {
+		warnSizes(inv, name, src.Header.VolumeSize, src.Base.Size())
+	}
 	return src, nil
 }
 

@@ -43,7 +43,8 @@ func (s *source) checkVolume(ctx context.Context, inv *cli.Invocation) error {
 			return err
 		}
 		inv.Warn(err.Error())
-	case now.Source.LVUUID != "" && held.Source.LVUUID != "":
+	case now.Source.LVUUID != "" && held.Source.LVUUID != "",
+		now.Source.DeviceUUID != "" && held.Source.DeviceUUID != "":
 		inv.Warn(fmt.Sprintf("%s has another UUID than %s, which %s is of: unless it has taken "+
 			"the place of that, the archive is the wrong one", name, of, s.held.Path))
 	}
