@@ -144,15 +144,15 @@ func (f *File) ReadSegmentInto(p *Pool, i int) (*Segment, error) {
 	if b == nil {
 		b = new(body)
 	}
-	if err := f.readSegment(i, b); err != nil {
+	if err := f.readSegment(i, b, !p.NoFrameSums); err != nil {
 		p.put(b)
 		return nil, err
 	}
 	return p.lend(b), nil
 }
 
-// readSegment reads it into b, whose memory is used again.
-func (f *File) readSegment(i int, b *body) error {
+// readSegment reads it into b, whose memory is used again, with the sum of its frame if asked for.
+func (f *File) readSegment(i int, b *body, sum bool) error {
 	e := f.index[i]
 	place := f.frameEnd(i) - e.Offset
 	buf, ok := frames.Get().(*[]byte)
@@ -170,7 +170,9 @@ func (f *File) readSegment(i int, b *body) error {
 			len(fr.Bytes), place)
 	}
 	b.offset, b.frame, b.content = e.Offset, fr.Bytes, fr.Content
-	b.frameSum = xxhash.Sum64(fr.Bytes)
+	if b.frameSum = 0; sum {
+		b.frameSum = xxhash.Sum64(fr.Bytes)
+	}
 	err = b.decode(f.dec)
 	b.frame = nil
 	if err == nil {

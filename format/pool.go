@@ -5,6 +5,10 @@ import "sync"
 // A Pool lends the memory of segments that come neither from a [Writer] nor from a
 // [Reader]. The zero value is ready. It is safe for concurrent use, and needs no end.
 type Pool struct {
+	// NoFrameSums has [File.ReadSegmentInto] leave out [Segment].FrameSum, for who copies no
+	// segments as they are. Set before the first is lent.
+	NoFrameSums bool
+
 	free chan struct{} // holds as many as may still be taken; nil: any number
 
 	mu sync.Mutex

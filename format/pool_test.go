@@ -31,3 +31,24 @@ func TestReadSegmentInto(t *testing.T) {
 		}
 	}
 }
+
+// Who copies no frames need not have them summed up.
+func TestNoFrameSums(t *testing.T) {
+	p := deltaPatch()
+	patch := p.bytes(t)
+	f, err := OpenFile(bytes.NewReader(patch), int64(len(patch)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var sums [2]uint64
+	for i := range sums {
+		s, err := f.ReadSegmentInto(&Pool{NoFrameSums: i > 0}, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sums[i] = s.FrameSum
+	}
+	if sums[0] == 0 || sums[1] != 0 {
+		t.Errorf("sums %x", sums)
+	}
+}

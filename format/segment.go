@@ -27,8 +27,8 @@ type Segment struct {
 	// Offset is where the segment's frame begins, in bytes from the start of
 	// the patch. Set by readers.
 	Offset int64
-	// FrameSum is the xxh64 of the segment's frame. Set by a [File], and by a [Reader] if
-	// [ReaderOptions].FrameSums is set.
+	// FrameSum is the xxh64 of the segment's frame. Set by a [File], unless the [Pool] has
+	// NoFrameSums set, and by a [Reader] if [ReaderOptions].FrameSums is set.
 	FrameSum uint64
 
 	body *body // its memory; nil: it has gone

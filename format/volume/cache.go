@@ -79,7 +79,7 @@ const smallPart = 8
 // NewCache makes one that takes up to max bytes; 0: DefaultCache.
 func NewCache(max int64) *Cache {
 	return &Cache{max: cmp.Or(max, DefaultCache), loading: make(map[place]*segment),
-		files: make(map[*format.File]int)}
+		files: make(map[*format.File]int), pool: format.Pool{NoFrameSums: true}}
 }
 
 // enter takes note of a volume.
