@@ -12,6 +12,7 @@ import (
 	ucli "github.com/urfave/cli/v2"
 
 	"lvmsync/cmd/internal/cli"
+	"lvmsync/cmd/internal/statename"
 	"lvmsync/format/archive"
 	"lvmsync/format/container"
 )
@@ -23,8 +24,8 @@ func Flags() []ucli.Flag {
 			Usage: "of an archive, the newest state that is not later than `TIME`, such as " +
 				"2026-11-20 or \"2026-11-20 03:00\""},
 		&ucli.StringFlag{Name: "state",
-			Usage: "of an archive, the state with the `NAME` of its snapshot or file, or the " +
-				"beginning of an id or UUID"},
+			Usage: "of an archive, the state with the `NAME` of its snapshot or file, or of its " +
+				"file under a mount, or the beginning of an id or UUID"},
 	}
 }
 
@@ -116,11 +117,26 @@ func Select(ctx context.Context, inv *cli.Invocation, path string) (*archive.Pat
 			return nil, fmt.Errorf("%s: %w", path, f.Err)
 		}
 	}
-	p, err := a.Select(c)
+	p, err := choose(a, c)
 	if err != nil {
 		return nil, fmt.Errorf("the archive %s: %w", path, err)
 	}
 	return p, nil
+}
+
+// choose finds the state that is meant, which may be named by its file under a mount.
+func choose(a *archive.Archive, c archive.Choice) (*archive.Patch, error) {
+	found := statename.Find(a, c.Name)
+	if len(found) == 0 {
+		return a.Select(c)
+	}
+	for _, p := range found {
+		if p.State() != found[0].State() {
+			return nil, &archive.SelectError{Err: archive.ErrAmbiguous, Others: found,
+				Reason: fmt.Sprintf("%q is the name of several states", c.Name)}
+		}
+	}
+	return a.Select(archive.Choice{Name: found[0].Path})
 }
 
 // Names are the files of a chain.

@@ -91,6 +91,20 @@ func TestMountSparse(t *testing.T) {
 	}
 }
 
+// A file under the mount is a name of the state, whatever the time zone.
+func TestMountNames(t *testing.T) {
+	m := asRoot(t)
+	t.Setenv("TZ", "Asia/Kolkata")
+	archive, images := sparseArchive(m)
+	for i, state := range m.mountArchive(archive).states(2) {
+		copied := filepath.Join(t.TempDir(), "copy")
+		m.sh("lvmsync-apply", archive, "--state", state, "--create", copied)
+		if got := mustRead(t, copied); !bytes.Equal(got, images[i]) {
+			t.Errorf("%s: %d other bytes", state, len(got))
+		}
+	}
+}
+
 // A signal unmounts what nobody uses, at once. What is in use it unmounts as soon as it is not any
 // more, and says by whom; a second one detaches it, a third one ends it.
 func TestMountSignals(t *testing.T) {

@@ -5,7 +5,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/uuid"
 	"github.com/hanwen/go-fuse/v2/fs"
@@ -14,78 +13,6 @@ import (
 	"lvmsync/format"
 	"lvmsync/format/archive"
 )
-
-// The names of files are sorted by time, and whole words to a shell, whatever headers say.
-func TestFileNames(t *testing.T) {
-	lv := format.Source{VG: "vg", LV: "mail", Path: "/dev/vg/mail"}
-	snap := lv
-	snap.Snapshot, snap.SnapshotUUID = "mail_3am", "S"
-	id := uuid.UUID{}.String()
-	posing := lv
-	posing.LV += "_" + id
-	evil := format.Source{VG: "vg", LV: "$(rm -rf /)\n" + strings.Repeat("x", 300)}
-	states := func(headers ...format.Header) (states []State) {
-		for i, h := range headers {
-			h.ID = uuid.UUID{15: byte(i)}
-			states = append(states, State{Patch: &archive.Patch{Header: h}})
-		}
-		return states
-	}
-	at := time.Date(2026, 11, 20, 4, 0, 0, 5e8, time.FixedZone("", 3600))
-	long := format.Header{Created: at, Kind: format.Undo, Source: format.Source{VG: "vg",
-		LV: strings.Repeat("x", 300), Snapshot: strings.Repeat("y", 300), SnapshotUUID: "S"},
-		State: &format.State{Snapshot: "S", SnapshotCreated: at}}
-	for name, tt := range map[string]struct {
-		states []State
-		want   []string
-	}{
-		"a volume": {states(format.Header{Created: at, Source: lv}),
-			[]string{"2026-11-20T03-00-00Z_vg-mail.img"}},
-		"a snapshot": {states(format.Header{Created: at.Add(time.Hour), Source: snap,
-			State: &format.State{Snapshot: "S", SnapshotCreated: at}}),
-			[]string{"2026-11-20T03-00-00Z_vg-mail_mail_3am.img"}},
-		"a snapshot without a name": {states(format.Header{Created: at.Add(time.Hour), Source: snap,
-			State: &format.State{Snapshot: "T", SnapshotCreated: at}}),
-			[]string{"2026-11-20T03-00-00Z_vg-mail.img"}},
-		"an image": {states(format.Header{Created: at, Source: format.Source{Path: "/srv/a b.img"}}),
-			[]string{"2026-11-20T03-00-00Z_a-b.img"}},
-		"nothing known": {states(format.Header{}), []string{"undated.img"}},
-		"going back": {states(format.Header{Created: at, Source: lv, Kind: format.Undo}),
-			[]string{"2026-11-20T03-00-00Z_vg-mail_undo.img"}},
-		"of one second": {states(format.Header{Created: at, Source: lv},
-			format.Header{Created: at.Add(1e6), Source: lv},
-			format.Header{Created: at.Add(1e6), Source: lv},
-			format.Header{Created: at.Add(1e9), Source: lv}),
-			[]string{"2026-11-20T03-00-00.500Z_vg-mail.img",
-				"2026-11-20T03-00-00.501Z_vg-mail_00000000-0000-0000-0000-000000000001.img",
-				"2026-11-20T03-00-00.501Z_vg-mail_00000000-0000-0000-0000-000000000002.img",
-				"2026-11-20T03-00-01Z_vg-mail.img"}},
-		"one that poses as another": {states(format.Header{Created: at, Source: lv},
-			format.Header{Created: at, Source: lv}, format.Header{Created: at, Source: posing},
-			format.Header{Created: at.Add(1e6), Source: posing}),
-			[]string{"2026-11-20T03-00-00.500Z_vg-mail_" + id + ".img",
-				"2026-11-20T03-00-00.500Z_vg-mail_00000000-0000-0000-0000-000000000001.img",
-				"2026-11-20T03-00-00.500Z_vg-mail_" + id + "_2.img",
-				"2026-11-20T03-00-00.501Z_vg-mail_" + id + ".img"}},
-		"as long as can be": {states(long, long),
-			[]string{"2026-11-20T03-00-00.500Z_" + strings.Repeat("x", maxPart) + "_" +
-				strings.Repeat("y", maxPart) + "_undo_" + id + ".img",
-				"2026-11-20T03-00-00.500Z_" + strings.Repeat("x", maxPart) + "_" +
-					strings.Repeat("y", maxPart) + "_undo_00000000-0000-0000-0000-000000000001.img"}},
-		"evil": {states(format.Header{Created: at, Source: evil}),
-			[]string{"2026-11-20T03-00-00Z_" + strings.Repeat("x", maxPart) + ".img"}},
-	} {
-		got := fileNames(tt.states)
-		if !slices.Equal(got, tt.want) {
-			t.Errorf("%s: %q, want %q", name, got, tt.want)
-		}
-		for _, file := range got {
-			if len(file) > 255-10 { // there is room for a number
-				t.Errorf("%s: %d bytes", file, len(file))
-			}
-		}
-	}
-}
 
 // Folders have names of their own, and none that leads elsewhere.
 func TestFolderNames(t *testing.T) {
