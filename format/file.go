@@ -37,7 +37,7 @@ var decoder = sync.OnceValues(func() (*zstd.Decoder, error) { return frame.NewDe
 // long, zeros behind it included. The index takes 24 bytes of memory a segment.
 func OpenFile(r io.ReaderAt, size int64) (*File, error) {
 	f := &File{r: frame.InputAt(r)}
-	h, head, err := readHeader(io.NewSectionReader(f.r, 0, size))
+	h, head, err := readHeader(io.NewSectionReader(f.r, 0, size), nil)
 	if err != nil {
 		return nil, err
 	}

@@ -2,7 +2,6 @@ package format
 
 import (
 	"fmt"
-	"regexp"
 	"strconv"
 
 	"github.com/cespare/xxhash/v2"
@@ -67,11 +66,9 @@ func (h *Hash) UnmarshalText(text []byte) error {
 	return err
 }
 
-var hashForm = regexp.MustCompile(`^[0-9A-Fa-f]{16}$`)
-
 func parseHash(text string) (Hash, error) {
 	n, err := strconv.ParseUint(text, 16, 64)
-	if err != nil || !hashForm.MatchString(text) {
+	if err != nil || len(text) != 16 {
 		return 0, strictjson.ValueError(fmt.Sprintf("%.60q is not 16 hexadecimal digits", text))
 	}
 	return Hash(n), nil

@@ -201,7 +201,7 @@ func TestFingerprintRead(t *testing.T) {
 			t.Fatalf("%s isn't there", change[0])
 		}
 		_, _, err := readHeader(bytes.NewReader((&rawPatch{json: string(bad),
-			version: Version}).headerFrame(t)))
+			version: Version}).headerFrame(t)), nil)
 		var c *CorruptError
 		if !errors.As(err, &c) || c.Part != "header" {
 			t.Errorf("%s: %v", change[1], err)

@@ -188,9 +188,9 @@ func marshalHeader(h *Header) ([]byte, error) {
 }
 
 // readHeader reads and checks the header frame and returns it with the frame's
-// bytes, which the trailer's checksum covers.
-func readHeader(r io.Reader) (*Header, []byte, error) {
-	fixed := make([]byte, frame.HeaderSize+frame.HeadFixed)
+// bytes, which the trailer's checksum covers. They are in buf if that has room for them.
+func readHeader(r io.Reader, buf []byte) (*Header, []byte, error) {
+	fixed := slices.Grow(buf[:0], frame.HeaderSize+frame.HeadFixed)[:frame.HeaderSize+frame.HeadFixed]
 	n, err := io.ReadFull(r, fixed)
 	if frame.IsInputError(err) {
 		return nil, nil, partError("header", 0, n, err)
@@ -264,6 +264,8 @@ func parseHeader(b []byte) (*Header, error) {
 	return h, nil
 }
 
+var headerForms = strictjson.Forms(strictjson.Text(parseHash))
+
 // decodeHeader reads the JSON text of a header, of which it doesn't check more than types
 // and forms. A base of which nothing is said is as good as none.
 func decodeHeader(text []byte) (*Header, error) {
@@ -275,7 +277,7 @@ func decodeHeader(text []byte) (*Header, error) {
 			Bytes   *int64 `json:"bytes"`
 		} `json:"planned"`
 	}{Header: h}
-	if err := strictjson.Decode(text, &all, strictjson.Text(parseHash)); err != nil {
+	if err := strictjson.DecodeForms(text, &all, headerForms); err != nil {
 		return nil, err
 	}
 	if len(h.RequiredFeatures) == 0 {

@@ -2,6 +2,7 @@ package format
 
 import (
 	"io"
+	"sync"
 
 	"lvmsync/format/internal/frame"
 )
@@ -32,12 +33,26 @@ func ReadSum(r io.ReaderAt, size int64) (sum uint64, ok bool) {
 	return t.patchSum, err == nil
 }
 
+// heads are *[]byte that ReadOutline reads header frames into, which are no longer than this: there
+// may be ten thousand.
+var heads sync.Pool
+
+const maxHeadKept = 64 << 10
+
 // ReadOutline reads header and trailer of the patch in r, which is size bytes long, zeros behind
 // it included, and checks them; of the rest it checks nothing. With an error about the trailer,
 // which may be missing, the header is right and comes with it; else there is none.
 func ReadOutline(r io.ReaderAt, size int64) (*Outline, error) {
 	f := &File{r: frame.InputAt(r)}
-	h, head, err := readHeader(io.NewSectionReader(f.r, 0, size))
+	buf, ok := heads.Get().(*[]byte)
+	if !ok {
+		buf = new([]byte)
+	}
+	defer heads.Put(buf)
+	h, head, err := readHeader(io.NewSectionReader(f.r, 0, size), *buf)
+	if len(head) <= maxHeadKept {
+		*buf = head
+	}
 	if err != nil {
 		return nil, err
 	}

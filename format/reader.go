@@ -67,7 +67,7 @@ func (e *patchEnd) add(entry IndexEntry) error {
 // Close must be called at the end.
 func NewReader(r io.Reader, o ReaderOptions) (*Reader, error) {
 	in := bufio.NewReaderSize(frame.Input(r), 256<<10)
-	h, b, err := readHeader(in)
+	h, b, err := readHeader(in, nil)
 	if err != nil {
 		return nil, err
 	}

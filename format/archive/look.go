@@ -117,22 +117,40 @@ func look(ctx context.Context, places []place) ([]*Patch, []File, error) {
 // names are those of snapshots, of which each patch of a volume has mostly the same: they take more
 // memory than all else that is kept.
 type names struct {
-	mu    sync.Mutex
+	mu    sync.RWMutex
 	known map[string]string
 }
 
 // share replaces names by the same ones that are known.
 func (n *names) share(list []string) {
+	var missing []int // few: mostly the patch's own
+	n.mu.RLock()
+	for i := range list {
+		if !n.replace(&list[i]) {
+			missing = append(missing, i)
+		}
+	}
+	n.mu.RUnlock()
+	if len(missing) == 0 {
+		return
+	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	for i, name := range list {
-		if known, ok := n.known[name]; ok {
-			list[i] = known
-		} else {
-			list[i] = strings.Clone(name) // it is a part of a text with all of them
+	for _, i := range missing {
+		if !n.replace(&list[i]) {
+			list[i] = strings.Clone(list[i]) // it is a part of a text with all of them
 			n.known[list[i]] = list[i]
 		}
 	}
+}
+
+// replace replaces a name by the same one, if it is known.
+func (n *names) replace(name *string) bool {
+	known, ok := n.known[*name]
+	if ok {
+		*name = known
+	}
+	return ok
 }
 
 // isHidden tells whether a file has a name that a patch has only while it is written.

@@ -26,14 +26,21 @@ const MaxNesting = 64
 // Decode reads a JSON text into v, a pointer to a struct, and takes nothing but what
 // docs/format.md, "JSON text", says: names are exact and none is there twice, also among
 // those that aren't known. Errors say which name is wrong and how, in words of the format.
-func Decode(text []byte, v any, more ...*json.Unmarshalers) error {
+func Decode(text []byte, v any) error { return DecodeForms(text, v, exactly) }
+
+// Forms adds forms of other values, as [Text] makes them. Made once they serve many texts.
+func Forms(more ...*json.Unmarshalers) *json.Unmarshalers {
+	return json.JoinUnmarshalers(append(more, exactly)...)
+}
+
+// DecodeForms does what Decode does, with the forms that [Forms] has made.
+func DecodeForms(text []byte, v any, forms *json.Unmarshalers) error {
 	flat := isFlat(text)
 	if !flat {
 		if err := checkNesting(text); err != nil {
 			return inWords(err)
 		}
 	}
-	forms := json.JoinUnmarshalers(append(more, exactly)...)
 	err := json.Unmarshal(text, v, json.WithUnmarshalers(forms))
 	if err != nil && flat { // of several errors always the same one is told
 		err = cmp.Or(checkNesting(text), err)
@@ -145,7 +152,12 @@ func readStrings(dec *jsontext.Decoder, list *[]string) error {
 	return nil
 }
 
-func skipSpace(text string) string { return strings.TrimLeft(text, " \t\r\n") }
+func skipSpace(text string) string {
+	if text != "" && text[0] > ' ' { // as almost always
+		return text
+	}
+	return strings.TrimLeft(text, " \t\r\n")
+}
 
 // stringLen is the length of the string, with its quotes, that a right text begins with.
 func stringLen(text string) int {
@@ -186,18 +198,16 @@ func Text[T any](parse func(string) (T, error)) *json.Unmarshalers {
 	})
 }
 
-var (
-	uuidForm = regexp.MustCompile(`^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$`)
-	timeForm = regexp.MustCompile(
-		`^[0-9]{4}-[0-9]{2}-[0-9]{2}T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,9})?` +
-			`(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$`)
-)
+var timeForm = regexp.MustCompile(
+	`^[0-9]{4}-[0-9]{2}-[0-9]{2}T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,9})?` +
+		`(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$`)
 
 func parseUUID(text string) (uuid.UUID, error) {
-	if !uuidForm.MatchString(text) {
+	id, err := uuid.Parse(text)
+	if err != nil || len(text) != 36 { // others are other forms
 		return uuid.Nil, ValueError(fmt.Sprintf("%.60q is not a UUID of 36 characters", text))
 	}
-	return uuid.Parse(text)
+	return id, nil
 }
 
 func parseTime(text string) (time.Time, error) {
