@@ -109,6 +109,8 @@ func emptyOf(a *archive.Archive, folders []string) string {
 	return ""
 }
 
+const nothingHint = "check its name, and that what should be mounted there is"
+
 func isFolder(path string) bool {
 	st, err := os.Stat(path)
 	return err == nil && st.IsDir()
@@ -243,7 +245,7 @@ func listHint(err error) string {
 	case errors.Is(err, format.ErrNotPatch):
 		return "name patches, or folders of them"
 	case errors.Is(err, errNothing):
-		return "check its name, and that what should be mounted there is"
+		return nothingHint
 	case errors.Is(err, format.ErrCorrupt):
 		return "copy or send them again; without them, what follows them can't be restored"
 	case errors.Is(err, apply.ErrWrongBase):

@@ -111,12 +111,28 @@ func runPrune(ctx context.Context, inv *cli.Invocation) error {
 	if err != nil {
 		return err
 	}
+	if err := nothing(a, folder); err != nil {
+		return err
+	}
 	o := retention.Options{Policy: policy, Now: time.Now(), Trust: inv.Bool("trust-order")}
 	t := &teller{inv: inv, plan: retention.New(a, o)}
 	if locked || inv.Bool("dry-run") {
 		t.tidy(prune.Leftovers(a))
 	}
 	return t.carryOut(ctx, a)
+}
+
+// nothing is the error about a folder that has no patch to look at.
+func nothing(a *archive.Archive, folder string) error {
+	if len(a.Volumes) > 0 {
+		return nil
+	}
+	for _, f := range a.Files {
+		if f.Bad() {
+			return fmt.Errorf("no patch in %s can be used, such as %s: %w", folder, f.Path, f.Err)
+		}
+	}
+	return fmt.Errorf("%w in %s", errNothing, folder)
 }
 
 // tidy has leftovers of a killed run removed. They are not among what is left alone.

@@ -55,6 +55,8 @@ func aloneIn(p retention.Plan) error {
 func pruneHint(err error) string {
 	var alone *aloneError
 	switch {
+	case errors.Is(err, errNothing):
+		return nothingHint
 	case errors.Is(err, unix.ENOSPC):
 		return "free some space; what was to be merged is as it was"
 	case errors.As(err, &alone):
