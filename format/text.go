@@ -12,6 +12,9 @@ const maxShown = 200
 // Shown is a text from a patch as it goes into a message: in one line, nothing in it that
 // a terminal acts upon, and no longer than people read.
 func Shown(text string) string {
+	if len(text) <= maxShown && !strings.ContainsFunc(text, isUnusual) { // as almost always
+		return text
+	}
 	var b strings.Builder
 	n := 0
 	for _, r := range text {
@@ -29,6 +32,8 @@ func Shown(text string) string {
 	}
 	return b.String()
 }
+
+func isUnusual(r rune) bool { return r < ' ' || r > '~' }
 
 // Shown returns the header with all of its texts as [Shown] has them: for messages, not
 // to be compared with anything.

@@ -54,8 +54,7 @@ func VolumeName(h format.Header) string {
 // of there is a name.
 func SnapshotName(h format.Header, id string) string {
 	if h.Source.Snapshot != "" && (h.Source.SnapshotUUID == id || h.Source.SnapshotUUID == "") {
-		h = h.Shown()
-		return h.Source.VG + "/" + h.Source.Snapshot
+		return format.Shown(h.Source.VG) + "/" + format.Shown(h.Source.Snapshot)
 	}
 	return format.Shown(id)
 }

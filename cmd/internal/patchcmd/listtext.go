@@ -1,6 +1,7 @@
 package patchcmd
 
 import (
+	"bytes"
 	"cmp"
 	"fmt"
 	"path/filepath"
@@ -156,20 +157,23 @@ func table(b *strings.Builder, rows [][]string, right ...string) {
 			width[i] = max(width[i], len(rows[0][i]))
 		}
 	}
+	var line []byte
 	for _, row := range rows {
-		line := ""
+		line = line[:0]
 		for i, cell := range row {
 			pad := strings.Repeat(" ", max(0, width[i]-utf8.RuneCountInString(cell)))
 			switch {
 			case width[i] == 0:
 				continue
 			case slices.Contains(right, rows[0][i]):
-				line += pad + cell + "  "
+				line = append(append(line, pad...), cell...)
 			default:
-				line += cell + pad + "  "
+				line = append(append(line, cell...), pad...)
 			}
+			line = append(line, "  "...)
 		}
-		b.WriteString(strings.TrimRight(line, " ") + "\n")
+		b.Write(bytes.TrimRight(line, " "))
+		b.WriteByte('\n')
 	}
 }
 
