@@ -190,7 +190,8 @@ func marshalHeader(h *Header) ([]byte, error) {
 // readHeader reads and checks the header frame and returns it with the frame's
 // bytes, which the trailer's checksum covers. They are in buf if that has room for them.
 func readHeader(r io.Reader, buf []byte) (*Header, []byte, error) {
-	fixed := slices.Grow(buf[:0], frame.HeaderSize+frame.HeadFixed)[:frame.HeaderSize+frame.HeadFixed]
+	const headStart = frame.HeaderSize + frame.HeadFixed
+	fixed := slices.Grow(buf[:0], headStart)[:headStart]
 	n, err := io.ReadFull(r, fixed)
 	if frame.IsInputError(err) {
 		return nil, nil, partError("header", 0, n, err)

@@ -15,8 +15,8 @@ type Outline struct {
 	Size   int64  // of the patch in bytes, without zeros behind it
 }
 
-// ReadSum reads the checksum over all that comes before the trailer of the patch in r, which is size
-// bytes long, zeros behind it included, even if its header is damaged: two files with the same sum
+// ReadSum reads the checksum over all that comes before the trailer of the patch in r, which is
+// size bytes long, zeros behind it included, even if its header is damaged: two files with the same sum
 // were of one patch when they were written. It's false if there is no right trailer; nothing else
 // is checked.
 func ReadSum(r io.ReaderAt, size int64) (sum uint64, ok bool) {

@@ -10,9 +10,9 @@ import (
 // manyFiles is how many patches are too many to hold two segments of each: that takes memory.
 const manyFiles = 16
 
-// Of many patches each Cursor keeps a part of the segment that it is within, and that no longer than
-// it is. The rest is read once more when it is wanted: the parts are as large as leanMemory allows
-// for all of them together, in bytes. Of an extent that is larger a part has a part.
+// Of many patches each Cursor keeps a part of the segment that it is within, and that no longer
+// than it is. The rest is read once more when it is wanted: the parts are as large as leanMemory
+// allows for all of them together, in bytes. Of an extent that is larger a part has a part.
 const (
 	leanMemory = 64 << 20
 	leanLeast  = 64 << 10
@@ -106,8 +106,8 @@ func (c *Cursor) Fill() error {
 	return err
 }
 
-// First returns the first n bytes of the data of Rest, which has them. They may be in memory that all
-// Cursors share: until the next call of any of them.
+// First returns the first n bytes of the data of Rest, which has them. They may be in memory that
+// all Cursors share: until the next call of any of them.
 func (c *Cursor) First(n int64) ([]byte, error) {
 	if n <= int64(len(c.Data)) {
 		return c.Data[:n], nil

@@ -35,7 +35,8 @@ func TestLean(t *testing.T) {
 					break
 				}
 				if err != err2 || whole.Rest != part.Rest || whole.IsWhole() != part.IsWhole() {
-					t.Fatalf("seed %d: %+v, %v, not %+v, %v", seed, part.Rest, err2, whole.Rest, err)
+					t.Fatalf("seed %d: %+v, %v, not %+v, %v", seed, part.Rest, err2,
+						whole.Rest, err)
 				}
 				sameData(t, part, whole.Data)
 				if _, more := part.Loaded(); !more && part.Rest.End() < lastEnd(files[0]) &&
@@ -93,7 +94,8 @@ func sameData(t *testing.T, c *Cursor, want []byte) {
 	}
 	if len(c.Data) > len(want) || len(want) > 0 && len(c.Data) == 0 ||
 		!bytes.Equal(c.Data, want[:len(c.Data)]) {
-		t.Errorf("%d bytes of data of %v that differ from %d", len(c.Data), c.Rest.Extent, len(want))
+		t.Errorf("%d bytes of data of %v that differ from %d", len(c.Data), c.Rest.Extent,
+			len(want))
 	}
 	if data, err := c.First(int64(len(want))); err != nil || !bytes.Equal(data, want) {
 		t.Errorf("all data of %v differ: %v", c.Rest.Extent, err)

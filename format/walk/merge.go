@@ -77,8 +77,8 @@ func (m *Merge) add(s *format.Segment) error {
 // patchError says in which of the patches something went wrong.
 func patchError(i int, err error) error { return fmt.Errorf("patch %d: %w", i+1, err) }
 
-// first finds the extent that comes first, as far as it comes from one patch, and which that is. Its
-// hash is 0 if it is only a part of what the patch has it for.
+// first finds the extent that comes first, as far as it comes from one patch, and which that is.
+// Its hash is 0 if it is only a part of what the patch has it for.
 func (m *Merge) first() (r format.Record, winner int, err error) {
 	winner = -1
 	for i, c := range m.cursors {

@@ -60,8 +60,8 @@ func list(ctx context.Context, inv *cli.Invocation) error {
 		return cli.Usagef("no folder or patch given")
 	}
 	args := inv.Args().Slice()
-	// What is read of ten thousand headers is small, and mostly garbage: to look for that as often as
-	// where memory matters more takes a third of the time.
+	// What is read of ten thousand headers is small, and mostly garbage: to look for that as often
+	// as where memory matters more takes a third of the time.
 	percent := debug.SetGCPercent(75)
 	a, err := archive.Read(ctx, args...)
 	debug.SetGCPercent(percent)
