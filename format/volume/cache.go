@@ -56,8 +56,12 @@ const (
 // wideFrom is what a segment's range in the volume exceeds that is wide, in bytes.
 const wideFrom = 8 * tileSize
 
-// narrowPart is which part of the memory is left to narrow ones when there are wide ones.
-const narrowPart = 4
+// What is left to narrow ones when there are wide ones: a part of the memory, and as many bytes as
+// some that are just being read take.
+const (
+	narrowPart  = 4
+	narrowLeast = 3 * tileSize
+)
 
 // list is that in which a segment is.
 func (p place) list() int {
@@ -158,7 +162,7 @@ func (c *Cache) shrink() {
 	c.tiles.shrink(c.max / smallPart)
 	for c.cost() > c.max {
 		first := wide
-		if c.segments[narrow].cost > c.max/narrowPart {
+		if c.segments[narrow].cost > max(c.max/narrowPart, narrowLeast) {
 			first = narrow
 		}
 		if !c.drop(first) && !c.drop(narrow+wide-first) {
