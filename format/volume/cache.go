@@ -45,9 +45,9 @@ type segment struct {
 	err   error
 }
 
-// Segments are kept in two lists. A wide one has changes here and there of a large part of the volume,
-// and who reads from one byte to the next comes back to it: it shall not be pushed out by the narrow
-// ones of a full patch, which they are done with once they have passed.
+// Segments are kept in two lists. A wide one has changes here and there of a large part of the
+// volume, and who reads from one byte to the next comes back to it: it shall not be pushed out by
+// the narrow ones of a full patch, which they are done with once they have passed.
 const (
 	narrow = iota
 	wide

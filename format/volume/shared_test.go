@@ -29,7 +29,8 @@ func TestSharedCache(t *testing.T) {
 	if err := second.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if now := cache.segments[narrow].cost; now <= 0 || now >= before || len(cache.tiles.entries) != 1 {
+	now := cache.segments[narrow].cost
+	if now <= 0 || now >= before || len(cache.tiles.entries) != 1 {
 		t.Errorf("of %d bytes %d are left, %d tiles", before, now, len(cache.tiles.entries))
 	}
 	read(first)

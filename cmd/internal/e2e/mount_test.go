@@ -168,7 +168,8 @@ func TestMountNamespace(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			a := m.mountArchive(archive)
 			state := a.states(2)[1]
-			container := exec.Command("unshare", "--mount", "sh", "-c", `echo; read x; exec cat "$0"`, state)
+			container := exec.Command("unshare", "--mount", "sh", "-c",
+				`echo; read x; exec cat "$0"`, state)
 			in, err := container.StdinPipe()
 			if err != nil {
 				t.Fatal(err)
@@ -185,11 +186,12 @@ func TestMountNamespace(t *testing.T) {
 				t.Fatal(err)
 			}
 			unmount(a)
-			a.says(fmt.Sprintf("%s is unmounted, but still in use by the mount namespace of process %d "+
-				"(sh), where it is on %s: ", a.point, container.Process.Pid, a.point))
+			a.says(fmt.Sprintf("%s is unmounted, but still in use by the mount namespace of "+
+				"process %d (sh), where it is on %s: ", a.point, container.Process.Pid, a.point))
 			in.Close()
 			got, err := io.ReadAll(out)
-			if err = errors.Join(err, container.Wait()); err != nil || !bytes.Equal(got, images[1]) {
+			err = errors.Join(err, container.Wait())
+			if err != nil || !bytes.Equal(got, images[1]) {
 				t.Errorf("%d bytes, %v", len(got), err)
 			}
 			a.wantEnd(0)

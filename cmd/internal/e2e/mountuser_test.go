@@ -62,8 +62,8 @@ func TestMountUserRefused(t *testing.T) {
 	mount("", ": fusermount3 says nothing and has ended with: exit status 1\n")
 	m.sh("chmod", "-R", "go-r", archive)
 	m.sh("chmod", "a+rx", archive)
-	mount("", "error: "+archive+": no patch can be used, such as "+archive+"/0.lvmpatch: permission "+
-		"denied\n", "hint: run as who may read it")
+	mount("", "error: "+archive+": no patch can be used, such as "+archive+
+		"/0.lvmpatch: permission denied\n", "hint: run as who may read it")
 }
 
 // Whatever keeps fusermount3 from unmounting or detaching, the third signal ends it, and no other

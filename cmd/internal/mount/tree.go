@@ -65,8 +65,8 @@ func (m modes) set(a *fuse.Attr, t time.Time) {
 	a.SetTimes(&t, &t, &t)
 }
 
-// Fsync implements [fs.NodeFsyncer] for files and folders: nothing of them was ever written, so that
-// all of it is durable.
+// Fsync implements [fs.NodeFsyncer] for files and folders: nothing was ever written, so that all of
+// it is durable.
 func (modes) Fsync(context.Context, fs.FileHandle, uint32) syscall.Errno { return 0 }
 
 // blockSize is what the kernel is told of as that of files, in bytes.

@@ -76,8 +76,8 @@ func notUnmounted(m *mount.Mount, point string, err error) string {
 func held(m *mount.Mount, point string) string {
 	by := users(m)
 	if by == "" {
-		by = " by files of it that are open, or by the mount namespace of a container or service that " +
-			"began while it was mounted"
+		by = " by files of it that are open, or by the mount namespace of a container or service " +
+			"that began while it was mounted"
 	}
 	return fmt.Sprintf("%s is unmounted, but still in use%s: who uses it can go on, and with that "+
 		"it ends", point, by)

@@ -26,9 +26,9 @@ const (
 // suffix is that of the files.
 const suffix = ".img"
 
-// Files are the names of the files for the states of a volume, which patches lead to, by when they were and what they
-// are of. Those of the same second and snapshot are told apart by parts of it, or else by the ids of
-// their patches.
+// Files are the names of the files for the states of a volume, which patches lead to, by when they
+// were and what they are of. Those of the same second and snapshot are told apart by parts of it,
+// or else by the ids of their patches.
 func Files(patches []*archive.Patch) []string {
 	names, count := make([]string, len(patches)), make(map[string]int)
 	name := func(again func(i int) string) {

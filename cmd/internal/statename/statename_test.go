@@ -21,7 +21,7 @@ func TestFiles(t *testing.T) {
 	posing := lv
 	posing.LV += "_" + id
 	evil := format.Source{VG: "vg", LV: "$(rm -rf /)\n" + strings.Repeat("x", 300)}
-	patches := func(headers ...format.Header) (patches []*archive.Patch) {
+	of := func(headers ...format.Header) (patches []*archive.Patch) {
 		for i, h := range headers {
 			h.ID = uuid.UUID{15: byte(i)}
 			patches = append(patches, &archive.Patch{Header: h})
@@ -36,20 +36,20 @@ func TestFiles(t *testing.T) {
 		patches []*archive.Patch
 		want    []string
 	}{
-		"a volume": {patches(format.Header{Created: at, Source: lv}),
+		"a volume": {of(format.Header{Created: at, Source: lv}),
 			[]string{"2026-11-20T03-00-00Z_vg-mail.img"}},
-		"a snapshot": {patches(format.Header{Created: at.Add(time.Hour), Source: snap,
+		"a snapshot": {of(format.Header{Created: at.Add(time.Hour), Source: snap,
 			State: &format.State{Snapshot: "S", SnapshotCreated: at}}),
 			[]string{"2026-11-20T03-00-00Z_vg-mail_mail_3am.img"}},
-		"a snapshot without a name": {patches(format.Header{Created: at.Add(time.Hour), Source: snap,
+		"a snapshot without a name": {of(format.Header{Created: at.Add(time.Hour), Source: snap,
 			State: &format.State{Snapshot: "T", SnapshotCreated: at}}),
 			[]string{"2026-11-20T03-00-00Z_vg-mail.img"}},
-		"an image": {patches(format.Header{Created: at, Source: format.Source{Path: "/srv/a b.img"}}),
+		"an image": {of(format.Header{Created: at, Source: format.Source{Path: "/srv/a b.img"}}),
 			[]string{"2026-11-20T03-00-00Z_a-b.img"}},
-		"nothing known": {patches(format.Header{}), []string{"undated.img"}},
-		"going back": {patches(format.Header{Created: at, Source: lv, Kind: format.Undo}),
+		"nothing known": {of(format.Header{}), []string{"undated.img"}},
+		"going back": {of(format.Header{Created: at, Source: lv, Kind: format.Undo}),
 			[]string{"2026-11-20T03-00-00Z_vg-mail_undo.img"}},
-		"of one second": {patches(format.Header{Created: at, Source: lv},
+		"of one second": {of(format.Header{Created: at, Source: lv},
 			format.Header{Created: at.Add(1e6), Source: lv},
 			format.Header{Created: at.Add(1e6), Source: lv},
 			format.Header{Created: at.Add(1e9), Source: lv}),
@@ -57,19 +57,19 @@ func TestFiles(t *testing.T) {
 				"2026-11-20T03-00-00.501Z_vg-mail_00000000-0000-0000-0000-000000000001.img",
 				"2026-11-20T03-00-00.501Z_vg-mail_00000000-0000-0000-0000-000000000002.img",
 				"2026-11-20T03-00-01Z_vg-mail.img"}},
-		"one that poses as another": {patches(format.Header{Created: at, Source: lv},
+		"one that poses as another": {of(format.Header{Created: at, Source: lv},
 			format.Header{Created: at, Source: lv}, format.Header{Created: at, Source: posing},
 			format.Header{Created: at.Add(1e6), Source: posing}),
 			[]string{"2026-11-20T03-00-00.500Z_vg-mail_" + id + ".img",
 				"2026-11-20T03-00-00.500Z_vg-mail_00000000-0000-0000-0000-000000000001.img",
 				"2026-11-20T03-00-00.500Z_vg-mail_" + id + "_2.img",
 				"2026-11-20T03-00-00.501Z_vg-mail_" + id + ".img"}},
-		"as long as can be": {patches(long, long),
+		"as long as can be": {of(long, long),
 			[]string{"2026-11-20T03-00-00.500Z_" + strings.Repeat("x", maxPart) + "_" +
 				strings.Repeat("y", maxPart) + "_undo_" + id + ".img",
 				"2026-11-20T03-00-00.500Z_" + strings.Repeat("x", maxPart) + "_" +
 					strings.Repeat("y", maxPart) + "_undo_00000000-0000-0000-0000-000000000001.img"}},
-		"evil": {patches(format.Header{Created: at, Source: evil}),
+		"evil": {of(format.Header{Created: at, Source: evil}),
 			[]string{"2026-11-20T03-00-00Z_" + strings.Repeat("x", maxPart) + ".img"}},
 	} {
 		got := Files(tt.patches)
