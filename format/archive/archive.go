@@ -201,7 +201,7 @@ func (v *Volume) Gaps() (gaps []*Patch) {
 
 // States are the patches whose states can be restored, by time: of several that lead to one state
 // that which nothing speaks against, has lost the least and was made last, for a snapshot may have
-// been written to; then that with the shorter way.
+// been written to.
 func (v *Volume) States() []*Patch {
 	var states []*Patch
 	at := make(map[string]int)
@@ -229,7 +229,7 @@ func (p *Patch) CompareWay(q *Patch) int {
 	a, b := p.cost, q.cost
 	return cmp.Or(cmp.Compare(a.doubts, b.doubts), cmp.Compare(a.early, b.early),
 		cmp.Compare(a.losses, b.losses), q.Header.Created.Compare(p.Header.Created),
-		a.compare(b), cmp.Compare(p.Path, q.Path))
+		cmp.Compare(p.Path, q.Path))
 }
 
 // State names the state that the patch leads to: two that lead to one have the same.

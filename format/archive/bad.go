@@ -1,6 +1,7 @@
 package archive
 
 import (
+	"errors"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -20,7 +21,8 @@ func (f File) Bad() bool {
 	case Truncated, Damaged, Newer, Unreadable, Unfinished:
 		return true
 	case Foreign: // such as one of which a crash has left nothing, or that is encrypted
-		return mayHold(filepath.Base(f.Path))
+		return !errors.Is(f.Err, errFolder) && !errors.Is(f.Err, errNotFile) &&
+			mayHold(filepath.Base(f.Path))
 	}
 	return false
 }

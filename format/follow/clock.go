@@ -238,6 +238,23 @@ func skewOf(a, b format.Header) string {
 	return ""
 }
 
+// Contradict tells whether the clock has dated two dumps of one machine in an order that the times
+// since it was started speak against: one after the other though it was before, or during a run of
+// the machine that it was not made in. Which of the two times is wrong is not known.
+func Contradict(a, b format.Header) bool {
+	if b.Created.Before(a.Created) {
+		a, b = b, a
+	}
+	switch {
+	case a.Created.IsZero() || a.Host == "" || a.Host != b.Host:
+		return false
+	case sameBoot(a, b):
+		return inBoot(a, b) == later
+	}
+	return a.Source.BootID != "" && b.Source.BootID != "" && a.Source.BootID != b.Source.BootID &&
+		uptime(b) > 0 && booted(b).Add(clockSlack).Before(a.Created)
+}
+
 // youngerThanItself tells whether a patch was dumped before its own snapshot was there.
 func youngerThanItself(h format.Header) bool {
 	return !h.Created.IsZero() && (BaseOf(h).SnapshotCreated.After(h.Created) ||

@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
+
 	"lvmsync/format"
 )
 
@@ -57,5 +59,34 @@ func TestSkewTold(t *testing.T) {
 	hostile.Source.Uptime = math.MaxInt64
 	if uptime(hostile) != 0 {
 		t.Error("an uptime of 300 million years is taken")
+	}
+}
+
+func TestContradict(t *testing.T) {
+	const day = 24 * time.Hour
+	dump := func(host, boot string, at, up time.Duration) format.Header {
+		h := format.Header{ID: uuid.New(), Host: host,
+			Created: time.Date(2026, 5, 6, 0, 0, 0, 0, time.UTC).Add(at)}
+		h.Source.BootID, h.Source.Uptime = boot, up.Milliseconds()
+		return h
+	}
+	for name, tt := range map[string]struct {
+		a, b format.Header
+		want bool
+	}{
+		"in order":                 {dump("h", "x", day, day), dump("h", "x", 2*day, 2*day), false},
+		"set back":                 {dump("h", "x", 2*day, day), dump("h", "x", day, 2*day), true},
+		"one boot after the other": {dump("h", "x", day, day), dump("h", "y", 3*day, day), false},
+		"in the midst of another":  {dump("h", "x", 2*day, day), dump("h", "y", 3*day, 2*day), true},
+		"of two machines":          {dump("h", "x", 2*day, day), dump("i", "y", 3*day, 2*day), false},
+		"no machine named":         {dump("", "x", 2*day, day), dump("", "x", day, 2*day), false},
+		"no time since a boot":     {dump("h", "x", 2*day, 0), dump("h", "x", day, 0), false},
+		"no date":                  {format.Header{Host: "h"}, dump("h", "x", day, day), false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if Contradict(tt.a, tt.b) != tt.want || Contradict(tt.b, tt.a) != tt.want {
+				t.Errorf("want %v", tt.want)
+			}
+		})
 	}
 }

@@ -49,7 +49,6 @@ func pruneCommand() *cli.Command {
 			&ucli.StringFlag{Name: "keep-within", Usage: "keep what is less than `TIME` older " +
 				"than the newest state, such as 30d or 2y5m7d3h"},
 			cli.Switch("dry-run", "change nothing, tell what would be done", "n"),
-			cli.Switch("trust-order", "take for sure what follows what where list has a doubt"),
 		},
 		Run:    runPrune,
 		Status: status,
@@ -114,7 +113,7 @@ func runPrune(ctx context.Context, inv *cli.Invocation) error {
 	if err := nothing(a, folder); err != nil {
 		return err
 	}
-	o := retention.Options{Policy: policy, Now: time.Now(), Trust: inv.Bool("trust-order")}
+	o := retention.Options{Policy: policy, Now: time.Now()}
 	t := &teller{inv: inv, plan: retention.New(a, o)}
 	if locked || inv.Bool("dry-run") {
 		t.tidy(prune.Leftovers(a))
@@ -147,7 +146,8 @@ func (t *teller) tidy(leftovers []string) {
 func (t *teller) carryOut(ctx context.Context, a *archive.Archive) error {
 	t.plans()
 	if t.inv.Bool("dry-run") {
-		return t.end(t.would())
+		line, done := t.would()
+		return t.end(nil, line, done)
 	}
 	if err := prune.TakeAway(t.leftovers); err != nil {
 		return err
@@ -155,30 +155,28 @@ func (t *teller) carryOut(ctx context.Context, a *archive.Archive) error {
 	bar := t.inv.NewBar()
 	defer bar.Clear()
 	done, err := prune.Run(ctx, a, t.plan, prune.Options{
-		Trust: t.inv.Bool("trust-order"),
-		Made:  merge.Made{Tool: "lvmsync-patch", ToolVersion: cli.Version},
-		Warn:  t.inv.Warn,
+		Made: merge.Made{Tool: "lvmsync-patch", ToolVersion: cli.Version},
+		Warn: t.inv.Warn,
 		Did: func(s retention.Step, written int64) {
 			bar.Clear()
 			t.step(s, fmt.Sprintf("%s written", cli.Bytes(written)))
 		},
 		Progress: func(stage apply.Stage, done int64) { bar.Set(string(stage), done, -1) },
 	})
-	if err != nil {
-		return err
-	}
-	return t.end(fmt.Sprintf("%d patches merged to %d, %d files removed; %s read, %s written, "+
+	return t.end(err, fmt.Sprintf("%d patches merged to %d, %d files removed; %s read, %s written, "+
 		"%s won in %s", done.Merged, done.Made, done.Removed+len(t.leftovers), cli.Bytes(done.Read),
 		cli.Bytes(done.Written), signed(done.Won), cli.Seconds(t.inv.Elapsed())), done)
 }
 
-// end says what was done, and returns the error about what is left alone.
-func (t *teller) end(line string, done prune.Done) error {
-	if t.err != nil {
+// end says what was done, and returns the error that ended it, or that about what is left alone.
+func (t *teller) end(err error, line string, done prune.Done) error {
+	if err == nil && t.err != nil {
 		return t.err
 	}
 	t.inv.Close(line, t.object(done))
-	err := aloneIn(t.plan)
+	if err == nil {
+		err = aloneIn(t.plan)
+	}
 	if err != nil {
 		t.inv.Say(line)
 	}

@@ -71,7 +71,7 @@ func pruneHint(err error) string {
 func (e *aloneError) hint() string {
 	switch first := e.errs[0]; {
 	case errors.Is(first, archive.ErrDoubt):
-		return "\"lvmsync-patch list\" tells what follows what; --trust-order takes it for sure"
+		return "lvmsync-patch merge compares what it is given; move what is merged to another folder"
 	case errors.Is(first, volume.ErrLost):
 		return "move the one that is of less use to another folder"
 	case archives.IsGap(first):

@@ -21,12 +21,16 @@ import (
 // goes since another one leads to the same state, which is kept or on the way to one that is, that
 // is read to its end; so is the next full patch before one goes. What is left is durable then.
 func (r *runner) mayRemove(ctx context.Context, step retention.Step) (needed, error) {
-	ways, err := r.without(step.Remove)
+	ways, err := r.without(step.Remove, nil)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("nothing is removed: %w", err)
+	}
+	byState := make(map[string][]*archive.Patch)
+	for _, q := range ways {
+		byState[q.State()] = append(byState[q.State()], q)
 	}
 	for _, p := range step.Remove {
-		if err := r.mayReplace(ctx, p, ways); err != nil {
+		if err := r.mayReplace(ctx, p, byState[p.State()]); err != nil {
 			return nil, err
 		}
 	}
@@ -36,21 +40,20 @@ func (r *runner) mayRemove(ctx context.Context, step retention.Step) (needed, er
 	if err := r.flush(ways); err != nil {
 		return nil, err
 	}
-	return need(ctx, ways)
+	return r.needed, r.needed.add(ctx, ways)
 }
 
-// mayReplace makes sure that another way to the state of a patch, unless there is none, is as good:
-// one that was merged of it if there is one.
-func (r *runner) mayReplace(ctx context.Context, p *archive.Patch,
-	ways map[string]*archive.Patch) error {
-	var way *archive.Patch
-	for _, q := range ways {
-		if q.State() == p.State() && (way == nil || better(p, q, way)) {
+// mayReplace makes sure that one of the other ways to the state of a patch, unless there is none, is
+// as good: one that was merged of it if there is one.
+func (r *runner) mayReplace(ctx context.Context, p *archive.Patch, ways []*archive.Patch) error {
+	if len(ways) == 0 {
+		return nil
+	}
+	way := ways[0]
+	for _, q := range ways[1:] {
+		if better(p, q, way) {
 			way = q
 		}
-	}
-	if way == nil {
-		return nil
 	}
 	if r.keeps(p.State()) && way.Losses() > p.Losses() {
 		return fmt.Errorf("%s stays, for %s, which leads to the same state, has lost sectors",
@@ -111,10 +114,15 @@ func (r *runner) mayRemoveFull(ctx context.Context, gone []*archive.Patch,
 }
 
 // without finds the patches that lead to kept states, and all on the way there, by their paths, once
-// others are gone.
-func (r *runner) without(gone []*archive.Patch) (map[string]*archive.Patch, error) {
+// others are gone, and made, unless it is nil, has taken its place.
+func (r *runner) without(gone []*archive.Patch, made *archive.Patch) (
+	map[string]*archive.Patch, error,
+) {
 	var left []*archive.Patch
 	for path, p := range r.now {
+		if made != nil && path == made.Path {
+			p = made
+		}
 		if !slices.ContainsFunc(gone, func(q *archive.Patch) bool { return q.Path == path }) {
 			copied := *p // what follows what is told anew
 			left = append(left, &copied)
@@ -132,8 +140,8 @@ func (r *runner) without(gone []*archive.Patch) (map[string]*archive.Patch, erro
 	for _, k := range r.kept {
 		p := found[k.Path]
 		if p == nil || p.State() != k.State() || !startsAs(p, k.Patch) ||
-			p.InDoubt() && !k.InDoubt() && !r.Trust {
-			return nil, fmt.Errorf("nothing is removed: the state of %s would need it", k.Path)
+			p.InDoubt() && !k.InDoubt() {
+			return nil, fmt.Errorf("the state of %s would need it", k.Path)
 		}
 		for _, q := range p.Chain() {
 			ways[q.Path] = q

@@ -52,7 +52,6 @@ type history struct {
 	newest map[string]*night    // by volume, if it can be told
 	latest map[string]time.Time // that a clock said of a night, by volume
 	now    time.Time
-	clocks bool // some were wrong
 	ways   bool // there are states that several patches lead to
 	files  int
 }
@@ -65,14 +64,14 @@ func newHistory(t *testing.T, rnd *rand.Rand) *history {
 		newest: make(map[string]*night), latest: make(map[string]time.Time)}
 	at := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	whole, clones := rnd.IntN(4) > 0, rnd.IntN(3) == 0
-	h.clocks = rnd.IntN(3) == 0
+	clocks := rnd.IntN(3) == 0
 	nights := make(map[string][]*night) // by volume; a clone has that which it was made of
 	var last *night
 	for i := range 2 + rnd.IntN(11) {
 		at = at.Add(time.Duration(1+rnd.IntN(48)) * time.Hour)
 		n := &night{snapshot: uuid.NewString(), made: at, data: make([]byte, block*blocks),
 			volume: "volume"}
-		if h.clocks && rnd.IntN(3) == 0 {
+		if clocks && rnd.IntN(3) == 0 {
 			n.made = wrong(rnd, at)
 		}
 		n.dumped = n.made.Add(time.Minute)

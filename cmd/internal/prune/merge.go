@@ -15,22 +15,23 @@ import (
 	"lvmsync/cmd/internal/patchfile"
 	"lvmsync/format"
 	"lvmsync/format/archive"
+	"lvmsync/format/archive/retention"
 	"lvmsync/format/durable"
 	"lvmsync/format/merge"
 )
 
 // merge makes one patch of several and puts it in place of the last, durable and read back. Until
 // then nothing is changed.
-func (r *runner) merge(ctx context.Context, planned []*archive.Patch) (int64, error) {
+func (r *runner) merge(ctx context.Context, step retention.Step) (int64, error) {
 	var patches []*archive.Patch
-	for _, p := range planned {
+	for _, p := range step.Merge {
 		patches = append(patches, r.now[p.Path])
 	}
 	last := patches[len(patches)-1]
 	if err := r.room(patches); err != nil {
 		return 0, err
 	}
-	made, err := r.replace(ctx, patches)
+	made, err := r.replace(ctx, patches, step.Remove)
 	if err != nil {
 		return 0, fmt.Errorf("merge %d patches into %s: %w", len(patches), last.Path, err)
 	}
@@ -46,8 +47,11 @@ func (r *runner) merge(ctx context.Context, planned []*archive.Patch) (int64, er
 	return made.Size, nil
 }
 
-// replace puts what patches are merged to in place of the last.
-func (r *runner) replace(ctx context.Context, patches []*archive.Patch) (*archive.Patch, error) {
+// replace puts what patches are merged to in place of the last, if all kept states can be restored
+// then, and without what is to be removed.
+func (r *runner) replace(ctx context.Context, patches, gone []*archive.Patch) (
+	*archive.Patch, error,
+) {
 	inputs, files, err := open(ctx, patches)
 	defer files.Close()
 	if err != nil {
@@ -58,8 +62,12 @@ func (r *runner) replace(ctx context.Context, patches []*archive.Patch) (*archiv
 	if err != nil {
 		return nil, err
 	}
+	made := &archive.Patch{Path: path}
 	if err = r.beLike(patches, out.File()); err == nil {
-		err = r.write(ctx, patches, inputs, out)
+		err = r.write(ctx, patches, inputs, out, made)
+	}
+	if err == nil {
+		_, err = r.without(gone, made)
 	}
 	for i := 0; err == nil && i < len(patches); i++ {
 		if err = unchanged(ctx, patches[i]); err != nil {
@@ -87,10 +95,10 @@ func (r *runner) cleanUp(out *durable.File, why error) error {
 	return out.Remove()
 }
 
-// write merges patches to a file without its name yet, and reads that back.
+// write merges patches to a file without its name yet, reads that back, and fills in what is made.
 func (r *runner) write(ctx context.Context, patches []*archive.Patch, inputs []apply.Patch,
-	out *durable.File) error {
-	m, err := apply.Merge(ctx, inputs, out, apply.MergeOptions{TrustOrder: r.Trust, Made: r.Made,
+	out *durable.File, made *archive.Patch) error {
+	m, err := apply.Merge(ctx, inputs, out, apply.MergeOptions{Made: r.Made,
 		Options: merge.Options{Level: 1}, Warn: r.Warn, Progress: r.Progress})
 	if err != nil {
 		return err
@@ -111,6 +119,7 @@ func (r *runner) write(ctx context.Context, patches []*archive.Patch, inputs []a
 	if err == nil && (v.Header.ID != m.Header.ID || v.Totals != m.Totals) {
 		err = errors.New("what was merged reads back as something else")
 	}
+	made.Header, made.Totals, made.Size = m.Header, m.Totals, m.Size
 	return err
 }
 

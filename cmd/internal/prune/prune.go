@@ -19,12 +19,11 @@ import (
 
 // Options tune [Run]. All functions must be set.
 type Options struct {
-	Trust bool // as of the plan
-	Made  merge.Made
+	Made merge.Made
 	// Warn is told what the user should know though it stops nothing.
 	Warn func(message string)
-	// Did is told what was done.
-	Did func(step retention.Step, written int64)
+	// Did is told what was done of a step, as soon as it is, and how many bytes were written.
+	Did func(part retention.Step, written int64)
 	// Progress is told how far a stage is, in bytes.
 	Progress func(stage apply.Stage, done int64)
 }
@@ -60,19 +59,18 @@ func run(ctx context.Context, a *archive.Archive, plan retention.Plan, o Options
 	for i, v := range plan.Volumes {
 		r := &runner{Options: o, sys: sys, done: &done, kept: v.Kept,
 			now: make(map[string]*archive.Patch), checked: make(map[string]bool),
-			flushed: make(map[string]bool)}
+			flushed: make(map[string]bool),
+			needed:  make(needed)}
 		for _, c := range a.Volumes[i].Chains {
 			for _, p := range c.Patches {
 				r.now[p.Path] = p
 			}
 		}
 		for _, step := range v.Steps {
-			written, err := r.do(ctx, step)
-			if err != nil {
+			if err := r.do(ctx, step); err != nil {
 				errs = append(errs, err)
 				break
 			}
-			o.Did(step, written)
 		}
 		if ctx.Err() != nil {
 			break
@@ -90,42 +88,47 @@ type runner struct {
 	now     map[string]*archive.Patch // what is there, by path
 	checked map[string]bool           // paths of patches that were read to their ends
 	flushed map[string]bool           // paths of patches that are durable
+	needed  needed
 }
 
-// do takes a step, and tells how much was written.
-func (r *runner) do(ctx context.Context, step retention.Step) (written int64, err error) {
+// do takes a step.
+func (r *runner) do(ctx context.Context, step retention.Step) error {
 	if len(step.Merge) > 0 {
-		if written, err = r.merge(ctx, step.Merge); err != nil {
-			return 0, err
+		written, err := r.merge(ctx, step)
+		if err != nil {
+			return err
 		}
+		r.Did(retention.Step{Merge: step.Merge}, written)
 	}
 	if len(step.Remove) == 0 {
-		return written, nil
+		return nil
 	}
 	needed, err := r.mayRemove(ctx, step)
 	if err != nil {
-		return written, err
+		return err
 	}
 	folders := make(map[string]bool)
 	for _, p := range step.Copies {
 		if err := r.remove(ctx, p, needed); err != nil {
-			return written, err
+			return err
 		}
+		r.Did(retention.Step{Copies: []*archive.Patch{p}}, 0)
 		folders[filepath.Dir(p.Path)] = true
 	}
 	for _, p := range step.Remove {
 		if err := r.remove(ctx, r.now[p.Path], needed); err != nil {
-			return written, err
+			return err
 		}
+		r.Did(retention.Step{Remove: []*archive.Patch{r.now[p.Path]}}, 0)
 		delete(r.now, p.Path)
 		folders[filepath.Dir(p.Path)] = true
 	}
 	for folder := range folders {
 		if err := r.sys.files.SyncFolder(folder); err != nil {
-			return written, fmt.Errorf("flush the folder %s: %w", folder, err)
+			return fmt.Errorf("flush the folder %s: %w", folder, err)
 		}
 	}
-	return written, nil
+	return nil
 }
 
 // remove takes a file with a patch away. All that kept states need must still be there.

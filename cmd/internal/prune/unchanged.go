@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 
 	"lvmsync/format"
@@ -41,28 +42,33 @@ func look(ctx context.Context, path string) (*archive.Patch, error) {
 // needed are the files that kept states need, as they were when they were looked at.
 type needed map[string]fs.FileInfo
 
-// need looks at the patches on the ways to states.
-func need(ctx context.Context, ways map[string]*archive.Patch) (needed, error) {
-	n := make(needed)
+// add looks at the patches on the ways to states, and forgets others.
+func (n needed) add(ctx context.Context, ways map[string]*archive.Patch) error {
+	maps.DeleteFunc(n, func(path string, _ fs.FileInfo) bool { return ways[path] == nil })
 	for _, p := range ways {
 		st, err := os.Stat(p.Path)
-		if err == nil {
+		if err == nil && !asBefore(st, n[p.Path]) {
 			err = unchanged(ctx, p)
 		}
 		if err != nil {
-			return nil, fmt.Errorf("nothing is removed: %s: %w", p.Path, durable.Cause(err))
+			return fmt.Errorf("nothing is removed: %s: %w", p.Path, durable.Cause(err))
 		}
 		n[p.Path] = st
 	}
-	return n, nil
+	return nil
+}
+
+// asBefore tells whether a file is the same, and nobody has written to it; was may be nil.
+func asBefore(st, was fs.FileInfo) bool {
+	return was != nil && os.SameFile(st, was) && st.Size() == was.Size() &&
+		st.ModTime().Equal(was.ModTime())
 }
 
 // stand makes sure that nobody has touched the files.
 func (n needed) stand() error {
 	for path, was := range n {
 		st, err := os.Stat(path)
-		if err == nil && !(os.SameFile(st, was) && st.Size() == was.Size() &&
-			st.ModTime().Equal(was.ModTime())) {
+		if err == nil && !asBefore(st, was) {
 			err = errChanged
 		}
 		if err != nil {

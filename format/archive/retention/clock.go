@@ -1,19 +1,20 @@
 package retention
 
 import (
+	"cmp"
 	"slices"
-	"sort"
 	"time"
+
+	"lvmsync/format/follow"
 )
 
 // firstYear is the first that a clock has which was ever set: without a battery they begin before.
 const firstYear = 2001
 
-// disorder says that of a state, or one that follows it, the time may be wrong.
-const disorder = "its time is not in order"
-
-// misdated tells of each state whether its time is one that a clock which was wrong has given: it
-// is later than now, before any clock is set, or doesn't go with those before and behind it.
+// misdated tells of each state whether its time may be one that a clock which was wrong has given:
+// it is later than now, before any clock is set, or not in order with that of a state which it
+// follows, or that follows it, or the clock was set between it and another one. Of two that are not in order either may be wrong: as both are kept,
+// the next run sees it, too.
 func (t *tree) misdated(now time.Time) map[string]string {
 	why := make(map[string]string)
 	for _, n := range t.nodes {
@@ -24,79 +25,63 @@ func (t *tree) misdated(now time.Time) map[string]string {
 			why[n.State()] = "no clock was set"
 		}
 	}
-	for _, n := range t.nodes {
-		if len(n.after) > 0 {
-			continue
-		}
-		for _, odd := range outOfOrder(n.way()) {
-			if why[odd.State()] == "" {
-				why[odd.State()] = disorder
-			}
+	clocked := func(n *node) bool { return why[n.State()] == "" }
+	for n := range t.outOfOrder(clocked) {
+		why[n.State()] = "its time is not in order"
+	}
+	for _, n := range t.contradicted() {
+		if clocked(n) {
+			why[n.State()] = "the clock was set"
 		}
 	}
 	return why
 }
 
-// way is the node and those before it, the first one first.
-func (n *node) way() (way []*node) {
-	for ; n != nil; n = n.before {
-		way = append(way, n)
+// contradicted are the nodes of which the times since machines were started say that a clock was
+// set between them.
+func (t *tree) contradicted() (all []*node) {
+	dumps := slices.Clone(t.nodes)
+	slices.SortStableFunc(dumps, func(a, b *node) int {
+		return cmp.Or(cmp.Compare(a.Header.Host, b.Header.Host),
+			a.Header.Created.Compare(b.Header.Created))
+	})
+	boots := make(map[string]*node) // the last dump of each
+	for i, n := range dumps {
+		boot := n.Header.Source.BootID
+		if other := boots[boot]; boot != "" && other != nil &&
+			follow.Contradict(other.Header, n.Header) {
+			all = append(all, other, n)
+		}
+		if i > 0 && follow.Contradict(dumps[i-1].Header, n.Header) {
+			all = append(all, dumps[i-1], n)
+		}
+		boots[boot] = n
 	}
-	slices.Reverse(way)
-	return way
+	return all
 }
 
-// outOfOrder are the nodes of a way whose times may be wrong, if as few are as can be: the times of
-// the others are in order, whichever these are.
-func outOfOrder(way []*node) (odd []*node) {
-	if slices.IsSortedFunc(way, (*node).compareTime) {
-		return nil
-	}
-	up := inOrder(way, (*node).compareTime)
-	slices.Reverse(way)
-	down := inOrder(way, func(n, o *node) int { return o.compareTime(n) })
-	slices.Reverse(way)
-	slices.Reverse(down)
-	most := slices.Max(up)
-	at := make(map[int]int) // how many of the longest may have a node at a place
-	longest := func(i int) bool { return up[i]+down[i]-1 == most }
-	for i := range way {
-		if longest(i) {
-			at[up[i]]++
+// outOfOrder are the nodes with a time that is earlier than that of one before them, or later than
+// that of one behind them, as far as these count.
+func (t *tree) outOfOrder(counts func(*node) bool) map[*node]bool {
+	odd := make(map[*node]bool)
+	latest := make(map[*node]time.Time) // of it and those before it
+	for _, n := range t.nodes {         // each is behind that before it
+		if n.before != nil {
+			latest[n] = latest[n.before]
 		}
-	}
-	for i, n := range way {
-		if !longest(i) || at[up[i]] > 1 {
-			odd = append(odd, n)
+		if !counts(n) {
+			continue
+		}
+		if n.Time().Before(latest[n]) {
+			odd[n] = true
+			for b := n.before; b != nil; b = b.before {
+				if counts(b) && b.Time().After(n.Time()) {
+					odd[b] = true
+				}
+			}
+		} else {
+			latest[n] = n.Time()
 		}
 	}
 	return odd
-}
-
-// inOrder tells of each node how many there are, as many as can be, that are in order and of which
-// it is the last.
-func inOrder(way []*node, compare func(n, o *node) int) (count []int) {
-	var ends []*node // of those of each count, the least
-	for _, n := range way {
-		at := sort.Search(len(ends), func(i int) bool { return compare(ends[i], n) > 0 })
-		if at == len(ends) {
-			ends = append(ends, nil)
-		}
-		ends[at] = n
-		count = append(count, at+1)
-	}
-	return count
-}
-
-func (n *node) compareTime(o *node) int { return n.Time().Compare(o.Time()) }
-
-// tips are the nodes behind n that none of the same volume follows.
-func (n *node) tips() (tips []*node) {
-	for _, a := range n.after {
-		if !slices.ContainsFunc(a.after, func(b *node) bool { return b.volume() == a.volume() }) {
-			tips = append(tips, a)
-		}
-		tips = append(tips, a.tips()...)
-	}
-	return tips
 }

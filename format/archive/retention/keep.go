@@ -2,6 +2,7 @@ package retention
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"lvmsync/format/follow"
@@ -20,12 +21,13 @@ func (o Options) keep(t *tree, c copies) {
 			n.why = append(n.why, why)
 		}
 	}
-	t.keepTips(states, misdated)
-	t.keepOthers(states)
 	for _, n := range t.nodes {
 		if n.fixed = c.fixed(n.Patch); n.fixed != "" {
 			n.why = append(n.why, n.fixed)
 		}
+	}
+	t.keepOthers(states)
+	for _, n := range t.nodes {
 		if len(n.why) > 0 {
 			n.need()
 		}
@@ -52,43 +54,23 @@ func (o Options) keepByRules(v *oneVolume, misdated map[string]string, named boo
 	}
 }
 
-func byState(states []*node) map[string]*node {
-	by := make(map[string]*node)
-	for _, n := range states {
-		by[n.State()] = n
-	}
-	return by
-}
-
-// keepTips keeps what a way leads to on which times are not in order: that may be newer than it
-// seems.
-func (t *tree) keepTips(states []*node, misdated map[string]string) {
-	best := byState(states)
-	for _, n := range t.nodes {
-		if misdated[n.State()] != disorder {
-			continue
-		}
-		for _, tip := range n.tips() {
-			if tip = best[tip.State()]; len(tip.why) == 0 {
-				tip.why = append(tip.why, fmt.Sprintf("follows %s, and %s", n.Path, disorder))
-			}
-		}
-	}
-}
-
 // keepOthers keeps all that other dumps have of a state that is kept: a snapshot may have been
 // written to between them, and one may have what another one has lost.
-func (t *tree) keepOthers(states []*node) {
-	kept := make(map[string]*node)
-	for _, n := range states {
+func (t *tree) keepOthers(best []*node) {
+	kept := make(map[string][]*node)
+	for _, n := range t.nodes {
 		if len(n.why) > 0 {
-			kept[n.State()] = n
+			kept[n.State()] = append(kept[n.State()], n)
 		}
 	}
-	for _, n := range t.nodes {
-		if best := kept[n.State()]; best != nil && best != n && !Same(best.Patch, n.Patch) {
-			n.why = append(n.why, fmt.Sprintf("another dump of what %s leads to", best.Path))
+	for _, n := range append(best, t.nodes...) {
+		of := kept[n.State()]
+		if of == nil || len(n.why) > 0 ||
+			slices.ContainsFunc(of, func(o *node) bool { return Same(o.Patch, n.Patch) }) {
+			continue
 		}
+		n.why = append(n.why, fmt.Sprintf("another dump of what %s leads to", of[0].Path))
+		kept[n.State()] = append(of, n)
 	}
 }
 
@@ -107,7 +89,10 @@ func (n *node) volume() volumeKey { return volumeKey{follow.Volume(n.Header), n.
 // volumes are those that the patches of the tree are of, each with its states. A state that patches
 // of two volumes lead to is one of both.
 func (t *tree) volumes(states []*node) (volumes []*oneVolume) {
-	best := byState(states)
+	best := make(map[string]*node)
+	for _, n := range states {
+		best[n.State()] = n
+	}
 	type member struct {
 		volumeKey
 		state string
@@ -128,6 +113,9 @@ func (t *tree) volumes(states []*node) (volumes []*oneVolume) {
 			seen[m] = true
 			v.states = append(v.states, best[n.State()])
 		}
+	}
+	for _, v := range volumes { // of two of one time that which follows the other comes first
+		slices.Reverse(v.states)
 	}
 	return volumes
 }

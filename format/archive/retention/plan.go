@@ -12,8 +12,6 @@ import (
 type Options struct {
 	Policy
 	Now time.Time // in the zone whose days count
-	// Trust takes for sure that a patch follows another where the archive has a doubt.
-	Trust bool
 }
 
 // A Plan is what becomes of an archive.
@@ -90,7 +88,7 @@ func (o Options) volume(v *archive.Volume, files []archive.File) Volume {
 	if len(v.Chains) == 0 {
 		return plan
 	}
-	if plan.Alone = o.questions(v, files); len(plan.Alone) > 0 {
+	if plan.Alone = questions(v, files); len(plan.Alone) > 0 {
 		plan.Left = append(plan.Left, alone(v, plan.Alone)...)
 		return plan
 	}

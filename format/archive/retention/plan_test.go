@@ -1,9 +1,8 @@
 package retention
 
 import (
-	"cmp"
-	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -26,8 +25,8 @@ func made(snapshot string) time.Time {
 
 // patch makes a patch of a text: its name, where it starts from and where it leads, such as "mon
 // A>B"; without the first it is full, behind ~ it names nothing that it starts from. What else is
-// told of it stands behind that: small, lost, rest, link, unset, of=VOLUME, on=HOST, dumped=DAY (as that
-// of a snapshot), has=PATCH (that it was merged of).
+// told of it stands behind that: small, lost, rest, link, unset, of=VOLUME, on=HOST, at=DAY or
+// dumped=DAY (as that of a snapshot), up=HOURS (of one host), has=PATCH (that it was merged of).
 func patch(text string) *archive.Patch {
 	words := strings.Fields(text)
 	from, to, _ := strings.Cut(words[1], ">")
@@ -59,6 +58,12 @@ func patch(text string) *archive.Patch {
 			p.Header.Start = 512
 		case "on":
 			p.Header.Host = value
+		case "at":
+			p.Header.State.SnapshotCreated = made(value)
+		case "up":
+			hours, _ := strconv.Atoi(value)
+			p.Header.Host, p.Header.Source.BootID = "host", "boot"
+			p.Header.Source.Uptime = int64(hours) * time.Hour.Milliseconds()
 		case "dumped":
 			p.Header.Created = made(value)
 		case "has":
@@ -140,17 +145,27 @@ func TestPlan(t *testing.T) {
 		"one merged before, and what follows it": {
 			[]string{"x >D has=2", "2 B>C", "3 C>D", "4 D>E"}, 1,
 			"left x; left 4; left 2; left 3"},
-		"links to others": {with("link >A link"), 1, "keep link+3; merge f+1+2+3; remove 2+1+f"},
+		"links to others": {with("link >A link"), 1, "keep f+link+3; merge 1+2+3; remove 2+1"},
 		"a clock that was not set": {with("4 D>E unset", "5 E>F"), 1,
 			"keep 4+5; merge f+1+2+3+4; remove 3+2+1+f"},
 		"a clock that was ahead": {with("4 D>a", "5 a>E", "6 E>F"), 1,
 			"keep 6+4; merge f+1+2+3+4; remove 3+2+1+f; merge 5+6; remove 5"},
 		"a clock that was set back at the end": {
 			[]string{"f >C", "1 C>D", "2 D>E", "3 E>A", "4 A>B"}, 1,
-			"keep 3+4+2; merge f+1+2; remove 1+f"},
+			"keep 3+4+f+1+2"},
 		"a clock that was set back behind a full patch": {
-			[]string{"g >I", "f >J", "1 J>G", "2 G>H"}, 1, "keep 2+g+f; merge 1+2; remove 1"},
+			[]string{"g >I", "f >J", "1 J>G", "2 G>H"}, 1, "keep 1+2+g+f"},
 		"a clock that was set back, or ahead": {[]string{"g >I", "f >J", "1 J>H"}, 1, "keep 1+g+f"},
+		"a clock that was set back, which the time since the boot tells": {
+			[]string{"f >B up=1", "1 B>F up=50", "2 B>G up=60", "3 B>C up=70"}, 1,
+			"keep 3+1+2"},
+		"two within a second": {[]string{"f >A", "1 A>B", "2 B>C at=B"}, 1,
+			"keep 1+2; merge f+1; remove f"},
+		"a link, and another dump": {
+			[]string{"f >A", "1 A>B link", "x A>B dumped=E", "3 B>C dumped=F",
+				"4 C>D dumped=G"}, 1, "keep 1+x+4; merge 3+4; remove 3"},
+		"dumped before what it follows": {
+			[]string{"f >A", "1 A>B dumped=H", "2 B>C dumped=E", "y A>C dumped=D"}, 1, "keep y+2"},
 		"two hosts with one UUID": {[]string{"f >A on=x", "1 A>C on=x", "g >B on=y", "2 B>D on=y"},
 			1, "keep 1+2; merge f+1; remove f; merge g+2; remove g"},
 		"a gap": {[]string{"f >A", "1 A>B", "3 C>D", "4 D>E"}, 1,
@@ -180,7 +195,7 @@ func TestPlan(t *testing.T) {
 		"one that names nothing, older than all": {with("4 ~>@"), 1,
 			"left f; left 1; left 2; left 3; left 4"},
 		"a clock that was set back": {[]string{"f >A", "1 A>D", "2 D>B", "3 B>C"}, 1,
-			"keep 3+1; merge f+1; remove f; merge 2+3; remove 2"},
+			"keep f+2+3+1"},
 		"undo patches": {with("u undo>A"), 4, "keep f+1+2+3; left u"},
 		"one that must stay": {[]string{"f >A", "fixed A>B link", "2 B>C", "3 C>D"}, 1,
 			"keep fixed+3; merge 2+3; remove 2"},
@@ -194,78 +209,6 @@ func TestPlan(t *testing.T) {
 			}
 			o := Options{Policy: Policy{Last: tt.last}, Now: made("Z")}
 			if got := told(New(archive.New(patches), o)); got != tt.want {
-				t.Errorf("got  %s\nwant %s", got, tt.want)
-			}
-		})
-	}
-}
-
-// What a file that can't be used may need stays: of the volumes that it may be of nothing goes.
-func TestPlanBadFiles(t *testing.T) {
-	header := func(text string) *format.Header { return &patch(text).Header }
-	for name, tt := range map[string]struct {
-		file archive.File
-		want string // the volumes left alone
-	}{
-		"damaged, of V": {archive.File{Status: archive.Damaged, Header: header("x B>C")}, "V"},
-		"of neither": {archive.File{Status: archive.Damaged, Header: header("x J>K of=Y")},
-			""},
-		"nobody knows": {archive.File{Status: archive.Unreadable}, "V W"},
-		"truncated, of both": {archive.File{Status: archive.Truncated,
-			Header: header("x F>B of=Z")}, "V W"},
-		"an undo patch": {archive.File{Status: archive.Truncated, Header: header("x undo>A")},
-			""},
-		"no patch":  {archive.File{Path: "notes", Status: archive.Foreign}, ""},
-		"no longer": {archive.File{Path: "x.lvmpatch", Status: archive.Foreign}, "V W"},
-		"empty":     {archive.File{Path: "x", Status: archive.Unfinished}, "V W"},
-		"of a run":  {archive.File{Path: ".x", Status: archive.Unfinished}, ""},
-		"a copy":    {archive.File{Status: archive.Copy, Header: header("x A>B")}, ""},
-		"no copy": {archive.File{Status: archive.Copy, Header: header("x A>B"),
-			Err: archive.ErrAnother}, "V"},
-		"of a clone": {archive.File{Status: archive.Newer, Header: header("x B>C of=Z")}, "V"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			a := archive.New([]*archive.Patch{patch("f >A"), patch("1 A>B"), patch("2 B>C"),
-				patch("g >F of=W"), patch("3 F>G of=W")})
-			tt.file.Path = cmp.Or(tt.file.Path, "bad")
-			tt.file.Err = cmp.Or(tt.file.Err, errors.New("why"))
-			a.Files = append(a.Files, tt.file)
-			var alone []string
-			for _, v := range New(a, Options{Policy: Policy{Last: 1}, Now: made("Z")}).Volumes {
-				if len(v.Alone) > 0 {
-					alone = append(alone, v.Name)
-				}
-				if (len(v.Alone) == 0) != (len(v.Steps) > 0) {
-					t.Errorf("%s: %d steps", v.Name, len(v.Steps))
-				}
-			}
-			if got := strings.Join(alone, " "); got != tt.want {
-				t.Errorf("left alone: %q, want %q", got, tt.want)
-			}
-		})
-	}
-}
-
-// Copies of what goes, go; those of what stays are left alone, and what a link may lead to stays.
-func TestPlanCopies(t *testing.T) {
-	for name, tt := range map[string]struct {
-		copies []string // of f, 1, 2
-		want   string
-	}{
-		"of what goes":         {[]string{"f >A", "1 A>B"}, "keep 2+3; merge f+1+2; copies 1'+f'; remove 1+f"},
-		"of what takes others": {[]string{"2 B>C"}, "keep 2+3; merge f+1+2; copies 2'; remove 1+f"},
-		"of what stays":        {[]string{"3 C>D"}, "keep 2+3; merge f+1+2; remove 1+f; left 3'"},
-		"a link":               {[]string{"1 A>B link"}, "keep 1+2+3; left 1'"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			patches := []*archive.Patch{patch("f >A"), patch("1 A>B"), patch("2 B>C"), patch("3 C>D")}
-			for _, text := range tt.copies {
-				p := patch(text)
-				p.Path += "'"
-				patches = append(patches, p)
-			}
-			plan := New(archive.New(patches), Options{Policy: Policy{Last: 2}, Now: made("Z")})
-			if got := told(plan); got != tt.want {
 				t.Errorf("got  %s\nwant %s", got, tt.want)
 			}
 		})
@@ -318,15 +261,5 @@ func TestPlanInParts(t *testing.T) {
 			t.Errorf("%d patches: %v is left; the first is merged %d times, the last %d", n, there,
 				full, last)
 		}
-	}
-}
-
-// A volume in doubt may be pruned if the user takes its order for sure.
-func TestPlanTrusts(t *testing.T) {
-	patches := []*archive.Patch{patch("f >A"), patch("1 ~>B")}
-	o := Options{Policy: Policy{Last: 1}, Now: made("Z"), Trust: true}
-	if got, want := told(New(archive.New(patches), o)),
-		"keep 1; merge f+1; remove f"; got != want {
-		t.Errorf("got %s, want %s", got, want)
 	}
 }

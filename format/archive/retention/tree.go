@@ -115,7 +115,13 @@ func (n *node) stays() bool {
 			next = append(next, a)
 		}
 	}
-	return len(next) != 1 || next[0].fixed != ""
+	return len(next) != 1 || next[0].fixed != "" || next[0].early()
+}
+
+// early tells whether the patch was dumped before that which it follows, as far as clocks tell. Of
+// one that was merged of both nobody would see it, and take it for a better way than it is.
+func (n *node) early() bool {
+	return n.before != nil && n.before.Header.Created.After(n.Header.First().Created)
 }
 
 // named is how many patches led to the state before this one did. What followed one of them finds

@@ -34,7 +34,7 @@ const rest = "it is the rest of an interrupted run"
 
 // questions are the files of a volume, or that may be of it, of which it is not known what they
 // need.
-func (o Options) questions(v *archive.Volume, files []archive.File) (all []*AloneError) {
+func questions(v *archive.Volume, files []archive.File) (all []*AloneError) {
 	ask := func(path, reason string, err error) {
 		all = append(all, &AloneError{v.Name, path, reason, err})
 	}
@@ -65,7 +65,7 @@ func (o Options) questions(v *archive.Volume, files []archive.File) (all []*Alon
 			switch {
 			case p.Header.Start > 0:
 				ask(p.Path, rest, archive.ErrGap)
-			case p.Doubt != "" && before(p) != nil && !o.Trust:
+			case p.Doubt != "" && before(p) != nil:
 				ask(p.Path, fmt.Sprintf("whether it follows %s is in doubt: %s", p.Follows.Path,
 					p.Doubt), archive.ErrDoubt)
 			case isFirst && full && p.Header.Kind != format.Full:
@@ -141,7 +141,7 @@ func startTogether(chains []archive.Chain) bool {
 // where its chain does needs none of those between: neither those that only clocks tell of, nor
 // those to a state that it, or what it was merged of, leads to as well.
 func before(p *archive.Patch) *archive.Patch {
-	if b := p.Follows; b == nil || !sameStart(p.Header, p.First().Header) &&
+	if b := p.Follows; b == nil || p.Restorable() || !sameStart(p.Header, p.First().Header) &&
 		(p.Doubt == "" || !sameStart(p.Header, b.Header)) {
 		return b
 	}
