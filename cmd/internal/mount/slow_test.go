@@ -57,9 +57,11 @@ func (c *chain) behindGate() *gate {
 		c.Fatal(err)
 	}
 	c.Cleanup(func() {
-		if err := server.Unmount(); err != nil {
+		// What the program still has open shall not wait for this process when that ends.
+		if err := syscall.Unmount(dir, syscall.MNT_FORCE|syscall.MNT_DETACH); err != nil {
 			c.Error(err)
 		}
+		server.Wait()
 	})
 	c.dir = dir
 	return g
