@@ -67,6 +67,26 @@ func TestFails(t *testing.T) {
 	}
 }
 
+// Where there is no room to merge, what no kept state needs goes all the same.
+func TestNoRoom(t *testing.T) {
+	h := newNights(t, "0", "1 0", "2", "3 2", "4 3")
+	sys := works()
+	sys.free = func(string) (int64, bool) { return 1, true }
+	a, plan := h.plan(t, retention.Policy{Last: 1})
+	done, err := run(t.Context(), a, plan, options(), sys)
+	if !errors.Is(err, unix.ENOSPC) || done.Removed != 2 || done.Merged != 0 {
+		t.Errorf("%+v: %v", done, err)
+	}
+	if files := contents(t, h.dir); len(files) != 3 || files["2"] == "" || files["4"] == "" {
+		t.Errorf("%d files are left", len(files))
+	}
+	sys.free = free
+	a, plan = h.plan(t, retention.Policy{Last: 1})
+	if done, err = run(t.Context(), a, plan, options(), sys); err != nil || done.Merged != 3 {
+		t.Errorf("then: %+v: %v", done, err)
+	}
+}
+
 // threeNights is a full patch and two deltas.
 func threeNights(t *testing.T) *history { return newNights(t, "0", "1 0", "2 1") }
 

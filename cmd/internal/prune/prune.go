@@ -10,6 +10,8 @@ import (
 	"os"
 	"path/filepath"
 
+	"golang.org/x/sys/unix"
+
 	"lvmsync/apply"
 	"lvmsync/format/archive"
 	"lvmsync/format/archive/retention"
@@ -39,7 +41,8 @@ type Done struct {
 }
 
 // Run carries out a plan of the archive, which is that of a folder. Nobody else may write to that
-// meanwhile. A volume in which something fails stays as it is then; the others are gone on with.
+// meanwhile. A volume in which something fails stays as it is then; the others are gone on with. Where
+// there is no room to merge, what needs none is done all the same.
 func Run(ctx context.Context, a *archive.Archive, plan retention.Plan, o Options) (Done, error) {
 	return run(ctx, a, plan, o, system{durable.FS{}, os.Remove, (*os.File).Chown, free})
 }
@@ -67,8 +70,16 @@ func run(ctx context.Context, a *archive.Archive, plan retention.Plan, o Options
 			}
 		}
 		for _, step := range v.Steps {
-			if err := r.do(ctx, step); err != nil {
+			// What takes no room makes some, for the next run.
+			if r.full && len(step.Merge) > 0 {
+				continue
+			}
+			err := r.do(ctx, step)
+			r.full = r.full || errors.Is(err, unix.ENOSPC)
+			if err != nil {
 				errs = append(errs, err)
+			}
+			if err != nil && !r.full {
 				break
 			}
 		}
@@ -88,6 +99,7 @@ type runner struct {
 	now     map[string]*archive.Patch // what is there, by path
 	checked map[string]bool           // paths of patches that were read to their ends
 	flushed map[string]bool           // paths of patches that are durable
+	full    bool                      // there was no room to merge
 	needed  needed
 }
 

@@ -81,10 +81,16 @@ type oneVolume struct {
 }
 
 // A volumeKey tells a volume from others by its name for programs and its host: the disks of
-// machines that were copied have the same UUIDs.
-type volumeKey struct{ id, host string }
+// machines that were copied have the same UUIDs. Two disks may have had one path.
+type volumeKey struct{ id, host, device string }
 
-func (n *node) volume() volumeKey { return volumeKey{follow.Volume(n.Header), n.Header.Host} }
+func (n *node) volume() volumeKey {
+	k := volumeKey{id: follow.Volume(n.Header), host: n.Header.Host}
+	if n.Header.Source.LVUUID == "" {
+		k.device = n.Header.Source.DeviceUUID
+	}
+	return k
+}
 
 // volumes are those that the patches of the tree are of, each with its states. A state that patches
 // of two volumes lead to is one of both.

@@ -25,8 +25,9 @@ func made(snapshot string) time.Time {
 
 // patch makes a patch of a text: its name, where it starts from and where it leads, such as "mon
 // A>B"; without the first it is full, behind ~ it names nothing that it starts from. What else is
-// told of it stands behind that: small, lost, rest, link, unset, of=VOLUME, on=HOST, at=DAY or
-// dumped=DAY (as that of a snapshot), up=HOURS (of one host), has=PATCH (that it was merged of).
+// told of it stands behind that: small, lost, rest, link, unset, of=VOLUME, on=HOST, device=UUID,
+// at=DAY or dumped=DAY (as that of a snapshot), up=HOURS (of one host), has=PATCH (that it was
+// merged of).
 func patch(text string) *archive.Patch {
 	words := strings.Fields(text)
 	from, to, _ := strings.Cut(words[1], ">")
@@ -60,6 +61,8 @@ func patch(text string) *archive.Patch {
 			p.Header.Host = value
 		case "at":
 			p.Header.State.SnapshotCreated = made(value)
+		case "device":
+			p.Header.Source.LVUUID, p.Header.Source.DeviceUUID = "", value
 		case "up":
 			hours, _ := strconv.Atoi(value)
 			p.Header.Host, p.Header.Source.BootID = "host", "boot"
@@ -166,6 +169,8 @@ func TestPlan(t *testing.T) {
 				"4 C>D dumped=G"}, 1, "keep 1+x+4; merge 3+4; remove 3"},
 		"dumped before what it follows": {
 			[]string{"f >A", "1 A>B dumped=H", "2 B>C dumped=E", "y A>C dumped=D"}, 1, "keep y+2"},
+		"two devices of one path": {[]string{"f >A device=x", "1 A>C device=x", "g >B device=y",
+			"2 B>D device=y"}, 1, "keep 1+2; merge f+1; remove f; merge g+2; remove g"},
 		"two hosts with one UUID": {[]string{"f >A on=x", "1 A>C on=x", "g >B on=y", "2 B>D on=y"},
 			1, "keep 1+2; merge f+1; remove f; merge g+2; remove g"},
 		"a gap": {[]string{"f >A", "1 A>B", "3 C>D", "4 D>E"}, 1,
