@@ -25,12 +25,13 @@ func TestOutputPowerLoss(t *testing.T) {
 	image := file(t, "image", newPair(3, mib).old)
 	sh(t, "mkfs.ext4", "-q", "-b", "1024", "-J", "size=1", under)
 	mnt := mount(t, under)
-	old := []byte("the patch of yesterday")
 	put := func(path string) {
 		run(t, nil, "lvmsync-dump", "--full", image, "-o", path).want(t, 0,
 			"")
 	}
-	if err := os.WriteFile(filepath.Join(mnt, "patch"), old, 0o600); err != nil {
+	put(filepath.Join(mnt, "patch"))
+	old, err := os.ReadFile(filepath.Join(mnt, "patch"))
+	if err != nil {
 		t.Fatal(err)
 	}
 	sh(t, "umount", mnt)
