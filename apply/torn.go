@@ -125,10 +125,12 @@ func (t *tail) tellTorn() {
 
 // isDamaged tells why what is wrong with the undo patch was not left behind by a crash, as
 // far as its file shows. A file whose last part was not durable when the machine died may
-// have anything there, but no trailer: that is written when all else is durable.
+// have anything there, but no right trailer: that is written when all else is durable. Where
+// nothing but a trailer is wrong, the machine died then.
 func (t *tail) isDamaged() error {
 	left := t.in.size - t.from
-	if t.in.hasTrailer() {
+	from, torn := format.TornTrailer(t.in.at, t.in.size)
+	if t.in.hasTrailer() && !(torn && from == t.from) {
 		return t.damaged("") // it isn't unfinished
 	}
 	if left > maxUndoTail {

@@ -141,6 +141,28 @@ func TestDamagedUndoOfDestination(t *testing.T) {
 	wantContent(t, r.Destination, e.without(last))
 }
 
+// A trailer that the machine died while writing is no damage: all else was durable by then. Damage
+// to something else is, whatever the trailer.
+func TestTornTrailer(t *testing.T) {
+	quickDir(t)
+	base, now := random(1, 2*mib), random(2, 2*mib)
+	undo, _ := undoOf(t, base, now)
+	for _, zeros := range []int{1, 8, 40, 56} { // its first 16 bytes say what it is
+		torn := slices.Clone(undo)
+		clear(torn[len(torn)-zeros:])
+		torn[len(torn)-zeros] = ^undo[len(undo)-zeros]
+		r := apply(t, image(t, quickDir(t), now), bytes.NewReader(torn))
+		r.wantWarning(t, "has no end, as if the run that wrote it had been broken off")
+		wantContent(t, r.Destination, base)
+
+		torn[300_000] ^= 1
+		path := image(t, quickDir(t), now)
+		r = newRun(path)
+		r.do(t.Context(), bytes.NewReader(torn)).wantError(t, format.ErrCorrupt, "segment")
+		wantContent(t, path, now)
+	}
+}
+
 // One that has its end can't be torn, but what is whole of it can be had, too. Without
 // base hashes only what comes before the damage is sure to belong to it.
 func TestForcedUndo(t *testing.T) {

@@ -37,6 +37,16 @@ func End(r io.ReaderAt, size int64) (end int64, ok bool) {
 	return from + int64(i) + frame.PatchEndSize, true
 }
 
+// TornTrailer tells where a trailer begins that is the last of the size bytes in r and is damaged
+// itself, as a crash leaves it that met the writing of it. It's false if there is none.
+func TornTrailer(r io.ReaderAt, size int64) (from int64, ok bool) {
+	if end, is := End(r, size); !is || end != size {
+		return 0, false
+	}
+	_, right := ReadSum(r, size)
+	return size - frame.PatchEndSize, !right
+}
+
 // lastByte is the end of the last byte in r that isn't zero.
 func lastByte(r io.ReaderAt, size int64) int64 {
 	b := make([]byte, min(size, 256<<10))

@@ -105,6 +105,13 @@ func TestEnd(t *testing.T) {
 		if _, ok := End(bytes.NewReader(b), int64(len(patch))); ok != (zeros <= behindMagic) {
 			t.Errorf("%d bytes are zeros at the end: %v", zeros, ok)
 		}
+		if from, ok := TornTrailer(bytes.NewReader(b), int64(len(patch))); ok !=
+			(zeros <= behindMagic) || ok && from != int64(len(patch)-frame.PatchEndSize) {
+			t.Errorf("%d bytes are zeros at the end: torn at %d, %v", zeros, from, ok)
+		}
+	}
+	if _, ok := TornTrailer(bytes.NewReader(patch), int64(len(patch))); ok {
+		t.Error("a right trailer is torn")
 	}
 	for cut := 1; cut <= len(patch); cut++ {
 		if end, ok := End(bytes.NewReader(patch), int64(len(patch)-cut)); ok {

@@ -13,8 +13,8 @@ const firstYear = 2001
 
 // misdated tells of each state whether its time may be one that a clock which was wrong has given:
 // it is later than now, before any clock is set, or not in order with that of a state which it
-// follows, or that follows it, or the clock was set between it and another one. Of two that are not in order either may be wrong: as both are kept,
-// the next run sees it, too.
+// follows, or that follows it, or the clock was set between it and another one. Of two that are not
+// in order either may be wrong: as both are kept, the next run sees it, too.
 func (t *tree) misdated(now time.Time) map[string]string {
 	why := make(map[string]string)
 	for _, n := range t.nodes {

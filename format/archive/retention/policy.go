@@ -50,9 +50,8 @@ func (p Policy) rules() []rule {
 }
 
 // Keep tells of each state, by its time, why it is kept; nothing if it isn't. Hours, days and so on
-// are those of the zone. The newest is always kept, and what has
-// the same time; Within counts from that. Where a rule for
-// hours, days and so on is left with some to keep, the oldest is kept, too.
+// are those of the zone. The newest is always kept, and what has the same time; Within counts from
+// that. Where a rule for hours, days and so on is left with some to keep, the oldest is kept, too.
 func (p Policy) Keep(times []time.Time, zone *time.Location) [][]string {
 	why := make([][]string, len(times))
 	order := make([]int, len(times)) // newest first
