@@ -40,7 +40,7 @@ func pruneCommand() *cli.Command {
 		UsageText:   "lvmsync-patch prune [options] FOLDER",
 		Description: pruneDescription,
 		Flags: []ucli.Flag{
-			count("last", "the newest `N` states; as of all, unlimited keeps every one"),
+			count("last", "the newest `N` states; here and below N may be unlimited"),
 			count("hourly", "the newest state of each of the last `N` hours that have one"),
 			count("daily", "the newest state of each of the last `N` days that have one"),
 			count("weekly", "the newest state of each of the last `N` weeks that have one"),
